@@ -1,0 +1,1 @@
+"""Small helpers that know neither torch nor GANs: files, errors, parsing, command lines, logging."""

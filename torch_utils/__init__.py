@@ -1,0 +1,1 @@
+"""PyTorch helpers that know nothing of GANs: image operations, allocator, devices."""

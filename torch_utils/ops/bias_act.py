@@ -1,0 +1,98 @@
+"""Bias, activation, gain and clamp in one call: y = clip(gain * act(x + b), -clamp, clamp)."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Activation(NamedTuple):
+    """An activation with its default slope and gain; `function` takes (x, alpha)."""
+
+    function: Callable[[Tensor, float], Tensor]
+    alpha: float = 0.0
+    gain: float = 1.0
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": Activation(lambda x, alpha: x),
+    "relu": Activation(lambda x, alpha: F.relu(x), gain=2**0.5),
+    "lrelu": Activation(F.leaky_relu, alpha=0.2, gain=2**0.5),
+    "tanh": Activation(lambda x, alpha: torch.tanh(x)),
+    "sigmoid": Activation(lambda x, alpha: torch.sigmoid(x)),
+    "elu": Activation(lambda x, alpha: F.elu(x)),
+    "selu": Activation(lambda x, alpha: F.selu(x)),
+    "softplus": Activation(lambda x, alpha: F.softplus(x, threshold=50)),
+    "swish": Activation(lambda x, alpha: x * torch.sigmoid(x), gain=2**0.5),
+}
+
+
+def bias_act(
+    x: Tensor,
+    b: Tensor | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """Add a bias along `dim`, apply an activation, scale, clamp.
+
+    Args:
+        x: tensor of any shape.
+        b: bias [x.shape[dim]] or None.
+        dim: dimension of `x` that the bias runs along.
+        act: a name in ACTIVATIONS.
+        alpha: slope of lrelu for negative values (other activations ignore it); None: 0.2.
+        gain: factor after the activation; None: the activation's own. It replaces that one.
+        clamp: the scaled result is limited to +-clamp, and passes no gradient there; None: no limit.
+
+    Returns:
+        Tensor of the shape and type of `x`.
+    """
+    kind = ACTIVATIONS[act]
+    alpha = kind.alpha if alpha is None else alpha
+    gain = kind.gain if gain is None else gain
+    if b is not None:
+        x = x + b.to(x.dtype).reshape([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)])
+    if act == "lrelu" and alpha > 0 and gain > 0:
+        x = _ScaledLeakyReLU.apply(x, alpha, gain)
+    else:
+        x = kind.function(x, alpha)
+        x = x * gain if gain != 1 else x
+    return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+class _ScaledLeakyReLU(torch.autograd.Function):
+    """gain * leaky_relu(x), remembering only its own result (which the next layer keeps anyway)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, alpha: float, gain: float) -> Tensor:
+        y = F.leaky_relu(x, alpha)
+        y = y.mul_(gain) if gain != 1 else y
+        ctx.save_for_backward(y)
+        ctx.slopes = alpha, gain
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        (y,) = ctx.saved_tensors
+        return _ScaledLeakyReLUGrad.apply(grad, y.detach(), *ctx.slopes), None, None
+
+
+class _ScaledLeakyReLUGrad(torch.autograd.Function):
+    """The same slopes applied to a gradient: linear in it, hence its own derivative."""
+
+    @staticmethod
+    def forward(ctx, grad: Tensor, y: Tensor, alpha: float, gain: float) -> Tensor:
+        ctx.save_for_backward(y)
+        ctx.slopes = alpha, gain
+        grad = torch.ops.aten.leaky_relu_backward(grad, y, alpha, True)
+        return grad.mul_(gain) if gain != 1 else grad
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        (y,) = ctx.saved_tensors
+        return _ScaledLeakyReLUGrad.apply(grad, y, *ctx.slopes), None, None, None

@@ -1,0 +1,100 @@
+"""Convolution with built-in up- or downsampling.
+
+Defined as: pad (once, on the upsampled grid), upsample with the FIR filter, convolve without padding, filter and
+decimate. FIR filter and convolution are both linear and shift-invariant, so they may change places; each case
+below puts the expensive one where it has the fewest pixels to visit.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from torch_utils.ops.upfirdn2d import Pair, down_padding, parse_padding, up_padding, upfirdn2d
+
+
+def conv2d_resample(
+    x: Tensor,
+    w: Tensor,
+    f: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: Pair = 0,
+    groups: int = 1,
+    flip_weight: bool = True,
+    flip_filter: bool = False,
+) -> Tensor:
+    """Convolve `x` with `w`, enlarging by `up` before and reducing by `down` after.
+
+    Args:
+        x: images [N, Ci, H, W].
+        w: weights [Co, Ci / groups, k, k].
+        f: FIR filter from setup_filter, or None.
+        up, down: resampling factors.
+        padding: on the upsampled image: a number, [x, y] or [x0, x1, y0, y1].
+        groups: number of channel groups.
+        flip_weight: True correlates with `w` (what deep learning calls convolution), False turns it by 180 degrees.
+        flip_filter: the same for `f`, where False convolves.
+
+    Returns:
+        [N, Co, H', W']; H' = H * up / down for "same" padding k // 2.
+    """
+    pads = list(parse_padding(padding))
+    if up > 1:
+        pads = [a + b for a, b in zip(pads, up_padding(f, (up, up)), strict=True)]
+    if down > 1:
+        pads = [a + b for a, b in zip(pads, down_padding(f, (down, down)), strict=True)]
+    pointwise = w.shape[2:] == (1, 1)
+    if up == 1 and down == 1:
+        return _convolve(x, w, pads, 1, groups, flip_weight)
+    if up == 1 and pointwise:
+        x = upfirdn2d(x, f, down=down, padding=pads, flip_filter=flip_filter)
+        return _convolve(x, w, [0] * 4, 1, groups, flip_weight)
+    if down == 1 and pointwise:
+        x = _convolve(x, w, [0] * 4, 1, groups, flip_weight)
+        return upfirdn2d(x, f, up=up, padding=pads, gain=up**2, flip_filter=flip_filter)
+    if up == 1:
+        x = upfirdn2d(x, f, padding=pads, flip_filter=flip_filter)
+        return _convolve(x, w, [0] * 4, down, groups, flip_weight)
+    x = _transposed(x, w, f, up, pads, groups, flip_weight, flip_filter)
+    return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if down > 1 else x
+
+
+def _convolve(x: Tensor, w: Tensor, pads: list[int], stride: int, groups: int, flip_weight: bool) -> Tensor:
+    w = w if flip_weight or w.shape[2:] == (1, 1) else w.flip((2, 3))
+    x0, x1, y0, y1 = pads
+    if x0 == x1 >= 0 and y0 == y1 >= 0:
+        return F.conv2d(x, w, stride=stride, padding=(y0, x0), groups=groups)
+    return F.conv2d(F.pad(x, pads), w, stride=stride, groups=groups)
+
+
+def _transposed(
+    x: Tensor,
+    w: Tensor,
+    f: Tensor | None,
+    up: int,
+    pads: list[int],
+    groups: int,
+    flip_weight: bool,
+    flip_filter: bool,
+) -> Tensor:
+    """Upsampling convolution: a transposed convolution (which skips the inserted zeros), then the FIR filter.
+
+    The transposed convolution yields (H - 1) * up + k rows, of which row 0 is k - 1 rows above the first that a
+    convolution of the zero-inserted image would have; the filter's padding makes up the difference.
+    """
+    height, width = w.shape[2:]
+    x0, x1, y0, y1 = pads
+    rest = [x0 - (width - 1), x1 - (width - up), y0 - (height - 1), y1 - (height - up)]
+    crop_x, crop_y = max(-max(rest[:2]), 0), max(-max(rest[2:]), 0)
+    w = w.flip((2, 3)) if flip_weight else w
+    x = F.conv_transpose2d(x, _swap_channels(w, groups), stride=up, padding=(crop_y, crop_x), groups=groups)
+    rest = [rest[0] + crop_x, rest[1] + crop_x, rest[2] + crop_y, rest[3] + crop_y]
+    return upfirdn2d(x, f, padding=rest, gain=up**2, flip_filter=flip_filter)
+
+
+def _swap_channels(w: Tensor, groups: int) -> Tensor:
+    """[Co, Ci / groups, k, k] as the [Ci, Co / groups, k, k] of a transposed convolution."""
+    if groups == 1:
+        return w.transpose(0, 1)
+    return w.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+
+

@@ -1,0 +1,218 @@
+"""Upsample, pad, FIR-filter and downsample images, as one linear operation.
+
+Positions and paddings are counted on the upsampled grid. Wherever a pair or a quadruple is accepted, the
+horizontal value comes first: [x, y] and [x0, x1, y0, y1] (left, right, top, bottom).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Pair = int | Sequence[int]
+
+
+class _Geometry(NamedTuple):
+    """All integers of one resampling, (x, y) or (x0, x1, y0, y1)."""
+
+    up: tuple[int, int]
+    down: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+
+def setup_filter(
+    f: Tensor | Sequence | float | None,
+    device: torch.device | str | None = None,
+    normalize: bool = True,
+    flip_filter: bool = False,
+    gain: float = 1,
+    separable: bool | None = None,
+) -> Tensor:
+    """Make the FIR filter that the other functions take, float32 of shape [taps] or [height, width].
+
+    A list stays one-dimensional (applied along x and y in turn) when `separable` is True, or when it is
+    left open and there are 8 taps or more; otherwise it becomes its outer product. `normalize` makes the
+    taps sum to 1. `gain` is the gain of the two-dimensional filter, hence its square root for a separable one.
+    Raises ValueError for an empty filter or one with more than two dimensions.
+    """
+    taps = torch.as_tensor(1 if f is None else f, dtype=torch.float32)
+    taps = taps.reshape(1) if taps.ndim == 0 else taps
+    if taps.ndim > 2 or taps.numel() == 0:
+        raise ValueError(f"a FIR filter has one or two dimensions and at least one tap, not shape {list(taps.shape)}")
+    if separable is None:
+        separable = taps.ndim == 1 and len(taps) >= 8
+    if taps.ndim == 1 and not separable:
+        taps = taps[:, None] * taps[None, :]
+    if normalize:
+        taps = taps / taps.sum()
+    if flip_filter:
+        taps = taps.flip(tuple(range(taps.ndim)))
+    return (taps * gain ** (taps.ndim / 2)).to(device)
+
+
+def upfirdn2d(
+    x: Tensor,
+    f: Tensor | None,
+    up: Pair = 1,
+    down: Pair = 1,
+    padding: Pair = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+) -> Tensor:
+    """Insert zeros, pad, filter and decimate each channel of `x`.
+
+    Args:
+        x: images [N, C, H, W], any floating-point type.
+        f: filter from setup_filter ([taps] separable, [height, width], or None for a single tap of 1).
+        up: zeros are inserted so that sample i moves to i * up.
+        down: every down-th sample of the result is kept, from the first on.
+        padding: zeros around the upsampled image; negative numbers crop.
+        flip_filter: False convolves, True correlates.
+        gain: factor on the result.
+
+    Returns:
+        [N, C, (H * up + y0 + y1 - fh) // down + 1, (W * up + x0 + x1 - fw) // down + 1].
+    """
+    if f is None:
+        f = x.new_ones([1], dtype=torch.float32)
+    geometry = _Geometry(_pair(up), _pair(down), parse_padding(padding))
+    if f.ndim == 2:
+        return _Resample.apply(x, f * gain, geometry, not flip_filter)
+    f = f * gain**0.5
+    (up_x, up_y), (down_x, down_y), (x0, x1, y0, y1) = geometry
+    x = _Resample.apply(x, f[None, :], _Geometry((up_x, 1), (down_x, 1), (x0, x1, 0, 0)), not flip_filter)
+    return _Resample.apply(x, f[:, None], _Geometry((1, up_y), (1, down_y), (0, 0, y0, y1)), not flip_filter)
+
+
+def filter2d(x: Tensor, f: Tensor | None, padding: Pair = 0, flip_filter: bool = False, gain: float = 1) -> Tensor:
+    """Filter at constant size: [N, C, H, W] to [N, C, H, W] (plus the extra `padding`)."""
+    width, height = filter_size(f)
+    same = (width // 2, (width - 1) // 2, height // 2, (height - 1) // 2)
+    return upfirdn2d(x, f, padding=_add(padding, same), flip_filter=flip_filter, gain=gain)
+
+
+def upsample2d(
+    x: Tensor, f: Tensor | None, up: Pair = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1
+) -> Tensor:
+    """Enlarge [N, C, H, W] to [N, C, H * up, W * up] (plus the extra `padding`), keeping its brightness."""
+    up = _pair(up)
+    total = _add(padding, up_padding(f, up))
+    return upfirdn2d(x, f, up=up, padding=total, flip_filter=flip_filter, gain=gain * up[0] * up[1])
+
+
+def downsample2d(
+    x: Tensor, f: Tensor | None, down: Pair = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1
+) -> Tensor:
+    """Reduce [N, C, H, W] to [N, C, H // down, W // down] (for the extra `padding` 0)."""
+    down = _pair(down)
+    total = _add(padding, down_padding(f, down))
+    return upfirdn2d(x, f, down=down, padding=total, flip_filter=flip_filter, gain=gain)
+
+
+def filter_size(f: Tensor | None) -> tuple[int, int]:
+    """(width, height) of a filter from setup_filter; a separable one is square, None counts as one tap."""
+    return (1, 1) if f is None else (f.shape[-1], f.shape[0])
+
+
+def up_padding(f: Tensor | None, up: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Padding (x0, x1, y0, y1) that centres a filter on an image enlarged by `up`."""
+    (width, height), (x, y) = filter_size(f), up
+    return (width + x - 1) // 2, (width - x) // 2, (height + y - 1) // 2, (height - y) // 2
+
+
+def down_padding(f: Tensor | None, down: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Padding (x0, x1, y0, y1) that centres a filter on an image to be reduced by `down`."""
+    (width, height), (x, y) = filter_size(f), down
+    return (width - x + 1) // 2, (width - x) // 2, (height - y + 1) // 2, (height - y) // 2
+
+
+def parse_padding(padding: Pair) -> tuple[int, int, int, int]:
+    """A number, [x, y] or [x0, x1, y0, y1] as (x0, x1, y0, y1). Raises ValueError for other lengths."""
+    values = [padding] * 4 if isinstance(padding, int) else [int(p) for p in padding]
+    if len(values) == 2:
+        values = [values[0], values[0], values[1], values[1]]
+    if len(values) != 4:
+        raise ValueError(f"padding is a number, [x, y] or [x0, x1, y0, y1], not {padding}")
+    return tuple(values)
+
+
+class _Resample(torch.autograd.Function):
+    """Correlate with taps reversed or not; its adjoint is another such resampling, so any order of derivative works.
+
+    Written as a Function because autograd's own double backward of a depthwise convolution is slow.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, f: Tensor, geometry: _Geometry, flip: bool) -> Tensor:
+        y = _resample(x, f.flip((0, 1)) if flip else f, geometry)
+        ctx.save_for_backward(f)
+        ctx.flip, ctx.adjoint = flip, _adjoint(geometry, f, x.shape, y.shape)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (f,) = ctx.saved_tensors
+        return _Resample.apply(grad, f, ctx.adjoint, not ctx.flip), None, None, None
+
+
+def _adjoint(geometry: _Geometry, f: Tensor, size: torch.Size, result: torch.Size) -> _Geometry:
+    """The geometry that carries gradients back: up and down change places, the taps run the other way."""
+    up, down, padding = geometry
+
+    def one_axis(axis: int, length: int, length_out: int, taps: int) -> tuple[int, int]:
+        before = padding[2 * axis]
+        first = taps - 1 - before
+        last = (length - 1) * up[axis] + before + 1 - length_out * down[axis]
+        return first, last
+
+    along_x = one_axis(0, size[3], result[3], f.shape[1])
+    along_y = one_axis(1, size[2], result[2], f.shape[0])
+    return _Geometry(up=down, down=up, padding=along_x + along_y)
+
+
+def _resample(x: Tensor, taps: Tensor, geometry: _Geometry) -> Tensor:
+    """The plain definition: zero insertion, padding, depthwise correlation with stride."""
+    (up_x, up_y), (down_x, down_y), padding = geometry
+    channels = x.shape[1]
+    if up_x * up_y > 1:
+        x = _insert_zeros(x, up_x, up_y)
+    symmetric = padding[0] == padding[1] >= 0 and padding[2] == padding[3] >= 0
+    inside = (padding[2], padding[0]) if symmetric else (0, 0)
+    if not symmetric:
+        x = F.pad(x, padding)
+    if taps.numel() == 1 and not any(inside):
+        return x[:, :, ::down_y, ::down_x] * taps.to(x.dtype).reshape(())
+    weight = taps.to(x.dtype).expand(channels, 1, *taps.shape)
+    return F.conv2d(x, weight, stride=(down_y, down_x), padding=inside, groups=channels)
+
+
+def _insert_zeros(x: Tensor, up_x: int, up_y: int) -> Tensor:
+    count, channels, height, width = x.shape
+    sparse = torch.empty(
+        [count, channels, height * up_y, width * up_x],
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=memory_format(x),
+    ).zero_()
+    sparse[:, :, ::up_y, ::up_x] = x
+    return sparse
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """channels_last when `x` is stored so and not equally contiguous, else contiguous."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    """A positive number or [x, y] as (x, y). Raises ValueError otherwise."""
+    x, y = (value, value) if isinstance(value, int) else value
+    if x < 1 or y < 1:
+        raise ValueError(f"resampling factors are at least 1, not {value}")
+    return int(x), int(y)
+
+
+def _add(padding: Pair, more: tuple[int, int, int, int]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(parse_padding(padding), more, strict=True))

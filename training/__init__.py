@@ -1,0 +1,1 @@
+"""Spatially steerable GANs: networks, layouts, losses, data and the training loop."""

@@ -1,0 +1,79 @@
+"""Where the discriminator looks, and how far that is from the layout (EqGAN-SA section 3.4; spec: section 4)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from training.config import AlignConfig
+from training.heatmaps import LEVEL_RESOLUTIONS, resize
+from training.spatial_encoding import HeatmapSource
+
+
+def channel_weights(logits: Tensor, features: Mapping[int, Tensor], gradcam: str) -> dict[int, Tensor]:
+    """GradCAM weights [N, C, 1, 1] of each feature: the spatial mean of d y / d feature, as constants.
+
+    y is the sum of the logits ("paper"), or of softplus(-logits), whose gradient has the other sign ("released").
+    Costs a backward pass from the logits to the features only; the graph stays for the loss.
+    """
+    y = logits.sum() if gradcam == "paper" else torch.nn.functional.softplus(-logits).sum()
+    gradients = torch.autograd.grad(y, list(features.values()), retain_graph=True)
+    return {r: g.detach().mean((2, 3), keepdim=True) for r, g in zip(features, gradients, strict=True)}
+
+
+def attention_map(weights: Tensor, feature: Tensor, gradcam: str) -> Tensor:
+    """[N, 1, h, w]: relu of the weighted sum over channels ("paper"), or the sum of relus ("released")."""
+    weighted = feature.float() * weights.float()
+    if gradcam == "paper":
+        return weighted.sum(1, keepdim=True).relu()
+    return weighted.relu().sum(1, keepdim=True)
+
+
+def normalize(maps: Tensor) -> Tensor:
+    """Bring each sample to [0, 1] by its minimum and maximum (taken as constants); a constant map becomes 0."""
+    maps = maps - maps.detach().amin((1, 2, 3), keepdim=True)
+    largest = maps.detach().amax((1, 2, 3), keepdim=True)
+    return maps / largest.clamp_min(torch.finfo(maps.dtype).tiny)
+
+
+def target_map(layout: HeatmapSource, level: int, resolution: int) -> Tensor:
+    """The heatmap that attention is compared with, [N, 1, r, r]: several sub-heatmaps are averaged and normalised."""
+    heatmaps = layout.heatmaps(level, resolution)
+    return heatmaps if heatmaps.shape[1] == 1 else normalize(heatmaps.mean(1, keepdim=True))
+
+
+def truncated_distance(attention: Tensor, target: Tensor, tau: float) -> Tensor:
+    """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 6)."""
+    distance = (attention - target).abs()
+    above = distance > tau
+    count = above.sum()
+    selected = (distance * above).sum() / count.clamp_min(1)
+    return torch.where(count > 1, selected, distance.mean())
+
+
+def attention_maps(
+    logits: Tensor, features: Mapping[int, Tensor], config: AlignConfig, img_resolution: int
+) -> dict[int, Tensor]:
+    """{level: attention [N, 1, r, r] in [0, 1]} for the levels that have a feature, at the resolution to compare at."""
+    weights = channel_weights(logits, features, config.gradcam)
+    maps = {}
+    for level, r in enumerate(LEVEL_RESOLUTIONS):
+        if r in features:
+            raw = attention_map(weights[r], features[r], config.gradcam)
+            maps[level] = normalize(resize(raw, img_resolution) if config.resolution == "image" else raw)
+    return maps
+
+
+def alignment_loss(
+    logits: Tensor, features: Mapping[int, Tensor], layout: HeatmapSource, config: AlignConfig, img_resolution: int
+) -> Tensor:
+    """L_align = sum over levels of w_l * truncated distance, without config.weight.
+
+    `logits` and `features` come from the discriminator's one pass over the generated images; gradients reach them
+    through the features only.
+    """
+    maps = attention_maps(logits, features, config, img_resolution)
+    return sum(
+        config.level_weights[level] * truncated_distance(attention, target_map(layout, level, attention.shape[2]), config.tau)
+        for level, attention in maps.items()
+    )

@@ -1,0 +1,81 @@
+"""Linear and convolutional layers with equalised learning rate (Karras et al. 2018, section 4.1).
+
+Weights are stored with unit variance and scaled when used, so that all of them learn at the same speed.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torch_utils.ops import bias_act, conv2d_resample, setup_filter
+from torch_utils.ops.bias_act import ACTIVATIONS
+
+
+class Linear(nn.Module):
+    """y = act(x W^T + b), [N, in_features] to [N, out_features].
+
+    `lr_multiplier` m: weights are kept 1/m times larger and used m times smaller, so they learn m times slower.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        activation: str = "linear",
+        lr_multiplier: float = 1.0,
+        bias_init: float = 0.0,
+    ):
+        super().__init__()
+        self.activation = activation
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full([out_features], bias_init / lr_multiplier))
+        self.weight_gain = lr_multiplier / in_features**0.5
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = (self.weight * self.weight_gain).to(x.dtype)
+        bias = (self.bias * self.bias_gain).to(x.dtype)
+        return bias_act(torch.addmm(bias, x, weight.T), act=self.activation)
+
+
+class Conv2d(nn.Module):
+    """Convolution with optional bias, activation, clamp, and up- or downsampling; [N, Ci, H, W] to [N, Co, H', W'].
+
+    Padding keeps the size (times up / down). `clamp` limits the result to +-clamp.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        bias: bool = True,
+        activation: str = "linear",
+        up: int = 1,
+        down: int = 1,
+        resample_filter: Sequence[float] = (1, 3, 3, 1),
+        clamp: float | None = None,
+    ):
+        super().__init__()
+        self.up, self.down, self.padding = up, down, kernel_size // 2
+        self.activation, self.clamp = activation, clamp
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight_gain = (in_channels * kernel_size**2) ** -0.5
+        self.act_gain = ACTIVATIONS[activation].gain
+        self.register_buffer("resample_filter", setup_filter(list(resample_filter)), persistent=False)
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """`gain` multiplies the result, and its clamp too."""
+        weight = (self.weight * self.weight_gain).to(x.dtype)
+        x = conv2d_resample(
+            x, weight, self.resample_filter, up=self.up, down=self.down, padding=self.padding, flip_weight=self.up == 1
+        )
+        clamp = None if self.clamp is None else self.clamp * gain
+        return bias_act(x, self.bias, act=self.activation, gain=self.act_gain * gain, clamp=clamp)
+
+
+def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Scale each row of [N, D] to a mean square of 1."""
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + eps)

@@ -1,0 +1,37 @@
+"""The losses of StyleGAN2, as functions of tensors (Karras et al. 2020)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def generator_loss(fake_logits: Tensor) -> Tensor:
+    """Non-saturating logistic loss of the generator, per sample [N, 1]: softplus(-D(G(z)))."""
+    return F.softplus(-fake_logits)
+
+
+def discriminator_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+    """Logistic loss of the discriminator, per sample [N, 1]: softplus(D(fake)) + softplus(-D(real))."""
+    return F.softplus(fake_logits) + F.softplus(-real_logits)
+
+
+def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
+    """|d D(x) / d x|^2 of each real image, [N] (Mescheder et al. 2018). `real_images` must require gradients."""
+    (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
+    return gradient.square().sum((1, 2, 3))
+
+
+def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
+    """|J^T y| of each sample, [N], for y = noise / sqrt(H W) and J = d images / d ws (Karras et al. 2020, section 3.2).
+
+    images [N, C, H, W], ws [N, num_ws, w_dim], noise: standard normal, of the shape of images.
+    """
+    y = noise / (images.shape[2] * images.shape[3]) ** 0.5
+    (gradient,) = torch.autograd.grad((images * y).sum(), ws, create_graph=True)
+    return gradient.square().sum(2).mean(1).sqrt()
+
+
+def path_length_penalty(lengths: Tensor, mean_before: Tensor, decay: float) -> tuple[Tensor, Tensor]:
+    """((length - mean)^2 per sample [N], the moving mean with these lengths in it; gradients flow through both)."""
+    mean = torch.lerp(mean_before, lengths.mean(), decay)
+    return (lengths - mean).square(), mean

@@ -1,0 +1,95 @@
+"""How the generator hears the layout: heatmap features and the spatial encoding layer SEL_norm (spec: section 3)."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.config import EncodingConfig
+from training.heatmaps import LEVEL_RESOLUTIONS, resize
+from training.layers import Conv2d
+
+FEATURES = 32  # channels of one level's heatmap features
+
+
+class HeatmapSource(Protocol):
+    """Anything that renders heatmaps: a Layout, or pictures of heatmaps."""
+
+    def heatmaps(self, level: int, resolution: int) -> Tensor: ...
+
+
+class HeatmapEncoder(nn.Module):
+    """Heatmaps of the levels -> features for every layer: two 3x3 convolutions a level (n -> 16 -> 32).
+
+    Blocks at 4, 8, 16 hear levels 0, 1, 2; blocks above hear all three (96 channels, the released layout).
+    Coarse mode (SpatialGAN, "coarse heatmap processing") renders at the layer's size and convolves there; fine
+    mode convolves at image size, and the layer resizes.
+    """
+
+    def __init__(self, config: EncodingConfig, img_resolution: int):
+        super().__init__()
+        self.coarse = config.mode == "coarse"
+        self.img_resolution = img_resolution
+        self.levels = nn.ModuleList(_LevelEncoder(n) for n in config.counts)
+
+    @staticmethod
+    def channels(block: int) -> int:
+        """Feature channels that a block of resolution `block` hears."""
+        return FEATURES * len(_levels_of(block))
+
+    def forward(self, source: HeatmapSource, layers: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:
+        """Features [N, channels(block), r, r] for each (block, r) in `layers`, r the size of a layer's input."""
+        made: dict[tuple[int, int], Tensor] = {}
+
+        def features(level: int, r: int) -> Tensor:
+            if (level, r) not in made:
+                made[level, r] = self.levels[level](source.heatmaps(level, r))
+            return made[level, r]
+
+        return {
+            (block, r): _join([features(level, r if self.coarse else self.img_resolution) for level in _levels_of(block)])
+            for block, r in layers
+        }
+
+
+class _LevelEncoder(nn.Module):
+    def __init__(self, count: int):
+        super().__init__()
+        self.conv0 = Conv2d(count, FEATURES // 2, 3, activation="lrelu")
+        self.conv1 = Conv2d(FEATURES // 2, FEATURES, 3, activation="lrelu")
+
+    def forward(self, heatmaps: Tensor) -> Tensor:
+        return self.conv1(self.conv0(heatmaps), gain=0.5**0.5)
+
+
+class SpatialEncoding(nn.Module):
+    """SEL_norm(F, H) = F + 0.1 conv(lrelu(IN(F) (1 + sigma(H)) + mu(H))) (SpatialGAN, equation 3, as released).
+
+    sigma and mu are maps of one channel; IN is instance normalisation without affine parameters.
+    """
+
+    def __init__(self, channels: int, heatmap_channels: int, config: EncodingConfig):
+        super().__init__()
+        hidden = config.hidden_channels
+        self.residual_scale = config.residual_scale
+        self.shared = Conv2d(heatmap_channels, hidden, 3, activation="lrelu")
+        self.sigma = Conv2d(hidden, 1, 3)
+        self.mu = Conv2d(hidden, 1, 3)
+        self.output = Conv2d(channels, channels, 3)
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:
+        """x [N, C, h, w] and heatmap features [N, heatmap_channels, *, *] -> [N, C, h, w]."""
+        shared = self.shared(resize(features, x.shape[2]).to(x.dtype))
+        sigma, mu = self.sigma(shared), self.mu(shared)
+        inner = F.leaky_relu(F.instance_norm(x) * (1 + sigma) + mu, 0.2)
+        return x + self.output(inner) * self.residual_scale
+
+
+def _levels_of(block: int) -> tuple[int, ...]:
+    return (LEVEL_RESOLUTIONS.index(block),) if block in LEVEL_RESOLUTIONS else (0, 1, 2)
+
+
+def _join(features: list[Tensor]) -> Tensor:
+    return features[0] if len(features) == 1 else torch.cat(features, dim=1)

@@ -1,0 +1,203 @@
+"""The synthesis network: styles and heatmaps to images (Karras et al. 2020; EqGAN-SA figure 4)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
+from torch_utils.ops.bias_act import ACTIVATIONS
+from training.config import EncodingConfig, SynthesisConfig
+from training.layers import Conv2d, Linear
+from training.spatial_encoding import HeatmapEncoder, HeatmapSource, SpatialEncoding
+
+NoiseMode = Literal["const", "random", "none"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Where per-pixel noise comes from: a fixed map per layer, a generator, or nowhere."""
+
+    mode: NoiseMode = "const"
+    generator: torch.Generator | None = None
+
+    def draw(self, constant: Tensor, count: int) -> Tensor | None:
+        """Noise for a layer whose fixed map is `constant` [r, r]: that map, [count, 1, r, r], or None."""
+        if self.mode == "none":
+            return None
+        if self.mode == "const":
+            return constant
+        if self.generator is None:
+            raise ValueError("random noise needs a torch.Generator: Noise('random', generator)")
+        return torch.randn([count, 1, *constant.shape], generator=self.generator, device=constant.device)
+
+
+class SynthesisLayer(nn.Module):
+    """[SEL,] modulated 3x3 convolution, noise, bias and activation."""
+
+    def __init__(self, ci: int, co: int, w_dim: int, resolution: int, config: SynthesisConfig, up: int = 1):
+        super().__init__()
+        self.up, self.clamp, self.activation = up, config.conv_clamp, config.activation
+        self.affine = Linear(w_dim, ci, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(co, ci, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(co))
+        self.sel: SpatialEncoding | None = None
+        self.use_noise = config.use_noise
+        if config.use_noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.register_buffer("resample_filter", setup_filter(list(config.resample_filter)), persistent=False)
+
+    def forward(self, x: Tensor, w: Tensor, features: Tensor | None, noise: Noise, gain: float = 1.0) -> Tensor:
+        """x [N, ci, h, h], w [N, w_dim], heatmap features or None -> [N, co, h * up, h * up]."""
+        if self.sel is not None:
+            x = self.sel(x, features)
+        per_pixel = noise.draw(self.noise_const, len(x)) if self.use_noise else None
+        x = modulated_conv2d(
+            x,
+            self.weight,
+            self.affine(w),
+            noise=None if per_pixel is None else per_pixel * self.noise_strength,
+            up=self.up,
+            padding=1,
+            resample_filter=self.resample_filter,
+            flip_weight=self.up == 1,
+        )
+        clamp = None if self.clamp is None else self.clamp * gain
+        return bias_act(x, self.bias, act=self.activation, gain=ACTIVATIONS[self.activation].gain * gain, clamp=clamp)
+
+
+class ToRGB(nn.Module):
+    """[SEL,] modulated 1x1 convolution to image channels, without demodulation."""
+
+    def __init__(self, ci: int, img_channels: int, w_dim: int, config: SynthesisConfig):
+        super().__init__()
+        self.clamp = config.conv_clamp
+        self.affine = Linear(w_dim, ci, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(img_channels, ci, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(img_channels))
+        self.sel: SpatialEncoding | None = None
+        self.style_gain = ci**-0.5
+
+    def forward(self, x: Tensor, w: Tensor, features: Tensor | None) -> Tensor:
+        """x [N, ci, h, h], w [N, w_dim], heatmap features or None -> [N, img_channels, h, h]."""
+        if self.sel is not None:
+            x = self.sel(x, features)
+        styles = self.affine(w) * self.style_gain
+        x = modulated_conv2d(x, self.weight, styles, demodulate=False)
+        return bias_act(x, self.bias, clamp=self.clamp)
+
+
+class SynthesisBlock(nn.Module):
+    """The layers of one resolution. The first block starts from a learnt constant and does not upsample."""
+
+    def __init__(self, resolution: int, w_dim: int, img_channels: int, is_last: bool, config: SynthesisConfig):
+        super().__init__()
+        self.is_first = resolution == 4
+        self.architecture = config.architecture
+        co = config.channels(resolution)
+        if self.is_first:
+            self.const = nn.Parameter(torch.randn(co, 4, 4))
+        else:
+            ci = config.channels(resolution // 2)
+            self.conv0 = SynthesisLayer(ci, co, w_dim, resolution, config, up=2)
+            if self.architecture == "resnet":
+                self.skip = Conv2d(ci, co, 1, bias=False, up=2, resample_filter=config.resample_filter)
+        self.conv1 = SynthesisLayer(co, co, w_dim, resolution, config)
+        has_rgb = is_last or self.architecture == "skip"
+        self.to_rgb = ToRGB(co, img_channels, w_dim, config) if has_rgb else None
+        self.register_buffer("resample_filter", setup_filter(list(config.resample_filter)), persistent=False)
+
+    @property
+    def num_convs(self) -> int:
+        return 1 if self.is_first else 2
+
+    def styled_layers(self) -> Iterator[nn.Module]:
+        """The layers that take a w, in order."""
+        yield from (layer for layer in (getattr(self, "conv0", None), self.conv1, self.to_rgb) if layer is not None)
+
+    def forward(
+        self, x: Tensor | None, img: Tensor | None, ws: Tensor, before: Tensor | None, at: Tensor | None, noise: Noise
+    ) -> tuple[Tensor, Tensor | None]:
+        """x [N, C, r/2, r/2], img [N, img_channels, r/2, r/2], ws [N, convs + 1, w_dim] -> the same at r.
+
+        `before` and `at`: heatmap features for inputs of size r/2 (conv0) and r (the other layers), or None.
+        """
+        if self.is_first:
+            x = self.conv1(x, ws[:, 0], at, noise)
+        elif self.architecture == "resnet":
+            shortcut = self.skip(x, gain=0.5**0.5)
+            x = self.conv0(x, ws[:, 0], before, noise)
+            x = self.conv1(x, ws[:, 1], at, noise, gain=0.5**0.5) + shortcut
+        else:
+            x = self.conv0(x, ws[:, 0], before, noise)
+            x = self.conv1(x, ws[:, 1], at, noise)
+        if img is not None:
+            img = upsample2d(img, self.resample_filter)
+        if self.to_rgb is not None:
+            rgb = self.to_rgb(x, ws[:, self.num_convs], at).float()
+            img = rgb if img is None else img + rgb
+        return x, img
+
+
+class SynthesisNetwork(nn.Module):
+    """ws [N, num_ws, w_dim] and heatmaps -> images [N, img_channels, R, R], roughly in [-1, 1].
+
+    The w of a block's to_rgb is also that of the next block's first convolution.
+    """
+
+    def __init__(
+        self,
+        w_dim: int,
+        img_resolution: int,
+        img_channels: int,
+        config: SynthesisConfig,
+        encoding: EncodingConfig | None = None,
+    ):
+        super().__init__()
+        self.resolutions = [2**k for k in range(2, img_resolution.bit_length())]
+        self.memory_format = torch.contiguous_format
+        self.blocks = nn.ModuleDict(
+            {str(r): SynthesisBlock(r, w_dim, img_channels, r == img_resolution, config) for r in self.resolutions}
+        )
+        self.num_ws = sum(block.num_convs for block in self.blocks.values()) + 1
+        self.half = set(self.resolutions[-config.num_fp16_res :]) - {4} if config.num_fp16_res else set()
+        self.encoder = HeatmapEncoder(encoding, img_resolution) if encoding else None
+        self.encoded: list[int] = []
+        if encoding:
+            self._add_spatial_encoding(encoding, config)
+
+    def _add_spatial_encoding(self, encoding: EncodingConfig, config: SynthesisConfig) -> None:
+        limit = encoding.max_resolution or max(self.resolutions)
+        self.encoded = [r for r in self.resolutions if r <= limit]
+        for r in self.encoded:
+            for layer in self.blocks[str(r)].styled_layers():
+                channels = layer.weight.shape[1]
+                layer.sel = SpatialEncoding(channels, HeatmapEncoder.channels(r), encoding)
+
+    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = Noise()) -> Tensor:  # noqa: B008
+        """Raises ValueError when ws has another shape, or a layout is missing or not heard by this network."""
+        if ws.ndim != 3 or ws.shape[1] != self.num_ws:
+            raise ValueError(f"ws must be [N, {self.num_ws}, w_dim], not {list(ws.shape)}")
+        if (layout is None) != (self.encoder is None):
+            raise ValueError("this network needs a layout" if self.encoder else "this network hears no layout")
+        features = {} if layout is None else self.encoder(layout, self._encoded_inputs())
+        x = self.blocks["4"].const.expand(len(ws), -1, -1, -1).contiguous(memory_format=self.memory_format)
+        img, start = None, 0
+        for r in self.resolutions:
+            block = self.blocks[str(r)]
+            window = ws[:, start : start + block.num_convs + 1]
+            x, img = block(
+                x.to(self._dtype(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), noise
+            )
+            start += block.num_convs
+        return img
+
+    def _encoded_inputs(self) -> list[tuple[int, int]]:
+        """(block, input size) of every layer with spatial encoding."""
+        return [(r, size) for r in self.encoded for size in ((r // 2, r) if r > 4 else (r,))]
+
+    def _dtype(self, resolution: int, like: Tensor) -> torch.dtype:
+        return torch.float16 if resolution in self.half and like.device.type == "cuda" else like.dtype
