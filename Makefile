@@ -17,8 +17,8 @@ export PYTHON PIP_OPTIONS
 .PHONY: help venv demo test test-slow lint kernels bench gpu-check lock clean clean-venv
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@echo "Variables: PYTHON=python3.12  VENV=.venv  OUT=benchmarks/results  PYTEST_ARGS='-k name'  PIP_OPTIONS=..."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@echo "Variables: PYTHON=python3.12  VENV=.venv  OUT=folder  PYTEST_ARGS='-k name'  PIP_OPTIONS=..."
 
 venv: $(INSTALLED)  ## make .venv and install the pinned packages (only when they have changed)
 

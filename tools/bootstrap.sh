@@ -13,46 +13,47 @@ compiler=${CC:-gcc}
 log=$venv/install.log
 
 fail() {
-    echo "bootstrap: $1" >&2
+    echo "bootstrap: $*" >&2
     exit 2
 }
 
 check_system() {
-    local wanted=() packages=()
-    if ! "$python" --version > /dev/null 2>&1; then
-        wanted+=("a working Python ('$python' does not run; PYTHON=... names another)")
-        packages+=(python3 python3-venv)
-    else
-        check_python_version
-        if ! "$python" -c 'import venv, ensurepip' > /dev/null 2>&1; then
-            wanted+=("the modules venv and ensurepip of $python")
-            packages+=(python3-venv)
-        fi
-    fi
-    if ! command -v "$compiler" > /dev/null; then
-        wanted+=("the C compiler $compiler")
-        packages+=(gcc libc6-dev)
-    elif ! echo '#include <stdio.h>' | "$compiler" -E -x c - > /dev/null 2>&1; then
-        wanted+=("the C library's headers")
-        packages+=(libc6-dev)
-    fi
+    wanted=() packages=()
+    check_python
+    check_compiler
     if [ ${#wanted[@]} -gt 0 ]; then
-        fail "missing: $(join '; ' "${wanted[@]}"). On Debian: apt-get install ${packages[*]}"
+        fail "missing: $(join '; ' "${wanted[@]}"). On Debian 12 or later: apt-get install ${packages[*]}"
     fi
 }
 
-check_python_version() {
-    local version
-    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+check_python() {
+    local version other='PYTHON=... names another'
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null) || version=none
     case $version in
-        3.11 | 3.12 | 3.13) ;;
-        *) fail "$python is Python $version, and 3.11, 3.12 or 3.13 is needed. On Debian 12 or later:" \
-                "apt-get install python3 python3-venv; PYTHON=... names another Python" ;;
+        3.11 | 3.12 | 3.13) check_venv_module ;;
+        none) need "a Python ('$python' does not run; $other)" python3 python3-venv ;;
+        *) need "a Python from 3.11 to 3.13 ('$python' is $version; $other)" python3 python3-venv ;;
     esac
 }
 
+check_venv_module() {
+    "$python" -c 'import venv, ensurepip' > /dev/null 2>&1 \
+        || need "the modules venv and ensurepip of '$python'" python3-venv
+}
+
+check_compiler() {
+    # CC may hold several words, as in CC="ccache gcc".
+    command -v "${compiler%% *}" > /dev/null || need "the C compiler '$compiler'" gcc
+}
+
+# need WHAT PACKAGE...: remember what is missing, and the Debian packages that bring it.
+need() {
+    wanted+=("$1")
+    packages+=("${@:2}")
+}
+
 join() {
-    local separator=$1 joined=$2
+    local separator=$1 joined=$2 part
     shift 2
     for part in "$@"; do joined+=$separator$part; done
     echo "$joined"
@@ -65,10 +66,17 @@ install_packages() {
     # shellcheck disable=SC2086  # PIP_OPTIONS holds several words
     if PYTHONUNBUFFERED=1 "$venv/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
         --retries 2 ${PIP_OPTIONS:-} -r requirements.txt 2>&1 \
-        | tee "$log" | { grep --line-buffered -oE '^(Collecting [^ ;]+|Building wheel.*|Installing)' || true; }; then
+        | tee "$log" | show_progress; then
         return
     fi
     explain_failure
+}
+
+show_progress() {
+    # Collecting: from an index; Processing: a wheel file that lies on this machine.
+    sed --unbuffered -nE -e 's/^Collecting ([^ ;]+).*/  \1/p' \
+        -e 's#^Processing ([^ ]*/)?([^/ -]+-[^ -]+)-[^ ]*[.]whl.*#  \2#p' \
+        -e 's/^(Building wheel.*)/  \1/p'
 }
 
 explain_failure() {

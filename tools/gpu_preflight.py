@@ -21,6 +21,8 @@ NEEDED = {
     "yaml": "pyyaml",
 }
 
+ANOTHER = "install what is missing, or name another Python with PYTHON=..."
+
 
 def missing_packages() -> list[str]:
     """Names of the needed packages that this Python cannot find, for pip."""
@@ -31,11 +33,11 @@ def obstacle() -> str | None:
     """One line saying what keeps the GPU checks from running here, or None."""
     missing = missing_packages()
     if missing:
-        return f"{sys.executable} lacks these packages: {' '.join(missing)}; install them or name another Python with PYTHON=..."
+        return f"{sys.executable} lacks these packages: {' '.join(missing)}; {ANOTHER}"
     import torch
 
     if torch.version.cuda is None:
-        return f"torch {torch.__version__} of {sys.executable} is built without CUDA; name another Python with PYTHON=..."
+        return f"torch {torch.__version__} of {sys.executable} is built without CUDA; {ANOTHER}"
     if not torch.cuda.is_available():
         return f"torch {torch.__version__} finds no CUDA device; see nvidia-smi"
     print(f"gpu-check: torch {torch.__version__} on {torch.cuda.get_device_name()}")

@@ -16,11 +16,12 @@ trap 'rm -rf "$work"' EXIT
 import tomllib
 
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-groups = [project["dependencies"], *(project["optional-dependencies"][key] for key in ("fast", "video", "dev"))]
-print(*(name for group in groups for name in group), sep="\n")
+extras = project["optional-dependencies"]
+print(*project["dependencies"], *extras["fast"], *extras["video"], *extras["dev"], sep="\n")
 PY
 # setuptools: torch builds native code with it, and Python 3.12 and later no longer bring it along.
-"$work/venv/bin/python" -m pip install --quiet "torch==$torch" --upgrade "setuptools>=77,<82" -r "$work/ranges.txt"
+"$work/venv/bin/python" -m pip install --quiet --upgrade \
+    "torch==$torch" "setuptools>=77,<82" -r "$work/ranges.txt"
 
 {
     cat <<'TEXT'
@@ -29,7 +30,7 @@ PY
 TEXT
     # Local version labels (torch 2.13.0+cpu) name a build, not a release; pyspng has wheels for x86-64 alone.
     "$work/venv/bin/python" -m pip freeze --all \
-        | sed -e '/^pip==/d' -e '/^nvidia-/d' -e '/^triton==/d' -e 's/+[A-Za-z0-9.]*$//' \
+        | sed -e '/^pip==/d' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' -e 's/+[A-Za-z0-9.]*$//' \
               -e 's/^pyspng==.*/&; platform_machine == "x86_64"/'
 } > "$work/requirements.txt"
 mv "$work/requirements.txt" requirements.txt

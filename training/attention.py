@@ -10,21 +10,21 @@ from training.heatmaps import LEVEL_RESOLUTIONS, resize
 from training.spatial_encoding import HeatmapSource
 
 
-def channel_weights(logits: Tensor, features: Mapping[int, Tensor], gradcam: str) -> dict[int, Tensor]:
+def channel_weights(logits: Tensor, features: Mapping[int, Tensor], sign: str) -> dict[int, Tensor]:
     """GradCAM weights [N, C, 1, 1] of each feature: the spatial mean of d y / d feature, as constants.
 
-    y is the sum of the logits ("paper"), or of softplus(-logits), whose gradient has the other sign ("released").
-    Costs a backward pass from the logits to the features only; the graph stays for the loss.
+    y is the sum of the logits ("logits", the papers), or of softplus(-logits), whose gradient has the other sign
+    ("loss", released). Costs a backward pass from the logits to the features only; the graph stays for the loss.
     """
-    y = logits.sum() if gradcam == "paper" else torch.nn.functional.softplus(-logits).sum()
+    y = logits.sum() if sign == "logits" else torch.nn.functional.softplus(-logits).sum()
     gradients = torch.autograd.grad(y, list(features.values()), retain_graph=True)
     return {r: g.detach().mean((2, 3), keepdim=True) for r, g in zip(features, gradients, strict=True)}
 
 
-def attention_map(weights: Tensor, feature: Tensor, gradcam: str) -> Tensor:
-    """[N, 1, h, w]: relu of the weighted sum over channels ("paper"), or the sum of relus ("released")."""
+def attention_map(weights: Tensor, feature: Tensor, relu: str) -> Tensor:
+    """[N, 1, h, w]: relu of the weighted sum over channels ("sum", the papers), or the sum of relus ("channel")."""
     weighted = feature.float() * weights.float()
-    if gradcam == "paper":
+    if relu == "sum":
         return weighted.sum(1, keepdim=True).relu()
     return weighted.relu().sum(1, keepdim=True)
 
@@ -55,11 +55,11 @@ def attention_maps(
     logits: Tensor, features: Mapping[int, Tensor], config: AlignConfig, img_resolution: int
 ) -> dict[int, Tensor]:
     """{level: attention [N, 1, r, r] in [0, 1]} for the levels that have a feature, at the resolution to compare at."""
-    weights = channel_weights(logits, features, config.gradcam)
+    weights = channel_weights(logits, features, config.gradient)
     maps = {}
     for level, r in enumerate(LEVEL_RESOLUTIONS):
         if r in features:
-            raw = attention_map(weights[r], features[r], config.gradcam)
+            raw = attention_map(weights[r], features[r], config.relu)
             maps[level] = normalize(resize(raw, img_resolution) if config.resolution == "image" else raw)
     return maps
 

@@ -117,7 +117,8 @@ class AlignConfig(Section):
     weight: NonNegative = 1.0  # 0 switches it off
     tau: NonNegative = 0.25
     level_weights: tuple[NonNegative, NonNegative, NonNegative] = (1.0, 1.0, 1.0)
-    gradcam: Literal["paper", "released"] = "paper"
+    gradient: Literal["logits", "loss"] = "logits"  # GradCAM of the logits (papers) or of G's loss (released)
+    relu: Literal["sum", "channel"] = "sum"  # relu after the sum over channels (papers) or before it (released)
     resolution: Literal["level", "image"] = "level"  # where attention and heatmap are compared
 
 
@@ -139,9 +140,12 @@ class OptimizerConfig(Section):
     eps: Positive = 1e-8
     reg_interval: Count
 
-    def corrected(self, lazy: bool = True) -> tuple[float, tuple[float, float]]:
-        """(lr, betas) for Adam when the regulariser runs as a step of its own every reg_interval steps."""
-        ratio = self.reg_interval / (self.reg_interval + 1) if lazy else 1.0
+    def corrected(self) -> tuple[float, tuple[float, float]]:
+        """(lr, betas) for Adam when the regulariser runs as a step of its own every reg_interval steps.
+
+        Applied whatever the regulariser's weight, as users of StyleGAN2-ADA's numbers expect.
+        """
+        ratio = self.reg_interval / (self.reg_interval + 1)
         return self.lr * ratio, (self.betas[0] ** ratio, self.betas[1] ** ratio)
 
 

@@ -43,7 +43,7 @@ class Generator(nn.Module):
         layout: HeatmapSource | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
-        noise: Noise = Noise(),  # noqa: B008
+        noise: Noise = Noise(),
     ) -> Tensor:
         return self.synthesis(self.styles(z, c, truncation_psi, truncation_cutoff), layout, noise)
 

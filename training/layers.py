@@ -63,17 +63,35 @@ class Conv2d(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.weight_gain = (in_channels * kernel_size**2) ** -0.5
-        self.act_gain = ACTIVATIONS[activation].gain
         self.register_buffer("resample_filter", setup_filter(list(resample_filter)), persistent=False)
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """`gain` multiplies the result, and its clamp too."""
-        weight = (self.weight * self.weight_gain).to(x.dtype)
+        before, after = split_gain(self.activation, gain)
+        weight = (self.weight * (self.weight_gain * before)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * before).to(x.dtype)
         x = conv2d_resample(
-            x, weight, self.resample_filter, up=self.up, down=self.down, padding=self.padding, flip_weight=self.up == 1
+            x,
+            weight,
+            self.resample_filter,
+            up=self.up,
+            down=self.down,
+            padding=self.padding,
+            flip_weight=self.up == 1,
+            bias=bias,
         )
         clamp = None if self.clamp is None else self.clamp * gain
-        return bias_act(x, self.bias, act=self.activation, gain=self.act_gain * gain, clamp=clamp)
+        return bias_act(x, act=self.activation, gain=after, clamp=clamp)
+
+
+def split_gain(activation: str, gain: float) -> tuple[float, float]:
+    """The gain of an activation times `gain`, as (factor before it, factor after it).
+
+    Before costs nothing, where it can join the weights; it is right for homogeneous activations only.
+    """
+    kind = ACTIVATIONS[activation]
+    total = kind.gain * gain
+    return (total, 1.0) if kind.homogeneous else (1.0, total)
 
 
 def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:

@@ -83,8 +83,17 @@ class SpatialEncoding(nn.Module):
         """x [N, C, h, w] and heatmap features [N, heatmap_channels, *, *] -> [N, C, h, w]."""
         shared = self.shared(resize(features, x.shape[2]).to(x.dtype))
         sigma, mu = self.sigma(shared), self.mu(shared)
-        inner = F.leaky_relu(F.instance_norm(x) * (1 + sigma) + mu, 0.2)
-        return x + self.output(inner) * self.residual_scale
+        inner = F.leaky_relu(torch.addcmul(mu, instance_norm(x), 1 + sigma), 0.2)
+        return x + self.output(inner, gain=self.residual_scale)
+
+
+def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """Zero mean and unit (biased) variance over height and width of [N, C, h, w].
+
+    PyTorch's own is several times slower for channels_last on the CPU.
+    """
+    centered = x - x.mean((2, 3), keepdim=True)
+    return centered * torch.rsqrt(centered.square().mean((2, 3), keepdim=True) + eps)
 
 
 def _levels_of(block: int) -> tuple[int, ...]:

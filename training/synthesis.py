@@ -1,6 +1,6 @@
 """The synthesis network: styles and heatmaps to images (Karras et al. 2020; EqGAN-SA figure 4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
-from torch_utils.ops.bias_act import ACTIVATIONS
 from training.config import EncodingConfig, SynthesisConfig
-from training.layers import Conv2d, Linear
+from training.layers import Conv2d, Linear, split_gain
 from training.spatial_encoding import HeatmapEncoder, HeatmapSource, SpatialEncoding
 
 NoiseMode = Literal["const", "random", "none"]
@@ -18,10 +17,14 @@ NoiseMode = Literal["const", "random", "none"]
 
 @dataclass(frozen=True)
 class Noise:
-    """Where per-pixel noise comes from: a fixed map per layer, a generator, or nowhere."""
+    """Where per-pixel noise comes from: a fixed map per layer, random numbers, or nowhere.
+
+    `generator` is one torch.Generator for the whole batch, or one per sample (then a sample's noise does not depend
+    on the batch it is in).
+    """
 
     mode: NoiseMode = "const"
-    generator: torch.Generator | None = None
+    generator: torch.Generator | Sequence[torch.Generator] | None = None
 
     def draw(self, constant: Tensor, count: int) -> Tensor | None:
         """Noise for a layer whose fixed map is `constant` [r, r]: that map, [count, 1, r, r], or None."""
@@ -31,7 +34,10 @@ class Noise:
             return constant
         if self.generator is None:
             raise ValueError("random noise needs a torch.Generator: Noise('random', generator)")
-        return torch.randn([count, 1, *constant.shape], generator=self.generator, device=constant.device)
+        if isinstance(self.generator, torch.Generator):
+            return torch.randn([count, 1, *constant.shape], generator=self.generator, device=constant.device)
+        each = [torch.randn([1, *constant.shape], generator=g, device=constant.device) for g in self.generator]
+        return torch.stack(each)
 
 
 class SynthesisLayer(nn.Module):
@@ -54,19 +60,21 @@ class SynthesisLayer(nn.Module):
         """x [N, ci, h, h], w [N, w_dim], heatmap features or None -> [N, co, h * up, h * up]."""
         if self.sel is not None:
             x = self.sel(x, features)
+        before, after = split_gain(self.activation, gain)
         per_pixel = noise.draw(self.noise_const, len(x)) if self.use_noise else None
         x = modulated_conv2d(
             x,
             self.weight,
             self.affine(w),
-            noise=None if per_pixel is None else per_pixel * self.noise_strength,
+            noise=None if per_pixel is None else per_pixel * (self.noise_strength * before),
             up=self.up,
             padding=1,
             resample_filter=self.resample_filter,
             flip_weight=self.up == 1,
+            gain=before,
         )
         clamp = None if self.clamp is None else self.clamp * gain
-        return bias_act(x, self.bias, act=self.activation, gain=ACTIVATIONS[self.activation].gain * gain, clamp=clamp)
+        return bias_act(x, self.bias * before, act=self.activation, gain=after, clamp=clamp)
 
 
 class ToRGB(nn.Module):
@@ -177,7 +185,7 @@ class SynthesisNetwork(nn.Module):
                 channels = layer.weight.shape[1]
                 layer.sel = SpatialEncoding(channels, HeatmapEncoder.channels(r), encoding)
 
-    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = Noise()) -> Tensor:  # noqa: B008
+    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = Noise()) -> Tensor:
         """Raises ValueError when ws has another shape, or a layout is missing or not heard by this network."""
         if ws.ndim != 3 or ws.shape[1] != self.num_ws:
             raise ValueError(f"ws must be [N, {self.num_ws}, w_dim], not {list(ws.shape)}")

@@ -9,17 +9,21 @@ from torch import Tensor
 
 
 class Activation(NamedTuple):
-    """An activation with its default slope and gain; `function` takes (x, alpha)."""
+    """An activation with its default slope and gain; `function` takes (x, alpha).
+
+    `homogeneous`: act(k x) = k act(x) for k > 0, so that a gain may be applied before the activation instead.
+    """
 
     function: Callable[[Tensor, float], Tensor]
     alpha: float = 0.0
     gain: float = 1.0
+    homogeneous: bool = False
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "linear": Activation(lambda x, alpha: x),
-    "relu": Activation(lambda x, alpha: F.relu(x), gain=2**0.5),
-    "lrelu": Activation(F.leaky_relu, alpha=0.2, gain=2**0.5),
+    "linear": Activation(lambda x, alpha: x, homogeneous=True),
+    "relu": Activation(lambda x, alpha: F.relu(x), gain=2**0.5, homogeneous=True),
+    "lrelu": Activation(F.leaky_relu, alpha=0.2, gain=2**0.5, homogeneous=True),
     "tanh": Activation(lambda x, alpha: torch.tanh(x)),
     "sigmoid": Activation(lambda x, alpha: torch.sigmoid(x)),
     "elu": Activation(lambda x, alpha: F.elu(x)),

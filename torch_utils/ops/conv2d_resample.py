@@ -21,6 +21,7 @@ def conv2d_resample(
     groups: int = 1,
     flip_weight: bool = True,
     flip_filter: bool = False,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Convolve `x` with `w`, enlarging by `up` before and reducing by `down` after.
 
@@ -33,6 +34,7 @@ def conv2d_resample(
         groups: number of channel groups.
         flip_weight: True correlates with `w` (what deep learning calls convolution), False turns it by 180 degrees.
         flip_filter: the same for `f`, where False convolves.
+        bias: [Co], added to the result; free where the convolution comes last.
 
     Returns:
         [N, Co, H', W']; H' = H * up / down for "same" padding k // 2.
@@ -44,26 +46,30 @@ def conv2d_resample(
         pads = [a + b for a, b in zip(pads, down_padding(f, (down, down)), strict=True)]
     pointwise = w.shape[2:] == (1, 1)
     if up == 1 and down == 1:
-        return _convolve(x, w, pads, 1, groups, flip_weight)
+        return _convolve(x, w, pads, 1, groups, flip_weight, bias)
     if up == 1 and pointwise:
         x = upfirdn2d(x, f, down=down, padding=pads, flip_filter=flip_filter)
-        return _convolve(x, w, [0] * 4, 1, groups, flip_weight)
-    if down == 1 and pointwise:
-        x = _convolve(x, w, [0] * 4, 1, groups, flip_weight)
-        return upfirdn2d(x, f, up=up, padding=pads, gain=up**2, flip_filter=flip_filter)
+        return _convolve(x, w, [0] * 4, 1, groups, flip_weight, bias)
     if up == 1:
         x = upfirdn2d(x, f, padding=pads, flip_filter=flip_filter)
-        return _convolve(x, w, [0] * 4, down, groups, flip_weight)
-    x = _transposed(x, w, f, up, pads, groups, flip_weight, flip_filter)
-    return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if down > 1 else x
+        return _convolve(x, w, [0] * 4, down, groups, flip_weight, bias)
+    if down == 1 and pointwise:
+        x = _convolve(x, w, [0] * 4, 1, groups, flip_weight, None)
+        x = upfirdn2d(x, f, up=up, padding=pads, gain=up**2, flip_filter=flip_filter)
+    else:
+        x = _transposed(x, w, f, up, pads, groups, flip_weight, flip_filter)
+        x = upfirdn2d(x, f, down=down, flip_filter=flip_filter) if down > 1 else x
+    return x if bias is None else x + bias[:, None, None]
 
 
-def _convolve(x: Tensor, w: Tensor, pads: list[int], stride: int, groups: int, flip_weight: bool) -> Tensor:
+def _convolve(
+    x: Tensor, w: Tensor, pads: list[int], stride: int, groups: int, flip_weight: bool, bias: Tensor | None
+) -> Tensor:
     w = w if flip_weight or w.shape[2:] == (1, 1) else w.flip((2, 3))
     x0, x1, y0, y1 = pads
     if x0 == x1 >= 0 and y0 == y1 >= 0:
-        return F.conv2d(x, w, stride=stride, padding=(y0, x0), groups=groups)
-    return F.conv2d(F.pad(x, pads), w, stride=stride, groups=groups)
+        return F.conv2d(x, w, bias, stride=stride, padding=(y0, x0), groups=groups)
+    return F.conv2d(F.pad(x, pads), w, bias, stride=stride, groups=groups)
 
 
 def _transposed(

@@ -18,6 +18,7 @@ def modulated_conv2d(
     resample_filter: Tensor | None = None,
     demodulate: bool = True,
     flip_weight: bool = True,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolve sample n with weight[o, i] * styles[n, i], brought to unit norm per output channel.
 
@@ -29,6 +30,7 @@ def modulated_conv2d(
         x: [N, Ci, H, W]; weight: [Co, Ci, k, k]; styles: [N, Ci].
         noise: added to the result (after demodulation), broadcastable to it, or None.
         up, down, padding, resample_filter, flip_weight: as in conv2d_resample.
+        gain: factor on the convolution (not on the noise).
         demodulate: divide by sqrt(sum over (i, k, l) of the scaled weights squared + 1e-8).
 
     Returns:
@@ -36,15 +38,22 @@ def modulated_conv2d(
     """
     if x.dtype == torch.float16 and demodulate:
         weight, styles = _prescale(weight, styles)
-    coefficients = _demodulation(weight, styles) if demodulate else None
+    coefficients = _demodulation(weight, styles) * gain if demodulate else None
+    if coefficients is None and gain != 1:
+        styles = styles * gain
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
         y = _pointwise(x, weight, styles, coefficients)
     else:
         y = x * styles.to(x.dtype)[:, :, None, None]
         y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, down, padding, flip_weight=flip_weight)
         if coefficients is not None:
-            y = y * coefficients.to(x.dtype)[:, :, None, None]
+            return _scale_and_add(y, coefficients.to(y.dtype)[:, :, None, None], noise)
     return y if noise is None else y + noise.to(y.dtype)
+
+
+def _scale_and_add(y: Tensor, scale: Tensor, noise: Tensor | None) -> Tensor:
+    """y * scale + noise in one pass."""
+    return y * scale if noise is None else torch.addcmul(noise.to(y.dtype), y, scale)
 
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:

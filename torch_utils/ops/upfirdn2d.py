@@ -173,37 +173,37 @@ def _adjoint(geometry: _Geometry, f: Tensor, size: torch.Size, result: torch.Siz
 
 
 def _resample(x: Tensor, taps: Tensor, geometry: _Geometry) -> Tensor:
-    """The plain definition: zero insertion, padding, depthwise correlation with stride."""
-    (up_x, up_y), (down_x, down_y), padding = geometry
-    channels = x.shape[1]
-    if up_x * up_y > 1:
-        x = _insert_zeros(x, up_x, up_y)
-    symmetric = padding[0] == padding[1] >= 0 and padding[2] == padding[3] >= 0
-    inside = (padding[2], padding[0]) if symmetric else (0, 0)
+    """Depthwise correlation with `taps`; the inserted zeros are never stored nor visited."""
+    weight = taps.to(x.dtype).expand(x.shape[1], 1, *taps.shape)
+    if geometry.up == (1, 1):
+        return _filter_and_decimate(x, weight, geometry)
+    return _spread(x, weight, geometry)[:, :, :: geometry.down[1], :: geometry.down[0]]
+
+
+def _filter_and_decimate(x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
+    (down_x, down_y), (x0, x1, y0, y1) = geometry.down, geometry.padding
+    symmetric = x0 == x1 >= 0 and y0 == y1 >= 0
     if not symmetric:
-        x = F.pad(x, padding)
-    if taps.numel() == 1 and not any(inside):
-        return x[:, :, ::down_y, ::down_x] * taps.to(x.dtype).reshape(())
-    weight = taps.to(x.dtype).expand(channels, 1, *taps.shape)
-    return F.conv2d(x, weight, stride=(down_y, down_x), padding=inside, groups=channels)
+        x = F.pad(x, geometry.padding)
+    inside = (y0, x0) if symmetric else (0, 0)
+    return F.conv2d(x, weight, stride=(down_y, down_x), padding=inside, groups=x.shape[1])
 
 
-def _insert_zeros(x: Tensor, up_x: int, up_y: int) -> Tensor:
-    count, channels, height, width = x.shape
-    sparse = torch.empty(
-        [count, channels, height * up_y, width * up_x],
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=memory_format(x),
-    ).zero_()
-    sparse[:, :, ::up_y, ::up_x] = x
-    return sparse
+def _spread(x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
+    """Upsample and filter by a transposed convolution.
 
-
-def memory_format(x: Tensor) -> torch.memory_format:
-    """channels_last when `x` is stored so and not equally contiguous, else contiguous."""
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
+    It yields (W - 1) * up + taps columns, the first of them taps - 1 before the first of an unpadded correlation, so
+    what the padding leaves out has to be cropped: as much as possible by the convolution itself.
+    """
+    (up_x, up_y), (x0, x1, y0, y1) = geometry.up, geometry.padding
+    height, width = weight.shape[2:]
+    left, right, top, bottom = width - 1 - x0, width - up_x - x1, height - 1 - y0, height - up_y - y1
+    across, along = max(min(left, right), 0), max(min(top, bottom), 0)
+    y = F.conv_transpose2d(
+        x, weight.flip((2, 3)), stride=(up_y, up_x), padding=(along, across), groups=x.shape[1]
+    )
+    rest = (across - left, across - right, along - top, along - bottom)
+    return F.pad(y, rest) if any(rest) else y
 
 
 def _pair(value: Pair) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""Runnable measurements, one file a question: python -m benchmarks.NAME --json FILE."""

@@ -1,0 +1,235 @@
+"""What a method's training step costs against another's: seconds of each phase, and the ratio per image shown.
+
+    python -m benchmarks.train_step --res 256 --batch 4 --device cpu --method spatialgan --vs stylegan2
+
+Both methods take turns within each phase, so that a machine that slows down or speeds up does so for both. The phases
+are those of the training loop, optimiser step included; the data are random images, drawn beforehand.
+"""
+
+import multiprocessing
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from tqdm import tqdm
+
+from dnnlib.cli import Command
+from dnnlib.errors import UserError
+from dnnlib.files import make_dir, write_json
+from torch_utils.devices import choose_device
+from torch_utils.stats import RunningStatistics
+from training.config import RunConfig
+from training.heatmaps import sample_layout
+from training.loop import prepare_hardware, run_phase
+from training.phases import make_phases
+from training.presets import DataFacts, Options, resolve
+from training.state import TrainingState
+
+WARMUP = {"cpu": 1, "cuda": 3}  # rounds that are not counted
+INFERENCE = "inference"
+
+Seconds = dict[str, float]  # of each phase, and of INFERENCE
+
+
+class Bench:
+    """A method's networks and data; `parts` are what there is to time, by name: the phases, and INFERENCE."""
+
+    def __init__(self, config: RunConfig):
+        self.config = config
+        self.device = prepare_hardware(config)
+        self.state = TrainingState.create(config, self.device)
+        self.batch = config.schedule.batch_size
+        draw = torch.Generator(self.device).manual_seed(1)
+        size = [self.batch, config.generator.img_channels, *[config.generator.img_resolution] * 2]
+        self.real_images = torch.rand(size, generator=draw, device=self.device) * 2 - 1
+        self.labels = torch.zeros([self.batch, config.generator.c_dim], device=self.device)
+        self.z = torch.randn([self.batch, config.generator.z_dim], generator=draw, device=self.device)
+        encoding = config.generator.encoding
+        self.layout = None if encoding is None else sample_layout(self.batch, config.sampler, draw, encoding.counts)
+        self.phases = {phase.name: phase for phase in make_phases(config)}
+        self.parts: dict[str, Callable[[], None]] = {
+            name: lambda name=name: self._train(name) for name in self.phases
+        } | {INFERENCE: self._infer}
+
+    def seconds(self, part: str) -> float:
+        """Wall time of one call of a part."""
+        self._wait()
+        start = time.perf_counter()
+        self.parts[part]()
+        self._wait()
+        return time.perf_counter() - start
+
+    def per_image(self, seconds: Seconds) -> float:
+        """Training seconds per image shown, each phase as often as it runs."""
+        return sum(seconds[name] / phase.interval for name, phase in self.phases.items()) / self.batch
+
+    def _train(self, phase: str) -> None:
+        labels = iter(lambda: self.labels, None)
+        arguments = (self.config, self.state, self.real_images, self.labels, labels, RunningStatistics())
+        run_phase(self.phases[phase], *arguments)
+
+    @torch.inference_mode()
+    def _infer(self) -> None:
+        self.state.G_ema(self.z, self.labels, self.layout)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def compare(configs: dict[str, RunConfig], repeats: int, show_progress: bool = False) -> dict[str, Any]:
+    """{"ratio": r, "methods": {name: {"phases", "per_image", "inference_per_image", "peak_mb"}}}.
+
+    The ratio is that of the first to the second in training seconds per image shown; times are medians over
+    `repeats`; peak_mb is in MiB.
+    """
+    peaks = {name: peak_mb(config) for name, config in configs.items()}
+    benches = {name: Bench(config) for name, config in configs.items()}
+    seconds = take_turns(benches, repeats, show_progress)
+    methods = {
+        name: {
+            "phases": {part: value for part, value in seconds[name].items() if part != INFERENCE},
+            "per_image": bench.per_image(seconds[name]),
+            "inference_per_image": seconds[name][INFERENCE] / bench.batch,
+            "peak_mb": round(peaks[name], 1),
+        }
+        for name, bench in benches.items()
+    }
+    first, second = (method["per_image"] for method in methods.values())
+    return {"ratio": first / second, "methods": methods}
+
+
+def take_turns(benches: dict[str, Bench], repeats: int, show_progress: bool = False) -> dict[str, Seconds]:
+    """Median seconds of every part of every bench, timed one after the other, part by part."""
+    device = next(iter(benches.values())).device
+    warmup = WARMUP[device.type]
+    taken: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in benches}
+    for turn in tqdm(range(warmup + repeats), desc="rounds", disable=not show_progress):
+        for part in dict.fromkeys(part for bench in benches.values() for part in bench.parts):
+            for name, bench in benches.items():
+                if part in bench.parts:
+                    spent = bench.seconds(part)
+                    taken[name][part] += [spent] if turn >= warmup else []
+    return {name: {part: statistics.median(values) for part, values in parts.items()} for name, parts in taken.items()}
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+
+def peak_mb(config: RunConfig) -> float:
+    """Peak memory in MiB of a step with all its phases: of the whole process on a CPU, of its tensors on a GPU.
+
+    Measured in a new process, so that neither this one nor another method adds to it.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_peak_of_step, config, torch.get_num_threads()).result()
+
+
+def _peak_of_step(config: RunConfig, threads: int) -> float:
+    torch.set_num_threads(threads)
+    bench = Bench(config)
+    for phase in bench.phases:
+        bench.seconds(phase)
+    if bench.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(bench.device) / 2**20
+    return _peak_resident_kib() / 1024
+
+
+def _peak_resident_kib() -> float:
+    """From /proc where there is one: getrusage also counts what the parent process held before this one started."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return float(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 if sys.platform == "darwin" else peak
+
+
+# --- what is compared, and where --------------------------------------------------------------------------------
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the figures depend on: {"cpu", "threads", "torch", "gpu"}."""
+    return {
+        "cpu": _cpu_model(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines: Iterable[str] = info.read_text().splitlines() if info.exists() else ()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def resolved(method: str, cfg: str, resolution: int, batch: int, device: str) -> RunConfig:
+    """The run that train.py would make of these options. Raises UserError when they do not go together."""
+    facts = DataFacts(name="random", resolution=resolution, num_channels=3, size=batch)
+    return resolve(Options(data="random", cfg=cfg, method=method, batch=batch, device=device), facts)
+
+
+def table(report: dict[str, Any], batch: int) -> str:
+    """The report for people: seconds per call and per image, the two methods side by side."""
+    names = list(report["methods"])
+    rows = [f"{'':14}" + "".join(f"{name:>26}" for name in names), f"{'':14}" + f"{'s/call':>14}{'s/image':>12}" * 2]
+    for phase in dict.fromkeys(phase for name in names for phase in report["methods"][name]["phases"]):
+        calls = [report["methods"][name]["phases"].get(phase) for name in names]
+        rows.append(f"{phase:14}" + "".join(_call_cells(call, batch) for call in calls))
+    for key, label in (("per_image", "training"), ("inference_per_image", INFERENCE)):
+        cells = (f"{report['methods'][name][key]:26.4f}" for name in names)
+        rows.append(f"{label:14}" + "".join(cells) + "  s/image")
+    rows.append(f"{'peak memory':14}" + "".join(f"{report['methods'][name]['peak_mb']:26.0f}" for name in names) + "  MiB")
+    rows.append(f"ratio per image shown, {names[0]} to {names[1]}: {report['ratio']:.3f}")
+    return "\n".join(rows)
+
+
+def _call_cells(seconds: float | None, batch: int) -> str:
+    return f"{'-':>14}{'-':>12}" if seconds is None else f"{seconds:14.4f}{seconds / batch:12.4f}"
+
+
+@click.command(cls=Command)
+@click.option("--res", type=int, default=256, show_default=True, help="Side of the images in pixels.")
+@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Images a step.")
+@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
+@click.option("--method", default="spatialgan", show_default=True, help="The method in question.")
+@click.option("--vs", default="stylegan2", show_default=True, help="The method it is compared with.")
+@click.option("--cfg", default="paper256", show_default=True, help="Base configuration of both.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures here, too.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True,
+              help="Rounds that count; their median is reported.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: PyTorch's choice]")
+def main(res, batch, device, method, vs, cfg, json_file, repeats, threads):
+    """Time each phase of a training step for two methods, and their ratio per image shown.
+
+    Lazy regularisers count as often as they run; the moving average of the weights is left out.
+    """
+    if method == vs:
+        raise UserError(f"--method and --vs are both {method}; give two methods to compare")
+    if json_file is not None:
+        make_dir(Path(json_file).parent)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    device = str(choose_device(device).type)
+    configs = {name: resolved(name, cfg, res, batch, device) for name in (method, vs)}
+    about = machine(torch.device(device))
+    settings = {"res": res, "batch": batch, "device": device, "cfg": cfg, "repeats": repeats}
+    click.echo("  ".join(f"{key} {value}" for key, value in (settings | about).items() if value is not None))
+    report = compare(configs, repeats, show_progress=True)
+    click.echo(table(report, batch))
+    if json_file is not None:
+        write_json(json_file, report | {"settings": settings, "machine": about})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Make data sets: convert images, compose pictures from cut-outs, or draw toy scenes.
+
+    python dataset_tool.py --source=photos/ --dest=photos.zip --transform=center-crop --width=256 --height=256
+    python dataset_tool.py toy --dest=critters.zip --kind=critters --images=5000 --resolution=32
+    python dataset_tool.py compose --cutouts=stamps/ --dest=animals.zip --images=8000 --resolution=32
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from dnnlib.cli import Group
+from dnnlib.errors import UserError
+from training.compose import Placement, Selection, compose, load_cutouts, load_photos
+from training.data_conversion import convert
+from training.data_sources import KNOWN, open_source
+from training.data_transforms import CROPS, FILTERS, Transform
+from training.data_writer import DatasetWriter, open_writer
+from training.image_files import is_power_of_two
+from training.scenes import KINDS
+
+_SHOWN_SKIPPED = 20
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@click.pass_context
+@click.option("--source", metavar="PATH", help=f"Images to convert: {KNOWN}.")
+@click.option("--dest", metavar="PATH", help="Zip archive (.zip) or folder to write.")
+@click.option("--max-images", type=click.IntRange(min=1), metavar="N", help="Take the first N images only.")
+@click.option("--transform", type=click.Choice(CROPS), help="Cut out the middle; -wide pads it to a square.")
+@click.option("--width", type=click.IntRange(min=1), metavar="PIXELS", help="Resize to this width, a power of two.")
+@click.option("--height", type=click.IntRange(min=1), metavar="PIXELS", help="Resize to this height.")
+@click.option("--resize-filter", type=click.Choice(list(FILTERS)), default="lanczos", show_default=True,
+              help="How pixels are averaged in resizing.")
+@click.option("--strict", is_flag=True, help="Stop at the first damaged image instead of leaving it out.")
+def main(ctx, source, dest, max_images, transform, width, height, resize_filter, strict):
+    """Convert images into a data set for training: 8-bit PNG files of one size, with dataset.json.
+
+    Labels come from a dataset.json in the source or, without one, from its sub-folders. The
+    sub-commands make pictures instead of converting them, with their ground truth.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    if not source or not dest:
+        raise UserError("--source and --dest are both needed; see --help")
+    wanted = Transform(width, height, transform, resize_filter)
+    summary = convert(open_source(source, max_images), dest, wanted, strict, tqdm.write)
+    click.echo(f"{dest}: {summary}")
+
+
+@main.command()
+@click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
+@click.option("--kind", type=click.Choice(list(KINDS)), default="critters", show_default=True,
+              help="One animal a picture, or rooms with two to four things.")
+@click.option("--images", type=click.IntRange(min=1), default=5000, show_default=True, help="How many pictures.")
+@click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other pictures.")
+def toy(dest, kind, images, resolution, seed):
+    """Draw simple scenes whose ground truth is known."""
+    _check_resolution(resolution)
+    with open_writer(dest) as writer:
+        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution))
+    _report(dest, images, resolution)
+
+
+@main.command("compose")
+@click.option("--cutouts", required=True, type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Pictures of one object each, with transparent surroundings; sub-folders are searched.")
+@click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
+@click.option("--images", type=click.IntRange(min=1), default=8000, show_default=True, help="How many pictures.")
+@click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other pictures.")
+@click.option("--backgrounds", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Photographs to put objects on, instead of two-colour gradients.")
+@click.option("--min-size", type=float, default=0.4, show_default=True,
+              help="Least length of the object's larger side, as a fraction of the picture's.")
+@click.option("--max-size", type=float, default=0.6, show_default=True, help="Greatest length of it.")
+@click.option("--include", multiple=True, metavar="TEXT", help="Use only files with this in their path (repeatable).")
+@click.option("--exclude", multiple=True, metavar="TEXT", default=["cartoon"], show_default=True,
+              help="Leave out files with this in their path (repeatable).")
+@click.option("--min-coverage", type=click.FloatRange(0, 1), default=0.25, show_default=True,
+              help="Leave out objects that fill less of their bounding box than this fraction.")
+@click.option("--subject-contrast", type=click.FloatRange(0, 6), default=0.5, show_default=True,
+              help="Least difference of gradients from the object's mean colour, summed over channels in [-1, 1].")
+def compose_command(cutouts, dest, images, resolution, seed, backgrounds, min_size, max_size, include, exclude,
+                    min_coverage, subject_contrast):
+    """Put cut-out photographs of objects on backgrounds, one a picture, at random places and sizes."""
+    _check_resolution(resolution)
+    placement = Placement(resolution, min_size, max_size, subject_contrast)
+    objects, skipped = load_cutouts(cutouts, Selection(include, exclude, min_coverage), placement)
+    _tell_skipped(cutouts, len(objects), skipped)
+    photos = {}
+    if backgrounds is not None:
+        photos, skipped = load_photos(backgrounds, resolution)
+        _tell_skipped(backgrounds, len(photos), skipped)
+    choices = list(objects.values()), placement, list(photos.values())
+    with open_writer(dest) as writer:
+        writer.metadata["sources"] = list(objects)
+        _fill(writer, images, seed, lambda rng: compose(rng, *choices))
+    _report(dest, images, resolution)
+
+
+def _fill(writer: DatasetWriter, images: int, seed: int, make: Callable[[np.random.Generator], tuple]) -> None:
+    """Write pictures that each depend on the seed and their own number only."""
+    for i in tqdm(range(images), "drawing", unit=" images", disable=None):
+        pixels, scene = make(np.random.default_rng([seed, i]))
+        writer.add(pixels, scene=scene)
+
+
+def _check_resolution(resolution: int) -> None:
+    if not is_power_of_two(resolution):
+        raise UserError(f"--resolution {resolution} must be a power of two: 4, 8, 16, 32, ...")
+
+
+def _tell_skipped(folder: Path, used: int, skipped: list[tuple[str, str]]) -> None:
+    for name, reason in skipped[:_SHOWN_SKIPPED]:
+        click.echo(f"skipped: {name}: {reason}")
+    click.echo(f"{folder}: {used} pictures used, {len(skipped)} skipped")
+
+
+def _report(dest: str, images: int, resolution: int) -> None:
+    click.echo(f"{dest}: {images} images, {resolution}x{resolution}, RGB, no labels, ground truth in dataset.json")
+
+
+if __name__ == "__main__":
+    main()

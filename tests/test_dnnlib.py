@@ -1,0 +1,234 @@
+"""dnnlib: files are whole or absent, small values parse, bad input ends in one line and status 2."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnnlib import cli, files, parsing
+from dnnlib.errors import UserError
+
+# ---- files
+
+
+def test_atomic_path_replaces_the_file_and_leaves_nothing_else(tmp_path: Path):
+    target = tmp_path / "weights.bin"
+    target.write_bytes(b"old")
+    with files.atomic_path(target) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".bin"
+        temporary.write_bytes(b"new")
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def fail_halfway(target: Path) -> None:
+    with files.atomic_path(target) as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError("disk on fire")
+
+
+def test_atomic_path_keeps_the_old_file_when_the_block_raises(tmp_path: Path):
+    target = tmp_path / "weights.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(RuntimeError, match="disk on fire"):
+        fail_halfway(target)
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_atomic_path_leaves_no_new_file_when_the_block_raises(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="disk on fire"):
+        fail_halfway(tmp_path / "weights.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_path_gives_the_permissions_of_an_ordinary_file(tmp_path: Path):
+    ordinary, atomic = tmp_path / "ordinary", tmp_path / "atomic"
+    ordinary.write_bytes(b"")
+    files.write_bytes(atomic, b"")
+    assert stat.S_IMODE(atomic.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_write_json_round_trip(tmp_path: Path):
+    value = {"centres": [[0.5, -0.25]], "name": "Grösse", "none": None}
+    files.write_json(tmp_path / "layout.json", value)
+    assert files.read_json(tmp_path / "layout.json") == value
+    assert (tmp_path / "layout.json").read_text(encoding="utf-8").endswith("}\n")
+
+
+def test_write_json_of_an_unserialisable_value_keeps_the_old_file(tmp_path: Path):
+    target = tmp_path / "state.json"
+    files.write_json(target, [1])
+    with pytest.raises(TypeError):
+        files.write_json(target, [object()])
+    assert json.loads(target.read_text()) == [1]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"a": 1,\n oops}', ":2: not valid JSON"),
+        (b"", ":1: not valid JSON"),
+        (b'"\xff"', "byte 1 is not UTF-8"),
+    ],
+)
+def test_read_json_names_file_and_place(tmp_path: Path, content: bytes, says: str):
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        files.read_json(path)
+    assert str(path) in str(caught.value)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "says"), [("absent.json", "No such file"), (".", "Is a directory")])
+def test_read_json_of_what_cannot_be_read(tmp_path: Path, name: str, says: str):
+    with pytest.raises(UserError, match=says):
+        files.read_json(tmp_path / name)
+
+
+def test_make_dir_creates_parents_and_accepts_an_existing_one(tmp_path: Path):
+    path = tmp_path / "runs" / "first"
+    assert files.make_dir(path) == path
+    assert files.make_dir(str(path)) == path
+    assert list(path.iterdir()) == []
+
+
+def test_make_dir_under_a_file_is_a_user_error(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cannot write to directory .*Not a directory"):
+        files.make_dir(tmp_path / "file" / "runs")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_make_dir_without_permission_is_a_user_error(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="Permission denied; choose another one"):
+        files.make_dir(tmp_path / "runs")
+
+
+# ---- parsing
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("0", [0]), ("0,3,5-8", [0, 3, 5, 6, 7, 8]), (" 2 , 1 ", [2, 1]), ("4-4", [4]), ("3,3", [3, 3])],
+)
+def test_int_ranges(text: str, numbers: list[int]):
+    assert parsing.int_ranges(text) == numbers
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1))
+def test_int_ranges_reads_back_any_list(numbers: list[int]):
+    assert parsing.int_ranges(",".join(map(str, numbers))) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,", "1-", "-1", "1.5", "1 2", "1--2", "1-2-3"])
+def test_int_ranges_refuses_anything_else(text: str):
+    with pytest.raises(UserError, match="is no list of numbers; write it as 0,3,5-8"):
+        parsing.int_ranges(text)
+
+
+def test_int_ranges_running_backwards():
+    with pytest.raises(UserError, match="'8-5' in '1,8-5' runs backwards; write 5-8"):
+        parsing.int_ranges("1,8-5")
+
+
+def test_floats():
+    assert parsing.floats("0.25,-1", 2, "--move") == [0.25, -1.0]
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,2,3", "1,x", "1;2"])
+def test_floats_refuses_other_counts_and_words(text: str):
+    with pytest.raises(UserError, match=r"--move '.*' must be 2 comma-separated numbers"):
+        parsing.floats(text, 2, "--move")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("gama", "; did you mean 'gamma'?"),
+        ("batch_sise", "; did you mean 'batch_size'?"),
+        ("zzz", "; known: batch_size, gamma"),
+    ],
+)
+def test_nearest(name: str, hint: str):
+    assert parsing.nearest(name, {"gamma", "batch_size"}) == hint
+
+
+# ---- command lines
+
+
+def complain(lines: str) -> None:
+    raise UserError(lines)
+
+
+@click.command(cls=cli.Command)
+@click.option("--text", default="no images in data/\n  give --data another folder")
+def single(text: str) -> None:
+    complain(text)
+
+
+@click.group(cls=cli.Group)
+def tool() -> None:
+    pass
+
+
+@tool.command()
+@click.pass_context
+def sub(context: click.Context) -> None:
+    complain(context.command_path)
+
+
+@click.group(cls=cli.Group, invoke_without_command=True)
+def strict() -> None:
+    complain("the group itself")
+
+
+def assert_one_line(result: Result, line: str) -> None:
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {line}\n"
+    assert result.stdout == ""
+
+
+def test_command_turns_user_error_into_one_line_and_status_2():
+    assert_one_line(CliRunner().invoke(single), "no images in data/ give --data another folder")
+
+
+def test_group_does_so_for_its_sub_commands():
+    assert isinstance(tool.commands["sub"], cli.Command)
+    assert_one_line(CliRunner().invoke(tool, ["sub"]), "tool sub")
+
+
+def test_group_does_so_for_itself():
+    assert_one_line(CliRunner().invoke(strict), "the group itself")
+
+
+def test_command_lets_other_exceptions_through():
+    @click.command(cls=cli.Command)
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    assert isinstance(CliRunner().invoke(broken).exception, ZeroDivisionError)
+
+
+# ---- fixtures that all tests share
+
+
+def test_generator_fixture_is_seeded_and_apart_from_the_global_stream(generator):
+    import torch
+
+    before = torch.get_rng_state()
+    first, again, other = (torch.randn(8, generator=generator(seed)) for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,94 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from dnnlib.errors import UserError
+from tests.training.data_samples import picture, write_zip
+from training.dataset import ImageDataset
+from training.sample_order import SampleOrder, batches
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    files = {f"{i:02d}.png": picture(i) for i in range(10)}
+    return ImageDataset(write_zip(tmp_path / "a.zip", files, {"labels": [[name, int(name[:2])] for name in files]}),
+                        use_labels=True)
+
+
+def first(count, generator):
+    return list(itertools.islice(generator, count))
+
+
+def classes(batch):
+    return batch[1].argmax(dim=1).tolist()
+
+
+def test_every_epoch_is_a_permutation_and_they_differ():
+    epochs = SampleOrder(50, seed=3).indices(0, 200).reshape(4, 50)
+    assert all(sorted(epoch) == list(range(50)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_order_depends_on_seed_and_position_only():
+    whole = SampleOrder(7, seed=1).indices(0, 100)
+    order = SampleOrder(7, seed=1)
+    for start, count in [(90, 10), (0, 5), (3, 60), (50, 1), (20, 0)]:
+        np.testing.assert_array_equal(order.indices(start, count), whole[start : start + count])
+    assert not np.array_equal(SampleOrder(7, seed=2).indices(0, 100), whole)
+
+
+def test_only_two_permutations_are_kept():
+    order = SampleOrder(4, seed=0)
+    order.indices(0, 100)
+    assert len(order._permutations) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_follow_the_order(dataset, workers):
+    order = SampleOrder(10, seed=5)
+    found = first(5, batches(dataset, order, start=8, batch_size=4, workers=workers))
+    assert [classes(batch) for batch in found] == order.indices(8, 20).reshape(5, 4).tolist()
+    images, labels = found[0]
+    assert (images.dtype, images.shape) == (torch.uint8, (4, 3, 8, 8))
+    assert (labels.dtype, labels.shape) == (torch.float32, (4, 10))
+    np.testing.assert_array_equal(images[1], dataset[int(order.indices(9, 1)[0])][0])
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_order_does_not_depend_on_the_number_of_processes(dataset, world):
+    order = SampleOrder(10, seed=5)
+    alone = first(4, batches(dataset, order, 3, 8))
+    together = [first(4, batches(dataset, order, 3, 8, rank=rank, world=world)) for rank in range(world)]
+    for step, (images, labels) in enumerate(alone):
+        assert torch.equal(torch.cat([rank[step][0] for rank in together]), images)
+        assert torch.equal(torch.cat([rank[step][1] for rank in together]), labels)
+
+
+def test_indivisible_batch(dataset):
+    with pytest.raises(ValueError, match="divide"):
+        next(batches(dataset, SampleOrder(10, 0), 0, 9, world=2))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_global_random_streams_are_left_alone(dataset, workers):
+    torch.manual_seed(7)
+    np.random.seed(7)  # noqa: NPY002
+    expected = torch.rand(3), np.random.random(3)  # noqa: NPY002
+    torch.manual_seed(7)
+    np.random.seed(7)  # noqa: NPY002
+    first(3, batches(dataset, SampleOrder(10, 0), 0, 4, workers=workers))
+    assert torch.equal(torch.rand(3), expected[0])
+    np.testing.assert_array_equal(np.random.random(3), expected[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_image_is_one_line_from_workers_too(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr("training.dataset._CHECKED_HEADERS", 1)
+    files = {f"{i}.png": picture(size=8 if i < 5 else 16) for i in range(6)}
+    dataset = ImageDataset(write_zip(tmp_path / "a.zip", files))
+    with pytest.raises(UserError) as caught:
+        first(3, batches(dataset, SampleOrder(6, 0), 0, 6, workers=workers))
+    assert "5.png" in str(caught.value)
+    assert "\n" not in str(caught.value)

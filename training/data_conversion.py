@@ -1,0 +1,153 @@
+"""From a source of images to a data set: look at all headers first, then write, or refuse."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from dnnlib.errors import UserError
+from training.data_sources import Source
+from training.data_transforms import Transform, is_grey, to_plain, upright_size
+from training.data_writer import DatasetWriter, open_writer
+from training.image_files import DAMAGE, is_power_of_two
+
+Say = Callable[[str], None]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a conversion made of its source."""
+
+    images: int
+    size: int
+    channels: int
+    labels: str  # in words
+    skipped: int
+
+    def __str__(self) -> str:
+        kind = {1: "grey", 3: "RGB"}[self.channels]
+        return f"{self.images} images, {self.size}x{self.size}, {kind}, {self.labels}, {self.skipped} damaged skipped"
+
+
+class _Log:
+    """What there is to tell: damaged images at once (or as an error), remarks in the end, with a count of each."""
+
+    def __init__(self, say: Say, strict: bool):
+        self._say, self._strict = say, strict
+        self._remarks: dict[str, list[str]] = {}  # images by remark
+        self.damaged_count = 0
+
+    def damaged(self, name: str, error: Exception) -> None:
+        if self._strict:
+            raise UserError(f"{name} is damaged: {error}; remove it, or leave out --strict to skip such images")
+        self.damaged_count += 1
+        self._say(f"skipped, damaged: {name}: {error}")
+
+    def remark(self, what: str, name: str) -> None:
+        self._remarks.setdefault(what, []).append(name)
+
+    def tell_remarks(self) -> None:
+        for what, names in self._remarks.items():
+            self._say(f"{what}: {len(names)} image{'s' if len(names) > 1 else ''}, first {names[0]}")
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """The images whose header can be read, and the shape that all results share."""
+
+    indices: list[int]
+    size: int
+    channels: int
+
+
+def convert(source: Source, dest: str | Path, transform: Transform, strict: bool = False, say: Say = print) -> Summary:
+    """Write the images of `source`, transformed, to `dest` (see data_writer) and return what was done.
+
+    Damaged images are named with `say` and left out; with `strict`, the first one raises UserError.
+    UserError also when results are not all squares of one power-of-two size. Then `dest` is left as it was.
+    """
+    log = _Log(say, strict)
+    for note in source.notes:
+        say(note)
+    with open_writer(dest) as writer:
+        survey = _survey(source, transform, log)
+        _write_all(source, survey, transform, writer, log)
+    log.tell_remarks()
+    return Summary(writer.count, survey.size, survey.channels, _describe_labels(source), log.damaged_count)
+
+
+def _readable(
+    source: Source, indices: Sequence[int], read: Callable[[Image.Image], Result], log: _Log, title: str
+) -> Iterator[tuple[int, Result]]:
+    """(index, read(image)) of every image that is not damaged. Raises UserError when none is left."""
+    count = 0
+    for i in tqdm(indices, title, unit=" images", disable=None):
+        try:
+            with source.open(i) as image:
+                result = read(image)
+        except DAMAGE as error:
+            log.damaged(source.names[i], error)
+            continue
+        count += 1
+        yield i, result
+    if not count:
+        raise UserError(f"none of the {log.damaged_count} images of the source can be read")
+
+
+def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
+    indices, grey = [], []
+    first: tuple[str, tuple[int, int]] | None = None
+    headers = _readable(source, range(len(source.names)), _look, log, "checking")
+    for i, (original, is_colorless) in headers:
+        name, size = source.names[i], transform.output_size(original)
+        first = first or (name, size)
+        _check_size(name, size, *first)
+        if transform.enlarges(original):
+            log.remark("enlarged, being smaller than the result", name)
+        indices.append(i)
+        grey += [name] * is_colorless
+    only_grey = len(grey) == len(indices)
+    for name in [] if only_grey else grey:
+        log.remark("grey turned to RGB, to match the others", name)
+    return _Survey(indices, first[1][0], 1 if only_grey else 3)
+
+
+def _look(image: Image.Image) -> tuple[tuple[int, int], bool]:
+    return upright_size(image), is_grey(image)
+
+
+def _check_size(name: str, size: tuple[int, int], first_name: str, first_size: tuple[int, int]) -> None:
+    width, height = size
+    if width == height and is_power_of_two(width) and size == first_size:
+        return
+    side = 2 ** max(min(first_size).bit_length() - 1, 2)
+    advice = f"add --transform=center-crop --width={side} --height={side}, or another size"
+    if size != first_size:
+        raise UserError(f"{name} is {width}x{height} but {first_name} is {first_size[0]}x{first_size[1]}; {advice}")
+    raise UserError(f"{name} is {width}x{height}, not a square with a power-of-two side; {advice}")
+
+
+def _write_all(source: Source, survey: _Survey, transform: Transform, writer: DatasetWriter, log: _Log) -> None:
+    for i, (plain, done) in _readable(source, survey.indices, to_plain, log, "writing"):
+        for what in done:
+            log.remark(what, source.names[i])
+        writer.add(_pixels(transform(plain), survey.channels), source.labels[i] if source.labels else None)
+    if source.classes:
+        writer.metadata["classes"] = source.classes
+
+
+def _pixels(image: Image.Image, channels: int) -> np.ndarray:
+    return np.asarray(image.convert("RGB" if channels == 3 else "L"))
+
+
+def _describe_labels(source: Source) -> str:
+    if not source.labels:
+        return "no labels"
+    if isinstance(source.labels[0], list):
+        return f"labels of {len(source.labels[0])} numbers"
+    return f"{len(set(source.labels))} classes"

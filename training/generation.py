@@ -1,0 +1,228 @@
+"""From a request to pictures on disk: what generate.py does. All checks come before the first file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dnnlib.errors import UserError
+from dnnlib.files import make_dir
+from dnnlib.parsing import int_ranges
+from training.heatmaps import Layout, check_counts, load_layout, save_layout
+from training.pictures import image_grid, moving_strip, samples_beside_heatmaps, save_png, square_columns, to_uint8
+from training.sampling import Model
+from training.scene_options import (
+    Centre,
+    check_moves,
+    load_latents,
+    moved,
+    parse_centers,
+    parse_grid,
+    parse_moves,
+    placed,
+)
+from training.videos import check_video, save_video
+
+DEFAULT_FRAMES = 9
+VIDEO_SIDE = 256  # small pictures are enlarged until a video is at least this wide, pixels
+
+
+@dataclass(frozen=True)
+class Request:
+    """What generate.py was asked for, in the form of its options."""
+
+    network: str
+    outdir: str
+    seeds: str | None = None
+    trunc: float = 1.0
+    trunc_cutoff: int | None = None
+    class_index: int | None = None
+    noise_mode: str = "const"
+    latents: str | None = None
+    centers: tuple[str, ...] = ()
+    layout: str | None = None
+    save_layout: str | None = None
+    moves: tuple[str, ...] = ()
+    frames: int | None = None
+    video: str | None = None
+    show_heatmaps: bool = False
+    grid: str | None = None
+    batch: int = 32
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """N pictures to be made; everything in it has been checked. `names` are those of their files."""
+
+    model: Model
+    names: list[str]
+    seeds: list[int]
+    ws: Tensor  # [N, num_ws, w_dim]
+    layout: Layout | None
+    noise_mode: str
+    batch: int
+    moves: list[Centre] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def images(self, chosen: slice) -> Tensor:
+        """[n, C, R, R] of some of them."""
+        layout = None if self.layout is None else self.layout[chosen]
+        return self._draw(self.seeds[chosen], self.ws[chosen], layout)
+
+    def moving(self, number: int, frames: int) -> tuple[Tensor, Layout]:
+        """One of them while its centres move: images [frames, C, R, R] and their layouts."""
+        share = torch.linspace(0, 1, frames, device=self.layout.centers[0].device)
+        layout = moved(self.layout[[number]].repeat(frames), self.moves, share)
+        return self._draw([self.seeds[number]] * frames, self.ws[[number]], layout), layout
+
+    def _draw(self, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
+        return self.model.images(seeds, ws=ws, layout=layout, noise_mode=self.noise_mode, batch_size=self.batch)
+
+
+def generate(request: Request) -> list[Path]:
+    """Write the pictures; returns their paths. Raises UserError, before anything is written, on bad input."""
+    _check_together(request)
+    grid = parse_grid(request.grid) if request.grid else None
+    scenes = _prepare(request, grid)
+    outdir = make_dir(request.outdir)
+    for path in filter(None, (request.save_layout, request.video)):
+        make_dir(Path(path).parent)
+    if scenes.moves:
+        written = _write_strips(scenes, request, outdir)
+    elif grid:
+        written = _write_grid(scenes, grid[0], request.show_heatmaps, outdir)
+    else:
+        written = _write_pictures(scenes, request.show_heatmaps, outdir)
+    if request.save_layout:
+        save_layout(request.save_layout, scenes.layout)
+        written.append(Path(request.save_layout))
+    return written
+
+
+# --- checks -----------------------------------------------------------------------------------------------------
+
+
+def _check_together(request: Request) -> None:
+    if not request.moves and (request.video or request.frames):
+        raise UserError(f"{'--video' if request.video else '--frames'} is about a moving centre; add --move")
+    if request.moves and request.grid:
+        raise UserError("--grid and --move cannot be combined; --video shows all seeds side by side")
+    if request.video:
+        check_video(request.video)
+
+
+def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
+    """Read all inputs and check that they fit each other."""
+    centers, moves = parse_centers(request.centers), parse_moves(request.moves)
+    latents = load_latents(request.latents) if request.latents else {}
+    kind, seeds = _which(request.seeds, grid, latents)
+    names = [f"{kind}{seed:04d}" for seed in seeds]
+    model = Model.load(request.network, request.device)
+    _check_steerable(model, request)
+    layout = _layout(model, request.layout, seeds)
+    if layout is not None:
+        layout = placed(layout, centers).validate()
+        check_moves(layout, moves, names)
+    ws = _styles(model, seeds, latents, request)
+    return Scenes(model, names, seeds, ws, layout, request.noise_mode, request.batch, moves)
+
+
+def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Tensor]) -> tuple[str, list[int]]:
+    """Seeds, and what the files are named after: without --seeds, the rows of --latents or the cells of --grid."""
+    cells = grid[0] * grid[1] if grid else None
+    if text is not None:
+        kind, seeds = "seed", int_ranges(text)
+    elif latents:
+        kind, seeds = "latent", list(range(max(map(len, latents.values()))))
+    elif cells:
+        kind, seeds = "seed", list(range(cells))
+    else:
+        raise UserError("which pictures? Give --seeds, such as 0,3,5-8")
+    if cells and len(seeds) > cells:
+        raise UserError(f"{len(seeds)} pictures do not fit in --grid {grid[0]}x{grid[1]}")
+    return kind, seeds
+
+
+def _check_steerable(model: Model, request: Request) -> None:
+    wishes = {
+        "--centers": request.centers,
+        "--layout": request.layout,
+        "--save-layout": request.save_layout,
+        "--move": request.moves,
+        "--show-heatmaps": request.show_heatmaps,
+    }
+    named = [option for option, value in wishes.items() if value]
+    if named and not model.is_steerable:
+        raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) hears no layout")
+
+
+def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
+    """The layouts of the file, one a seed, or those that the model's sampler draws."""
+    if path is None:
+        return model.layout(seeds)
+    layout = check_counts(load_layout(path), model.config.generator.encoding.counts, path)
+    if len(layout) not in (1, len(seeds)):
+        raise UserError(f"{path} holds {len(layout)} layouts for {len(seeds)} pictures; it needs one, or one for each")
+    return layout if len(layout) == len(seeds) else layout.repeat(len(seeds))
+
+
+def _styles(model: Model, seeds: list[int], latents: dict[str, Tensor], request: Request) -> Tensor:
+    how = {"labels": request.class_index, "truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
+    try:
+        return model.styles(seeds, **latents, **how)
+    except UserError as error:
+        raise UserError(f"{request.latents}: {error}" if latents else str(error)) from error
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def _write_pictures(scenes: Scenes, show_heatmaps: bool, outdir: Path) -> list[Path]:
+    """One PNG each at the model's own size, and perhaps a second one with the heatmaps."""
+    written = []
+    for start in tqdm(range(0, len(scenes), scenes.batch), unit="batch", disable=None):
+        chosen = slice(start, start + scenes.batch)
+        images = scenes.images(chosen)
+        pixels = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
+        for i, name in enumerate(scenes.names[chosen]):
+            written.append(save_png(outdir / f"{name}.png", pixels[i]))
+            if show_heatmaps:
+                beside = samples_beside_heatmaps(images[i : i + 1], scenes.layout[[start + i]])
+                written.append(save_png(outdir / f"{name}-heatmaps.png", beside))
+    return written
+
+
+def _write_grid(scenes: Scenes, columns: int, show_heatmaps: bool, outdir: Path) -> list[Path]:
+    images = scenes.images(slice(None))
+    written = [save_png(outdir / "grid.png", image_grid(images, columns))]
+    if show_heatmaps:
+        written.append(save_png(outdir / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.layout)))
+    return written
+
+
+def _write_strips(scenes: Scenes, request: Request, outdir: Path) -> list[Path]:
+    """A strip each; perhaps its frames beside their heatmaps; perhaps a video of all."""
+    written, films = [], []
+    for i, name in enumerate(tqdm(scenes.names, unit="strip", disable=None)):
+        images, layout = scenes.moving(i, request.frames or DEFAULT_FRAMES)
+        strip = moving_strip(images, layout, level=scenes.moves[0].level)
+        written.append(save_png(outdir / f"{name}-strip.png", strip))
+        if request.show_heatmaps:
+            written.append(save_png(outdir / f"{name}-heatmaps.png", samples_beside_heatmaps(images, layout)))
+        if request.video:
+            films.append(to_uint8(images).cpu())
+    if request.video:
+        written.append(save_video(request.video, _video_frames(torch.stack(films))))
+    return written
+
+
+def _video_frames(films: Tensor) -> list[np.ndarray]:
+    """Films [N, frames, C, R, R] of all seeds to one grid a frame."""
+    columns = square_columns(len(films))
+    return [image_grid(films[:, frame], columns, smallest=VIDEO_SIDE // columns) for frame in range(films.shape[1])]

@@ -1,0 +1,119 @@
+"""Single image files: names, headers, decoding."""
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from dnnlib.errors import UserError
+
+try:
+    import pyspng
+except ImportError:  # optional: decodes PNG several times faster than Pillow
+    pyspng = None
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+_CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}  # by Pillow's mode: what a data set can hold
+_PNG_SIGNATURE = b"\x89PNG"
+_DEEP = re.compile(r"(L|LA|RGB|RGBA|I|CMYK);16[BLN]?")  # Pillow's name for what is stored, not for what it decodes to
+
+# What Pillow, pyspng and zipfile raise on files that are cut short or garbled.
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+)
+
+
+class Header(NamedTuple):
+    """What can be told of an image without decoding it."""
+
+    width: int
+    height: int
+    channels: int
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file, by its name, is an image; hidden files and folders are not."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return not hidden and path.suffix.lower() in _SUFFIXES
+
+
+def is_power_of_two(number: int) -> bool:
+    """Whether `number` is a resolution that networks can have: 4, 8, 16, ..."""
+    return number >= 4 and number & (number - 1) == 0
+
+
+def is_16_bit(image: Image.Image) -> bool:
+    """Whether an opened, not yet decoded image has 16 bits a channel."""
+    return image.mode.startswith("I") or any(_DEEP.fullmatch(_raw_mode(tile[3])) for tile in image.tile)
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether an opened image has an alpha channel or a transparent colour."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
+@contextmanager
+def naming_damage(where: str) -> Iterator[None]:
+    """Turns whatever a damaged image file makes the block raise into a UserError that names `where`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except DAMAGE as error:
+        raise UserError(
+            f"{where} is damaged ({error}); remove it, or write the data set anew with dataset_tool.py, "
+            "which leaves such files out"
+        ) from error
+
+
+def read_header(file: BinaryIO, where: str) -> Header:
+    """Size and channels of an 8-bit grey or RGB image. Raises UserError naming `where` for all others."""
+    with naming_damage(where), Image.open(file) as image:
+        _check_kind(image, where)
+        return Header(image.width, image.height, _CHANNELS[image.mode])
+
+
+def decode(data: bytes, where: str) -> np.ndarray:
+    """Pixels uint8 [C, H, W] of an 8-bit grey or RGB image. Raises UserError naming `where` for all others."""
+    with naming_damage(where), Image.open(io.BytesIO(data)) as image:
+        _check_kind(image, where)
+        if pyspng is not None and image.mode in ("L", "RGB") and data.startswith(_PNG_SIGNATURE):
+            pixels = pyspng.load(data)
+        else:
+            pixels = np.asarray(image.convert("L" if _CHANNELS[image.mode] == 1 else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
+
+
+def _raw_mode(decoder_arguments: object) -> str:
+    first = decoder_arguments[0] if isinstance(decoder_arguments, tuple) and decoder_arguments else decoder_arguments
+    return str(first)
+
+
+def _check_kind(image: Image.Image, where: str) -> None:
+    if has_alpha(image):
+        trouble = "has transparency"
+    elif is_16_bit(image):
+        trouble = "has 16 bits a channel"
+    elif image.mode not in _CHANNELS:
+        trouble = f"has the colour mode {image.mode}"
+    else:
+        return
+    raise UserError(f"{where} {trouble}; data sets hold 8-bit grey or RGB images: convert it with dataset_tool.py")

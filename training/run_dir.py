@@ -1,0 +1,121 @@
+"""Run directories: OUTDIR/00000-NAME, OUTDIR/00001-NAME, ...; the same command again continues its run."""
+
+import os
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dnnlib.errors import UserError
+from dnnlib.files import make_dir, read_json, write_json
+from training.config import RunConfig
+from training.state import latest_checkpoint, read_about
+
+CONFIG = "config.json"
+
+
+class Progress(Enum):
+    """What there is in a run directory."""
+
+    NEW = "new"  # nothing: the directory is yet to be made
+    STARTED = "started"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Where a run goes, or went."""
+
+    path: Path
+    progress: Progress
+
+
+def find(outdir: str | Path, config: RunConfig, new: bool = False) -> RunDir:
+    """Where a run of `config` belongs; writes nothing.
+
+    That is the newest directory in `outdir` with this very configuration, or `outdir` itself when it is one; else, or
+    with `new`, the next number. Raises UserError when `outdir` is a run of something else or cannot be a directory.
+    """
+    outdir = Path(outdir)
+    _check_place(outdir)
+    if (outdir / CONFIG).exists():
+        _check_same(outdir, config, new)
+        return RunDir(outdir, _progress(outdir, config))
+    taken = _numbered(outdir)
+    for path in [] if new else [taken[number] for number in sorted(taken, reverse=True)]:
+        if _saved_config(path) == config:
+            return RunDir(path, _progress(path, config))
+    return RunDir(outdir / f"{max(taken, default=-1) + 1:05d}-{config.name}", Progress.NEW)
+
+
+def create(place: RunDir, config: RunConfig) -> Path:
+    """Make a new run's directory with config.json in it; leaves others as they are. Returns the path.
+
+    Raises UserError when it cannot be written to.
+    """
+    if place.progress is Progress.NEW:
+        make_dir(place.path)
+        write_json(place.path / CONFIG, config.model_dump(mode="json"))
+    else:
+        make_dir(place.path)  # for its check
+    return place.path
+
+
+def _numbered(outdir: Path) -> dict[int, Path]:
+    """The directories in `outdir` that have a number."""
+    if not outdir.is_dir():
+        return {}
+    found = ((re.match(r"(\d{5,})(-|$)", path.name), path) for path in outdir.iterdir() if path.is_dir())
+    return {int(match[1]): path for match, path in found if match}
+
+
+def _saved_config(run_dir: Path) -> RunConfig | None:
+    """The configuration in a run directory; None where there is none that this version understands."""
+    try:
+        return RunConfig.model_validate(read_json(run_dir / CONFIG))
+    except (UserError, ValidationError):
+        return None
+
+
+def _progress(run_dir: Path, config: RunConfig) -> Progress:
+    checkpoint = latest_checkpoint(run_dir)
+    images = 0 if checkpoint is None else read_about(checkpoint)["images"]
+    return Progress.FINISHED if images >= round(config.schedule.total_kimg * 1000) else Progress.STARTED
+
+
+def _check_same(run_dir: Path, config: RunConfig, new: bool) -> None:
+    if new:
+        raise UserError(f"{run_dir} is a run directory; for a new run give the directory above it")
+    saved = _saved_config(run_dir)
+    if saved is None:
+        raise UserError(f"{run_dir / CONFIG} is no configuration of this version; choose another --outdir")
+    if saved != config:
+        raise UserError(
+            f"{run_dir} is a run with other settings ({_first_difference(saved, config)}); "
+            "give those, or the directory above it for a new run"
+        )
+
+
+def _check_place(outdir: Path) -> None:
+    """`outdir` must be a directory that can be written to, or one that can be made."""
+    nearest = next(path for path in (outdir, *outdir.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise UserError(f"cannot make directory {outdir}: {nearest} is a file; choose another --outdir")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to directory {nearest}; choose another --outdir")
+
+
+def _first_difference(saved: RunConfig, config: RunConfig) -> str:
+    """Such as "loss.r1_gamma is 1 there, 2 here"."""
+    there, here = (_flat(one.model_dump(mode="json")) for one in (saved, config))
+    key = next(key for key in [*there, *here] if there.get(key, "-") != here.get(key, "-"))
+    return f"{key} is {there.get(key, 'absent')} there, {here.get(key, 'absent')} here"
+
+
+def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
+    flat = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

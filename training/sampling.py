@@ -1,0 +1,210 @@
+"""A trained model, and the one function through which all of its pictures are made.
+
+    model = Model.load("runs/00000-demo")
+    layout = model.layout([7]).moved(0, 0, 0.3, 0.0)
+    images = model.images([7], layout=layout)
+
+Everything random comes from a seed: the same seed gives the same latent, layout and noise on every call, whatever
+other seeds share the call.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from training.config import RunConfig
+from training.generator import Generator, set_memory_format
+from training.heatmaps import Layout, check_counts, concatenate, sample_layout
+from training.randomness import Randomness, latents
+from training.snapshot import open_snapshot
+from training.synthesis import Noise, NoiseMode
+
+SEED_LIMIT = 2**32
+Labels = int | Sequence[int] | Tensor
+Weights = Literal["G_ema", "G"]
+
+
+class Model:
+    """A generator with its configuration on one device. `kimg`: thousands of images it was trained on."""
+
+    def __init__(self, generator: Generator, config: RunConfig, device: str | torch.device, kimg: float = 0.0):
+        self.device = find_device(device)
+        self.G = generator.to(self.device).eval()
+        self.config, self.kimg = config, kimg
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "auto", weights: Weights = "G_ema") -> "Model":
+        """Load a snapshot file, or the newest one of a run directory.
+
+        Raises UserError when there is no readable snapshot at `path`, or no such device.
+        """
+        if weights not in get_args(Weights):
+            raise UserError(f"no weights '{weights}' in a snapshot; use G_ema or G")
+        device = find_device(device)
+        snapshot = open_snapshot(path)
+        generator = snapshot.generator(weights)
+        set_memory_format(generator, channels_last=device.type == "cpu")
+        return cls(generator, snapshot.config, device, snapshot.kimg)
+
+    @property
+    def is_steerable(self) -> bool:
+        """Whether it hears layouts."""
+        return self.config.generator.encoding is not None
+
+    def latents(self, seeds: Sequence[int]) -> Tensor:
+        """z [N, z_dim], one row a seed."""
+        return latents(_checked_seeds(seeds), self.config.generator.z_dim).to(self.device)
+
+    def layout(self, seeds: Sequence[int]) -> Layout | None:
+        """Random layouts, one a seed, drawn as in training; None when the model hears none."""
+        if not self.is_steerable:
+            return None
+        sampler, counts = self.config.sampler, self.config.generator.encoding.counts
+        streams = [Randomness(seed, "cpu")["layout"] for seed in _checked_seeds(seeds)]
+        return concatenate([sample_layout(1, sampler, stream, counts) for stream in streams]).to(self.device)
+
+    @torch.inference_mode()
+    def styles(
+        self,
+        seeds: Sequence[int] | None = None,
+        *,
+        z: Tensor | None = None,
+        ws: Tensor | None = None,
+        labels: Labels | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """ws [N, num_ws, w_dim] that images() would use when called with the same arguments."""
+        if ws is not None:
+            if z is not None or labels is not None or truncation_psi != 1:
+                raise UserError("ws are final styles: z, labels and truncation cannot be combined with them")
+            ws = _checked_shape("ws", ws, [self.G.num_ws, self.config.generator.w_dim])
+            return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
+        z = self.latents(seeds) if z is None else _checked_shape("z", z, [self.config.generator.z_dim])
+        if seeds is not None:
+            z = _one_each(z, len(seeds), "latents")
+        if truncation_psi != 1 and self.config.generator.mapping.w_avg_beta is None:
+            raise UserError("this model was trained without a mean style (w_avg_beta: null), so it cannot truncate")
+        return self.G.styles(z.to(self.device), self._label_rows(labels, len(z)), truncation_psi, truncation_cutoff)
+
+    @torch.inference_mode()
+    def images(
+        self,
+        seeds: Sequence[int] | None = None,
+        *,
+        z: Tensor | None = None,
+        ws: Tensor | None = None,
+        layout: Layout | None = None,
+        labels: Labels | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: NoiseMode = "const",
+        batch_size: int = 32,
+    ) -> Tensor:
+        """Images [N, C, R, R], float32 on the model's device, values about [-1, 1].
+
+        seeds: N numbers; they give the latents, the layouts and random noise, each unless passed in.
+        z [N, z_dim] or ws [N, num_ws, w_dim]: latents instead (one for all seeds, or one each).
+        layout: where things are, one for all or one each; None: self.layout(seeds).
+        labels: for conditional models only, class numbers or rows [N, c_dim]; one for all or one each.
+        truncation_psi: 1 is off, 0 the mean picture; truncation_cutoff: only in this many first layers.
+        noise_mode: per-pixel noise "const" (the model's own), "random" (by seed) or "none".
+        batch_size: images at a time; changes nothing but rounding in the last bits.
+
+        Raises UserError when something is missing, does not fit the model, or has the wrong length.
+        """
+        seeds = None if seeds is None else _checked_seeds(seeds)
+        truncation = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
+        ws = self.styles(seeds, z=z, ws=ws, labels=labels, **truncation)
+        layout = self._layout_of(layout, seeds, len(ws))
+        parts = []
+        for start in range(0, len(ws), batch_size):
+            now = slice(start, start + batch_size)
+            noise = self._noise(noise_mode, None if seeds is None else seeds[now])
+            parts.append(self.G.synthesis(ws[now], None if layout is None else layout[now], noise))
+        return torch.cat(parts).float()
+
+    def _layout_of(self, layout: Layout | None, seeds: Sequence[int] | None, count: int) -> Layout | None:
+        if not self.is_steerable:
+            if layout is not None:
+                raise UserError(f"this model (method {self.config.method}) hears no layout; leave it out")
+            return None
+        if layout is None:
+            if seeds is None:
+                raise UserError("this model needs a layout; give one, or seeds to draw it from")
+            return self.layout(seeds)
+        check_counts(layout, self.config.generator.encoding.counts)
+        return _one_each(layout, count, "layouts").to(self.device)
+
+    def _label_rows(self, labels: Labels | None, count: int) -> Tensor | None:
+        """[count, c_dim], or None for an unconditional model."""
+        c_dim = self.config.generator.c_dim
+        if c_dim == 0:
+            if labels is not None:
+                raise UserError("this model was trained without labels; leave the class out")
+            return None
+        if labels is None:
+            raise UserError(f"this model was trained with labels; give a class from 0 to {c_dim - 1}")
+        labels = torch.as_tensor(labels, device=self.device)
+        rows = labels if labels.ndim == 2 else _one_hot(labels.reshape(-1), c_dim)
+        return _one_each(_checked_shape("labels", rows, [c_dim]), count, "labels")
+
+    def _noise(self, mode: NoiseMode, seeds: Sequence[int] | None) -> Noise:
+        if mode not in get_args(NoiseMode):
+            raise UserError(f"unknown noise mode '{mode}'; use {', '.join(get_args(NoiseMode))}")
+        if mode != "random":
+            return Noise(mode)
+        if seeds is None:
+            raise UserError("random noise is drawn by seed; give seeds")
+        return Noise(mode, [Randomness(seed, self.device)["noise"] for seed in seeds])
+
+
+def find_device(name: str | torch.device = "auto") -> torch.device:
+    """The device "cpu", "cuda" or "cuda:N"; "auto" is cuda where there is one. Raises UserError when there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"unknown device '{name}'; use auto, cpu or cuda")
+    found = 1 if device.type == "cpu" else torch.cuda.device_count()
+    if (device.index or 0) >= found:
+        raise UserError(f"device '{name}' is not available here ({found} found); use auto or cpu")
+    return device
+
+
+def _checked_seeds(seeds: Sequence[int] | None) -> list[int]:
+    if seeds is None or len(seeds) == 0:
+        raise UserError("nothing to generate: give seeds, such as [0, 1, 2], or latents")
+    for seed in seeds:
+        if not 0 <= seed < SEED_LIMIT:
+            raise UserError(f"seed {seed} is outside 0 to {SEED_LIMIT - 1}")
+    return [int(seed) for seed in seeds]
+
+
+def _checked_shape(name: str, value: Tensor, shape: list[int]) -> Tensor:
+    """`value` as float32. Raises UserError unless it is [N, *shape] with N >= 1."""
+    if list(value.shape[1:]) != shape or len(value) == 0:
+        wanted = ", ".join(map(str, ["N", *shape]))
+        raise UserError(f"{name} must have the shape [{wanted}] for this model, not {list(value.shape)}")
+    return value.float()
+
+
+def _one_hot(classes: Tensor, c_dim: int) -> Tensor:
+    for number in classes.tolist():
+        if number not in range(c_dim):
+            raise UserError(f"class {number} does not exist; this model has the classes 0 to {c_dim - 1}")
+    return torch.nn.functional.one_hot(classes.long(), c_dim)
+
+
+def _one_each(things: Tensor | Layout, count: int, what: str) -> Tensor | Layout:
+    """`things` for `count` pictures: as they are, or the only one for every picture."""
+    if len(things) not in (1, count):
+        raise UserError(f"{len(things)} {what} for {count} pictures; give one for all, or one for each")
+    return things if len(things) == count else things[[0] * count]

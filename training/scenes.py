@@ -1,0 +1,13 @@
+"""Procedural pictures with a known truth, by kind. Each kind is a function (rng, resolution) of numpy's
+Generator and a side in pixels that returns uint8 pixels [R, R, 3] and the scene (see ground_truth)."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from training.critters import critter
+from training.rooms import room
+
+Scene = tuple[np.ndarray, dict]
+
+KINDS: dict[str, Callable[[np.random.Generator, int], Scene]] = {"critters": critter, "rooms": room}
