@@ -82,7 +82,7 @@ def open_data(config: RunConfig, path: str | None, mirror: bool | None) -> Image
 
 
 def make_context(snapshot: Snapshot, dataset: ImageDataset, device: str, **settings) -> registry.MetricContext:
-    """The averaged generator and the discriminator of a snapshot, on `device`. Raises UserError when they do not fit."""
+    """The averaged generator and D of a snapshot, on `device`. Raises UserError when the data does not fit."""
     channels = snapshot.config.generator.img_channels
     if dataset.num_channels != channels:
         raise UserError(f"{dataset.path}: images of {dataset.num_channels} channels, but the network makes {channels}")

@@ -73,9 +73,8 @@ class Bench:
         return sum(seconds[name] / phase.interval for name, phase in self.phases.items()) / self.batch
 
     def _train(self, phase: str) -> None:
-        labels = iter(lambda: self.labels, None)
-        arguments = (self.config, self.state, self.real_images, self.labels, labels, RunningStatistics())
-        run_phase(self.phases[phase], *arguments)
+        data = (self.real_images, self.labels, lambda count: self.labels[:count])
+        run_phase(self.phases[phase], self.config, self.state, *data, RunningStatistics())
 
     @torch.inference_mode()
     def _infer(self) -> None:
@@ -181,20 +180,22 @@ def resolved(method: str, cfg: str, resolution: int, batch: int, device: str) ->
 
 def table(report: dict[str, Any], batch: int) -> str:
     """The report for people: seconds per call and per image, the two methods side by side."""
-    names = list(report["methods"])
-    rows = [f"{'':14}" + "".join(f"{name:>26}" for name in names), f"{'':14}" + f"{'s/call':>14}{'s/image':>12}" * 2]
-    for phase in dict.fromkeys(phase for name in names for phase in report["methods"][name]["phases"]):
-        calls = [report["methods"][name]["phases"].get(phase) for name in names]
-        rows.append(f"{phase:14}" + "".join(_call_cells(call, batch) for call in calls))
+    names, methods = list(report["methods"]), list(report["methods"].values())
+    rows = [_row("", [f"{name:>26}" for name in names]), _row("", [f"{'s/call':>14}{'s/image':>12}"] * len(names))]
+    for phase in dict.fromkeys(phase for method in methods for phase in method["phases"]):
+        rows.append(_row(phase, [_cells(method["phases"].get(phase), batch) for method in methods]))
     for key, label in (("per_image", "training"), ("inference_per_image", INFERENCE)):
-        cells = (f"{report['methods'][name][key]:26.4f}" for name in names)
-        rows.append(f"{label:14}" + "".join(cells) + "  s/image")
-    rows.append(f"{'peak memory':14}" + "".join(f"{report['methods'][name]['peak_mb']:26.0f}" for name in names) + "  MiB")
+        rows.append(_row(label, [f"{method[key]:26.4f}" for method in methods]))
+    rows.append(_row("peak MiB", [f"{method['peak_mb']:26.0f}" for method in methods]))
     rows.append(f"ratio per image shown, {names[0]} to {names[1]}: {report['ratio']:.3f}")
     return "\n".join(rows)
 
 
-def _call_cells(seconds: float | None, batch: int) -> str:
+def _row(label: str, cells: list[str]) -> str:
+    return f"{label:10}" + "".join(cells)
+
+
+def _cells(seconds: float | None, batch: int) -> str:
     return f"{'-':>14}{'-':>12}" if seconds is None else f"{seconds:14.4f}{seconds / batch:12.4f}"
 
 

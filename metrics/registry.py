@@ -58,7 +58,7 @@ class MetricContext:
         return self._cache[key]
 
     def real_images(self, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-        """Images [N, C, R, R] in [-1, 1] of the data set and labels [N, c_dim] (None without), on the model's device."""
+        """Images [N, C, R, R] in [-1, 1] of the data set and labels [N, c_dim] or None, on the model's device."""
         images = np.stack([self.dataset[int(i)][0] for i in indices])
         return torch.from_numpy(images).to(self.model.device).float() / 127.5 - 1, self._labels(indices)
 

@@ -11,7 +11,7 @@ from dnnlib.errors import UserError
 from training import ground_truth
 from training.backgrounds import gradient, load_photo, photo_crop
 from training.cutouts import Cutout, NoCutout, load_cutout
-from training.image_files import DAMAGE, is_image_name
+from training.image_files import DAMAGE, is_image_name, reason
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def _load_all(folder, names, load) -> tuple[dict, Skipped]:
     for name in names:
         try:
             loaded[name] = load(folder / name)
-        except NoCutout as reason:
-            skipped.append((name, str(reason)))
+        except NoCutout as error:
+            skipped.append((name, str(error)))
         except DAMAGE as error:
-            skipped.append((name, f"damaged: {error}"))
+            skipped.append((name, f"damaged: {reason(error)}"))
     return loaded, skipped

@@ -13,7 +13,7 @@ from dnnlib.errors import UserError
 from training.data_sources import Source
 from training.data_transforms import Transform, is_grey, to_plain, upright_size
 from training.data_writer import DatasetWriter, open_writer
-from training.image_files import DAMAGE, is_power_of_two
+from training.image_files import DAMAGE, is_power_of_two, reason
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -44,9 +44,9 @@ class _Log:
 
     def damaged(self, name: str, error: Exception) -> None:
         if self._strict:
-            raise UserError(f"{name} is damaged: {error}; remove it, or leave out --strict to skip such images")
+            raise UserError(f"{name} is damaged: {reason(error)}; remove it, or leave out --strict to skip such images")
         self.damaged_count += 1
-        self._say(f"skipped, damaged: {name}: {error}")
+        self._say(f"skipped, damaged: {name}: {reason(error)}")
 
     def remark(self, what: str, name: str) -> None:
         self._remarks.setdefault(what, []).append(name)

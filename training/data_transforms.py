@@ -64,7 +64,8 @@ class Transform:
         if size == image.size and window == (0, 0, *image.size) and self._content_height is None:
             return image
         content = size[0], self._content_height or size[1]
-        resized = image.resize(content, FILTERS[self.resize_filter], box=window)
+        # Cropped first: with a box, resize would average pixels from outside of it into the border.
+        resized = image.crop(window).resize(content, FILTERS[self.resize_filter])
         return self._padded(resized, size)
 
     @property

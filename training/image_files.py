@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from dnnlib.errors import UserError
 
@@ -62,12 +62,19 @@ def is_power_of_two(number: int) -> bool:
 
 def is_16_bit(image: Image.Image) -> bool:
     """Whether an opened, not yet decoded image has 16 bits a channel."""
-    return image.mode.startswith("I") or any(_DEEP.fullmatch(_raw_mode(tile[3])) for tile in image.tile)
+    return image.mode.startswith("I") or any(
+        _DEEP.fullmatch(_raw_mode(tile[3])) for tile in getattr(image, "tile", ())
+    )
 
 
 def has_alpha(image: Image.Image) -> bool:
     """Whether an opened image has an alpha channel or a transparent colour."""
     return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
+def reason(error: Exception) -> str:
+    """What a DAMAGE exception says, without the file object that Pillow's words show."""
+    return "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 @contextmanager
@@ -79,7 +86,7 @@ def naming_damage(where: str) -> Iterator[None]:
         raise
     except DAMAGE as error:
         raise UserError(
-            f"{where} is damaged ({error}); remove it, or write the data set anew with dataset_tool.py, "
+            f"{where} is damaged ({reason(error)}); remove it, or write the data set anew with dataset_tool.py, "
             "which leaves such files out"
         ) from error
 

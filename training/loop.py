@@ -1,7 +1,7 @@
 """The training loop: what happens in a step, and when."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +51,14 @@ def _run(config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir
     schedule = config.schedule
     tick_images = schedule.kimg_per_tick * 1000
     reals = real_batches(config, dataset, state)
-    random_labels = label_drawer(dataset, state)
+    draw_labels = label_drawer(dataset, state)
     phases, statistics = make_phases(config), RunningStatistics()
     ticks, tick_start, tick_time = int(state.images // tick_images), state.images, time.perf_counter()
     while state.images < total:
         real_images, real_labels = next(reals)
         for phase in phases:
             if state.steps % phase.interval == 0:
-                run_phase(phase, config, state, real_images, real_labels, random_labels, statistics)
+                run_phase(phase, config, state, real_images, real_labels, draw_labels, statistics)
         update_ema(config, state)
         state.images += schedule.batch_size
         state.steps += 1
@@ -83,7 +83,7 @@ def run_phase(
     state: TrainingState,
     real_images: Tensor,
     real_labels: Tensor,
-    random_labels: Iterator[Tensor],
+    draw_labels: Callable[[int], Tensor],
     statistics: RunningStatistics,
 ) -> None:
     """One optimiser step of one network; gradients of the passes are summed."""
@@ -93,7 +93,7 @@ def run_phase(
     networks.D.requires_grad_(phase.trained == "D")
     networks.D.freeze_layers(config.discriminator.freeze_layers)
     for images, labels in zip(real_images.split(per_pass), real_labels.split(per_pass), strict=True):
-        batch = draw_batch(networks, config, state.streams, next(random_labels)[: len(images)], images, labels)
+        batch = draw_batch(networks, config, state.streams, draw_labels(len(images)), images, labels)
         loss, terms = phase.loss(networks, batch, config, state.streams)
         (loss * phase.gain).backward()
         for name, values in terms.items():
@@ -192,13 +192,11 @@ def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState)
         yield images, labels.to(device, non_blocking=True)
 
 
-def label_drawer(dataset: ImageDataset, state: TrainingState) -> Iterator[Tensor]:
-    """Labels [1024, c_dim] of random real images, for the generator: as frequent as in the data."""
-    stream, device = state.streams["labels"], state.networks.pl_mean.device
-    count = 1024
+def label_drawer(dataset: ImageDataset, state: TrainingState) -> Callable[[int], Tensor]:
+    """A function count -> labels [count, c_dim] for the generator: those of random real images."""
+    device = state.networks.pl_mean.device
     if dataset.label_dim == 0:
-        while True:
-            yield torch.zeros([count, 0], device=device)
+        return lambda count: torch.zeros([count, 0], device=device)
     labels = torch.stack([torch.as_tensor(dataset.get_label(i)) for i in range(len(dataset))]).to(device)
-    while True:
-        yield labels[torch.randint(len(labels), [count], generator=stream, device=device)]
+    stream = state.streams["labels"]
+    return lambda count: labels[torch.randint(len(labels), [count], generator=stream, device=device)]

@@ -110,7 +110,9 @@ DECIDED = {
     "data.path": "--data",
     "data.conditional": "--cond",
     "hardware.gpus": "--gpus",
-} | {f"{net}.{key}": "--data" for net in ("generator", "discriminator") for key in ("img_resolution", "img_channels", "c_dim")}
+    **{f"generator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
+    **{f"discriminator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
+}
 
 
 def resolve(options: Options, facts: DataFacts) -> RunConfig:
@@ -120,11 +122,11 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     """
     _check_augmentation(options)
     if options.gpus < 1:
-        raise UserError(f"--gpus={options.gpus}: a run needs at least one process; --device=cpu with --gpus=1 needs no GPU")
+        raise UserError(f"--gpus={options.gpus}: give 1 or more; to do without a GPU, --device=cpu")
     design = merge(base_layer(options.cfg, options.method, facts.resolution, options.gpus), _sel_layer(options))
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
-    said = {key: _spelt(name) for name, key in OPTION_KEYS.items() if options.given([name])} | {"hardware.gpus": "--gpus"}
+    said = {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)}
     config = build(merge(design, *layers), said)
     _check_alignment(config)
     _check_data(config, facts)

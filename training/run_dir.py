@@ -53,13 +53,16 @@ def find(outdir: str | Path, config: RunConfig, new: bool = False) -> RunDir:
 def create(place: RunDir, config: RunConfig) -> Path:
     """Make a new run's directory with config.json in it; leaves others as they are. Returns the path.
 
-    Raises UserError when it cannot be written to.
+    Raises UserError when it cannot be written to, or another process was faster.
     """
-    if place.progress is Progress.NEW:
-        make_dir(place.path)
-        write_json(place.path / CONFIG, config.model_dump(mode="json"))
-    else:
-        make_dir(place.path)  # for its check
+    if place.progress is not Progress.NEW:
+        return make_dir(place.path)  # for its check
+    make_dir(place.path.parent)
+    try:
+        place.path.mkdir()
+    except FileExistsError as error:
+        raise UserError(f"{place.path} has been made by another run this moment; give the command again") from error
+    write_json(place.path / CONFIG, config.model_dump(mode="json"))
     return place.path
 
 
@@ -100,7 +103,7 @@ def _check_same(run_dir: Path, config: RunConfig, new: bool) -> None:
 
 def _check_place(outdir: Path) -> None:
     """`outdir` must be a directory that can be written to, or one that can be made."""
-    nearest = next(path for path in (outdir, *outdir.absolute().parents) if path.exists())
+    nearest = next(path for path in (outdir, *outdir.absolute().parents) if os.path.exists(path))
     if not nearest.is_dir():
         raise UserError(f"cannot make directory {outdir}: {nearest} is a file; choose another --outdir")
     if not os.access(nearest, os.W_OK | os.X_OK):
@@ -110,7 +113,8 @@ def _check_place(outdir: Path) -> None:
 def _first_difference(saved: RunConfig, config: RunConfig) -> str:
     """Such as "loss.r1_gamma is 1 there, 2 here"."""
     there, here = (_flat(one.model_dump(mode="json")) for one in (saved, config))
-    key = next(key for key in [*there, *here] if there.get(key, "-") != here.get(key, "-"))
+    keys = sorted({**there, **here}, key=lambda key: key == "name")  # the name only repeats other differences
+    key = next(key for key in keys if there.get(key, "-") != here.get(key, "-"))
     return f"{key} is {there.get(key, 'absent')} there, {here.get(key, 'absent')} here"
 
 

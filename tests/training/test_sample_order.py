@@ -74,13 +74,13 @@ def test_indivisible_batch(dataset):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_global_random_streams_are_left_alone(dataset, workers):
     torch.manual_seed(7)
-    np.random.seed(7)  # noqa: NPY002
-    expected = torch.rand(3), np.random.random(3)  # noqa: NPY002
+    np.random.seed(7)
+    expected = torch.rand(3), np.random.random(3)
     torch.manual_seed(7)
-    np.random.seed(7)  # noqa: NPY002
+    np.random.seed(7)
     first(3, batches(dataset, SampleOrder(10, 0), 0, 4, workers=workers))
     assert torch.equal(torch.rand(3), expected[0])
-    np.testing.assert_array_equal(np.random.random(3), expected[1])  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.random(3), expected[1])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
