@@ -6,22 +6,36 @@ import pytest
 from click.testing import CliRunner
 
 import calc_metrics
-from tests.tiny_models import save_tiny_snapshot
+from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import picture, write_zip
+from training.config import DataConfig
+from training.discriminator import Discriminator
+from training.snapshot import save_snapshot, snapshot_name
+
+IMAGES = 66
 
 
 @pytest.fixture
 def run_dir(tmp_path):
     folder = tmp_path / "00000-tiny"
     folder.mkdir()
-    save_tiny_snapshot(folder, kimg=1.0)
-    save_tiny_snapshot(folder, kimg=2.0)
+    save(folder, 1.0)
+    save(folder, 2.0)
     return folder
 
 
 @pytest.fixture
 def data(tmp_path):
-    return write_zip(tmp_path / "noise.zip", {f"{i}.png": picture(i, 16) for i in range(66)})
+    return write_zip(tmp_path / "noise.zip", {f"{i}.png": picture(i, 16) for i in range(IMAGES)})
+
+
+def save(folder, kimg, method="spatialgan", **data):
+    """A snapshot of untrained networks; `data` is what it says of its training data."""
+    config = tiny_config(method)
+    config = config.model_copy(update={"data": DataConfig(**({"path": str(folder / "moved.zip")} | data))})
+    networks = {name: tiny_generator(config) for name in ("G", "G_ema")}
+    save_snapshot(folder / snapshot_name(kimg), config, kimg, networks | {"D": Discriminator(config.discriminator)})
+    return folder / snapshot_name(kimg)
 
 
 def call(*arguments):
@@ -47,7 +61,21 @@ def test_default_metrics_of_the_newest_snapshot_are_shown_and_kept(run_dir, data
         kept = json.loads(line)
         assert kept["snapshot"] == "network-snapshot-000002.safetensors"
         assert kept["num_draws"] == 2
-        assert kept["data_images"] == 66
+        assert kept["data_images"] == IMAGES
+
+
+@pytest.mark.parametrize("options, images", [
+    ([], 2 * 65),
+    (["--no-mirror"], 65),
+    (["--data"], 2 * IMAGES),
+    (["--data", "--no-mirror"], IMAGES),
+])
+def test_data_are_those_of_the_run_unless_others_are_given(tmp_path, data, options, images):
+    snapshot = save(tmp_path, 1.0, path=str(data), mirror=True, subset=65)
+    options = [part for option in options for part in ([option, data] if option == "--data" else [option])]
+    result = call("--network", snapshot, "--metrics=w", "--num=1", "--json", "--no-save", *options)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["data_images"] == images
 
 
 def test_json_is_all_there_is(run_dir, data):
@@ -56,7 +84,7 @@ def test_json_is_all_there_is(run_dir, data):
     assert result.exit_code == 0, result.output
     w, co_move = map(json.loads, result.stdout.splitlines())
     assert w["metric"] == "w"
-    assert w["data_images"] == 132
+    assert w["data_images"] == 2 * IMAGES
     assert w["seed"] == 4
     assert w["kimg"] == 1
     assert co_move["num_latents"] == 2
@@ -94,7 +122,7 @@ def test_refusals(run_dir, data, tmp_path):
 
 
 def test_a_metric_that_does_not_apply_is_refused_before_any_work(tmp_path, data):
-    snapshot = save_tiny_snapshot(tmp_path, "stylegan2")
+    snapshot = save(tmp_path, 1.0, "stylegan2")
     assert_refused(call("--network", snapshot, "--data", data, "--metrics", "di,centroid_co_move"), "does not apply")
 
 

@@ -109,6 +109,7 @@ class SamplerConfig(Section):
     """How random layouts are drawn (spec: section 2)."""
 
     kind: Literal["paper", "released"] = "paper"
+    spread: tuple[Positive, Positive] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
 
 
 class AlignConfig(Section):

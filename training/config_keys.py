@@ -33,7 +33,7 @@ def known_keys() -> dict[str, bool]:
 
 def check_keys(layer: Mapping[str, Any], where: str) -> None:
     """Raises UserError, naming `where` and the nearest known key, when `layer` has an unknown one."""
-    for key in _keys_of(layer):
+    for key in leaves(layer):
         if key not in known_keys():
             raise UserError(f"{where}: unknown key '{key}'{_hint(key)}")
 
@@ -100,14 +100,6 @@ def _section_of(annotation: Any) -> type[Section] | None:
     """The section in an annotation such as `EncodingConfig | None`; None for plain values."""
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
-
-
-def _keys_of(layer: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of sections and values, outer before inner."""
-    for name, value in layer.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            yield from _keys_of(value, f"{prefix}{name}.")
 
 
 def _hint(key: str) -> str:

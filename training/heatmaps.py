@@ -141,13 +141,15 @@ def sample_layout(
             first[:, :1] + _uniform((*shape, 2), -reach, reach, generator)
             for shape, reach in zip(shapes[1:], (0.4, 0.8), strict=True)
         ]
-    return Layout((first, *rest), _sample_spreads(shapes, generator))
+    return Layout((first, *rest), _sample_spreads(shapes, config.spread, generator))
 
 
-def _sample_spreads(shapes: Sequence[tuple[int, int]], generator: torch.Generator) -> tuple[Tensor, ...]:
+def _sample_spreads(
+    shapes: Sequence[tuple[int, int]], first: tuple[float, float], generator: torch.Generator
+) -> tuple[Tensor, ...]:
     """One draw a batch at level 0, one per sub-heatmap at levels 1 and 2."""
     return (
-        _uniform((), 0.5, 1.0, generator).expand(shapes[0]),
+        _uniform((), *first, generator).expand(shapes[0]),
         _uniform(shapes[1], 0.1 / 1.4, 1.1 / 1.4, generator),
         _uniform(shapes[2], 0.1 / 2, 1.1 / 2, generator),
     )

@@ -116,10 +116,10 @@ def update_ema(config: RunConfig, state: TrainingState) -> None:
 
 
 def save_everything(config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, log: RunLog) -> None:
-    """Checkpoint first (it must not be lost), then snapshot, pictures and metrics."""
+    """Snapshot, pictures, checkpoint, metrics: a run whose checkpoint says it is finished has its last snapshot."""
+    write_snapshot(state, config, run_dir)
     state.save(checkpoint_path(run_dir, state.images), config)
     drop_old_checkpoints(run_dir)
-    write_snapshot(state, config, run_dir)
     if config.schedule.metrics:
         context = MetricContext(
             model=model_of(state, config), D=state.networks.D, dataset=dataset, seed=config.seed, batch_size=64

@@ -134,7 +134,7 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
 
 
 def base_layer(cfg: str, method: str, resolution: int, gpus: int = 1) -> Layer:
-    """Layers 1 to 3. Raises UserError when there is no such base configuration or method."""
+    """Layers 1 to 3. Raises UserError when there is no such file, or a key in it is unknown."""
     base = _load("--cfg", cfg, CONFIGS)
     method_layer = _load("--method", method, CONFIGS / "methods")
     computed = auto_settings(resolution, gpus) if base.pop("auto", False) else {}
@@ -185,7 +185,7 @@ def _divided(schedule: Layer, gpus: int) -> Layer:
 
 
 def _sel_layer(options: Options) -> Layer:
-    """--sel and --sel-max-res; without spatial encoding there is nothing to align."""
+    """--sel; without spatial encoding there is nothing to align."""
     if options.sel not in (None, "none", "norm"):
         raise UserError(f"--sel '{options.sel}' is unknown{nearest(options.sel, ['none', 'norm'])}")
     if options.sel == "none":
@@ -271,11 +271,13 @@ def _check_heard(options: Options, design: Layer) -> None:
     """Options about heatmaps are in vain when the generator hears none."""
     if design["generator"].get("encoding") is not None:
         return
-    wanted = options.given(["sel_max_res", "heatmap_mode", "sampler", "align", "tau"])
-    for name in (name for name, value in wanted.items() if value != 0):
+    given = options.given(["sel_max_res", "heatmap_mode", "sampler", "align", "tau"])
+    wanted = next((name for name, value in given.items() if value != 0), None)
+    if wanted is not None:
+        off = " --sel=none" if options.sel == "none" else ""
         raise UserError(
-            f"{_spelt(name)} needs heatmaps, and --method={options.method}"
-            f"{' --sel=none' if options.sel == 'none' else ''} has none; choose another method, or --sel=norm"
+            f"{_spelt(wanted)} needs heatmaps, and --method={options.method}{off} has none; "
+            "choose another method, or --sel=norm"
         )
 
 

@@ -101,7 +101,9 @@ def find_snapshot(path: Path) -> Path:
 def first_error(error: ValidationError) -> str:
     """The first complaint of a ValidationError in one line: 'loss.r1_gamma: Input should be ...'."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    where = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def _open(path: Path):

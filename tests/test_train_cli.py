@@ -1,0 +1,313 @@
+"""The command line of train.py: its options, what it hands to the loop, and bad input in one line and status 2."""
+
+import json
+import struct
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+import train
+from tests.tiny_models import tiny_config, tiny_generator
+from tests.training.data_samples import encoded, picture, write_folder, write_zip
+from training.config import RunConfig
+from training.discriminator import Discriminator
+from training.snapshot import save_snapshot, snapshot_name
+from training.state import TrainingState, checkpoint_path
+
+IMAGES = 4
+
+FAMILY = {
+    *("outdir", "data", "gpus", "cfg", "gamma", "kimg", "batch", "mirror", "cond", "subset", "seed", "snap", "metrics"),
+    *("resume", "freezed", "fp32", "nhwc", "allow-tf32", "nobench", "workers", "aug", "p", "target", "augpipe"),
+    "dry-run",
+}
+OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return images(tmp_path)
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, Path]]:
+    """What the training loop was called with; nothing is trained."""
+    calls: list[tuple[RunConfig, Path]] = []
+    module = ModuleType("training.loop")
+    module.train = lambda config, run_dir: calls.append((config, run_dir))
+    monkeypatch.setitem(sys.modules, "training.loop", module)
+    return calls
+
+
+def images(folder: Path, name: str = "animals.zip", size: int = 32, labels: bool = False) -> Path:
+    files = {f"{i}.png": picture(i, size) for i in range(IMAGES)}
+    metadata = {"labels": [[file, i % 2] for i, file in enumerate(files)]} if labels else None
+    return write_zip(folder / name, files, metadata)
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(train.main, [str(argument) for argument in arguments])
+
+
+def start(data: Path, *more: object) -> Result:
+    """A small run into `runs` beside the data."""
+    return call("--outdir", data.parent / "runs", "--data", data, "--cfg=demo", "--device=cpu", *more)
+
+
+def assert_refused(result: Result, *texts: str, loop: list | None = None) -> None:
+    """One line, status 2, nothing written, nothing trained."""
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    for text in texts:
+        assert text in result.stderr
+    assert not loop
+
+
+# ---- the surface
+
+
+def test_the_options_are_these():
+    names = {name for option in train.main.params for name in option.opts}
+    assert names == {f"--{name}" for name in FAMILY | OURS} | {"-n"}
+
+
+def test_every_option_has_a_help_text():
+    assert all(isinstance(option, click.Option) and option.help for option in train.main.params)
+    result = call("--help")
+    assert result.exit_code == 0
+    for name in ("paper256", "spatialgan", "--sel-max-res"):
+        assert name in result.output
+
+
+# ---- running
+
+
+def test_a_run_gets_its_directory_and_goes_to_the_loop(data: Path, loop: list):
+    result = start(data, "--mirror=1", "--gamma=0.5", "--set", "loss.pl_weight=0.25", "--metrics=none")
+    assert result.exit_code == 0, result.output
+    ((config, path),) = loop
+    assert path == data.parent / "runs" / "00000-animals-mirror-demo-spatialgan-gamma0.5"
+    assert RunConfig.model_validate(json.loads((path / "config.json").read_text())) == config
+    assert config.data.path == str(data)
+    assert config.data.mirror is True
+    assert (config.loss.r1_gamma, config.loss.pl_weight) == (0.5, 0.25)
+    assert (config.generator.img_resolution, config.generator.img_channels, config.generator.c_dim) == (32, 3, 0)
+    assert config.schedule.metrics == ()
+
+
+@pytest.mark.parametrize("yes", ["1", "true", "True", "yes"])
+def test_booleans_as_the_family_writes_them(data: Path, loop: list, yes: str):
+    assert start(data, f"--mirror={yes}", f"--fp32={yes}", f"--nobench={yes}", "--nhwc=0").exit_code == 0
+    ((config, _),) = loop
+    assert (config.data.mirror, config.hardware.benchmark, config.hardware.channels_last) == (True, False, False)
+
+
+def test_the_same_command_goes_on_with_its_run(data: Path, loop: list):
+    start(data)
+    result = start(data)
+    assert "going on with " in result.stdout
+    assert start(data, "--seed=1").stdout == ""
+    assert [path.name[:5] for _, path in loop] == ["00000", "00000", "00001"]
+    assert call("--outdir", loop[0][1], "--data", data, "--cfg=demo", "--device=cpu").exit_code == 0
+    assert loop[3] == loop[0]
+
+
+def test_new_trains_the_same_again(data: Path, loop: list):
+    start(data)
+    start(data, "--new")
+    assert [path.name[:5] for _, path in loop] == ["00000", "00001"]
+
+
+def test_a_finished_run_is_not_trained_again(data: Path, loop: list):
+    start(data)
+    ((config, path),) = loop
+    state = TrainingState.create(config, torch.device("cpu"))
+    state.images = round(config.schedule.total_kimg * 1000)
+    state.save(checkpoint_path(path, state.images), config)
+    result = start(data)
+    assert result.exit_code == 0
+    assert result.stdout == f"{path} has these very settings and is finished; --new trains again\n"
+    assert len(loop) == 1
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "-n"])
+def test_dry_run_prints_the_configuration_and_writes_nothing(data: Path, loop: list, flag: str):
+    result = start(data, flag)
+    assert result.exit_code == 0, result.output
+    config = RunConfig.model_validate(yaml.safe_load(result.stdout))
+    assert config.name == "animals-demo-spatialgan"
+    expected = data.parent / "runs" / "00000-animals-demo-spatialgan"
+    assert result.stdout.endswith(f"# run directory (new): {expected}\n")
+    assert sorted(data.parent.iterdir()) == [data]
+    assert loop == []
+
+
+def test_dry_run_says_which_run_would_go_on(data: Path, loop: list):
+    start(data)
+    result = start(data, "--dry-run")
+    assert f"# run directory (started): {loop[0][1]}\n" in result.stdout
+    assert len(loop) == 1
+
+
+def test_dry_run_for_a_machine_with_more_gpus(data: Path):
+    result = call("--outdir=runs", "--data", data, "--cfg=paper256", "--gpus=8", "--dry-run")
+    assert result.exit_code == 0, result.output
+    config = RunConfig.model_validate(yaml.safe_load(result.stdout))
+    assert (config.hardware.gpus, config.schedule.batch_gpu) == (8, 8)
+
+
+def test_labels_are_learnt_with_cond_and_mentioned_without(tmp_path: Path, loop: list):
+    labelled = images(tmp_path, labels=True)
+    assert start(labelled, "--cond=1").stderr == ""
+    assert start(labelled).stderr == f"{labelled} has labels, which are left aside without --cond=1\n"
+    assert [config.generator.c_dim for config, _ in loop] == [2, 0]
+
+
+# ---- transfer
+
+
+def snapshot(folder: Path, resolution: int = 32) -> Path:
+    config = tiny_config(resolution=resolution)
+    networks = {name: tiny_generator(config) for name in ("G", "G_ema")}
+    path = folder / snapshot_name(1.0)
+    save_snapshot(path, config, 1.0, networks | {"D": Discriminator(config.discriminator)})
+    return path
+
+
+def test_resume_takes_a_snapshot_or_the_newest_of_a_run_directory(data: Path, loop: list):
+    old = data.parent / "old"
+    old.mkdir()
+    path = snapshot(old)
+    assert start(data, "--resume", path).exit_code == 0
+    assert start(data, "--resume", old).exit_code == 0
+    assert [config.resume for config, _ in loop] == [str(path)] * 2
+    assert [config.ema.rampup for config, _ in loop] == [None] * 2
+
+
+def test_resume_from_nothing_of_another_size_or_cut_short(data: Path, loop: list):
+    assert_refused(start(data, "--resume", data.parent / "absent"), "absent: no such file", loop=loop)
+    other = snapshot(data.parent, resolution=16)
+    assert_refused(start(data, "--resume", other), "makes images of 16x16, 3 channels; --data has 32x32", loop=loop)
+    other.write_bytes(other.read_bytes()[:1000])
+    assert_refused(start(data, "--resume", other), "not a readable snapshot, perhaps cut short", loop=loop)
+    other.write_bytes(struct.pack("<Q", 2) + b"{}")
+    assert_refused(start(data, "--resume", other), "not a snapshot of this project", loop=loop)
+    assert not (data.parent / "runs").exists()
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--cfg=paper265"], "--cfg 'paper265' is unknown; did you mean 'paper256'?"),
+        (["--method=spacialgan"], "--method 'spacialgan' is unknown; did you mean 'spatialgan'?"),
+        (["--set=loss.r1_gama=1"], "unknown key 'loss.r1_gama'; did you mean 'loss.r1_gamma'?"),
+        (["--set=loss.r1_gamma"], "write it as KEY=VALUE"),
+        (["--gamma=-1"], "--gamma (loss.r1_gamma) is -1.0"),
+        (["--cond=1"], "has no labels"),
+        (["--subset=5"], "has only 4 images"),
+        (["--subset=0"], "--subset (data.subset) is 0"),
+        (["--aug=ada"], "augmentation is not there yet"),
+        (["--metrics=dii"], "unknown metric 'dii'; did you mean 'di'?"),
+        (["--method=stylegan2", "--tau=0.1"], "--tau needs heatmaps"),
+        (["--device=tpu"], "--device (hardware.device) is 'tpu'"),
+        (["--gpus=8", "--device=auto"], "--gpus=8"),
+        (["--gpus=2"], "--gpus=2"),
+    ],
+)
+def test_refused_arguments(data: Path, loop: list, arguments: list[str], text: str):
+    assert_refused(start(data, *arguments), text, loop=loop)
+    assert sorted(data.parent.iterdir()) == [data]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine with a GPU")
+def test_gpus_on_a_machine_without(data: Path, loop: list):
+    text = "--gpus=8, but PyTorch sees 0 CUDA devices here; use --gpus=1"
+    assert_refused(start(data, "--gpus=8", "--device=auto"), text, loop=loop)
+    assert_refused(start(data, "--device=cuda"), "sees no CUDA device", loop=loop)
+
+
+def test_several_gpus_are_not_there_yet(data: Path, loop: list, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    assert_refused(start(data, "--gpus=8"), "training on several GPUs is not there yet", loop=loop)
+
+
+def test_missing_arguments(data: Path, loop: list):
+    assert_refused(call("--outdir=runs"), "--data is missing", loop=loop)
+    assert_refused(call("--outdir=runs", "--data="), "--data is missing", loop=loop)
+    assert_refused(call("--data", data), "--outdir is missing", loop=loop)
+
+
+def mixed_sizes(folder: Path) -> Path:
+    return write_zip(folder / "mixed.zip", {"a.png": picture(0, 32), "b.png": picture(1, 64)})
+
+
+def not_square(folder: Path) -> Path:
+    return write_zip(folder / "wide.zip", {"a.png": picture(0, (64, 32))})
+
+
+def no_power_of_two(folder: Path) -> Path:
+    return write_zip(folder / "odd.zip", {"a.png": picture(0, 48)})
+
+
+def empty_zip(folder: Path) -> Path:
+    return write_zip(folder / "empty.zip", {})
+
+
+def empty_folder(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
+
+
+def cut_short(folder: Path) -> Path:
+    path = images(folder)
+    path.write_bytes(path.read_bytes()[:-100])
+    return path
+
+
+def damaged_image(folder: Path) -> Path:
+    return write_folder(folder / "images", {"a.png": encoded(picture(0, 32))[:20]})
+
+
+def absent(folder: Path) -> Path:
+    return folder / "absent.zip"
+
+
+BAD_DATA = [mixed_sizes, not_square, no_power_of_two, empty_zip, empty_folder, cut_short, damaged_image, absent]
+
+
+@pytest.mark.parametrize("make", BAD_DATA)
+def test_refused_data(tmp_path: Path, loop: list, make):
+    path = make(tmp_path)
+    assert_refused(start(path), path.name, loop=loop)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_images_too_small_for_alignment(tmp_path: Path, loop: list):
+    small = images(tmp_path, size=16)
+    assert_refused(start(small), "images of 16x16; alignment needs 32x32 or more", loop=loop)
+    assert start(small, "--method=stylegan2").exit_code == 0
+
+
+def test_outdir_that_cannot_be_written(data: Path, loop: list):
+    blocked = data / "runs"
+    result = call("--outdir", blocked, "--data", data, "--cfg=demo", "--device=cpu")
+    assert_refused(result, f"cannot make directory {blocked}: {data} is a file; choose another --outdir", loop=loop)
+
+
+def test_outdir_that_is_another_run(data: Path, loop: list):
+    start(data)
+    _, path = loop.pop()
+    result = call("--outdir", path, "--data", data, "--cfg=demo", "--device=cpu", "--gamma=7")
+    assert_refused(result, "is a run with other settings (loss.r1_gamma is 0.1 there, 7.0 here)", loop=loop)
+    assert [file.name for file in path.iterdir()] == ["config.json"]

@@ -1,0 +1,108 @@
+"""Defects of the released EqGAN-SA code (and of others of this family), each with the test that keeps it out.
+
+| defect | test |
+| --- | --- |
+| 1. heatmaps come from a global random stream: the same z gives different pictures | tests/training/test_sampling.py |
+| 2. PPL draws new heatmaps for the two ends of a step | with the metric (in training: test_phases.py, fixed layouts) |
+| 3. training with alignment off crashes; "style mixing off = False" still switches it off | here |
+| 4. with augmentation, images are transformed and heatmaps are not | here: none until it moves both |
+| 5. no way to give centres on the command line | tests/test_generate.py |
+| 6. GradCAM costs a second forward and backward pass of D | here |
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from tests.training.small import (
+    generator_config,
+    make_batch,
+    make_discriminator,
+    make_networks,
+    real_images,
+    run_config,
+)
+from training.attention import channel_weights
+from training.heatmaps import LEVEL_RESOLUTIONS
+from training.phases import Networks, g_main, g_path, make_phases
+from training.randomness import Randomness
+
+
+def count_passes(module: nn.Module) -> list[str]:
+    """Notes every later "forward" and "backward" pass of `module`."""
+    passes: list[str] = []
+    module.register_forward_hook(lambda *_: passes.append("forward"))
+    module.register_full_backward_hook(lambda *_: passes.append("backward"))
+    return passes
+
+
+# ---- 3. switching things off
+
+
+@pytest.mark.parametrize("encoding", [{"hidden_channels": 8}, None], ids=["with encoding", "without"])
+def test_training_with_alignment_off(encoding):
+    config = run_config(align={"weight": 0}, generator=generator_config(encoding=encoding))
+    networks = make_networks(config)
+    for phase in make_phases(config):
+        loss, statistics = phase.loss(networks, make_batch(networks, config), config, Randomness(0, "cpu"))
+        loss.backward()
+        assert loss.isfinite()
+        assert "loss/align" not in statistics
+
+
+def mixed(phase: Callable, probability: float) -> tuple[bool, Randomness]:
+    """Whether any sample had more than one w, and the streams that were used."""
+    config = run_config(loss={"style_mixing_prob": probability})
+    networks, streams, seen = make_networks(config), Randomness(0, "cpu"), []
+    networks.G.synthesis.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    phase(networks, make_batch(networks, config), config, streams)
+    return any((ws != ws[:, :1]).any().item() for ws in seen), streams
+
+
+@pytest.mark.parametrize("phase", [g_main, g_path])
+def test_style_mixing_is_on_when_on_and_off_when_off(phase):
+    assert mixed(phase, 1.0)[0]
+    off, streams = mixed(phase, 0.0)
+    assert not off
+    assert "mixing" not in streams.state_dict()
+
+
+# ---- 4. augmentation without the heatmaps
+
+
+@pytest.mark.parametrize("mode", ["ada", "fixed"])
+def test_augmentation_is_refused_as_long_as_heatmaps_would_not_follow(mode):
+    with pytest.raises(ValidationError, match=r"augment\.mode"):
+        run_config(augment={"mode": mode})
+    assert run_config().augment.mode == "noaug"
+
+
+# ---- 6. the price of GradCAM
+
+
+def g_step(networks: Networks, weight: float) -> None:
+    config = run_config(align={"weight": weight})
+    g_main(networks, make_batch(networks, config), config, Randomness(0, "cpu"))[0].backward()
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0], ids=["without alignment", "with alignment"])
+def test_a_generator_step_passes_the_discriminator_once(weight):
+    networks = make_networks(run_config())
+    whole, first_block = count_passes(networks.D), count_passes(networks.D.blocks["32"])
+    g_step(networks, weight)
+    assert whole.count("forward") == 1
+    assert first_block == ["forward", "backward"]
+
+
+def test_gradcam_goes_back_no_further_than_the_features():
+    net, images = make_discriminator(), real_images().requires_grad_()
+    above, below = count_passes(net.blocks["32"]), count_passes(net.epilogue)
+    judged = net(images, features=LEVEL_RESOLUTIONS)
+    channel_weights(judged.logits, judged.features, "logits")
+    assert above == ["forward"]
+    assert below == ["forward", "backward"]
+    assert images.grad is None
+    assert torch.equal(judged.logits, net(images).logits)

@@ -1,0 +1,64 @@
+"""Equalised layers: gains, learning rate multipliers, resampling, clamps."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.training.small import seeded
+from torch_utils.ops.bias_act import ACTIVATIONS
+from training.layers import Conv2d, Linear, normalize_2nd_moment, split_gain
+
+
+def test_linear_is_scaled_by_its_fan_in(generator):
+    layer, x = seeded(lambda: Linear(9, 4, bias_init=0.5)), torch.randn([3, 9], generator=generator())
+    torch.testing.assert_close(layer(x), x @ layer.weight.T / 3 + 0.5)
+
+
+@pytest.mark.parametrize("multiplier", [0.01, 0.5])
+def test_lr_multiplier_changes_the_learning_speed_but_not_the_result(multiplier, generator):
+    x = torch.randn([3, 9], generator=generator())
+    plain, slow = (seeded(lambda m=m: Linear(9, 4, "lrelu", m, bias_init=1.0)) for m in (1.0, multiplier))
+    torch.testing.assert_close(slow(x), plain(x))
+    for layer in (plain, slow):
+        layer(x).sum().backward()
+    torch.testing.assert_close(slow.weight.grad, plain.weight.grad * multiplier)
+    torch.testing.assert_close(slow.bias.grad, plain.bias.grad * multiplier)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_conv_applies_activation_gain_and_clamp(activation, generator):
+    layer = seeded(lambda: Conv2d(4, 6, 3, activation=activation, clamp=0.4))
+    layer.bias.data.normal_(generator=generator())
+    x = torch.randn([2, 4, 5, 5], generator=generator(1))
+    kind = ACTIVATIONS[activation]
+    inner = F.conv2d(x, layer.weight / 6, layer.bias, padding=1)
+    expected = kind.function(inner, kind.alpha) * kind.gain * 0.5
+    torch.testing.assert_close(layer(x, gain=0.5), expected.clamp(-0.2, 0.2))
+
+
+@pytest.mark.parametrize("options, size", [({}, 8), ({"up": 2}, 16), ({"down": 2}, 4)])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_conv_keeps_the_size_times_its_resampling(options, size, kernel):
+    assert Conv2d(3, 5, kernel, **options)(torch.zeros(2, 3, 8, 8)).shape == (2, 5, size, size)
+
+
+def test_conv_without_bias_has_none():
+    assert [name for name, _ in Conv2d(3, 5, 1, bias=False).named_parameters()] == ["weight"]
+
+
+def test_resample_filter_is_not_saved():
+    assert set(Conv2d(3, 5, 1).state_dict()) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_split_gain_gives_the_same_as_one_gain_after(activation, generator):
+    x, kind = torch.randn([50], generator=generator()), ACTIVATIONS[activation]
+    before, after = split_gain(activation, 0.6)
+    expected = kind.function(x, kind.alpha) * (kind.gain * 0.6)
+    torch.testing.assert_close(kind.function(x * before, kind.alpha) * after, expected)
+
+
+def test_normalised_rows_have_unit_mean_square(generator):
+    x = torch.randn([4, 32], generator=generator()) * 7
+    torch.testing.assert_close(normalize_2nd_moment(x).square().mean(1), torch.ones(4))
+    assert normalize_2nd_moment(torch.zeros(1, 3)).tolist() == [[0, 0, 0]]
