@@ -111,6 +111,12 @@ class SamplerConfig(Section):
     kind: Literal["paper", "released"] = "paper"
     spread: tuple[Positive, Positive] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
 
+    @model_validator(mode="after")
+    def _check(self):
+        if self.spread[0] > self.spread[1]:
+            raise ValueError(f"sampler.spread {list(self.spread)} must be [lowest, highest]")
+        return self
+
 
 class AlignConfig(Section):
     """The alignment of D's attention with the layout (spec: section 4)."""
@@ -223,8 +229,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _check(self):
+        for key in ("img_resolution", "img_channels", "c_dim"):
+            ours, theirs = getattr(self.generator, key), getattr(self.discriminator, key)
+            if ours != theirs:
+                raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
+        if per_pass == 0:
+            raise ValueError(f"schedule.batch_size {schedule.batch_size} is less than one image for each GPU")
         if schedule.batch_size % (per_pass * self.hardware.gpus):
             raise ValueError(
                 f"schedule.batch_size {schedule.batch_size} must be a multiple of "

@@ -192,6 +192,8 @@ def layout_from_json(document: Any, where: str = "layout") -> Layout:
         raise UserError(f"{where}: not a layout file (no \"format\": \"{FORMAT}\")")
     try:
         layouts = [_picture_from_json(picture) for picture in document["layouts"]]
+        if not layouts:
+            raise UserError("there is no layout in it")
         return concatenate(layouts).validate()
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
@@ -221,6 +223,8 @@ def check_counts(layout: Layout, counts: Sequence[int], where: Literal["layout"]
 
 def _picture_from_json(picture: dict[str, Any]) -> Layout:
     levels = picture["levels"]
+    if not levels:
+        raise ValueError("a layout needs at least one level")
     centers = [torch.tensor(level["centers"], dtype=torch.float32) for level in levels]
     spreads = [torch.tensor(level["spreads"], dtype=torch.float32) for level in levels]
     for level, (c, s) in enumerate(zip(centers, spreads, strict=True)):

@@ -84,7 +84,7 @@ def draw_batch(
 
 def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
     """Non-saturating logistic loss, plus the alignment of D's attention with the layout (one pass through D)."""
-    images = _generate(networks.G, batch, config, streams, update_w_avg=True)
+    images = _generate(networks.G, batch, config, streams)
     align = config.align.weight > 0 and batch.layout is not None
     judged = networks.D(images, batch.c, features=LEVEL_RESOLUTIONS if align else ())
     adversarial = losses.generator_loss(judged.logits)
@@ -102,7 +102,7 @@ def g_path(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     count = max(len(batch.z) // config.loss.pl_batch_shrink, 1)
     layout = None if batch.layout is None else batch.layout[:count]
     part = Batch(batch.z[:count], batch.c[:count], layout, batch.real_images, batch.real_c)
-    ws = _styles(networks.G, part, config, streams, update_w_avg=True)
+    ws = _styles(networks.G, part, config, streams)
     images = networks.G.synthesis(ws, layout, Noise("random", streams["noise"]))
     noise = torch.randn(images.shape, generator=streams["path"], device=images.device)
     lengths = losses.path_lengths(images, ws, noise)
@@ -128,16 +128,17 @@ def d_r1(networks: Networks, batch: Batch, config: RunConfig, streams: Randomnes
     return config.loss.r1_gamma / 2 * penalty.mean(), {"loss/r1_penalty": penalty}
 
 
-def _generate(
-    G: Generator, batch: Batch, config: RunConfig, streams: Randomness, update_w_avg: bool = False
-) -> Tensor:
-    ws = _styles(G, batch, config, streams, update_w_avg)
+def _generate(G: Generator, batch: Batch, config: RunConfig, streams: Randomness) -> Tensor:
+    ws = _styles(G, batch, config, streams)
     return G.synthesis(ws, batch.layout, Noise("random", streams["noise"]))
 
 
-def _styles(G: Generator, batch: Batch, config: RunConfig, streams: Randomness, update_w_avg: bool) -> Tensor:
-    """ws [N, num_ws, w_dim], with style mixing: from a random layer on, the w of a second latent."""
-    ws = G.styles(batch.z, batch.c, update_w_avg=update_w_avg)
+def _styles(G: Generator, batch: Batch, config: RunConfig, streams: Randomness) -> Tensor:
+    """ws [N, num_ws, w_dim], with style mixing: from a random layer on, the w of a second latent.
+
+    The mean style follows every pass of training.
+    """
+    ws = G.styles(batch.z, batch.c, update_w_avg=True)
     if config.loss.style_mixing_prob == 0:
         return ws
     count, stream = len(ws), streams["mixing"]

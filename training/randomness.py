@@ -18,8 +18,9 @@ class Randomness:
 
     def __getitem__(self, name: str) -> torch.Generator:
         if name not in self._streams:
-            number = zlib.crc32(f"{name}/{self.rank}".encode())
-            self._streams[name] = torch.Generator(self.device).manual_seed((self.seed << 32) | number)
+            # One number of 32 bits: PyTorch's generator on the CPU does not look at more.
+            number = zlib.crc32(f"{self.seed}/{name}/{self.rank}".encode())
+            self._streams[name] = torch.Generator(self.device).manual_seed(number)
         return self._streams[name]
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -32,6 +33,6 @@ class Randomness:
 
 
 def latents(seeds: list[int], z_dim: int) -> Tensor:
-    """z [len(seeds), z_dim], row i from seeds[i] alone: the same seed gives the same row in every batch."""
+    """z [len(seeds), z_dim], row i from seeds[i] (below 2**32) alone: the same in every batch."""
     rows = [torch.randn([z_dim], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(rows)

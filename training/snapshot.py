@@ -45,7 +45,8 @@ class Snapshot:
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            raise UserError(f"{self.path}: the weights of {name} do not fit its configuration ({error})") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{self.path}: the weights of {name} do not fit its configuration ({reason})") from error
         return network.eval().requires_grad_(False)
 
 
@@ -57,7 +58,7 @@ def snapshot_name(kimg: float) -> str:
 def save_snapshot(path: str | Path, config: RunConfig, kimg: float, networks: dict[str, nn.Module]) -> None:
     """Write {"G": ..., "G_ema": ..., "D": ...} atomically."""
     tensors = {
-        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        f"{name}.{key}": tensor.detach().cpu().contiguous().clone()
         for name, network in networks.items()
         for key, tensor in network.state_dict().items()
     }
@@ -76,14 +77,17 @@ def open_snapshot(path: str | Path) -> Snapshot:
         text = (file.metadata() or {}).get("steergan")
     if text is None:
         raise UserError(f"{path}: not a snapshot of this project (no 'steergan' entry in its metadata)")
-    about = json.loads(text)
-    if about["version"] > VERSION:
-        raise UserError(f"{path}: snapshot version {about['version']} is newer than this program; update it")
     try:
-        config = RunConfig.model_validate(about["config"])
+        about = json.loads(text)
+        version, kimg, settings = int(about["version"]), float(about["kimg"]), about["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged snapshot: its 'steergan' metadata is not understood") from error
+    if version > VERSION:
+        raise UserError(f"{path}: snapshot version {version} is newer than this program; update it")
+    try:
+        return Snapshot(path, RunConfig.model_validate(settings), kimg)
     except ValidationError as error:
         raise UserError(f"{path}: its configuration is not understood: {first_error(error)}") from error
-    return Snapshot(path, config, about["kimg"])
 
 
 def find_snapshot(path: Path) -> Path:

@@ -167,6 +167,11 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -
         number, slot = key.split(".")
         slots.setdefault(int(number), {})[slot] = value
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    # The fused step walks parameters and moments in memory order, so their strides have to agree.
+    for parameter, moments in optimizer.state.items():
+        for slot, value in moments.items():
+            if value.shape == parameter.shape and value.ndim > 0:
+                moments[slot] = torch.empty_like(parameter).copy_(value)
 
 
 def _below(flat: dict[str, Tensor], name: str) -> dict[str, Tensor]:

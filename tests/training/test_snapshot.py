@@ -145,13 +145,13 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, config: RunConfig):
 
 @pytest.mark.parametrize("about", [{}, [], {"version": "1"}, {"version": VERSION}], ids=str)
 def test_descriptions_without_the_needed_entries_are_refused(about, tmp_path: Path):
-    refused(with_about(tmp_path, about), "")
+    refused(with_about(tmp_path, about), "snapshot|configuration")
 
 
 def test_descriptions_that_are_no_json_are_refused(tmp_path: Path):
     path = tmp_path / "about.safetensors"
     save_file({"weight": torch.zeros(2)}, path, {"steergan": "{"})
-    refused(path, "")
+    refused(path, "snapshot")
 
 
 # ---- no code

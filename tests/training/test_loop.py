@@ -1,0 +1,192 @@
+"""The training loop: what a run leaves behind, and that a continued run is the uninterrupted one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dnnlib.errors import UserError
+from tests.training.data_samples import picture, write_zip
+from training import loop
+from training.config import (
+    DataConfig,
+    DiscriminatorConfig,
+    EncodingConfig,
+    GeneratorConfig,
+    LossConfig,
+    MappingConfig,
+    RunConfig,
+    ScheduleConfig,
+    SynthesisConfig,
+)
+from training.snapshot import open_snapshot
+from training.state import TrainingState, copy_matching, latest_checkpoint
+
+BATCH = 8
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    files = {f"{number:02d}.png": picture(number, 32) for number in range(24)}
+    return write_zip(tmp_path_factory.mktemp("data") / "noise.zip", files)
+
+
+def configuration(data, kimg: float, method: str = "spatialgan", **changes) -> RunConfig:
+    encoding = None if method == "stylegan2" else EncodingConfig()
+    return RunConfig(
+        name="test",
+        method=method,
+        data=DataConfig(path=str(data), workers=0, mirror=True),
+        generator=GeneratorConfig(
+            z_dim=8,
+            w_dim=8,
+            img_resolution=32,
+            mapping=MappingConfig(num_layers=2),
+            synthesis=SynthesisConfig(channel_base=128, channel_max=8),
+            encoding=encoding,
+        ),
+        discriminator=DiscriminatorConfig(img_resolution=32, channel_base=128, channel_max=8),
+        loss=LossConfig(r1_gamma=0.1, style_mixing_prob=0.9),
+        schedule=ScheduleConfig(
+            batch_size=BATCH, batch_gpu=4, total_kimg=kimg, kimg_per_tick=0.016, snapshot_ticks=1, metrics=()
+        ),
+        **changes,
+    )
+
+
+def train(config: RunConfig, run_dir):
+    run_dir.mkdir(exist_ok=True)
+    loop.train(config, run_dir)
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A steerable run of 32 images."""
+    return train(configuration(data, 0.032), tmp_path_factory.mktemp("run"))
+
+
+def test_a_run_directory_has_all_its_files(finished):
+    for name in ("config.json", "log.txt", "stats.jsonl", "reals.png", "network-snapshot-000000.safetensors"):
+        assert (finished / name).is_file(), name
+    for pattern in ("events.out.tfevents.*", "fakes*.png", "heatmaps*.png", "steer*.png", "checkpoint-*.safetensors"):
+        assert list(finished.glob(pattern)), pattern
+    assert not list(finished.glob(".*")), "temporary files left"
+
+
+def test_the_saved_configuration_is_the_whole_one(finished, data):
+    saved = RunConfig.model_validate_json((finished / "config.json").read_text())
+    assert saved == configuration(data, 0.032)
+
+
+def test_statistics_have_every_loss_and_the_score_extremes(finished):
+    lines = [json.loads(line) for line in (finished / "stats.jsonl").read_text().splitlines()]
+    assert [line["kimg"] for line in lines] == [0.016, 0.032]
+    wanted = {"loss/G", "loss/D", "loss/align", "loss/path_penalty", "loss/r1_penalty", "scores/real/min"}
+    assert wanted | {"scores/fake/max", "signs/real", "speed/sec_per_kimg"} <= lines[0].keys()
+    assert all(np.isfinite(list(line.values())).all() for line in lines)
+
+
+@pytest.mark.parametrize("method", ["spatialgan", "stylegan2"])
+def test_a_continued_run_is_bit_identical_to_an_uninterrupted_one(method, data, tmp_path):
+    whole = train(configuration(data, 0.064, method), tmp_path / "whole")
+    parts = train(configuration(data, 0.032, method), tmp_path / "parts")
+    train(configuration(data, 0.064, method), parts)
+    a, b = (load_file(latest_checkpoint(run)) for run in (whole, parts))
+    assert a.keys() == b.keys()
+    different = [name for name in a if not torch.equal(a[name], b[name])]
+    assert different == []
+    assert (whole / "fakes000000.png").read_bytes() == (parts / "fakes000000.png").read_bytes()
+
+
+def test_only_the_newest_checkpoints_are_kept(data, tmp_path):
+    run = train(configuration(data, 0.080), tmp_path / "run")
+    kept = sorted(path.name for path in run.glob("checkpoint-*"))
+    assert kept == ["checkpoint-0000000064.safetensors", "checkpoint-0000000080.safetensors"]
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(finished, data, tmp_path):
+    run = train(configuration(data, 0.032), tmp_path / "run")
+    newest = run / "checkpoint-0000000032.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert latest_checkpoint(run).name == "checkpoint-0000000016.safetensors"
+
+
+def test_batch_passes_sum_their_gradients(data):
+    """Two passes of 4 leave the weights where one pass of 8 with twice the loss would (Adam sees the same ratio)."""
+    config = configuration(data, 1.0, "stylegan2")
+    state = TrainingState.create(config, torch.device("cpu"))
+    before = state.networks.D.epilogue.out.weight.detach().clone()
+    images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    phase = next(p for p in loop.make_phases(config) if p.name == "D_main")
+    statistics = loop.RunningStatistics()
+    loop.run_phase(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0), statistics)
+    assert statistics.report()["scores/real"].count == 8
+    assert not torch.equal(before, state.networks.D.epilogue.out.weight)
+
+
+def test_the_average_follows_the_schedule(data):
+    """Karras et al. 2020: G_ema <- beta G_ema + (1 - beta) G with a half-life in images; at 0 images beta is 0."""
+    config = configuration(data, 1.0)
+    state = TrainingState.create(config, torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in state.networks.G.parameters():
+            parameter.add_(1.0)
+    loop.update_ema(config, state)
+    assert torch.equal(state.G_ema.mapping.layers[0].weight, state.networks.G.mapping.layers[0].weight)
+    state.images = 1000  # half-life 50 images: 8 of them are 0.16 half-lives
+    with torch.no_grad():
+        for parameter in state.networks.G.parameters():
+            parameter.add_(1.0)
+    old = state.G_ema.mapping.layers[0].weight.clone()
+    loop.update_ema(config, state)
+    moved = (state.G_ema.mapping.layers[0].weight - old).mean().item()
+    assert moved == pytest.approx(1 - 0.5 ** (BATCH / 50), abs=1e-5)
+
+
+def test_frozen_layers_keep_their_weights(data, tmp_path):
+    config = configuration(data, 0.016)
+    config = config.model_copy(
+        update={"discriminator": config.discriminator.model_copy(update={"freeze_layers": 2})}
+    )
+    start = TrainingState.create(config, torch.device("cpu")).networks.D
+    run = train(config, tmp_path / "run")
+    trained = open_snapshot(run).discriminator()
+    assert torch.equal(start.blocks["32"].from_rgb.weight, trained.blocks["32"].from_rgb.weight)
+    assert torch.equal(start.blocks["32"].conv0.weight, trained.blocks["32"].conv0.weight)
+    assert not torch.equal(start.blocks["32"].conv1.weight, trained.blocks["32"].conv1.weight)
+
+
+def test_resume_starts_from_a_snapshots_weights(finished, data):
+    snapshot = finished / "network-snapshot-000000.safetensors"
+    state = TrainingState.create(configuration(data, 1.0, resume=str(snapshot)), torch.device("cpu"))
+    source = open_snapshot(snapshot)
+    assert state.images == 0
+    for name, tensor in source.generator("G").state_dict().items():
+        assert torch.equal(tensor, state.networks.G.state_dict()[name]), name
+
+
+def test_resume_into_another_size_names_what_it_could_not_copy(finished, data):
+    source = open_snapshot(finished).generator("G")
+    config = configuration(data, 1.0)
+    wider = config.generator.model_copy(update={"w_dim": 16})
+    target = loop.TrainingState.create(config.model_copy(update={"generator": wider}), torch.device("cpu")).networks.G
+    missing = copy_matching(source, target)
+    assert "mapping.w_avg" in missing
+    assert "synthesis.blocks.4.const" not in missing
+
+
+def test_a_checkpoint_of_other_networks_is_refused_in_one_line(finished, data):
+    config = configuration(data, 1.0, "stylegan2")
+    state = TrainingState.create(config, torch.device("cpu"))
+    with pytest.raises(UserError, match="does not fit"):
+        state.load(latest_checkpoint(finished))
+
+
+def test_training_leaves_the_global_random_stream_alone(data, tmp_path):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    train(configuration(data, 0.016), tmp_path / "run")
+    assert torch.equal(before, torch.random.get_rng_state())
