@@ -14,6 +14,7 @@ from training.heatmaps import Layout
 from training.sampling import Model
 
 SMALLEST_CELL = 64  # pixels a side; smaller images are enlarged in grids
+MARKED_CELL = 128  # at least this beside heatmaps, whose crosses need room
 LARGEST_CELL = 256  # larger ones are reduced in the sample pictures of a run
 GAP = 2  # white pixels between the cells of a grid
 WIDE_GAP = 12  # and between its blocks
@@ -33,11 +34,10 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def to_pixels(images: Tensor | np.ndarray) -> np.ndarray:
-    """Images [N, 1 or 3, H, W], floats about [-1, 1] or uint8, to uint8 [N, H, W, 3]."""
-    images = torch.as_tensor(images)
-    if images.dtype != torch.uint8:
-        images = to_uint8(images)
-    pixels = images.cpu().numpy().transpose(0, 2, 3, 1)
+    """Images [N, 1 or 3, H, W], a tensor of floats about [-1, 1] or uint8 in either form, to uint8 [N, H, W, 3]."""
+    if isinstance(images, Tensor):
+        images = (images if images.dtype == torch.uint8 else to_uint8(images)).cpu().numpy()
+    pixels = images.transpose(0, 2, 3, 1)
     return pixels.repeat(3 // pixels.shape[3], axis=3)
 
 
@@ -106,12 +106,11 @@ def heatmap_pictures(layout: Layout, level: int, side: int) -> np.ndarray:
     return _with_crosses(pictures, layout, [level])
 
 
-def overlay_pictures(images: Tensor | np.ndarray, layout: Layout, largest: int | None = None) -> np.ndarray:
-    """Images tinted by the level-0 heatmap, with the centres of all levels: uint8 [N, side, side, 3].
+def overlay_pictures(cells: np.ndarray, layout: Layout) -> np.ndarray:
+    """Cells uint8 [N, side, side, 3] tinted by the level-0 heatmap, with the centres of all levels; the same shape.
 
     White, blue and green crosses, from large to small, are levels 0, 1 and 2.
     """
-    cells = to_cells(images, largest=largest)
     heat = _heat(layout, 0, cells.shape[1])
     share = 0.5 * heat[..., None]
     tinted = cells * (1 - share) + HEAT(heat, bytes=True)[..., :3] * share
@@ -123,9 +122,9 @@ def samples_beside_heatmaps(images: Tensor | np.ndarray, layout: Layout, blocks:
 
     `blocks`: this many rows stand side by side.
     """
-    cells = to_cells(images, largest=LARGEST_CELL)
+    cells = to_cells(images, MARKED_CELL, LARGEST_CELL)
     maps = [heatmap_pictures(layout, level, cells.shape[1]) for level in range(len(layout.centers))]
-    columns = [cells, *maps, overlay_pictures(images, layout, LARGEST_CELL)]
+    columns = [cells, *maps, overlay_pictures(cells, layout)]
     rows = [tile(row, len(row)) for row in zip(*columns, strict=True)]
     return _spaced(rows, blocks)
 
@@ -221,7 +220,7 @@ def _thumbnails(layout: Layout, level: int, cell: int) -> np.ndarray:
     """A row of heatmaps of half the cell's size, each in the middle of its column."""
     side = cell // 2
     left = (cell - side) // 2
-    margins = ((0, 0), (GAP, 2 * GAP), (left, cell - side - left), (0, 0))
+    margins = ((0, 0), (0, 2 * GAP), (left, cell - side - left), (0, 0))
     return tile(np.pad(heatmap_pictures(layout, level, side), margins, constant_values=PAPER), len(layout))
 
 

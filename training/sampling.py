@@ -46,7 +46,8 @@ class Model:
             raise UserError(f"no weights '{weights}' in a snapshot; use G_ema or G")
         device = find_device(device)
         snapshot = open_snapshot(path)
-        generator = snapshot.generator(weights)
+        with torch.random.fork_rng(devices=[]):  # a new network draws weights, although they are replaced at once
+            generator = snapshot.generator(weights)
         set_memory_format(generator, channels_last=device.type == "cpu")
         return cls(generator, snapshot.config, device, snapshot.kimg)
 
@@ -67,7 +68,6 @@ class Model:
         streams = [Randomness(seed, "cpu")["layout"] for seed in _checked_seeds(seeds)]
         return concatenate([sample_layout(1, sampler, stream, counts) for stream in streams]).to(self.device)
 
-    @torch.inference_mode()
     def styles(
         self,
         seeds: Sequence[int] | None = None,
@@ -89,9 +89,11 @@ class Model:
             z = _one_each(z, len(seeds), "latents")
         if truncation_psi != 1 and self.config.generator.mapping.w_avg_beta is None:
             raise UserError("this model was trained without a mean style (w_avg_beta: null), so it cannot truncate")
-        return self.G.styles(z.to(self.device), self._label_rows(labels, len(z)), truncation_psi, truncation_cutoff)
+        rows = self._label_rows(labels, len(z))
+        with torch.inference_mode():
+            ws = self.G.styles(z.to(self.device), rows, truncation_psi, truncation_cutoff)
+        return ws.clone()  # unlike a tensor of inference mode, a copy can be optimised or changed in place
 
-    @torch.inference_mode()
     def images(
         self,
         seeds: Sequence[int] | None = None,
@@ -122,11 +124,12 @@ class Model:
         ws = self.styles(seeds, z=z, ws=ws, labels=labels, **truncation)
         layout = self._layout_of(layout, seeds, len(ws))
         parts = []
-        for start in range(0, len(ws), batch_size):
-            now = slice(start, start + batch_size)
-            noise = self._noise(noise_mode, None if seeds is None else seeds[now])
-            parts.append(self.G.synthesis(ws[now], None if layout is None else layout[now], noise))
-        return torch.cat(parts).float()
+        with torch.inference_mode():
+            for start in range(0, len(ws), batch_size):
+                now = slice(start, start + batch_size)
+                noise = self._noise(noise_mode, None if seeds is None else seeds[now])
+                parts.append(self.G.synthesis(ws[now], None if layout is None else layout[now], noise).float())
+        return torch.cat(parts)
 
     def _layout_of(self, layout: Layout | None, seeds: Sequence[int] | None, count: int) -> Layout | None:
         if not self.is_steerable:

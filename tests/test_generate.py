@@ -1,0 +1,343 @@
+"""generate.py: what it writes, and the one line it says about bad input before it writes anything."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from dnnlib.files import write_json
+from generate import main
+from tests.tiny_models import save_tiny_snapshot
+from tests.training.small import global_streams
+from training import pictures
+from training.heatmaps import load_layout, save_layout
+from training.sampling import Model
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with run directories "steerable", "plain", "conditional", "other" and "grey"."""
+    folder = tmp_path_factory.mktemp("runs")
+    kinds = {
+        "steerable": {},
+        "plain": {"method": "stylegan2"},
+        "conditional": {"c_dim": 3},
+        "other": {"counts": (1, 1, 1)},
+        "grey": {"img_channels": 1},
+    }
+    for name, options in kinds.items():
+        (folder / name).mkdir()
+        save_tiny_snapshot(folder / name, **options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(runs: Path) -> Model:
+    return Model.load(runs / "steerable", "cpu")
+
+
+class Tool:
+    """Runs generate.py on the steerable model with --outdir `out`; options are written as in a shell."""
+
+    def __init__(self, runs: Path, folder: Path):
+        self.runs, self.out = runs, folder / "out"
+
+    def __call__(self, options: str, network: str = "steerable", **paths: Path) -> Result:
+        words = [word.format(**paths) for word in options.split()]
+        fixed = ["--network", str(self.runs / network), "--outdir", str(self.out), "--device", "cpu"]
+        return CliRunner().invoke(main, [*fixed, *words])
+
+    def made(self, options: str, **given) -> dict[str, np.ndarray]:
+        """{file name: pixels} of the PNGs it wrote."""
+        result = self(options, **given)
+        assert result.exit_code == 0, result.output
+        return {path.name: np.asarray(Image.open(path)) for path in sorted(self.out.glob("*.png"))}
+
+    def refuses(self, options: str, **given) -> str:
+        """The complaint: one line, status 2, and no output folder."""
+        result = self(options, **given)
+        assert result.exit_code == 2, result.output
+        assert result.stderr.startswith("Error: ")
+        assert result.stderr.count("\n") == 1
+        assert not self.out.exists()
+        return result.stderr
+
+
+@pytest.fixture
+def tool(runs: Path, tmp_path: Path) -> Tool:
+    return Tool(runs, tmp_path)
+
+
+def pixels(images: torch.Tensor) -> np.ndarray:
+    return pictures.to_pixels(images)
+
+
+def assert_alike(a: np.ndarray, b: np.ndarray) -> None:
+    """Equal but for pixels that rounding in another batch tips over."""
+    assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
+# ---- pictures
+
+
+def test_one_png_a_seed(tool: Tool, model: Model):
+    made = tool.made("--seeds 0,3,5-6")
+    assert list(made) == ["seed0000.png", "seed0003.png", "seed0005.png", "seed0006.png"]
+    for picture, expected in zip(made.values(), pixels(model.images([0, 3, 5, 6])), strict=True):
+        assert_alike(picture, expected)
+
+
+def test_the_same_seed_gives_the_same_file_on_every_call(runs: Path, tmp_path: Path):
+    before = global_streams()
+    first = Tool(runs, tmp_path / "a").made("--seeds 3-5 --noise-mode random")
+    again = Tool(runs, tmp_path / "b").made("--seeds 3-5 --noise-mode random")
+    alone = Tool(runs, tmp_path / "c").made("--seeds 4 --noise-mode random")
+    small = Tool(runs, tmp_path / "d").made("--seeds 3-5 --noise-mode random --batch 2")
+    for name, picture in first.items():
+        assert np.array_equal(picture, again[name])
+        assert_alike(picture, small[name])
+    assert_alike(alone["seed0004.png"], first["seed0004.png"])
+    assert global_streams() == before
+
+
+def test_a_file_is_a_network_too(tool: Tool, runs: Path):
+    assert list(tool.made("--seeds 1", network="steerable/network-snapshot-000001.safetensors")) == ["seed0001.png"]
+
+
+def test_truncation_and_noise_reach_the_model(tool: Tool, model: Model):
+    made = tool.made("--seeds 1 --trunc 0.5 --trunc-cutoff 2 --noise-mode none")
+    expected = model.images([1], truncation_psi=0.5, truncation_cutoff=2, noise_mode="none")
+    assert_alike(made["seed0001.png"], pixels(expected)[0])
+
+
+def test_a_class(tool: Tool, runs: Path):
+    made = tool.made("--seeds 1 --class 2", network="conditional")
+    expected = Model.load(runs / "conditional", "cpu").images([1], labels=2)
+    assert_alike(made["seed0001.png"], pixels(expected)[0])
+
+
+def test_grey_models_give_grey_files(tool: Tool):
+    assert tool.made("--seeds 1 --show-heatmaps", network="grey")["seed0001.png"].shape == (16, 16)
+
+
+def test_a_plain_model(tool: Tool):
+    assert list(tool.made("--seeds 1", network="plain")) == ["seed0001.png"]
+
+
+def test_it_says_what_it_wrote(tool: Tool):
+    assert tool("--seeds 0-9").stdout.endswith("seed0002.png and 7 more\n")
+
+
+# ---- fixed latents
+
+
+@pytest.mark.parametrize("option", ["--latents", "--projected-w"])
+def test_projected_w(tool: Tool, model: Model, tmp_path: Path, option: str):
+    ws = model.styles([11, 12])
+    np.savez(tmp_path / "fixed.npz", w=ws.numpy())
+    made = tool.made(f"{option} {{file}}", file=tmp_path / "fixed.npz")
+    assert list(made) == ["latent0000.png", "latent0001.png"]
+    assert_alike(np.stack(list(made.values())), pixels(model.images([0, 1], ws=ws)))
+
+
+def test_one_latent_under_the_layouts_of_several_seeds(tool: Tool, model: Model, tmp_path: Path):
+    z = model.latents([11])
+    np.savez(tmp_path / "fixed.npz", z=z.numpy())
+    made = tool.made("--latents {file} --seeds 4,5 --trunc 0.7", file=tmp_path / "fixed.npz")
+    expected = model.images([4, 5], z=z, truncation_psi=0.7)
+    assert_alike(np.stack([made["seed0004.png"], made["seed0005.png"]]), pixels(expected))
+
+
+# ---- layouts (the fifth defect: centres could not be given on the command line)
+
+
+def test_centres_on_the_command_line(tool: Tool, model: Model, tmp_path: Path):
+    made = tool.made("--seeds 7 --centers -0.3,0.2 --centers 1:1:0.9,0.8;2:0:0,0 --save-layout {file}",
+                     file=tmp_path / "new" / "used.json")
+    used = load_layout(tmp_path / "new" / "used.json")
+    assert used.centers[0][0, 0].tolist() == pytest.approx([-0.3, 0.2])
+    assert used.centers[1][0, 1].tolist() == pytest.approx([0.9, 0.8])
+    assert used.centers[2][0, 0].tolist() == [0, 0]
+    own = model.layout([7])
+    followed = own.centers[2][0, 1] - own.centers[0][0, 0]
+    torch.testing.assert_close(used.centers[2][0, 1] - used.centers[0][0, 0], followed)
+    assert_alike(made["seed0007.png"], pixels(model.images([7], layout=used))[0])
+    assert not np.array_equal(made["seed0007.png"], pixels(model.images([7]))[0])
+
+
+def test_a_saved_layout_can_be_replayed(tool: Tool, runs: Path, tmp_path: Path):
+    first = tool.made("--seeds 2,3 --save-layout {file}", file=tmp_path / "used.json")
+    again = Tool(runs, tmp_path / "b").made("--seeds 2,3 --layout {file}", file=tmp_path / "used.json")
+    for name, picture in first.items():
+        assert np.array_equal(picture, again[name])
+
+
+def test_one_layout_for_all_seeds(tool: Tool, model: Model, tmp_path: Path):
+    layout = model.layout([9])
+    save_layout(tmp_path / "one.json", layout)
+    made = tool.made("--seeds 1,2 --layout {file}", file=tmp_path / "one.json")
+    assert_alike(np.stack(list(made.values())), pixels(model.images([1, 2], layout=layout)))
+
+
+def test_show_heatmaps_writes_a_second_png(tool: Tool, model: Model):
+    made = tool.made("--seeds 0,1 --batch 1 --show-heatmaps")
+    assert list(made) == ["seed0000-heatmaps.png", "seed0000.png", "seed0001-heatmaps.png", "seed0001.png"]
+    expected = pictures.samples_beside_heatmaps(model.images([1]), model.layout([1]))
+    assert_alike(made["seed0001-heatmaps.png"], expected)
+
+
+# ---- moving centres
+
+
+def test_a_move_gives_a_strip_a_seed(tool: Tool, model: Model):
+    made = tool.made("--seeds 3,4 --centers -0.4,0 --move 0:0:0.8,0.2 --frames 5")
+    assert list(made) == ["seed0003-strip.png", "seed0004-strip.png"]
+    own = model.layout([3])
+    x, y = own.centers[0][0, 0].tolist()
+    start = own.moved(0, 0, -0.4 - x, -y).repeat(5)
+    layout = start.moved(0, 0, torch.linspace(0, 0.8, 5), torch.linspace(0, 0.2, 5))
+    assert_alike(made["seed0003-strip.png"], pictures.moving_strip(model.images([3] * 5, layout=layout), layout))
+
+
+def test_a_move_with_heatmaps_and_default_frames(tool: Tool):
+    made = tool.made("--seeds 3 --centers 0,0;2:1:0,0 --move 2:1:0,0.3 --show-heatmaps")
+    assert list(made) == ["seed0003-heatmaps.png", "seed0003-strip.png"]
+    assert made["seed0003-strip.png"].shape[1] == 9 * 64 + 8 * pictures.GAP
+
+
+def test_a_gif_of_a_move(tool: Tool, tmp_path: Path):
+    tool.made("--seeds 3,4 --centers 0,0 --move 0.5,0 --frames 4 --video {file}", file=tmp_path / "new" / "move.gif")
+    with Image.open(tmp_path / "new" / "move.gif") as video:
+        assert video.n_frames == 4
+        assert video.size == (2 * 128 + pictures.GAP, 128)
+
+
+# ---- grids
+
+
+def test_a_grid(tool: Tool, model: Model):
+    made = tool.made("--grid 3x2 --show-heatmaps")
+    assert list(made) == ["grid-heatmaps.png", "grid.png"]
+    assert_alike(made["grid.png"], pictures.image_grid(model.images(range(6)), columns=3))
+
+
+def test_a_grid_of_chosen_seeds(tool: Tool):
+    assert tool.made("--grid 3x2 --seeds 5-8")["grid.png"].shape == (128 + pictures.GAP, 3 * 64 + 2 * pictures.GAP, 3)
+
+
+# ---- bad input: one line, status 2, nothing written
+
+
+def test_help_is_there():
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    assert "--centers" in result.output
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ("", "which pictures? Give --seeds"),
+        ("--seeds 1,x", "'1,x' is no list of numbers; write it as 0,3,5-8"),
+        ("--seeds 4294967296", "seed 4294967296 is outside 0 to 4294967295"),
+        ("--seeds 1 --class 0", "trained without labels"),
+        ("--seeds 1 --device toaster", "unknown device 'toaster'"),
+        ("--seeds 1 --centers 1.2,0", "--centers 0:0:1.2,0: x and y must be in [-1, 1]"),
+        ("--seeds 1 --centers 0:0:0", "must be 2 comma-separated numbers"),
+        ("--seeds 1 --centers 2:4:0,0", "no centre 2:4 in a layout with 1/2/4 centres"),
+        ("--seeds 1 --centers 0.5,0 --move 0:0:0.6,0", "--move 0:0:0.6,0 takes seed0001 to (1.1, 0), outside [-1, 1]"),
+        ("--seeds 1 --move 5:0:0.6,0", "no centre 5:0"),
+        ("--seeds 1 --frames 4", "--frames is about a moving centre; add --move"),
+        ("--seeds 1 --video a.gif", "--video is about a moving centre; add --move"),
+        ("--seeds 1 --move 0,0 --video a.avi", "videos are .gif or .mp4 files"),
+        ("--seeds 1 --move 0,0 --grid 1x1", "--grid and --move cannot be combined"),
+        ("--grid 0x3", "--grid '0x3' must be columns x rows"),
+        ("--grid 2x2 --seeds 0-4", "5 pictures do not fit in --grid 2x2"),
+        ("--seeds 1 --layout missing.json", "cannot read missing.json"),
+        ("--seeds 1 --latents missing.npz", "missing.npz: no such file"),
+    ],
+)
+def test_bad_options(tool: Tool, options: str, complaint: str):
+    assert complaint in tool.refuses(options)
+
+
+@pytest.mark.parametrize(
+    "options", ["--centers 0,0", "--layout {file}", "--save-layout x.json", "--move 0.1,0", "--show-heatmaps"]
+)
+def test_layouts_for_a_model_that_hears_none(tool: Tool, model: Model, tmp_path: Path, options: str):
+    save_layout(tmp_path / "one.json", model.layout([0]))
+    complaint = tool.refuses(f"--seeds 1 {options}", network="plain", file=tmp_path / "one.json")
+    assert options.split()[0] in complaint
+    assert "(method stylegan2) hears no layout" in complaint
+
+
+def test_classes(tool: Tool):
+    assert "give a class from 0 to 2" in tool.refuses("--seeds 1", network="conditional")
+    assert "class 3 does not exist" in tool.refuses("--seeds 1 --class 3", network="conditional")
+
+
+def test_missing_network(tool: Tool):
+    assert "no such file" in tool.refuses("--seeds 1", network="elsewhere")
+
+
+def test_truncated_checkpoint(tool: Tool, tmp_path: Path):
+    path = save_tiny_snapshot(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "perhaps cut short" in tool.refuses("--seeds 1", network=str(path))
+
+
+def test_layout_for_another_method(tool: Tool, runs: Path, tmp_path: Path):
+    save_layout(tmp_path / "other.json", Model.load(runs / "other", "cpu").layout([0]))
+    complaint = tool.refuses("--seeds 1 --layout {file}", file=tmp_path / "other.json")
+    assert "other.json has 1/1/1 centres" in complaint
+    assert "another method" in complaint
+
+
+def test_too_many_layouts(tool: Tool, model: Model, tmp_path: Path):
+    save_layout(tmp_path / "two.json", model.layout([0, 1]))
+    complaint = tool.refuses("--seeds 1-3 --layout {file}", file=tmp_path / "two.json")
+    assert "two.json holds 2 layouts for 3 pictures" in complaint
+
+
+def test_layout_file_with_a_centre_outside(tool: Tool, model: Model, tmp_path: Path):
+    layout = model.layout([0])
+    x = layout.centers[0][0, 0, 0].item()
+    save_layout(tmp_path / "far.json", layout.moved(0, 0, 1.5 - x, 0.0))
+    assert "outside [-1, 1]" in tool.refuses("--seeds 1 --layout {file}", file=tmp_path / "far.json")
+
+
+def test_files_of_another_kind(tool: Tool, tmp_path: Path):
+    write_json(tmp_path / "some.json", {"format": "something else"})
+    assert "not a layout file" in tool.refuses("--seeds 1 --layout {file}", file=tmp_path / "some.json")
+    assert "not a readable snapshot" in tool.refuses("--seeds 1", network=str(tmp_path / "some.json"))
+    assert "not a readable .npz" in tool.refuses("--latents {file}", file=tmp_path / "some.json")
+
+
+def test_latents_that_do_not_fit(tool: Tool, tmp_path: Path):
+    file = tmp_path / "fixed.npz"
+    np.savez(file, w=np.zeros([2, 5, 8]))
+    complaint = tool.refuses("--latents {file}", file=file)
+    assert "fixed.npz: ws must have the shape [N, 6, 8] for this model, not [2, 5, 8]" in complaint
+    np.savez(file, w=np.zeros([2, 6, 8]))
+    assert "2 latents for 3 pictures" in tool.refuses("--latents {file} --seeds 0-2", file=file)
+    assert "cannot be combined" in tool.refuses("--latents {file} --trunc 0.5", file=file)
+
+
+def test_unwritable_places(tool: Tool, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    for option in ("--save-layout {way}/x.json", "--move 0,0 --video {way}/x.gif"):
+        result = tool(f"--seeds 1 --centers 0,0 {option}", way=tmp_path / "file")
+        assert result.exit_code == 2
+        assert "cannot write to directory" in result.stderr
+        assert not list(tmp_path.glob("out/*"))
+    tool.out = tmp_path / "file" / "out"
+    assert "cannot write to directory" in tool.refuses("--seeds 1")
+
+
+def test_mp4_without_an_encoder(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    assert "imageio-ffmpeg" in tool.refuses("--seeds 1 --move 0,0 --video a.mp4")
