@@ -36,10 +36,11 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
 @click.option("--mirror/--no-mirror", default=None, help="Real images flipped as well.  [default: as in training]")
 @click.option("--num", type=click.IntRange(min=1), metavar="N",
               help="Draws (di, w) or latents (centroid_co_move) instead of the usual number.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other samples.")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True,
               help="Pictures per pass; changes speed and memory, not the values.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
+              help="Starts the stream that images, latents and layouts are drawn from.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per metric, nothing else.")
 @click.option("--no-save", is_flag=True, help="Leave the metric-NAME.jsonl files beside the snapshot alone.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_print_list,

@@ -36,8 +36,10 @@ from training.state import TrainingState
 
 WARMUP = {"cpu": 1, "cuda": 3}  # rounds that are not counted
 INFERENCE = "inference"
+STEADY = 1.25  # rounds that differ by more than this factor measure the machine's other work, too
 
 Seconds = dict[str, float]  # of each phase, and of INFERENCE
+Samples = dict[str, list[float]]  # the same, of every round
 
 
 class Bench:
@@ -86,14 +88,15 @@ class Bench:
 
 
 def compare(configs: dict[str, RunConfig], repeats: int, show_progress: bool = False) -> dict[str, Any]:
-    """{"ratio": r, "methods": {name: {"phases", "per_image", "inference_per_image", "peak_mb"}}}.
+    """{"ratio": r, "methods": {name: {"phases", "per_image", "inference_per_image", "peak_mb"}}, "unsteadiness": u}.
 
     The ratio is that of the first to the second in training seconds per image shown; times are medians over
-    `repeats`; peak_mb is in MiB.
+    `repeats`; peak_mb is in MiB; u: the slowest round of a phase took u times as long as its fastest, at worst.
     """
     peaks = {name: peak_mb(config) for name, config in configs.items()}
     benches = {name: Bench(config) for name, config in configs.items()}
-    seconds = take_turns(benches, repeats, show_progress)
+    samples = take_turns(benches, repeats, show_progress)
+    seconds = {name: medians(each) for name, each in samples.items()}
     methods = {
         name: {
             "phases": {part: value for part, value in seconds[name].items() if part != INFERENCE},
@@ -104,21 +107,31 @@ def compare(configs: dict[str, RunConfig], repeats: int, show_progress: bool = F
         for name, bench in benches.items()
     }
     first, second = (method["per_image"] for method in methods.values())
-    return {"ratio": first / second, "methods": methods}
+    return {"ratio": first / second, "methods": methods, "unsteadiness": max(map(unsteadiness, samples.values()))}
 
 
-def take_turns(benches: dict[str, Bench], repeats: int, show_progress: bool = False) -> dict[str, Seconds]:
-    """Median seconds of every part of every bench, timed one after the other, part by part."""
+def take_turns(benches: dict[str, Bench], repeats: int, show_progress: bool = False) -> dict[str, Samples]:
+    """Seconds of every part of every bench, timed one after the other, part by part, `repeats` times."""
     device = next(iter(benches.values())).device
     warmup = WARMUP[device.type]
-    taken: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in benches}
+    taken: dict[str, Samples] = {name: defaultdict(list) for name in benches}
     for turn in tqdm(range(warmup + repeats), desc="rounds", disable=not show_progress):
         for part in dict.fromkeys(part for bench in benches.values() for part in bench.parts):
             for name, bench in benches.items():
                 if part in bench.parts:
                     spent = bench.seconds(part)
                     taken[name][part] += [spent] if turn >= warmup else []
-    return {name: {part: statistics.median(values) for part, values in parts.items()} for name, parts in taken.items()}
+    return taken
+
+
+def medians(samples: Samples) -> Seconds:
+    """Of each part, over the rounds."""
+    return {part: statistics.median(values) for part, values in samples.items()}
+
+
+def unsteadiness(samples: Samples) -> float:
+    """The largest factor between the slowest and the fastest round of one training phase."""
+    return max(max(values) / min(values) for part, values in samples.items() if part != INFERENCE)
 
 
 # --- memory -----------------------------------------------------------------------------------------------------
@@ -188,6 +201,11 @@ def table(report: dict[str, Any], batch: int) -> str:
         rows.append(_row(label, [f"{method[key]:26.4f}" for method in methods]))
     rows.append(_row("peak MiB", [f"{method['peak_mb']:26.0f}" for method in methods]))
     rows.append(f"ratio per image shown, {names[0]} to {names[1]}: {report['ratio']:.3f}")
+    if report["unsteadiness"] > STEADY:
+        rows.append(
+            f"not to be trusted: a phase took {report['unsteadiness']:.1f} times as long in one round as in another; "
+            "the machine has other work, run again when it has none"
+        )
     return "\n".join(rows)
 
 

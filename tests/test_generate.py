@@ -25,9 +25,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kinds = {
         "steerable": {},
         "plain": {"method": "stylegan2"},
-        "conditional": {"c_dim": 3},
+        "conditional": {"classes": 3},
         "other": {"counts": (1, 1, 1)},
-        "grey": {"img_channels": 1},
+        "grey": {"channels": 1},
     }
     for name, options in kinds.items():
         (folder / name).mkdir()

@@ -15,13 +15,15 @@ from training.snapshot import save_snapshot, snapshot_name
 def tiny_config(
     method: str = "spatialgan",
     *,
+    resolution: int = 16,
+    channels: int = 3,
+    classes: int = 0,
     sampler: str = "paper",
     counts: tuple[int, int, int] = (1, 2, 4),
     w_avg_beta: float | None = 0.995,
-    **shape: int,
 ) -> RunConfig:
-    """16x16 pixels, z and w of 8; `shape`: img_resolution, img_channels, c_dim."""
-    shape = {"img_resolution": 16, **shape}
+    """A run of `resolution` pixels, at most 8 feature channels, z and w of 8."""
+    shape = {"img_resolution": resolution, "img_channels": channels, "c_dim": classes}
     encoding = None if method == "stylegan2" else {**ENCODING, "counts": counts}
     mapping = {"num_layers": 2, "w_avg_beta": w_avg_beta}
     return run_config(

@@ -37,10 +37,10 @@ class Discriminator(nn.Module):
 
     def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> Judgement:
         """`features`: resolutions of block outputs to return, from R/2 down to 4."""
-        x, kept = None, {}
+        x, kept, device = None, {}, img.device
         img = img.contiguous(memory_format=self.memory_format)
         for r in self.resolutions:
-            x, img = self.blocks[str(r)](x, img, self._dtype(r, img))
+            x, img = self.blocks[str(r)](x, img, self._dtype(r, device))
             if r // 2 in features:
                 kept[r // 2] = x
         cmap = self.mapping(None, c) if self.config.c_dim > 0 else None
@@ -56,8 +56,8 @@ class Discriminator(nn.Module):
         in_blocks = [getattr(b, name) for b in self.blocks.values() for name in order if getattr(b, name) is not None]
         return in_blocks
 
-    def _dtype(self, resolution: int, img: Tensor) -> torch.dtype:
-        return torch.float16 if resolution in self.half and img.device.type == "cuda" else torch.float32
+    def _dtype(self, resolution: int, device: torch.device) -> torch.dtype:
+        return torch.float16 if resolution in self.half and device.type == "cuda" else torch.float32
 
 
 class DiscriminatorBlock(nn.Module):

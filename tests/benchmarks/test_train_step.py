@@ -7,7 +7,7 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import train_step
-from benchmarks.train_step import Bench, take_turns
+from benchmarks.train_step import Bench, medians, take_turns, unsteadiness
 from tests.tiny_models import tiny_config
 from training.config import HardwareConfig, RunConfig, ScheduleConfig
 
@@ -45,8 +45,18 @@ def test_methods_take_turns_and_the_first_round_does_not_count():
         "A": Clock("A", turns, "xy", [90, 90, 1, 10, 2, 20, 30, 30]),
         "B": Clock("B", turns, "x", [90, 5, 7, 6]),
     }
-    assert take_turns(benches, repeats=3) == {"A": {"x": 2, "y": 20}, "B": {"x": 6}}
+    samples = take_turns(benches, repeats=3)
+    assert samples == {"A": {"x": [1, 2, 30], "y": [10, 20, 30]}, "B": {"x": [5, 7, 6]}}
     assert turns == ["Ax", "Bx", "Ay"] * 4
+    assert medians(samples["A"]) == {"x": 2, "y": 20}
+
+
+def test_a_busy_machine_is_noticed():
+    assert unsteadiness({"G_main": [2.0, 3.0, 2.5], "D_main": [1.0, 1.0, 1.0], "inference": [1.0, 9.0, 1.0]}) == 1.5
+    method = {"phases": {"G_main": 2.0}, "per_image": 1.0, "inference_per_image": 1.0, "peak_mb": 1.0}
+    report = {"ratio": 1.0, "methods": {"A": method, "B": method}, "unsteadiness": 1.5}
+    assert "not to be trusted: a phase took 1.5 times" in train_step.table(report, 2)
+    assert "not to be trusted" not in train_step.table(report | {"unsteadiness": 1.1}, 2)
 
 
 def test_lazy_phases_count_as_often_as_they_run(bench):
@@ -102,6 +112,7 @@ def test_report_and_its_file(tmp_path, monkeypatch):
     assert list(first["phases"]) == ["G_main", "G_path", "D_main", "D_r1"]
     assert first.keys() == {"phases", "per_image", "inference_per_image", "peak_mb"}
     assert {"cpu", "threads", "torch", "gpu"} == report["machine"].keys()
+    assert report["unsteadiness"] == 1  # one round
 
 
 @pytest.mark.parametrize("arguments, text", [

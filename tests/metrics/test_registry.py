@@ -67,10 +67,10 @@ def test_a_result_records_how_to_repeat_it(constant):
         "data_hash": "abc",
         "data_images": 12,
         "mirror": True,
-        "layout_prior": {"kind": "paper", "counts": [1, 2, 4]},
         "version": 1,
     }
     assert {key: result[key] for key in expected} == expected
+    assert result["layout_prior"] == json.loads(tiny_config().sampler.model_dump_json()) | {"counts": [1, 2, 4]}
     assert evaluate("constant", make_context("stylegan2"))["layout_prior"] is None
 
 

@@ -192,7 +192,7 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path):
 
 
 def test_training_samples_of_a_steerable_model(tmp_path: Path):
-    model, before = tiny_model(img_resolution=32), global_streams()
+    model, before = tiny_model(resolution=32), global_streams()
     written = pictures.save_training_samples(tmp_path, model, 125.3, seeds=range(9))
     names = ["fakes000125.png", "heatmaps000125.png", "steer000125.png"]
     assert [path.name for path in written] == names
@@ -210,7 +210,7 @@ def test_training_samples_are_the_same_pictures_every_time(tmp_path: Path):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("options, count", [({"method": "stylegan2"}, 1), ({"c_dim": 3}, 3), ({"img_channels": 1}, 3)])
+@pytest.mark.parametrize("options, count", [({"method": "stylegan2"}, 1), ({"classes": 3}, 3), ({"channels": 1}, 3)])
 def test_training_samples_of_other_models(tmp_path: Path, options: dict, count: int):
     written = pictures.save_training_samples(tmp_path, tiny_model(**options), 4, seeds=range(4))
     assert len(written) == count

@@ -28,7 +28,7 @@ def plain() -> Model:
 
 @pytest.fixture(scope="module")
 def conditional() -> Model:
-    return tiny_model(c_dim=3)
+    return tiny_model(classes=3)
 
 
 def assert_close(a: Tensor, b: Tensor) -> None:
@@ -182,7 +182,7 @@ def test_a_plain_model_has_no_layout(plain: Model):
 
 
 def test_grey_images_have_one_channel():
-    assert tiny_model(img_channels=1).images([0]).shape == (1, 1, 16, 16)
+    assert tiny_model(channels=1).images([0]).shape == (1, 1, 16, 16)
 
 
 def test_labels_as_number_list_or_rows(conditional: Model):
