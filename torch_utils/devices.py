@@ -5,16 +5,17 @@ import torch
 from dnnlib.errors import UserError
 
 
-def choose_device(name: str) -> torch.device:
-    """"auto" (CUDA if there is one, else the CPU), "cuda", "cuda:1" or "cpu". Raises UserError when it is not there."""
+def choose_device(name: str | torch.device) -> torch.device:
+    """The device "cpu", "cuda" or "cuda:N"; "auto" is cuda where there is one. Raises UserError when there is none."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"unknown device '{name}'; use auto, cuda or cpu") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device '{name}' asked for, but PyTorch sees no CUDA device; use --device=cpu or auto")
-    if device.type not in ("cuda", "cpu"):
-        raise UserError(f"device '{name}' is not supported; use auto, cuda or cpu")
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"unknown device '{name}'; use auto, cpu or cuda")
+    found = 1 if device.type == "cpu" else torch.cuda.device_count()
+    if (device.index or 0) >= found:
+        raise UserError(f"device '{name}' is not available here ({found} found); use auto or cpu")
     return device

@@ -74,6 +74,7 @@ def alignment_loss(
     """
     maps = attention_maps(logits, features, config, img_resolution)
     return sum(
-        config.level_weights[level] * truncated_distance(attention, target_map(layout, level, attention.shape[2]), config.tau)
-        for level, attention in maps.items()
+        weight * truncated_distance(maps[level], target_map(layout, level, maps[level].shape[2]), config.tau)
+        for level, weight in enumerate(config.level_weights)
+        if level in maps
     )

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from training.config import GeneratorConfig
 from training.mapping import MappingNetwork, truncate
 from training.spatial_encoding import HeatmapSource
-from training.synthesis import Noise, SynthesisNetwork
+from training.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
 
 
 class Generator(nn.Module):
@@ -43,7 +43,7 @@ class Generator(nn.Module):
         layout: HeatmapSource | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
-        noise: Noise = Noise(),
+        noise: Noise = CONSTANT_NOISE,
     ) -> Tensor:
         return self.synthesis(self.styles(z, c, truncation_psi, truncation_cutoff), layout, noise)
 

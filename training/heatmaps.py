@@ -63,7 +63,8 @@ class Layout:
         if not 0 <= level < len(self.centers) or not 0 <= index < self.counts[level]:
             raise UserError(f"no centre {level}:{index} in a layout with {_describe(self.counts)}")
         like = self.centers[0]
-        offset = torch.stack([torch.as_tensor(d, dtype=like.dtype, device=like.device).expand(len(self)) for d in (dx, dy)], -1)
+        step = [torch.as_tensor(d, dtype=like.dtype, device=like.device).expand(len(self)) for d in (dx, dy)]
+        offset = torch.stack(step, -1)
         centers = [c.clone() for c in self.centers]
         centers[level][:, index] += offset
         if level == 0:
@@ -78,7 +79,7 @@ class Layout:
         return self._apply(lambda t: t.repeat_interleave(count, 0))
 
     def validate(self) -> "Layout":
-        """Returns itself. Raises UserError when a centre of level 0 is outside the image, a spread is not positive..."""
+        """Returns itself. Raises UserError when a centre of level 0 is outside the image or a spread not positive."""
         for level, (centers, spreads) in enumerate(zip(self.centers, self.spreads, strict=True)):
             limit = 1.0 if level == 0 else CHILD_LIMIT
             for n, i in ((centers.abs() <= limit).logical_not().any(-1)).nonzero().tolist():

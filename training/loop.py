@@ -39,7 +39,8 @@ def train(config: RunConfig, run_dir: Path) -> None:
     write_json(run_dir / "config.json", config.model_dump(mode="json"))
     total = round(config.schedule.total_kimg * 1000)
     with RunLog(run_dir, total, state.images) as log:
-        log.say(f"{'continuing at' if checkpoint else 'starting at'} {state.images / 1000:g} kimg on {device}: {run_dir}")
+        beginning = "continuing" if checkpoint else "starting"
+        log.say(f"{beginning} at {state.images / 1000:g} kimg on {device}: {run_dir}")
         if checkpoint is None:
             save_reals(run_dir, dataset)
             write_snapshot(state, config, run_dir)
@@ -47,7 +48,9 @@ def train(config: RunConfig, run_dir: Path) -> None:
         log.say(f"finished after {state.images / 1000:g} kimg, {state.seconds / 60:.1f} minutes of training: {run_dir}")
 
 
-def _run(config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, total: int, log: RunLog) -> None:
+def _run(
+    config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, total: int, log: RunLog
+) -> None:
     schedule = config.schedule
     tick_images = schedule.kimg_per_tick * 1000
     reals = real_batches(config, dataset, state)

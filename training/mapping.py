@@ -1,5 +1,7 @@
 """The mapping network: latents and labels to styles (Karras et al. 2019, section 2)."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,7 @@ class MappingNetwork(nn.Module):
         widths = [z_dim + embedded, *hidden, w_dim]
         self.layers = nn.ModuleList(
             Linear(a, b, activation=config.activation, lr_multiplier=config.lr_multiplier)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in pairwise(widths)
         )
         if config.w_avg_beta is not None:
             self.register_buffer("w_avg", torch.zeros(w_dim))

@@ -3,10 +3,10 @@
 | theirs | ours |
 | --- | --- |
 | mapping.fc3.*, mapping.embed.*, mapping.w_avg | mapping.layers.3.*, the same, the same |
-| synthesis.b8.conv0.* (weight, bias, affine.*, noise_const, noise_strength) | synthesis.blocks.8.conv0.* |
-| synthesis.b8.torgb.*, synthesis.b8.skip.weight, synthesis.b4.const | synthesis.blocks.8.to_rgb.*, .skip.weight, .const |
+| synthesis.b8.conv0.* | synthesis.blocks.8.conv0.* |
+| synthesis.b8.torgb.*, .skip.weight, .const | synthesis.blocks.8.to_rgb.*, .skip.weight, .const |
 | synthesis.hm_conv0_b8.*, _b16, _b32 | synthesis.encoder.levels.0.conv0.*, 1, 2 |
-| (layer).sel.shared.0.*, sel.sigma.*, sel.mu.*, sel.output.1.* | (layer).sel.shared.*, sel.sigma.*, sel.mu.*, sel.output.* |
+| (layer).sel.shared.0.*, .sigma.*, .mu.*, .output.1.* | (layer).sel.shared.*, .sigma.*, .mu.*, .output.* |
 | b16.fromrgb.*, b16.conv0.*, b16.conv1.*, b16.skip.* | blocks.16.from_rgb.*, .conv0.*, .conv1.*, .skip.* |
 | b4.conv.*, b4.fc.*, b4.out.*, b4.fromrgb.* (discriminator) | epilogue.conv.*, .fc.*, .out.*, .from_rgb.* |
 | *.resample_filter | none: it follows from the configuration |

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from torch_utils.devices import choose_device
 from training.config import RunConfig
 from training.generator import Generator, set_memory_format
 from training.heatmaps import Layout, check_counts, concatenate, sample_layout
@@ -32,7 +33,7 @@ class Model:
     """A generator with its configuration on one device. `kimg`: thousands of images it was trained on."""
 
     def __init__(self, generator: Generator, config: RunConfig, device: str | torch.device, kimg: float = 0.0):
-        self.device = find_device(device)
+        self.device = choose_device(device)
         self.G = generator.to(self.device).eval()
         self.config, self.kimg = config, kimg
 
@@ -44,7 +45,7 @@ class Model:
         """
         if weights not in get_args(Weights):
             raise UserError(f"no weights '{weights}' in a snapshot; use G_ema or G")
-        device = find_device(device)
+        device = choose_device(device)
         snapshot = open_snapshot(path)
         with torch.random.fork_rng(devices=[]):  # a new network draws weights, although they are replaced at once
             generator = snapshot.generator(weights)
@@ -164,22 +165,6 @@ class Model:
         if seeds is None:
             raise UserError("random noise is drawn by seed; give seeds")
         return Noise(mode, [Randomness(seed, self.device)["noise"] for seed in seeds])
-
-
-def find_device(name: str | torch.device = "auto") -> torch.device:
-    """The device "cpu", "cuda" or "cuda:N"; "auto" is cuda where there is one. Raises UserError when there is none."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise UserError(f"unknown device '{name}'; use auto, cpu or cuda")
-    found = 1 if device.type == "cpu" else torch.cuda.device_count()
-    if (device.index or 0) >= found:
-        raise UserError(f"device '{name}' is not available here ({found} found); use auto or cpu")
-    return device
 
 
 def _checked_seeds(seeds: Sequence[int] | None) -> list[int]:

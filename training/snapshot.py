@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -15,7 +16,7 @@ from torch import nn
 
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_path
-from training.config import RunConfig
+from training.config import RunConfig, Section
 from training.discriminator import Discriminator
 from training.generator import Generator
 
@@ -32,13 +33,15 @@ class Snapshot:
 
     def generator(self, name: str = "G_ema") -> Generator:
         """"G_ema" (for pictures) or "G" (the one in training), on the CPU, in evaluation mode."""
-        return self._fill(Generator(self.config.generator), name)
+        return self._fill(Generator, self.config.generator, name)
 
     def discriminator(self) -> Discriminator:
         """D on the CPU, in evaluation mode."""
-        return self._fill(Discriminator(self.config.discriminator), "D")
+        return self._fill(Discriminator, self.config.discriminator, "D")
 
-    def _fill(self, network: nn.Module, name: str) -> nn.Module:
+    def _fill(self, kind: type[nn.Module], config: Section, name: str) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
+            network = kind(config)
         prefix = name + "."
         with _open(self.path) as file:
             state = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118

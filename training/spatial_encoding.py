@@ -42,6 +42,7 @@ class HeatmapEncoder(nn.Module):
     def forward(self, source: HeatmapSource, layers: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:
         """Features [N, channels(block), r, r] for each (block, r) in `layers`, r the size of a layer's input."""
         made: dict[tuple[int, int], Tensor] = {}
+        R = self.img_resolution
 
         def features(level: int, r: int) -> Tensor:
             if (level, r) not in made:
@@ -49,7 +50,7 @@ class HeatmapEncoder(nn.Module):
             return made[level, r]
 
         return {
-            (block, r): _join([features(level, r if self.coarse else self.img_resolution) for level in _levels_of(block)])
+            (block, r): _join([features(level, r if self.coarse else R) for level in _levels_of(block)])
             for block, r in layers
         }
 

@@ -40,6 +40,9 @@ class Noise:
         return torch.stack(each)
 
 
+CONSTANT_NOISE = Noise("const")
+
+
 class SynthesisLayer(nn.Module):
     """[SEL,] modulated 3x3 convolution, noise, bias and activation."""
 
@@ -185,7 +188,7 @@ class SynthesisNetwork(nn.Module):
                 channels = layer.weight.shape[1]
                 layer.sel = SpatialEncoding(channels, HeatmapEncoder.channels(r), encoding)
 
-    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = Noise()) -> Tensor:
+    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = CONSTANT_NOISE) -> Tensor:
         """Raises ValueError when ws has another shape, or a layout is missing or not heard by this network."""
         if ws.ndim != 3 or ws.shape[1] != self.num_ws:
             raise ValueError(f"ws must be [N, {self.num_ws}, w_dim], not {list(ws.shape)}")

@@ -11,7 +11,7 @@ from dnnlib.errors import UserError
 from tests.tiny_models import save_tiny_snapshot, tiny_generator, tiny_model
 from tests.training.small import global_streams
 from training.heatmaps import Layout, concatenate
-from training.sampling import Model, find_device
+from training.sampling import Model
 
 NOISE_MODES = ["const", "random", "none"]
 
@@ -275,27 +275,6 @@ def test_a_truncated_checkpoint(tmp_path: Path):
     with pytest.raises(UserError, match="perhaps cut short"):
         Model.load(path, "cpu")
 
-
-# ---- devices
-
-
-def test_auto_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert find_device("auto") == torch.device("cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert find_device("auto") == torch.device("cuda")
-    with pytest.raises(UserError, match=r"'cuda:1' is not available here \(1 found\)"):
-        find_device("cuda:1")
-
-
-def test_missing_and_unknown_devices(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UserError, match="'cuda' is not available here"):
-        find_device("cuda")
-    for name in ("toaster", "meta", ""):
-        with pytest.raises(UserError, match=f"unknown device '{name}'; use auto, cpu or cuda"):
-            find_device(name)
 
 
 @pytest.mark.gpu
