@@ -234,7 +234,7 @@ def test_refused_arguments(data: Path, loop: list, arguments: list[str], text: s
 def test_gpus_on_a_machine_without(data: Path, loop: list):
     text = "--gpus=8, but PyTorch sees 0 CUDA devices here; use --gpus=1"
     assert_refused(start(data, "--gpus=8", "--device=auto"), text, loop=loop)
-    assert_refused(start(data, "--device=cuda"), "sees no CUDA device", loop=loop)
+    assert_refused(start(data, "--device=cuda"), "is not available here (0 found)", loop=loop)
 
 
 def test_several_gpus_are_not_there_yet(data: Path, loop: list, monkeypatch: pytest.MonkeyPatch):
