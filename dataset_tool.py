@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from dnnlib.cli import Group
 from dnnlib.errors import UserError
-from training.compose import Placement, Selection, compose, load_cutouts, load_photos
-from training.data_conversion import convert
-from training.data_sources import KNOWN, open_source
-from training.data_transforms import CROPS, FILTERS, Transform
-from training.data_writer import DatasetWriter, open_writer
-from training.image_files import is_power_of_two
-from training.scenes import KINDS
+from training.data.conversion import convert
+from training.data.image_files import is_power_of_two
+from training.data.sources import KNOWN, open_source
+from training.data.transforms import CROPS, FILTERS, Transform
+from training.data.writer import DatasetWriter, open_writer
+from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
+from training.scenes.procedural import KINDS
 
 _SHOWN_SKIPPED = 20
 

@@ -87,7 +87,7 @@ def test_failures_leave_nothing(photos, tmp_path, dest, failure, monkeypatch):
         write_folder(photos, {"z.png": encoded(picture(size=16))[:200]})
         options = ["--strict"]
     else:
-        monkeypatch.setattr("training.data_writer.DatasetWriter.finish", _interrupt)
+        monkeypatch.setattr("training.data.writer.DatasetWriter.finish", _interrupt)
     before = sorted(tmp_path.rglob("*"))
     result = CliRunner().invoke(main, [f"--source={photos}", f"--dest={tmp_path / dest}", *options])
     assert result.exit_code != 0

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from dnnlib.errors import UserError
-from training import ground_truth, labels
-from training.archives import open_archive
-from training.image_files import decode, is_power_of_two, naming_damage, read_header
+from training.data import ground_truth, labels
+from training.data.archives import open_archive
+from training.data.image_files import decode, is_power_of_two, naming_damage, read_header
 from training.sample_order import SampleOrder, batches
 
 __all__ = ["ImageDataset", "SampleOrder", "batches"]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dnnlib.errors import UserError
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
-from training import image_files
+from training.data import image_files
 from training.dataset import ImageDataset
 
 NAMES = [f"00000/img{i:08d}.png" for i in range(6)]

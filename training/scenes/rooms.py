@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training import colors
-from training.canvas import Canvas, Model, box, ellipse, polygon, stroke
-from training.colors import BLACK, WHITE, Color
+from training.scenes import colors
+from training.scenes.canvas import Canvas, Model, box, ellipse, polygon, stroke
+from training.scenes.colors import BLACK, WHITE, Color
 
 _CONTRAST = 0.6  # of a thing to what lies behind it, and of the wall to the floor
 _COLUMNS = (0.22, 0.5, 0.78)  # where standing things go, give or take _STRAY

@@ -4,11 +4,11 @@ import time
 import numpy as np
 import pytest
 
-from training import ground_truth
-from training.backgrounds import gradient
-from training.canvas import Canvas, Model, box, ellipse
-from training.colors import distance
-from training.scenes import KINDS
+from training.data import ground_truth
+from training.scenes.backgrounds import gradient
+from training.scenes.canvas import Canvas, Model, box, ellipse
+from training.scenes.colors import distance
+from training.scenes.procedural import KINDS
 
 
 def draw(kind, seed, resolution=32):

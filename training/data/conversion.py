@@ -10,10 +10,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
-from training.data_sources import Source
-from training.data_transforms import Transform, is_grey, to_plain, upright_size
-from training.data_writer import DatasetWriter, open_writer
-from training.image_files import DAMAGE, is_power_of_two, reason
+from training.data.image_files import DAMAGE, is_power_of_two, reason
+from training.data.sources import Source
+from training.data.transforms import Transform, is_grey, to_plain, upright_size
+from training.data.writer import DatasetWriter, open_writer
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -66,7 +66,7 @@ class _Survey:
 
 
 def convert(source: Source, dest: str | Path, transform: Transform, strict: bool = False, say: Say = print) -> Summary:
-    """Write the images of `source`, transformed, to `dest` (see data_writer) and return what was done.
+    """Write the images of `source`, transformed, to `dest` (see training/data/writer.py) and return what was done.
 
     Damaged images are named with `say` and left out; with `strict`, the first one raises UserError.
     UserError also when results are not all squares of one power-of-two size. Then `dest` is left as it was.

@@ -3,9 +3,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dnnlib.errors import UserError
-from tests.training.test_scenes import center_of, found_object
-from training.colors import distance
-from training.compose import Placement, Selection, compose, load_cutouts, load_photos
+from tests.training.scenes.test_procedural import center_of, found_object
+from training.scenes.colors import distance
+from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
 
 COLORS = {"fox": (200, 90, 30), "owl": (90, 90, 90), "cow": (250, 250, 250)}
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dnnlib.errors import UserError
-from training.image_files import has_alpha, is_16_bit, is_power_of_two
+from training.data.image_files import has_alpha, is_16_bit, is_power_of_two
 
 FILTERS = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
 CROPS = ("center-crop", "center-crop-wide")

@@ -10,9 +10,9 @@ from typing import BinaryIO
 from PIL import Image
 
 from dnnlib.errors import UserError
-from training import published_sets
-from training.archives import FolderArchive, ZipArchive
-from training.labels import Label, find_labels
+from training.data import published_sets
+from training.data.archives import FolderArchive, ZipArchive
+from training.data.labels import Label, find_labels
 
 KNOWN = "a folder, a .zip, an LSUN *_lmdb folder, cifar-10-python.tar.gz or *-images-idx3-ubyte.gz"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
-from training import ground_truth
-from training.colors import Color
+from training.data import ground_truth
+from training.scenes.colors import Color
 
 OVERSAMPLING = 4  # everything is drawn at this many times the size and averaged down
 

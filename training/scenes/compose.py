@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
-from training import ground_truth
-from training.backgrounds import gradient, load_photo, photo_crop
-from training.cutouts import Cutout, NoCutout, load_cutout
-from training.image_files import DAMAGE, is_image_name, reason
+from training.data import ground_truth
+from training.data.image_files import DAMAGE, is_image_name, reason
+from training.scenes.backgrounds import gradient, load_photo, photo_crop
+from training.scenes.cutouts import Cutout, NoCutout, load_cutout
 
 
 @dataclass(frozen=True)

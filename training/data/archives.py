@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dnnlib.errors import UserError
-from training.image_files import is_image_name
+from training.data.image_files import is_image_name
 
 METADATA = "dataset.json"
 

@@ -5,10 +5,11 @@ An animal is built around the middle of its body, which is about one unit long, 
 
 import numpy as np
 
-from training import colors, ground_truth
-from training.backgrounds import gradient
-from training.canvas import Canvas, Model, Shape, ellipse, polygon, stroke
-from training.colors import Color
+from training.data import ground_truth
+from training.scenes import colors
+from training.scenes.backgrounds import gradient
+from training.scenes.canvas import Canvas, Model, Shape, ellipse, polygon, stroke
+from training.scenes.colors import Color
 
 _SIZE = (0.4, 0.6)  # larger side, as a fraction of the picture's
 _CONTRAST = 0.6  # of the background to the coat

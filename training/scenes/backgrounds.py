@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training import colors
+from training.scenes import colors
 
 _CANDIDATES = 64  # pairs of colours among which one that stands off the object is looked for
 _STEPS = np.linspace(0, 1, 5)[:, None]  # where along a gradient its distance to the object is checked

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.critters import critter
-from training.rooms import room
+from training.scenes.critters import critter
+from training.scenes.rooms import room
 
 Scene = tuple[np.ndarray, dict]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dnnlib.errors import UserError
-from training.archives import METADATA, Archive
+from training.data.archives import METADATA, Archive
 
 Label = int | list[float]
 

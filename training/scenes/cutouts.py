@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training import ground_truth
+from training.data import ground_truth
 
 _SOLID = 64  # alpha from which on a pixel belongs to the object rather than to a soft fringe
 _OPAQUE_FRACTION = 0.98  # a picture filled to this degree is no cut-out

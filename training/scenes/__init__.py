@@ -1,0 +1,1 @@
+"""Pictures with a known truth: procedural scenes, and cut-outs on backgrounds."""
