@@ -129,7 +129,7 @@ def save_everything(config: RunConfig, state: TrainingState, dataset: ImageDatas
         )
         for name in config.schedule.metrics:
             result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
-            append_result(run_dir, result | {"snapshot": snapshot_name(state.images / 1000)})
+            append_result(run_dir, result)
             log.metric(state.images, name, result["results"])
 
 
