@@ -102,7 +102,7 @@ def words(values: Iterable[Any]) -> str:
 # ---- comparing
 
 
-def close(actual: Tensor | None, expected: Tensor, rel: float, what: str = "", absolute: float = 0.0) -> None:
+def assert_close(actual: Tensor | None, expected: Tensor, rel: float, what: str = "", absolute: float = 0.0) -> None:
     """Fail unless max|actual - expected| <= rel * max|expected| + absolute.
 
     None means a gradient of zero. Where `expected` is all zero, `rel` is an absolute limit.
@@ -119,11 +119,11 @@ def close(actual: Tensor | None, expected: Tensor, rel: float, what: str = "", a
     assert worst <= rel * scale + absolute, f"{what}: off by {worst:.3g} of {scale:.3g}; allowed is {rel:g}"
 
 
-def close_to_case(case: Case, name: str, actual: Tensor | None, rel: float, absolute: float = 0.0) -> None:
+def assert_close_to_case(case: Case, name: str, actual: Tensor | None, rel: float, absolute: float = 0.0) -> None:
     """Compare with the case's array `name`, and with its float64 version where there is one."""
-    close(actual, case[name], rel, name, absolute)
+    assert_close(actual, case[name], rel, name, absolute)
     if f"{name}64" in case:
-        close(actual, case[f"{name}64"], rel, f"{name}64", absolute)
+        assert_close(actual, case[f"{name}64"], rel, f"{name}64", absolute)
 
 
 # ---- networks
@@ -135,11 +135,11 @@ def load(network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     return network
 
 
-def close_gradients(network: nn.Module, case: Case, rel: float, absolute: float = 0.0) -> None:
+def assert_close_gradients(network: nn.Module, case: Case, rel: float, absolute: float = 0.0) -> None:
     """Compare the parameters' .grad with the case's gradients, which go by the reference's names."""
     parameters = dict(network.named_parameters())
     for name in case.group("grad"):
-        close_to_case(case, f"grad/{name}", parameters[translate(name)].grad, rel, absolute)
+        assert_close_to_case(case, f"grad/{name}", parameters[translate(name)].grad, rel, absolute)
 
 
 def rounded_gain(gain: float) -> bool:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.golden.cases import MEMORY_FORMATS, Case, close, close_to_case, every_case, words
+from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, assert_close_to_case, every_case, words
 from torch_utils.ops import bias_act
 
 REL = 5e-6
@@ -39,26 +39,26 @@ def second_order(case: Case, given: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_result_and_gradients(case: Case):
     given = inputs(case)
     y = apply(case, given["x"], given.get("b"))
-    close(y, case["y"], REL, "y")
+    assert_close(y, case["y"], REL, "y")
     y.backward(case["g"])
-    close(given["x"].grad, case["dx"], REL, "dx")
+    assert_close(given["x"].grad, case["dx"], REL, "dx")
     if "b" in given:
-        close(given["b"].grad, case["db"], REL, "db")
+        assert_close(given["b"].grad, case["db"], REL, "db")
 
 
 @every_case("bias_act.npz", name)
 def test_second_derivatives(case: Case):
     for name, d in second_order(case, inputs(case)).items():
-        close_to_case(case, name, d, REL)
+        assert_close_to_case(case, name, d, REL)
 
 
 @every_case("bias_act.npz", name)
 def test_float64(case: Case):
     given = inputs(case, torch.float64)
-    close(apply(case, given["x"], given.get("b")), case["y64"], 1e-12, "y64")
+    assert_close(apply(case, given["x"], given.get("b")), case["y64"], 1e-12, "y64")
     for name, d in second_order(case, given).items():
         if f"{name}64" in case:
-            close(d, case[f"{name}64"], 1e-12, f"{name}64")
+            assert_close(d, case[f"{name}64"], 1e-12, f"{name}64")
 
 
 @every_case("bias_act.npz", name)
@@ -68,4 +68,4 @@ def test_images_keep_their_memory_format(case: Case, memory_format: torch.memory
         x = case["x"].contiguous(memory_format=memory_format)
         y = apply(case, x, case.get("b"))
         assert y.is_contiguous(memory_format=memory_format)
-        close(y, case["y"], REL, "y")
+        assert_close(y, case["y"], REL, "y")

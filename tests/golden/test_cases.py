@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.golden.cases import close
+from tests.golden.cases import assert_close
 
 ROOT = Path(__file__).parents[2]
 FILES = ["upfirdn2d", "bias_act", "conv2d_resample", "modulated_conv2d", "mapping", "generator", "discriminator"]
@@ -28,17 +28,17 @@ FILES += ["losses", "eqgan_sel", "schedule", "names"]
 )
 def test_wrong_numbers_are_noticed(actual: list[float], expected: list[float]):
     with pytest.raises(AssertionError):
-        close(torch.tensor(actual), torch.tensor(expected), 1e-5)
+        assert_close(torch.tensor(actual), torch.tensor(expected), 1e-5)
 
 
 def test_no_gradient_is_right_only_for_zero():
-    close(None, torch.zeros(2), 1e-5)
+    assert_close(None, torch.zeros(2), 1e-5)
     with pytest.raises(AssertionError):
-        close(None, torch.ones(2), 1e-5)
+        assert_close(None, torch.ones(2), 1e-5)
 
 
 def test_error_is_relative_to_the_largest_number():
-    close(torch.tensor([1000.0, 0.001]), torch.tensor([1000.0, 0.0]), 1e-5)
+    assert_close(torch.tensor([1000.0, 0.001]), torch.tensor([1000.0, 0.0]), 1e-5)
 
 
 def test_missing_files_fail_every_test(tmp_path: Path):

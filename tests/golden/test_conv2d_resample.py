@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.golden.cases import MEMORY_FORMATS, Case, close, every_case, words
+from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, words
 from torch_utils.ops import conv2d_resample
 
 REL = 5e-6
@@ -24,10 +24,10 @@ def convolve(case: Case, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 def test_result_and_gradients(case: Case, memory_format: torch.memory_format):
     x, w = (case[key].contiguous(memory_format=memory_format).requires_grad_() for key in ("x", "w"))
     y = convolve(case, x, w)
-    close(y, case["y"], REL, "y")
+    assert_close(y, case["y"], REL, "y")
     y.backward(case["g"])
-    close(x.grad, case["dx"], REL, "dx")
-    close(w.grad, case["dw"], REL, "dw")
+    assert_close(x.grad, case["dx"], REL, "dx")
+    assert_close(w.grad, case["dw"], REL, "dw")
 
 
 @every_case("conv2d_resample.npz", name)
@@ -35,4 +35,5 @@ def test_result_in_float64(case: Case):
     if "y64" in case:
         up = case.params["up"]
         exact = up & (up - 1) == 0
-        close(convolve(case, case["x"].double(), case["w"].double()), case["y64"], 1e-12 if exact else 5e-7, "y64")
+        y = convolve(case, case["x"].double(), case["w"].double())
+        assert_close(y, case["y64"], 1e-12 if exact else 5e-7, "y64")

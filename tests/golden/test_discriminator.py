@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.golden.cases import Case, close, close_gradients, close_to_case, every_case, words
+from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case, words
 from tests.golden.networks import make_discriminator
 
 LOGIT_REL, GRADIENT_REL = 2e-5, 3e-5
@@ -20,7 +20,7 @@ def test_logits_and_gradients(case: Case, channels_last: bool):
     assert sum(p.numel() for p in net.parameters()) == case.params["param_count"]
     images = case["img"].requires_grad_()
     logits = net(images, case.get("c")).logits
-    close_to_case(case, "logits", logits, LOGIT_REL)
+    assert_close_to_case(case, "logits", logits, LOGIT_REL)
     logits.sum().backward()
-    close(images.grad[:2], case["dimg_first2"], GRADIENT_REL, "dimg_first2")
-    close_gradients(net, case, GRADIENT_REL)
+    assert_close(images.grad[:2], case["dimg_first2"], GRADIENT_REL, "dimg_first2")
+    assert_close_gradients(net, case, GRADIENT_REL)

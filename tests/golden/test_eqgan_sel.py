@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tests.golden.cases import Case, close, close_gradients, close_to_case, every_case, load
+from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case, load
 from tests.golden.networks import make_discriminator, make_generator
 from training.attention import alignment_loss, attention_maps, channel_weights, target_map, truncated_distance
 from training.config import AlignConfig, EncodingConfig
@@ -43,12 +43,12 @@ def spatial_encoding(case: Case) -> SpatialEncoding:
 def check_spatial_encoding(case: Case) -> None:
     net, x = spatial_encoding(case), case["x"].requires_grad_()
     y = net(x, case["heatmap"])
-    close_to_case(case, "y", y, REL)
+    assert_close_to_case(case, "y", y, REL)
     y.backward(case["g"])
-    close(x.grad, case["dx"], REL, "dx")
-    close_gradients(net, case, REL)
+    assert_close(x.grad, case["dx"], REL, "dx")
+    assert_close_gradients(net, case, REL)
     exact = spatial_encoding(case).double()(case["x"].double(), case["heatmap"].double())
-    close(exact, case["y64"], 1e-12, "y64")
+    assert_close(exact, case["y64"], 1e-12, "y64")
 
 
 # ---- heatmaps
@@ -65,7 +65,7 @@ def layout(case: Case) -> Layout:
 
 def check_heatmap(case: Case) -> None:
     for level, key in enumerate(LEVELS):
-        close_to_case(case, key, layout(case).heatmaps(level, case.params["resolution"]), REL)
+        assert_close_to_case(case, key, layout(case).heatmaps(level, case.params["resolution"]), REL)
 
 
 # ---- generator with spatial encoding
@@ -80,10 +80,10 @@ def check_generator(case: Case) -> None:
     assert net.num_ws == case.params["num_ws"]
     for mode in ("const", "none"):
         image = net(case["z"], case.get("c"), rendered(case), noise=Noise(mode))
-        close_to_case(case, f"img_{mode}", image, REL)
+        assert_close_to_case(case, f"img_{mode}", image, REL)
     above = (64, case.params["img_resolution"])  # any block above 16 hears all levels together
     features = net.synthesis.encoder(rendered(case), [above])[above]
-    close_to_case(case, "concat_features_0_every4", features[:1, :, ::4, ::4], REL)
+    assert_close_to_case(case, "concat_features_0_every4", features[:1, :, ::4, ::4], REL)
 
 
 # ---- attention and alignment
@@ -92,12 +92,12 @@ def check_generator(case: Case) -> None:
 def check_alignment(case: Case) -> None:
     net, images = make_discriminator(case.params["D"], case.group("sd")), case["img"].requires_grad_()
     judged = net(images, case.get("c"), features=LEVEL_RESOLUTIONS)
-    close_to_case(case, "logits", judged.logits, REL)
+    assert_close_to_case(case, "logits", judged.logits, REL)
     check_levels(case, judged)
     config = RELEASED_ALIGNMENT.model_copy(update={"tau": case.params["tau"]})
     loss = alignment_loss(judged.logits, judged.features, rendered(case), config, images.shape[3])
-    close_to_case(case, "align_loss", loss, LOSS_REL)
-    close_to_case(case, "dimg", torch.autograd.grad(loss, images)[0], LOSS_REL)
+    assert_close_to_case(case, "align_loss", loss, LOSS_REL)
+    assert_close_to_case(case, "dimg", torch.autograd.grad(loss, images)[0], LOSS_REL)
 
 
 def check_levels(case: Case, judged: Judgement) -> None:
@@ -107,11 +107,11 @@ def check_levels(case: Case, judged: Judgement) -> None:
     maps = attention_maps(judged.logits, judged.features, RELEASED_ALIGNMENT, size)
     for level, key in enumerate(LEVELS):
         target = target_map(rendered(case), level, size)
-        close_to_case(case, f"weights/{key}", weights[LEVEL_RESOLUTIONS[level]], REL)
-        close_to_case(case, f"attention/{key}", maps[level], REL)
-        close_to_case(case, f"loss/{key}", truncated_distance(maps[level], target, tau), LOSS_REL)
+        assert_close_to_case(case, f"weights/{key}", weights[LEVEL_RESOLUTIONS[level]], REL)
+        assert_close_to_case(case, f"attention/{key}", maps[level], REL)
+        assert_close_to_case(case, f"loss/{key}", truncated_distance(maps[level], target, tau), LOSS_REL)
         if f"heatmap_normalised/{key}" in case:
-            close_to_case(case, f"heatmap_normalised/{key}", target, REL)
+            assert_close_to_case(case, f"heatmap_normalised/{key}", target, REL)
         selected = ((maps[level] - target).abs() > tau).sum().item()
         assert selected == pytest.approx(case.params["selected_counts"][key], abs=2)  # rounding at the threshold
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.golden.cases import Case, close_gradients, close_to_case, every_case, words
+from tests.golden.cases import Case, assert_close_gradients, assert_close_to_case, every_case, words
 from tests.golden.networks import make_generator
 from training.synthesis import Noise
 
@@ -24,22 +24,22 @@ def net(request: pytest.FixtureRequest, case: Case):
 def test_styles_and_layer_count(case: Case, net):
     assert net.num_ws == case.params["num_ws"]
     assert sum(p.numel() for p in net.parameters()) == case.params["param_count"]
-    close_to_case(case, "ws", net.styles(case["z"], case.get("c")), STYLES_REL)
+    assert_close_to_case(case, "ws", net.styles(case["z"], case.get("c")), STYLES_REL)
 
 
 @every_case("generator.npz", name)
 def test_image_with_constant_noise_and_its_gradients(case: Case, net):
     ws = net.styles(case["z"], case.get("c")).detach().requires_grad_()
     image = net.synthesis(ws)
-    close_to_case(case, "img_const", image, IMAGE_REL)
+    assert_close_to_case(case, "img_const", image, IMAGE_REL)
     image.backward(case["g"])
-    close_to_case(case, "dws", ws.grad, GRADIENT_REL)
-    close_gradients(net, case, GRADIENT_REL)
+    assert_close_to_case(case, "dws", ws.grad, GRADIENT_REL)
+    assert_close_gradients(net, case, GRADIENT_REL)
 
 
 @every_case("generator.npz", name)
 def test_image_without_noise(case: Case, net):
-    close_to_case(case, "img_none", net(case["z"], case.get("c"), noise=Noise("none")), IMAGE_REL)
+    assert_close_to_case(case, "img_none", net(case["z"], case.get("c"), noise=Noise("none")), IMAGE_REL)
 
 
 @every_case("generator.npz", name)
@@ -47,4 +47,4 @@ def test_truncated_image(case: Case, net):
     if "img_trunc" in case:
         psi, cutoff = case.params["trunc_psi"], case.params["trunc_cutoff"]
         image = net(case["z"], case.get("c"), truncation_psi=psi, truncation_cutoff=cutoff)
-        close_to_case(case, "img_trunc", image, IMAGE_REL)
+        assert_close_to_case(case, "img_trunc", image, IMAGE_REL)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.golden.cases import Case, close, close_gradients, close_to_case, every_case
+from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case
 from tests.golden.networks import discriminator_config, generator_config, make_discriminator, make_generator
 from training import losses
 from training.config import RunConfig
@@ -105,8 +105,8 @@ def test_loss_functions(case: Case, networks: Networks):
     (by_hand.loss() * case.params["gain"]).backward()
     assert set(case.group("term")) == set(by_hand.terms)
     for name, term in by_hand.terms.items():
-        close_to_case(case, f"term/{name}", term, TERM_REL)
-    close_to_case(case, "w_avg_after", networks.G.mapping.w_avg, TERM_REL)
+        assert_close_to_case(case, f"term/{name}", term, TERM_REL)
+    assert_close_to_case(case, "w_avg_after", networks.G.mapping.w_avg, TERM_REL)
     check_training(case, networks)
 
 
@@ -158,9 +158,9 @@ def test_training_phases(case: Case, networks: Networks):
         loss, statistics = phase(networks, batch, run_config(case), Randomness(0, "cpu"))
         (loss * case.params["gain"]).backward()
         for name, term in terms_of(statistics, case).items():
-            close_to_case(case, f"term/{name}", term, TERM_REL)
+            assert_close_to_case(case, f"term/{name}", term, TERM_REL)
     if trained == "G":
-        close_to_case(case, "w_avg_after", networks.G.mapping.w_avg, TERM_REL)
+        assert_close_to_case(case, "w_avg_after", networks.G.mapping.w_avg, TERM_REL)
     check_training(case, networks)
 
 
@@ -169,13 +169,13 @@ def test_training_phases(case: Case, networks: Networks):
 
 def check_training(case: Case, networks: Networks) -> None:
     """The moving mean of path lengths, each stored gradient, and the norm of all gradients."""
-    close_to_case(case, "pl_mean_after", networks.pl_mean, TERM_REL)
+    assert_close_to_case(case, "pl_mean_after", networks.pl_mean, TERM_REL)
     net = networks.G if PHASES[case.params["phase"]][0] == "G" else networks.D
-    close_gradients(net, case, GRADIENT_REL, ABSOLUTE)
+    assert_close_gradients(net, case, GRADIENT_REL, ABSOLUTE)
     counted = [p.grad for key, p in net.named_parameters() if "noise_strength" not in key and p.grad is not None]
     norm = torch.stack([g.double().square().sum() for g in counted]).sum().sqrt()
     expected = torch.tensor(case.params["grad_l2_all_except_noise_strength_f64"], dtype=torch.float64)
-    close(norm, expected, GRADIENT_REL, "norm of all gradients")
+    assert_close(norm, expected, GRADIENT_REL, "norm of all gradients")
 
 
 @every_case("losses.npz", name)

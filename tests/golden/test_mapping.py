@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.golden.cases import Case, close_gradients, close_to_case, every_case, load, words
+from tests.golden.cases import Case, assert_close_gradients, assert_close_to_case, every_case, load, words
 from training.config import MappingConfig
 from training.mapping import MappingNetwork, truncate
 
@@ -29,11 +29,11 @@ def test_styles_and_gradients(case: Case):
     net, z = network(case), case.get("z")
     z = None if z is None else z.requires_grad_()
     ws = repeat(case, net(z, case.get("c")))
-    close_to_case(case, "ws", ws, REL)
+    assert_close_to_case(case, "ws", ws, REL)
     ws.backward(case["g"])
-    close_gradients(net, case, REL)
+    assert_close_gradients(net, case, REL)
     if z is not None:
-        close_to_case(case, "dz", z.grad, REL)
+        assert_close_to_case(case, "dz", z.grad, REL)
 
 
 @every_case("mapping.npz", name)
@@ -41,7 +41,7 @@ def test_truncation(case: Case):
     net = network(case)
     ws = repeat(case, net(case.get("z"), case.get("c")))
     for i, (psi, cutoff) in enumerate(case.params["psis"]):
-        close_to_case(case, f"ws_trunc{i}", truncate(ws, net.w_avg, psi, cutoff), REL)
+        assert_close_to_case(case, f"ws_trunc{i}", truncate(ws, net.w_avg, psi, cutoff), REL)
 
 
 @every_case("mapping.npz", name)
@@ -49,4 +49,4 @@ def test_moving_mean_of_styles(case: Case):
     if "w_avg_after_train_forward" in case:
         net = network(case)
         net(case.get("z"), case.get("c"), update_w_avg=True)
-        close_to_case(case, "w_avg_after_train_forward", net.w_avg, REL)
+        assert_close_to_case(case, "w_avg_after_train_forward", net.w_avg, REL)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.golden.cases import MEMORY_FORMATS, Case, close, every_case, words
+from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, words
 from torch_utils.ops import modulated_conv2d
 
 REL = 5e-6
@@ -29,10 +29,10 @@ def convolve(case: Case, given: dict[str, Tensor], x: Tensor) -> Tensor:
 
 def check(case: Case, given: dict[str, Tensor], x: Tensor) -> None:
     y = convolve(case, given, x)
-    close(y, case["y"], REL, "y")
+    assert_close(y, case["y"], REL, "y")
     y.backward(case["g"])
     for name, tensor in given.items():
-        close(tensor.grad, case[f"d{name}"], REL, f"d{name}")
+        assert_close(tensor.grad, case[f"d{name}"], REL, f"d{name}")
 
 
 @every_case("modulated_conv2d.npz", name)
@@ -48,7 +48,7 @@ def test_float64(case: Case):
     y = convolve(case, given, given["x"])
     y.backward(case["g"].double())
     if "y64" in case:
-        close(y, case["y64"], 1e-12, "y64")
+        assert_close(y, case["y64"], 1e-12, "y64")
     for name, tensor in given.items():
         if f"d{name}64" in case:
-            close(tensor.grad, case[f"d{name}64"], 1e-12, f"d{name}64")
+            assert_close(tensor.grad, case[f"d{name}64"], 1e-12, f"d{name}64")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden.cases import MEMORY_FORMATS, Case, close, every_case, rounded_gain, words
+from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, rounded_gain, words
 from torch_utils import ops
 
 REL = 2e-6
@@ -40,8 +40,8 @@ def test_result_and_gradient(case: Case, memory_format: torch.memory_format):
         return check_filter(case)
     x = case["x"].contiguous(memory_format=memory_format).requires_grad_()
     y = resample(case, x)
-    close(y, case["y"], REL, "y")
-    close(torch.autograd.grad(y, x, case["g"])[0], case["dx"], REL, "dx")
+    assert_close(y, case["y"], REL, "y")
+    assert_close(torch.autograd.grad(y, x, case["g"])[0], case["dx"], REL, "dx")
 
 
 @every_case("upfirdn2d.npz", name)
@@ -49,10 +49,10 @@ def test_result_in_float64(case: Case):
     if "y64" in case:
         y = resample(case, case["x"].double())
         assert y.dtype == torch.float64
-        close(y, case["y64"], 5e-7 if inexact(case) else 1e-12, "y64")
+        assert_close(y, case["y64"], 5e-7 if inexact(case) else 1e-12, "y64")
 
 
 def check_filter(case: Case) -> None:
     f = ops.setup_filter(case.params["f"], **case.params["kwargs"])
     assert f.dtype == torch.float32
-    close(f, case["y"], REL, "filter")
+    assert_close(f, case["y"], REL, "filter")
