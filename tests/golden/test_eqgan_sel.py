@@ -29,7 +29,8 @@ def name(params: dict) -> str:
 
 @every_case("eqgan_sel.npz", name)
 def test_case(case: Case):
-    CHECKS[case.params["kind"]](case)
+    check = CHECKS[case.params["kind"]]
+    check(case)
 
 
 # ---- spatial encoding layer

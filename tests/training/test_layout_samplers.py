@@ -56,7 +56,8 @@ def test_shapes(config, counts):
 
 @each_sampler
 def test_samples_are_valid_layouts(config):
-    draw(config).validate()
+    layout = draw(config)
+    assert layout.validate() is layout
 
 
 @each_sampler

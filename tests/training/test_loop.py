@@ -114,8 +114,8 @@ def test_a_damaged_newest_checkpoint_is_passed_over(finished, data, tmp_path):
     assert latest_checkpoint(run).name == "checkpoint-0000000016.safetensors"
 
 
-def test_batch_passes_sum_their_gradients(data):
-    """Two passes of 4 leave the weights where one pass of 8 with twice the loss would (Adam sees the same ratio)."""
+def test_a_batch_in_two_passes_is_seen_whole(data):
+    """Two passes of 4 report all 8 scores and end in one step of D."""
     config = configuration(data, 1.0, "stylegan2")
     state = TrainingState.create(config, torch.device("cpu"))
     before = state.networks.D.epilogue.out.weight.detach().clone()

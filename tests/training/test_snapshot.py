@@ -99,7 +99,7 @@ def test_missing_snapshots_are_refused(name, message, tmp_path: Path):
 # ---- damaged and foreign files
 
 
-def refused(path: Path, message: str) -> None:
+def assert_refused(path: Path, message: str) -> None:
     """Opening is refused in one line that starts with the path."""
     with pytest.raises(UserError, match=message) as caught:
         open_snapshot(path)
@@ -111,13 +111,13 @@ def refused(path: Path, message: str) -> None:
 def test_truncated_files_are_refused(saved: Path, kept: float):
     data = saved.read_bytes()
     saved.write_bytes(data[: int(len(data) * kept)])
-    refused(saved, "not a readable snapshot, perhaps cut short")
+    assert_refused(saved, "not a readable snapshot, perhaps cut short")
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
 def test_safetensors_of_others_are_refused(metadata, tmp_path: Path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors", metadata)
-    refused(tmp_path / "other.safetensors", "not a snapshot of this project")
+    assert_refused(tmp_path / "other.safetensors", "not a snapshot of this project")
 
 
 def with_about(tmp_path: Path, about: dict | list) -> Path:
@@ -128,12 +128,12 @@ def with_about(tmp_path: Path, about: dict | list) -> Path:
 
 def test_newer_versions_are_refused(tmp_path: Path):
     about = {"version": VERSION + 1, "kimg": 1, "config": {}}
-    refused(with_about(tmp_path, about), f"version {VERSION + 1} is newer than this program")
+    assert_refused(with_about(tmp_path, about), f"version {VERSION + 1} is newer than this program")
 
 
 def test_configurations_that_are_not_understood_are_refused(tmp_path: Path, config: RunConfig):
     about = {"version": VERSION, "kimg": 1, "config": {**config.model_dump(mode="json"), "colour": "red"}}
-    refused(with_about(tmp_path, about), "configuration is not understood: colour: Extra inputs are not permitted")
+    assert_refused(with_about(tmp_path, about), "configuration is not understood: colour: Extra inputs are not permitted")
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, config: RunConfig):
@@ -145,13 +145,13 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, config: RunConfig):
 
 @pytest.mark.parametrize("about", [{}, [], {"version": "1"}, {"version": VERSION}], ids=str)
 def test_descriptions_without_the_needed_entries_are_refused(about, tmp_path: Path):
-    refused(with_about(tmp_path, about), "snapshot|configuration")
+    assert_refused(with_about(tmp_path, about), "snapshot|configuration")
 
 
 def test_descriptions_that_are_no_json_are_refused(tmp_path: Path):
     path = tmp_path / "about.safetensors"
     save_file({"weight": torch.zeros(2)}, path, {"steergan": "{"})
-    refused(path, "snapshot")
+    assert_refused(path, "snapshot")
 
 
 # ---- no code
@@ -182,5 +182,5 @@ def test_a_pickle_in_disguise_is_refused_and_not_run(write, tmp_path: Path):
     target, path = tmp_path / "executed", tmp_path / "network-snapshot-000001.safetensors"
     with path.open("wb") as file:
         write(Bomb(target), file)
-    refused(path, "not a readable snapshot")
+    assert_refused(path, "not a readable snapshot")
     assert not target.exists()
