@@ -100,7 +100,8 @@ def test_group_is_checked_against_each_gpus_share():
 
 @pytest.mark.parametrize("batch_size, group", [(2, 4), (6, None), (6, 3)])
 def test_smaller_batches_and_whole_batch_groups_pass(batch_size, group):
-    config = run_config(schedule={"batch_size": batch_size}, discriminator=discriminator_config(mbstd_group_size=group))
+    discriminator = discriminator_config(mbstd_group_size=group)
+    config = run_config(schedule={"batch_size": batch_size}, discriminator=discriminator)
     assert (config.schedule.batch_size, config.discriminator.mbstd_group_size) == (batch_size, group)
 
 
