@@ -133,7 +133,8 @@ def test_newer_versions_are_refused(tmp_path: Path):
 
 def test_configurations_that_are_not_understood_are_refused(tmp_path: Path, config: RunConfig):
     about = {"version": VERSION, "kimg": 1, "config": {**config.model_dump(mode="json"), "colour": "red"}}
-    assert_refused(with_about(tmp_path, about), "configuration is not understood: colour: Extra inputs are not permitted")
+    message = "configuration is not understood: colour: Extra inputs are not permitted"
+    assert_refused(with_about(tmp_path, about), message)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, config: RunConfig):
