@@ -4,7 +4,6 @@
     python calc_metrics.py --network=network-snapshot-000125.safetensors --metrics=centroid_co_move --json
 """
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,9 +13,9 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from metrics import registry
 from torch_utils.allocator import keep_memory
-from training.config import RunConfig
 from training.dataset import ImageDataset
 from training.generator import set_memory_format
+from training.run_data import open_data
 from training.sampling import Model
 from training.snapshot import Snapshot, open_snapshot
 
@@ -67,26 +66,8 @@ def main(network, names, data, mirror, num, seed, batch, device, as_json, no_sav
             registry.append_result(run_dir, result)
 
 
-def open_data(config: RunConfig, path: str | None, mirror: bool | None) -> ImageDataset:
-    """The real images: those at `path`, else those of the run. Raises UserError when they are not there."""
-    recorded = config.data
-    if path is None and not Path(recorded.path).exists():
-        raise UserError(f"{recorded.path}: the training data is no longer there; say where it is with --data")
-    return ImageDataset(
-        recorded.path if path is None else path,
-        resolution=config.generator.img_resolution,
-        use_labels=recorded.conditional,
-        mirror=recorded.mirror if mirror is None else mirror,
-        max_size=recorded.subset if path is None else None,
-        seed=config.seed,
-    )
-
-
 def make_context(snapshot: Snapshot, dataset: ImageDataset, device: str, **settings) -> registry.MetricContext:
-    """The averaged generator and D of a snapshot, on `device`. Raises UserError when the data does not fit."""
-    channels = snapshot.config.generator.img_channels
-    if dataset.num_channels != channels:
-        raise UserError(f"{dataset.path}: images of {dataset.num_channels} channels, but the network makes {channels}")
+    """The averaged generator and D of a snapshot, on `device`."""
     model = Model.load(snapshot.path, device)
     on_cpu = model.device.type == "cpu"
     if on_cpu:

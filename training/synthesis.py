@@ -188,8 +188,17 @@ class SynthesisNetwork(nn.Module):
                 channels = layer.weight.shape[1]
                 layer.sel = SpatialEncoding(channels, HeatmapEncoder.channels(r), encoding)
 
-    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = CONSTANT_NOISE) -> Tensor:
-        """Raises ValueError when ws has another shape, or a layout is missing or not heard by this network."""
+    def forward(
+        self,
+        ws: Tensor,
+        layout: HeatmapSource | None = None,
+        noise: Noise = CONSTANT_NOISE,
+        block_outputs: dict[int, Tensor] | None = None,
+    ) -> Tensor:
+        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
+
+        Raises ValueError when ws has another shape, or a layout is missing or not heard by this network.
+        """
         if ws.ndim != 3 or ws.shape[1] != self.num_ws:
             raise ValueError(f"ws must be [N, {self.num_ws}, w_dim], not {list(ws.shape)}")
         if (layout is None) != (self.encoder is None):
@@ -204,6 +213,8 @@ class SynthesisNetwork(nn.Module):
                 x.to(self._dtype(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), noise
             )
             start += block.num_convs
+            if block_outputs is not None:
+                block_outputs[r] = x
         return img
 
     def _encoded_inputs(self) -> list[tuple[int, int]]:
