@@ -113,7 +113,7 @@ def bad_samples(network, device, out, seeds, snapshots, trunc, level, gradcam):
 
 
 @main.command()
-@_options(_NETWORK, _OUT, _count(3), _REAL, _seeds("0", "Generated pictures."), _SNAPSHOTS, _LEVEL, _GRADCAM)
+@_options(_NETWORK, _OUT, _count(2), _REAL, _seeds("0", "Generated pictures."), _SNAPSHOTS, _LEVEL, _GRADCAM)
 def consistency(network, device, out, count, seed, data, seeds, snapshots, level, gradcam):
     """Where D looked in the same images at several ages."""
     _write(out, consistency_figure(_open(network, device, data), count, seed, seeds, snapshots, level, gradcam))
@@ -130,9 +130,9 @@ def features(network, device, out, seeds, trunc, versus):
 
 @main.command()
 @_options(_NETWORK, _OUT, _seeds("0-3", "Latents, a row each."), _STEPS, _TRUNC)
-@click.option("--from", "start", type=click.IntRange(min=0), default=0, show_default=True,
+@click.option("--from", "start", type=click.IntRange(min=0), default=2, show_default=True,
               help="Seed of the layout on the left.")
-@click.option("--to", "end", type=click.IntRange(min=0), default=1, show_default=True,
+@click.option("--to", "end", type=click.IntRange(min=0), default=3, show_default=True,
               help="Seed of the layout on the right.")
 def interpolation(network, device, out, seeds, steps, trunc, start, end):
     """Fixed latents while the layout changes from one to another."""

@@ -8,7 +8,7 @@ from training.heatmaps import resize
 from training.pictures import HEAT, to_cells
 
 SMALLEST, LARGEST = 128, 256  # sides of cells, pixels
-MAP_SHARE = 0.6  # of a map's colour in its mixture with the image
+MAP_SHARE = 0.65  # of a map's colour in its mixture with the image
 
 
 def image_cells(images: Tensor) -> np.ndarray:
@@ -44,4 +44,4 @@ def correlation(maps: Tensor, others: Tensor) -> Tensor:
 
 def correlation_notes(values: Tensor) -> list[str]:
     """'r = 0.93', a dash where it is not known."""
-    return [f"r = {value:.2f}" if np.isfinite(value) else "r: –" for value in values.tolist()]
+    return [f"r = {value:.2f}".replace("-", "−") if np.isfinite(value) else "r: –" for value in values.tolist()]

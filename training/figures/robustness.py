@@ -68,18 +68,18 @@ def bad_samples_figure(
     younger = [_pictures_of(subject, one, seeds) for one in snapshots]
     labels = [f"seed {seed}" for seed in seeds]
     return Table(
-        "The discriminator's attention to samples of poorly trained generators",
-        [f"G at {kimg_text(one.kimg)}" for one in snapshots],
+        "The discriminator's attention to bad samples",
+        [kimg_text(one.kimg) for one in snapshots],
         _groups_by_picture(subject.D, younger, config, resolutions, labels, with_notes=False),
         f"{subject.name}. The same latents{' and layouts' if subject.model.is_steerable else ''} through generators "
-        f"of increasing age, all judged by D at {kimg_text(subject.kimg)}. {describe(config)}.",
+        f"of increasing age (columns), all judged by D at {kimg_text(subject.kimg)}. {describe(config)}.",
         SCALE,
     )
 
 
 def consistency_figure(
     subject: Subject,
-    count: int = 3,
+    count: int = 2,
     seed: int = 0,
     seeds: Sequence[int] = (0,),
     steps: int = STEPS,

@@ -24,14 +24,13 @@ def save_scores(path: str | Path, runs: Sequence[Path], labels: Sequence[str]) -
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for number, (label, (kimg, lowest, highest)) in enumerate(zip(labels, curves, strict=True)):
-        colour = f"C{number}"
         for values, name, style in ((lowest, "lowest real", "-"), (highest, "highest generated", "--")):
-            axes.plot(kimg, values, style, color=colour, alpha=0.2, lw=0.8)
-            axes.plot(kimg, running_mean(values, WINDOW), style, color=colour, lw=1.6, label=f"{label}: {name}")
+            axes.plot(kimg, values, style, color=f"C{number}", alpha=0.2, lw=0.8)
+            axes.plot(kimg, running_mean(values, WINDOW), style, color=f"C{number}", label=f"{name}, {label}")
     axes.set(xlabel="thousands of images shown", ylabel="score (logit of D)")
-    axes.set_title("Discriminator's scores during training", loc="left", weight="bold", size=10)
+    axes.set_title("Scores of the discriminator during training", loc="left", weight="bold", size=10)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize="x-small", frameon=False)
+    figure.legend(loc="outside lower left", fontsize="x-small", frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
     return Path(path)

@@ -15,7 +15,7 @@ from training.pictures import all_levels_pictures, heatmap_pictures
 STEPS = 7
 REACH = 0.4  # how far to both sides a moved centre goes
 CROSSES = "Crosses: centres of levels 0, 1, 2 in white, blue, green; nothing is drawn into the pictures."
-SCALE = ("0", "1")
+SCALE = ("heatmap: 0", "1")
 
 
 def between(first: Layout, last: Layout, steps: int) -> Layout:
@@ -32,7 +32,7 @@ def between(first: Layout, last: Layout, steps: int) -> Layout:
 
 
 def interpolation_figure(
-    subject: Subject, seeds: Sequence[int] = (0, 1, 2, 3), ends: tuple[int, int] = (0, 1), steps: int = STEPS
+    subject: Subject, seeds: Sequence[int] = (0, 1, 2, 3), ends: tuple[int, int] = (2, 3), steps: int = STEPS
 ) -> Table:
     """One latent a row while its layout goes from that of seed ends[0] to that of seed ends[1].
 
@@ -65,7 +65,7 @@ def moves_figure(subject: Subject, seed: int = 0, steps: int = STEPS) -> Table:
     groups = [_moved_group(subject, seed, start, move, steps) for move in moves]
     return Table(
         "One latent, one centre moved at a time",
-        [*(f"{offset:+.2f}" for offset in _way(steps).tolist()), "change"],
+        [*(f"{offset + 1e-6:+.2f}".replace("-", "−") for offset in _way(steps).tolist()), "change"],
         groups,
         f"{subject.name}, seed {seed}. Above each strip, the heatmap of the moved level with the commanded centres: "
         "level 0 about the image's middle, taking levels 1 and 2 along, the others about their own place. Change: "

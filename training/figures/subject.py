@@ -126,4 +126,4 @@ def early_steps(available: int, count: int) -> list[int]:
 
 def kimg_text(kimg: float) -> str:
     """'125 kimg'."""
-    return f"{kimg:.4g} kimg" if kimg < 1000 else f"{round(kimg)} kimg"
+    return f"{round(kimg)} kimg"

@@ -4,7 +4,7 @@ Pictures keep their pixels; text is drawn by matplotlib. Positions are in pixels
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import wrap
 
@@ -24,7 +24,7 @@ INK, FAINT = "#1a1a1a", "#555555"
 TITLE_STYLE = {"size": 9.5, "weight": "bold"}
 LABEL_STYLE = {"size": 8}
 SMALL_STYLE = {"size": 7, "color": FAINT}
-TITLE_LETTER, SMALL_LETTER = 12.2, 7.6  # mean width of a letter
+TITLE_LETTER, LABEL_LETTER, SMALL_LETTER = 12.8, 12, 8.5  # mean width of a letter
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def save_table(path: str | Path, table: Table) -> Path:
 def draw(table: Table) -> Figure:
     """Lay a table out on a page as wide as its columns."""
     side = next(cell.shape[0] for row in table.rows for cell in row.cells if cell is not None)
+    table = replace(table, groups=[_with_fitting_label(group, side) for group in table.groups])
     grid = _Grid(side, _left_edge(table), max(len(row.cells) for row in table.rows))
     page = _Page(max(grid.right + MARGIN, LEAST_WIDTH))
     y = _write_lines(page, MARGIN, table.title, TITLE_LETTER, TITLE_STYLE)
@@ -127,9 +128,16 @@ class _Page:
         return figure
 
 
+def _with_fitting_label(group: Group, side: int) -> Group:
+    """The group with its label broken into lines no longer than the group is high."""
+    letters = len(group.rows) * side // LABEL_LETTER
+    return replace(group, label="\n".join(part for line in group.label.split("\n") for part in wrap(line, letters)))
+
+
 def _left_edge(table: Table) -> int:
     """Right of the labels of groups and rows."""
-    return MARGIN + LINE * (_lines(group.label for group in table.groups) + _lines(row.label for row in table.rows))
+    beside = [_lines(group.label for group in table.groups), _lines(row.label for row in table.rows)]
+    return MARGIN + LINE * sum(beside) + (2 * GAP if all(beside) else 0)
 
 
 def _lines(labels: Iterable[str]) -> int:
