@@ -4,7 +4,7 @@
     python calc_metrics.py --network=network-snapshot-000125.safetensors --metrics=centroid_co_move --json
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -12,6 +12,7 @@ from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from metrics import registry
+from metrics.detectors.choice import DetectorName
 from torch_utils.allocator import keep_memory
 from training.dataset import ImageDataset
 from training.generator import set_memory_format
@@ -34,17 +35,20 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
 @click.option("--data", metavar="PATH", help="Real images, zip or folder.  [default: those it was trained on]")
 @click.option("--mirror/--no-mirror", default=None, help="Real images flipped as well.  [default: as in training]")
 @click.option("--num", type=click.IntRange(min=1), metavar="N",
-              help="Draws (di, w) or latents (centroid_co_move) instead of the usual number.")
+              help="Draws (di, w), latents (centroid_co_move) or samples (co_move) instead of the usual number.")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True,
               help="Pictures per pass; changes speed and memory, not the values.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
               help="Starts the stream that images, latents and layouts are drawn from.")
+@click.option("--detector", type=click.Choice(get_args(DetectorName)), default="auto", show_default=True,
+              help="What finds objects for co_move; auto: by colour in toy and composed scenes, else Mask R-CNN.")
+@click.option("--detector-weights", metavar="FILE", help="Weights of Mask R-CNN.  [default: in torchvision's cache]")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per metric, nothing else.")
 @click.option("--no-save", is_flag=True, help="Leave the metric-NAME.jsonl files beside the snapshot alone.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_print_list,
               help="Say which metrics there are.")
-def main(network, names, data, mirror, num, seed, batch, device, as_json, no_save):
+def main(network, names, data, mirror, num, seed, batch, device, detector, detector_weights, as_json, no_save):
     """Measure a trained network, print the numbers and keep them in metric-NAME.jsonl beside the snapshot."""
     if network is None:
         raise UserError("--network is needed: a network-snapshot-*.safetensors or a run directory")
@@ -56,7 +60,9 @@ def main(network, names, data, mirror, num, seed, batch, device, as_json, no_sav
     if not no_save:
         make_dir(run_dir)
     dataset = open_data(snapshot.config, data, mirror)
-    context = make_context(snapshot, dataset, device, seed=seed, num=num, batch_size=batch, progress=not as_json)
+    settings = {"seed": seed, "num": num, "batch_size": batch, "progress": not as_json}
+    detection = {"detector": detector, "detector_weights": detector_weights}
+    context = make_context(snapshot, dataset, device, **settings, **detection)
     if not as_json:
         click.echo(f"{snapshot.path.name}: {snapshot.kimg:g} kimg, real images from {dataset.name}")
     for name in wanted:

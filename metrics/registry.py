@@ -36,7 +36,9 @@ class MetricContext:
     """What a metric is computed from.
 
     num: draws or latents; None: as many as the metric takes by default. batch_size: pictures per pass; no value
-    depends on it. progress: show a bar. Contexts made by `with_num` share what metrics have computed already.
+    depends on it. progress: show a bar. detector, detector_weights: what finds objects (metrics/detectors/choice).
+    record: for a metric to note what goes into its result beside the numbers. Contexts made by `with_num` share what
+    metrics have computed already.
     """
 
     model: Model
@@ -46,6 +48,9 @@ class MetricContext:
     num: int | None = None
     batch_size: int = 64
     progress: bool = False
+    detector: str = "auto"
+    detector_weights: str | None = None
+    record: dict[str, str] = field(default_factory=dict, compare=False)
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def with_num(self, num: int | None) -> "MetricContext":
@@ -136,6 +141,7 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
     check([name], config)
     found = _find(name)
     num = found.num if context.num is None else context.num
+    context.record.clear()
     start = time.perf_counter()
     values = found.compute(context, num)
     return {
@@ -150,6 +156,7 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
         "data_images": len(context.dataset),
         "mirror": context.dataset.mirror,
         "layout_prior": _layout_prior(config),
+        **context.record,
         "seconds": round(time.perf_counter() - start, 3),
         "version": VERSION,
     }

@@ -105,7 +105,9 @@ def test_no_save_leaves_no_file(run_dir, data):
 def test_list():
     result = call("--list")
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.output.splitlines()] == ["centroid_co_move", "di", "w"]
+    assert [line.split()[0] for line in result.output.splitlines()] == [
+        "centroid_co_move", "co_move", "co_move50k", "co_move5k", "di", "w",
+    ]
 
 
 def test_refusals(run_dir, data, tmp_path):
@@ -124,6 +126,16 @@ def test_refusals(run_dir, data, tmp_path):
 def test_a_metric_that_does_not_apply_is_refused_before_any_work(tmp_path, data):
     snapshot = save(tmp_path, 1.0, "stylegan2")
     assert_refused(call("--network", snapshot, "--data", data, "--metrics", "di,centroid_co_move"), "does not apply")
+
+
+def test_a_detector_is_chosen_on_the_command_line(run_dir, data, tmp_path):
+    options = ("--network", run_dir, "--data", data, "--metrics=co_move", "--num=2", "--no-save", "--json")
+    result = call(*options, "--detector=color")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["detector"] == "color"
+    absent = tmp_path / "absent.pth"
+    assert_refused(call(*options, "--detector-weights", absent), "no weights for Mask R-CNN there")
+    assert_refused(call(*options, "--detector=yolo"), "'yolo' is not one of")
 
 
 def test_a_truncated_snapshot_is_refused(run_dir, data):
