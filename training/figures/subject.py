@@ -119,9 +119,11 @@ def over_training(run_dir: Path, last_kimg: float, count: int) -> list[Snapshot]
 
 
 def early_steps(available: int, count: int) -> list[int]:
-    """At most `count` of the numbers 0 to available - 1, the ends among them, growing about geometrically."""
-    wanted = np.geomspace(1, available, min(count, available))
-    return sorted({round(number) - 1 for number in wanted.tolist()})
+    """`count` of the numbers 0 to available - 1 (all, where there are fewer), the ends among them, closer early on."""
+    steps: list[int] = []
+    for number in np.geomspace(1, available, min(count, available)).tolist():
+        steps.append(max(round(number) - 1, steps[-1] + 1 if steps else 0))
+    return steps
 
 
 def kimg_text(kimg: float) -> str:
