@@ -22,8 +22,10 @@ from training.figures.scores import save_scores
 from training.figures.steering import STEPS, grid_figure, interpolation_figure, moves_figure
 from training.figures.subject import Subject
 from training.figures.table import Table, save_table
+from training.sampling import SEED_LIMIT
 
 SNAPSHOTS = 6  # columns of figures over training
+SEED = click.IntRange(0, SEED_LIMIT - 1)
 
 
 def _options(*options: Callable) -> Callable:
@@ -61,7 +63,7 @@ _DATA = click.option("--data", metavar="PATH", help="Real images, zip or folder.
 _TRUNC = click.option("--trunc", metavar="PSI", type=float, default=1.0, show_default=True,
                       help="Less variety for more typical pictures: 1 is off.")
 _REAL = _options(
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+    click.option("--seed", type=SEED, default=0, show_default=True,
                  help="Chooses the real images, and draws the noise."),
     _DATA,
 )
@@ -130,9 +132,9 @@ def features(network, device, out, seeds, trunc, versus):
 
 @main.command()
 @_options(_NETWORK, _OUT, _seeds("0-3", "Latents, a row each."), _STEPS, _TRUNC)
-@click.option("--from", "start", type=click.IntRange(min=0), default=2, show_default=True,
+@click.option("--from", "start", type=SEED, default=2, show_default=True,
               help="Seed of the layout on the left.")
-@click.option("--to", "end", type=click.IntRange(min=0), default=3, show_default=True,
+@click.option("--to", "end", type=SEED, default=3, show_default=True,
               help="Seed of the layout on the right.")
 def interpolation(network, device, out, seeds, steps, trunc, start, end):
     """Fixed latents while the layout changes from one to another."""
@@ -141,7 +143,7 @@ def interpolation(network, device, out, seeds, steps, trunc, start, end):
 
 @main.command()
 @_options(_NETWORK, _OUT, _STEPS, _TRUNC)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Latent and layout.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Latent and layout.")
 def moves(network, device, out, steps, trunc, seed):
     """One latent while centres of each level move, one at a time."""
     _write(out, moves_figure(_open(network, device, trunc=trunc), seed, steps))

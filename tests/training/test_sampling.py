@@ -286,3 +286,16 @@ def test_cuda_draws_the_same_pictures(model: Model):
     assert images.device.type == "cuda"
     torch.testing.assert_close(images.cpu(), model.images([0, 1]), rtol=1e-2, atol=2e-2)
     assert torch.equal(*(fast.images([0, 1], noise_mode="random") for _ in range(2)))
+
+
+# ---- features
+
+
+def test_block_outputs_are_those_of_all_batches():
+    model, outputs = tiny_model(), {}
+    images = model.images([0, 1, 2], batch_size=2, block_outputs=outputs)
+    assert {r: tuple(x.shape[2:]) for r, x in outputs.items()} == {4: (4, 4), 8: (8, 8), 16: (16, 16)}
+    assert all(len(x) == 3 and x.dtype == torch.float32 for x in outputs.values())
+    alone = {}
+    torch.testing.assert_close(model.images([2], block_outputs=alone), images[2:])
+    torch.testing.assert_close(alone[8], outputs[8][2:])

@@ -1,5 +1,6 @@
 """Is D's attention robust to noise and to bad samples, and consistent over training? (EqGAN-SA, figure 7.)"""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -38,8 +39,9 @@ def noise_figure(
     Columns are standard deviations; the numbers are correlations with the first column's map. `seed` chooses the
     images and draws the noise, which is the same pattern at every amplitude.
     """
-    if min(amplitudes) < 0:
-        raise UserError(f"noise of amplitude {min(amplitudes):g} cannot be; use 0 or more")
+    for amplitude in amplitudes:
+        if not 0 <= amplitude < math.inf:
+            raise UserError(f"noise of amplitude {amplitude:g} cannot be; use 0 or more")
     config, resolutions = gradcam_config(subject, gradcam), chosen_resolutions(subject.config.discriminator, level)
     clean, labels = subject.real(count, seed)
     stream = torch.Generator().manual_seed(seed)
