@@ -65,6 +65,7 @@ def _run(
         update_ema(config, state)
         state.images += schedule.batch_size
         state.steps += 1
+        adapt_augmentation(config, state, statistics)
         log.progress(min(state.images, total))
 
         done = state.images >= total
@@ -116,6 +117,14 @@ def update_ema(config: RunConfig, state: TrainingState) -> None:
     torch._foreach_lerp_(averaged, current, 1 - beta)
     for target, source in zip(state.G_ema.buffers(), state.networks.G.buffers(), strict=True):
         target.copy_(source)
+
+
+def adapt_augmentation(config: RunConfig, state: TrainingState, statistics: RunningStatistics) -> None:
+    """Every few steps the strength of augmentation follows what D made of the real images since."""
+    augment = state.networks.augment
+    if augment is not None and state.steps % config.augment.interval == 0:
+        augment.strength.adapt()
+        statistics.add("augment/p", augment.strength.p)
 
 
 def save_everything(config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, log: RunLog) -> None:

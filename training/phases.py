@@ -1,7 +1,8 @@
 """What a training step consists of: four phases, each a loss over one network.
 
-G main (adversarial + alignment), G path (path length regularisation), D main, D R1. Every random number comes from
-the Streams given; every loss is a scalar; statistics stay on the device.
+G main (adversarial + alignment), G path (path length regularisation), D main, D R1. D sees images, generated or real,
+after augmentation. Every random number comes from the Streams given; every loss is a scalar; statistics stay on the
+device.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from training import losses
 from training.attention import alignment_loss
+from training.augment.layouts import warped
+from training.augment.pipeline import Augmented, AugmentPipe
 from training.config import RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator
@@ -24,11 +27,12 @@ Statistics = dict[str, Tensor]
 
 @dataclass
 class Networks:
-    """The two players, and the moving mean of path lengths []."""
+    """The two players, the moving mean of path lengths [], and what happens to images before D sees them."""
 
     G: Generator
     D: Discriminator
     pl_mean: Tensor
+    augment: AugmentPipe | None = None
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,14 @@ def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     """Non-saturating logistic loss, plus the alignment of D's attention with the layout (one pass through D)."""
     images = _generate(networks.G, batch, config, streams)
     align = config.align.weight > 0 and batch.layout is not None
-    judged = networks.D(images, batch.c, features=LEVEL_RESOLUTIONS if align else ())
+    seen = _augmented(networks, images, streams)
+    judged = networks.D(seen.images, batch.c, features=LEVEL_RESOLUTIONS if align else ())
     adversarial = losses.generator_loss(judged.logits)
     loss = adversarial.mean()
     statistics = {"loss/G": adversarial, "scores/fake_G": judged.logits}
     if align:
-        alignment = alignment_loss(judged.logits, judged.features, batch.layout, config.align, images.shape[3])
+        layout = warped(batch.layout, seen.geometry)
+        alignment = alignment_loss(judged.logits, judged.features, layout, config.align, images.shape[3])
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
     return loss, statistics
@@ -115,17 +121,26 @@ def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     """Logistic loss on generated and real images."""
     with torch.no_grad():
         images = _generate(networks.G, batch, config, streams)
-    fake = networks.D(images, batch.c).logits
-    real = networks.D(batch.real_images, batch.real_c).logits
+    fake = networks.D(_augmented(networks, images, streams).images, batch.c).logits
+    real = networks.D(_augmented(networks, batch.real_images, streams).images, batch.real_c).logits
+    if networks.augment is not None:
+        networks.augment.strength.observe(real)
     loss = losses.discriminator_loss(fake, real)
     return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
 
 
 def d_r1(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
-    """R1 regularisation: gamma / 2 |d D(real) / d real|^2."""
+    """R1 regularisation: gamma / 2 |d D(real) / d real|^2, real before augmentation."""
     real_images = batch.real_images.detach().requires_grad_()
-    penalty = losses.r1_penalty(networks.D(real_images, batch.real_c).logits, real_images)
+    seen = _augmented(networks, real_images, streams)
+    penalty = losses.r1_penalty(networks.D(seen.images, batch.real_c).logits, real_images)
     return config.loss.r1_gamma / 2 * penalty.mean(), {"loss/r1_penalty": penalty}
+
+
+def _augmented(networks: Networks, images: Tensor, streams: Randomness) -> Augmented:
+    if networks.augment is None:
+        return Augmented(images, None)
+    return networks.augment(images, streams["augment"])
 
 
 def _generate(G: Generator, batch: Batch, config: RunConfig, streams: Randomness) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_path
+from training.augment.pipeline import make_pipe
 from training.config import OptimizerConfig, RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator, set_memory_format
@@ -60,7 +61,9 @@ class TrainingState:
             "G": _adam(G, config.generator_optimizer),
             "D": _adam(D, config.discriminator_optimizer),
         }
-        networks = Networks(G, D, torch.zeros([], device=device))
+        augment = make_pipe(config.augment, config.schedule.batch_size)
+        augment = None if augment is None else augment.to(device)
+        networks = Networks(G, D, torch.zeros([], device=device), augment)
         return TrainingState(networks, G_ema, optimizers, Randomness(config.seed, device))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -106,7 +109,8 @@ class TrainingState:
         self.records = about["records"]
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+        modules = {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+        return modules if self.networks.augment is None else {**modules, "augment": self.networks.augment}
 
 
 def checkpoint_path(run_dir: Path, images: int) -> Path:
