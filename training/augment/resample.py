@@ -60,10 +60,15 @@ def _upsample_largest(images: Tensor, extent: Extent, taps: Tensor) -> tuple[Ten
     height, width = images.shape[2:]
     largest = Extent(width - 1, width - 1, height - 1, height - 1)
     padded = F.pad(images, largest, mode="reflect")
-    x = _between(padded.shape[3], largest.left - extent.left, largest.left + width + extent.right, images)
-    y = _between(padded.shape[2], largest.top - extent.top, largest.top + height + extent.bottom, images)
-    fine = upsample2d(padded * (y[:, None] * x), taps)
-    return fine * (y.repeat_interleave(2)[:, None] * x.repeat_interleave(2)), largest
+    x = largest.left - extent.left, largest.left + width + extent.right
+    y = largest.top - extent.top, largest.top + height + extent.bottom
+    fine = upsample2d(padded * _window(padded, x, y), taps)
+    return fine * _window(fine, *((2 * first, 2 * end) for first, end in (x, y))), largest
+
+
+def _window(like: Tensor, x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:
+    """1 from the first to before the last column and row, 0 elsewhere: [H, W]."""
+    return _between(like.shape[2], *y, like)[:, None] * _between(like.shape[3], *x, like)
 
 
 def _between(length: int, first: Tensor, end: Tensor, like: Tensor) -> Tensor:

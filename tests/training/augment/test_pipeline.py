@@ -26,6 +26,23 @@ def pictures(count: int = 4, channels: int = 3, side: int = 32, seed: int = 1) -
     return torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear", align_corners=True)
 
 
+class Decisions(Draws):
+    """Draws on the CPU whatever the device, so that two devices decide alike."""
+
+    def __init__(self, seed: int, count: int, device: str):
+        super().__init__(torch.Generator().manual_seed(seed), count)
+        self.device = device
+
+    def uniform(self) -> Tensor:
+        return super().uniform().to(self.device)
+
+    def normal(self) -> Tensor:
+        return super().normal().to(self.device)
+
+    def white_noise(self, shape: torch.Size) -> Tensor:
+        return super().white_noise(shape).to(self.device)
+
+
 def changed(before: Tensor, after: Tensor) -> Tensor:
     """Which samples differ in any bit."""
     return (before != after).flatten(1).any(1)
@@ -159,3 +176,35 @@ def test_making_a_pipe():
 
 def test_a_checkpoint_holds_p_and_the_signs_only():
     assert set(pipe().state_dict()) == {"strength.p", "strength.signs"}
+
+
+# ---- on a GPU
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["bg", EVERYTHING])
+def test_the_host_waits_for_nothing(name: str):
+    augment, images = pipe(name, p=0.5).cuda(), pictures().cuda().requires_grad_()
+    stream = torch.Generator("cuda").manual_seed(0)
+
+    def step() -> Tensor:
+        y = augment(images, stream).images
+        augment.strength.observe(y)
+        augment.strength.adapt()
+        return torch.autograd.grad(y.square().sum(), images)[0]
+
+    step()  # libraries may wait when they start
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        gradient = step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.gpu
+def test_a_gpu_transforms_as_the_cpu_does():
+    """With the same decisions; float32 against float32."""
+    expected = pipe().transform(pictures(), Decisions(6, 4, "cpu")).images
+    found = pipe().cuda().transform(pictures().cuda(), Decisions(6, 4, "cuda")).images
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-4)
