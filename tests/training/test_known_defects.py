@@ -88,7 +88,7 @@ def test_heatmaps_are_compared_as_the_augmented_image_shows_them(monkeypatch):
     monkeypatch.setattr(geometry, "draw_geometry", lambda *args: mirrored(4))
     g_main(networks, batch, config, Randomness(0, "cpu"))
     for level, resolution in enumerate(LEVEL_RESOLUTIONS):
-        seen, made = layouts[0].heatmaps(level, resolution), batch.layout.heatmaps(level, resolution)
+        seen, made = layouts[0].heatmaps(level, resolution), batch.inputs.layout.heatmaps(level, resolution)
         torch.testing.assert_close(seen, made.flip(3), rtol=0, atol=1e-4)
         assert not torch.allclose(seen, made, atol=0.1)
 

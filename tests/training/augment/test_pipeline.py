@@ -175,7 +175,8 @@ def test_making_a_pipe():
 
 
 def test_a_checkpoint_holds_p_and_the_signs_only():
-    assert set(pipe().state_dict()) == {"strength.p", "strength.signs"}
+    adaptive = make_pipe(AugmentConfig(mode="ada"), 32)
+    assert set(adaptive.state_dict()) == {"strength.p", "strength.signs"}
 
 
 # ---- on a GPU

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from torch_utils.distributed import World
 from training.augment.strength import Strength
 
 
@@ -42,6 +43,32 @@ def test_p_stays_where_nothing_was_observed():
     strength = Strength(0.5, target=0.6, step=0.1)
     strength.adapt()
     assert strength.p.item() == 0.5
+
+
+def test_what_is_not_a_number_has_no_sign():
+    strength = Strength(0.5, target=0.6, step=0.1)
+    strength.observe(torch.tensor([float("nan"), 2.0, float("inf")]))
+    assert strength.signs.tolist() == [2, 2]
+
+
+class TwoRanks(World):
+    """A world in which the other rank has seen the same."""
+
+    def reduce_(self, tensors, operation="sum"):
+        assert operation == "sum"
+        for tensor in tensors:
+            tensor.mul_(2)
+
+
+def test_signs_are_those_of_all_ranks():
+    strength = Strength(0.5, target=0.6, step=0.1)
+    strength.observe(torch.tensor([1.0, -1.0, 1.0]), TwoRanks())
+    assert strength.signs.tolist() == [2, 6]
+
+
+def test_a_fixed_p_comes_from_the_configuration_not_from_a_checkpoint():
+    assert not Strength(0.3).state_dict()
+    assert set(Strength(0.3, target=0.6).state_dict()) == {"p", "signs"}
 
 
 def test_a_fixed_p_stays():
