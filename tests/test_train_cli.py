@@ -15,10 +15,12 @@ from click.testing import CliRunner, Result
 import train
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
+from torch_utils.distributed import World
+from training.checkpoint import checkpoint_path
 from training.config import RunConfig
 from training.discriminator import Discriminator
 from training.snapshot import save_snapshot, snapshot_name
-from training.state import TrainingState, checkpoint_path
+from training.state import TrainingState
 
 IMAGES = 4
 
@@ -129,7 +131,7 @@ def test_new_trains_the_same_again(data: Path, loop: list):
 def test_a_finished_run_is_not_trained_again(data: Path, loop: list):
     start(data)
     ((config, path),) = loop
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     state.images = round(config.schedule.total_kimg * 1000)
     state.save(checkpoint_path(path, state.images), config)
     result = start(data)

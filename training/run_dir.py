@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_json, write_json
+from training.checkpoint import latest_checkpoint, read_about
 from training.config import RunConfig
-from training.state import latest_checkpoint, read_about
 
 CONFIG = "config.json"
 
