@@ -19,6 +19,7 @@ from typing import Any
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 from metrics.context import MetricContext
+from metrics.extractors import Extractors
 from training.config import RunConfig
 from training.snapshot import snapshot_name
 
@@ -35,7 +36,7 @@ class Metric:
     """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise (None: all there are).
 
     extractor: what it looks at pictures with, if anything. template: the name of its family, with {n} for the number.
-    is_shared_out: all processes take part; other metrics are computed by the first one alone.
+    honours_options: --trunc and --layout apply to the pictures it looks at.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Metric:
     refuse: Refusal
     extractor: str | None = None
     template: str | None = None
+    honours_options: bool = True
 
     @property
     def description(self) -> str:
@@ -53,6 +55,7 @@ class Metric:
 
     @property
     def is_shared_out(self) -> bool:
+        """Whether all processes take part; other metrics are computed by the first one alone."""
         return self.extractor is not None
 
     @property
@@ -69,15 +72,21 @@ _METRICS: dict[str, Metric] = {}
 
 
 def metric(
-    name: str, *, num: int, unit: str, refuse: Refusal = lambda config: None, extractor: str | None = None
+    name: str,
+    *,
+    num: int,
+    unit: str,
+    refuse: Refusal = lambda config: None,
+    extractor: str | None = None,
+    honours_options: bool = False,
 ) -> Callable:
     """Register a function (context, num) -> {quantity: number}.
 
-    `refuse(config)` says why the metric does not apply to such a model, or None when it does.
+    `refuse(config)` says why the metric does not apply to such a model, or None when it does. For the rest see Metric.
     """
 
     def register(compute: Callable[[MetricContext, int], Values]) -> Callable[[MetricContext, int], Values]:
-        _METRICS[name] = Metric(name, compute, num, unit, refuse, extractor)
+        _METRICS[name] = Metric(name, compute, num, unit, refuse, extractor, honours_options=honours_options)
         return compute
 
     return register
@@ -126,6 +135,20 @@ def check(names: Sequence[str], config: RunConfig | None = None) -> None:
         reason = None if config is None else _objection(found, config)
         if reason is not None:
             raise UserError(f"metric '{name}' does not apply: {reason}; leave it out of --metrics")
+
+
+def extractors_of(names: Sequence[str]) -> set[str]:
+    """The extractors that metrics need."""
+    return {found.extractor for found in map(find, names) if found.extractor is not None}
+
+
+def fetch_weights(names: Sequence[str], extractors: Extractors | None = None) -> None:
+    """Download what metrics need and is not there. Raises UserError when that is impossible.
+
+    Called before a training, lest it ends at its first snapshot.
+    """
+    for extractor in sorted(extractors_of(names)):
+        (extractors or Extractors()).fetch(extractor)
 
 
 def _objection(found: Metric, config: RunConfig) -> str | None:

@@ -64,9 +64,8 @@ def _forget_half_imported() -> None:
         del sys.modules[name]
 
 
-def inception(weights: WeightFiles) -> Extractor:
+def inception(weights: WeightFiles, outputs: tuple[str, ...] = ("2048", "logits_unbiased")) -> Extractor:
     """InceptionV3 of 2015-12-05: the 2048 pooled features, and logits without their bias (for the Inception Score)."""
-    outputs = ("2048", "logits_unbiased")
     kind = load_library("torch_fidelity.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
     state, digest = weights.load("inception")
     network = _build(kind, "inception-v3-compat", outputs, state)
