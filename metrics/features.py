@@ -18,12 +18,13 @@ from dnnlib.errors import UserError
 from metrics import statistics_cache
 from metrics.context import MetricContext
 from metrics.extractors import Extractor
-from metrics.moments import FeatureStatistics, Moments
+from metrics.moments import FeatureStatistics, Moments, moments_of
 from torch_utils.distributed import World
 from training.heatmaps import Layout
 from training.sampling import SEED_LIMIT
 
 IN_FLIGHT = 3  # batches on a GPU that are not waited for
+IN_MEMORY = 100_000  # real images of which features are kept while a program runs
 READERS = 4  # threads that decode images for a GPU
 SUBSET_SEED = 0  # of which real images are taken where not all are
 
@@ -122,7 +123,9 @@ def generated_features(context: MetricContext, extractor: str, num: int | None) 
     pictures = context.pictures
     if num is not None and num > len(pictures):
         raise UserError(f"{pictures.path} holds {len(pictures)} images, fewer than {num}; name a metric without number")
-    return context.shared((extractor, "pictures", num), lambda: file_features(context, pictures, extractor, num))
+    return context.shared(
+        (extractor, "pictures", num), lambda: file_features(context, pictures, extractor, num, "pictures")
+    )
 
 
 def _generate_features(context: MetricContext, extractor: str, num: int) -> Features:
@@ -155,43 +158,53 @@ def _widths(extractor: Extractor, device: torch.device) -> dict[str, int]:
 
 def real_features(context: MetricContext, extractor: str, max_items: int | None) -> Features:
     """Features [N, F] of the real images, or of `max_items` of them chosen at random; kept on disk."""
-    key = (extractor, "real", max_items)
-    return context.shared(key, lambda: file_features(context, context.dataset, extractor, max_items, is_cached=True))
-
-
-def file_features(
-    context: MetricContext, dataset, extractor: str, max_items: int | None, is_cached: bool = False
-) -> Features:
-    """The same of any data set."""
-    indices = chosen(len(dataset), max_items)
 
     def compute() -> Features:
-        mine = chunks(len(indices), context.batch_size, context.world)
-        images = real_batches(context, dataset, indices, context.bar(mine, "real" if is_cached else "pictures"))
-        return _collect(context, extractor, images, len(indices))
+        return file_features(context, context.dataset, extractor, max_items, "real")
 
-    if not is_cached:
-        return compute()
-    return _from_cache(context, extractor, "features", max_items, compute)
+    return context.shared(
+        (extractor, "real", max_items), lambda: _from_cache(context, extractor, "features", max_items, compute)
+    )
+
+
+def file_features(context: MetricContext, dataset, extractor: str, max_items: int | None, what: str) -> Features:
+    """The same of any data set, without a look at the disk; `what` is the name of the progress bar."""
+    indices = chosen(len(dataset), max_items)
+    mine = chunks(len(indices), context.batch_size, context.world)
+    images = real_batches(context, dataset, indices, context.bar(mine, what))
+    return _collect(context, extractor, images, len(indices))
 
 
 def real_moments(context: MetricContext, extractor: str, output: str, max_items: int | None) -> Moments:
-    """Mean and covariance of the same features, which are not kept: there may be millions."""
+    """Mean and covariance of the features of real images; on disk, they take less room than the features."""
 
     def compute() -> Features:
-        network = context.extractors.get(extractor, context.device)
-        indices = chosen(len(context.dataset), max_items)
-        mine = chunks(len(indices), context.batch_size, context.world)
-        images = real_batches(context, context.dataset, indices, context.bar(mine, "real"))
-        statistics = FeatureStatistics()
-        for features in features_of(images, network):
-            statistics.add(features[output])
-        width = statistics.width or _widths(network, context.device)[output]
-        total = statistics.over_ranks(context.world, width).moments()
+        count = len(chosen(len(context.dataset), max_items))
+        total = _stream_moments(context, extractor, output, max_items) if count > IN_MEMORY else in_memory()
         return {"count": torch.tensor(total.count), "mean": total.mean, "covariance": total.covariance}
+
+    def in_memory() -> Moments:
+        """With features that other metrics may ask for later."""
+        key = (extractor, "real", max_items)
+        dataset = context.dataset
+        features = context.shared(key, lambda: file_features(context, dataset, extractor, max_items, "real"))
+        return moments_of(features[output])
 
     kept = _from_cache(context, extractor, f"moments-{output}", max_items, compute)
     return Moments(int(kept["count"]), kept["mean"], kept["covariance"])
+
+
+def _stream_moments(context: MetricContext, extractor: str, output: str, max_items: int | None) -> Moments:
+    """For so many images that their features would not fit in memory: summed up as they come."""
+    network = context.extractors.get(extractor, context.device)
+    indices = chosen(len(context.dataset), max_items)
+    mine = chunks(len(indices), context.batch_size, context.world)
+    statistics = FeatureStatistics()
+    images = real_batches(context, context.dataset, indices, context.bar(mine, "real"))
+    for features in features_of(images, network):
+        statistics.add(features[output])
+    width = statistics.width or _widths(network, context.device)[output]
+    return statistics.over_ranks(context.world, width).moments()
 
 
 def chosen(available: int, max_items: int | None) -> np.ndarray:
