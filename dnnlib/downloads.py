@@ -22,7 +22,7 @@ except ImportError:  # not on Windows, where two downloads at a time are nobody'
 CACHE_VARIABLE = "STEERGAN_CACHE"
 TRIES = 3  # connections, each going on where the last one broke off
 TIMEOUT = 30  # seconds without an answer
-BLOCK = 1 << 20  # bytes
+BLOCK = 1 << 16  # bytes; what came of an unfinished block is lost when a connection breaks
 
 
 @dataclass(frozen=True)

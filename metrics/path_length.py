@@ -83,7 +83,8 @@ def _ends_of_steps(
     seeds = image_seeds(context.seed, [2 * i for i in numbers])
     z = [model.latents(s) for s in (seeds, image_seeds(context.seed, [2 * i + 1 for i in numbers]))]
     labels = context.labels_of(numbers)
-    t = torch.tensor([np.random.default_rng([context.seed, i]).random() * full for i in numbers], device=model.device)
+    t = [np.random.default_rng([context.seed, i]).random() * full for i in numbers]
+    t = torch.tensor(t, dtype=torch.float64, device=model.device)
     layout = context.layout_of(numbers, seeds)
 
     def image(position: Tensor) -> Tensor:
