@@ -4,7 +4,7 @@ Everything also works without other processes, where it does nothing.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
 
 TIMEOUT = timedelta(minutes=60)  # others wait this long while the first rank writes files or measures
@@ -71,6 +72,19 @@ class World:
         box: list[Any] = [value]
         dist.broadcast_object_list(box, device=self.device)
         return box[0]
+
+    def first(self, function: Callable[[], T]) -> T:
+        """Call `function` on rank 0 only; its value, or its UserError, on every rank."""
+        value = error = None
+        if self.is_first:
+            try:
+                value = function()
+            except UserError as caught:
+                error = str(caught)
+        value, error = self.share((value, error))
+        if error is not None:
+            raise UserError(error)
+        return value
 
     def barrier(self) -> None:
         """Wait until every rank is here."""

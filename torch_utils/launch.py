@@ -4,6 +4,7 @@ When one fails, all end, and the caller gets the error of the one that failed fi
 """
 
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -13,8 +14,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -23,6 +25,7 @@ from dnnlib.errors import UserError
 from torch_utils.distributed import joined
 
 GRACE = 120  # seconds a process has, when asked to end, to finish its step and save
+LAST_WORDS = 5  # seconds that a process whose peer is gone waits before it goes, too
 
 
 def launch(function: Callable[..., None], procs: int, device: str, *args: Any) -> None:
@@ -38,6 +41,7 @@ def launch(function: Callable[..., None], procs: int, device: str, *args: Any) -
         with joined(device):
             function(*args)
         return
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what failed is said below
     with tempfile.TemporaryDirectory() as reports:
         try:
             elastic_launch(_settings(procs), _rank)(function, device, reports, args)
@@ -65,41 +69,54 @@ def _settings(procs: int) -> LaunchConfig:
 
 
 def _rank(function: Callable[..., None], device: str, reports: str, args: tuple) -> None:
-    """What each process does. An error is noted with its exact time: the others fail soon after, for want of it."""
+    """What each process does. An error is noted before the others can notice that this one is gone."""
     try:
         with joined(device):
-            function(*args)
-    except BaseException as error:
-        note = {
-            "time": time.time_ns(),
-            "rank": os.environ["RANK"],
-            "user_error": str(error) if isinstance(error, UserError) else None,
-            "traceback": traceback.format_exc(),
-        }
-        Path(reports, f"{note['rank']}.json").write_text(json.dumps(note))
-        os._exit(1)  # without the interpreter's farewell, which may wait for the others
+            try:
+                function(*args)
+            except BaseException as error:
+                _leave(error, Path(reports))
+    except Exception as error:  # they never met, or could not part
+        _leave(error, Path(reports))
+
+
+def _leave(error: BaseException, reports: Path) -> NoReturn:
+    lost_peer = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    note = {
+        "time": time.time_ns(),
+        "rank": os.environ["RANK"],
+        "lost_peer": lost_peer,
+        "user_error": str(error) if isinstance(error, UserError) else None,
+        "traceback": traceback.format_exc(),
+    }
+    (reports / f"{note['rank']}.json").write_text(json.dumps(note))
+    if lost_peer:
+        time.sleep(LAST_WORDS)  # so that the launcher sees first who was lost
+    os._exit(1)  # without the interpreter's farewell, which may wait for the others
 
 
 def _read_reports(folder: Path) -> list[dict[str, Any]]:
-    """What the processes noted, the earliest first."""
+    """What the processes noted, causes before consequences."""
     notes = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    return sorted(notes, key=lambda note: note["time"])
+    return sorted(notes, key=lambda note: (note["lost_peer"], note["time"]))
 
 
 def _explain(failures: dict[int, ProcessFailure], notes: list[dict[str, Any]]) -> None:
-    """Say which process failed first, and how. A killed one left no note, and came before those that missed it."""
-    killed = [rank for rank, failure in failures.items() if failure.exitcode < 0]
-    if killed and len(notes) < len(failures):
-        signal_name = failures[killed[0]].signal_name()
-        print(f"rank {killed[0]} was killed by {signal_name}; out of memory?", file=sys.stderr)
-        raise SystemExit(1)
-    if not notes:
-        if failures:
-            print(f"rank {min(failures)} ended with status {failures[min(failures)].exitcode}", file=sys.stderr)
-            raise SystemExit(1)
-        return
-    first = notes[0]
-    if first["user_error"] is not None:
-        raise UserError(first["user_error"])
-    print(f"rank {first['rank']} failed first:\n{first['traceback']}", file=sys.stderr)
+    """Say which process failed first, and how. A killed one left no note, only others that miss it."""
+    if notes and not notes[0]["lost_peer"]:
+        first = notes[0]
+        if first["user_error"] is not None:
+            raise UserError(first["user_error"])
+        _give_up(f"rank {first['rank']} failed first:\n{first['traceback']}")
+    killed = {rank: failure for rank, failure in failures.items() if failure.exitcode < 0}
+    for rank, failure in killed.items():
+        _give_up(f"rank {rank} was killed by {failure.signal_name()}; out of memory?")
+    for note in notes:
+        _give_up(f"rank {note['rank']} lost another one:\n{note['traceback']}")
+    for rank, failure in failures.items():
+        _give_up(f"rank {rank} ended with status {failure.exitcode}")
+
+
+def _give_up(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
     raise SystemExit(1)

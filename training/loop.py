@@ -16,7 +16,7 @@ from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.gradients import GradientReducer
-from training import pictures
+from training import pictures, resume
 from training.checkpoint import BackgroundWriter, checkpoint_path, drop_old_checkpoints, latest_checkpoint
 from training.config import RunConfig
 from training.dataset import ImageDataset, SampleOrder, batches
@@ -45,6 +45,8 @@ def train(config: RunConfig, run_dir: Path) -> None:
     checkpoint = world.share(latest_checkpoint(run_dir))
     if checkpoint is not None:
         state.load(checkpoint)
+    elif config.resume is not None and resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
+        state.load(Path(config.resume))
     if world.is_first:
         write_json(run_dir / "config.json", config.model_dump(mode="json"))
     total = round(config.schedule.total_kimg * 1000)

@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 from torch_utils.distributed import World
 from torch_utils.stats import RunningStatistics
 from torch_utils.tensor_files import write_tensors
+from training import resume
 from training.checkpoint import ENTRY, VERSION, read_about, read_tensors
 from training.config import OptimizerConfig, RunConfig
 from training.discriminator import Discriminator
@@ -47,7 +48,7 @@ class TrainingState:
             torch.manual_seed(config.seed)
             G, D = Generator(config.generator), Discriminator(config.discriminator)
         G_ema = copy.deepcopy(G).eval().requires_grad_(False)
-        if config.resume is not None:
+        if config.resume is not None and resume.kind_of(config.resume) is resume.Kind.WEIGHTS:
             _take_weights(config.resume, G, G_ema, D)
         channels_last, device = config.hardware.channels_last, world.device
         for network in (G, D, G_ema):

@@ -101,7 +101,7 @@ def test_outdir_being_another_run_is_refused_with_the_difference(tmp_path: Path)
     renamed = OTHER.model_copy(update={"name": "animals-seed1"})
     assert refusal(path, renamed) == (
         f"{path} is a run with other settings (seed is 0 there, 1 here); "
-        "give those, or the directory above it for a new run"
+        "give those, --continue to change the length of the run only, or the directory above it for a new run"
     )
     assert "is a run directory; for a new run give the directory above it" in refusal(path, CONFIG, new=True)
 
