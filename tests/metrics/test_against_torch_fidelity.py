@@ -14,7 +14,7 @@ from metrics.features import generated_features, real_features
 from metrics.image_files import ImageFiles
 from metrics.neighbours import PR_NEIGHBOURS, agreement
 from metrics.registry import evaluate
-from tests.metrics.conftest import write_pictures
+from tests.metrics.pictures import write_pictures
 
 COUNT = 12
 REL = 1e-6  # torch-fidelity's KID is float32, and its FID of fewer images than features adds roots of rounding errors

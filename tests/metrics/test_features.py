@@ -24,7 +24,7 @@ from metrics.features import (
 from metrics.image_files import ImageFiles
 from metrics.moments import moments_of
 from metrics.registry import evaluate
-from tests.metrics.conftest import write_pictures
+from tests.metrics.pictures import write_pictures
 from tests.tiny_models import tiny_model
 from tests.training.data_samples import picture, write_zip
 from tests.training.small import make_layout

@@ -6,7 +6,6 @@ from safetensors.torch import load_file
 from tests.training import ranks
 from torch_utils.launch import launch
 
-
 # GradCAM with relu after the sum has its kink where maps are nearly zero: there rounding alone changes gradients by
 # 1e-4, in one process, too.
 ALIGN = {"relu": "channel"}
