@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
-from metrics.registry import MetricContext, append_result, evaluate
+from metrics.registry import MetricContext, append_result, evaluate, fetch_weights
 from torch_utils import distributed
 from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
@@ -40,6 +40,7 @@ def train(config: RunConfig, run_dir: Path) -> None:
     """
     world = prepare_hardware(config, distributed.current())
     dataset = open_dataset(config)
+    world.share(fetch_weights(config.schedule.metrics) if world.is_first else None)
     state = TrainingState.create(config, world)
     checkpoint = world.share(latest_checkpoint(run_dir))
     if checkpoint is not None:
@@ -172,7 +173,12 @@ class Run:
         """The metrics of config.schedule, into metric-NAME.jsonl."""
         state = self.state
         context = MetricContext(
-            model=self.model(), D=state.networks.D, dataset=self.dataset, seed=self.config.seed, batch_size=64
+            model=self.model(),
+            D=state.networks.D,
+            dataset=self.dataset,
+            seed=self.config.seed,
+            batch_size=64,
+            world=state.world,
         )
         for name in self.config.schedule.metrics:
             result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
