@@ -131,9 +131,10 @@ class Model:
             for start in range(0, len(ws), batch_size):
                 now = slice(start, start + batch_size)
                 noise = self._noise(noise_mode, None if seeds is None else seeds[now])
-                outputs.append(None if block_outputs is None else {})
+                outputs.append({})
+                wanted = {} if block_outputs is None else {"block_outputs": outputs[-1]}
                 here = None if layout is None else layout[now]
-                parts.append(self.G.synthesis(ws[now], here, noise, outputs[-1]).float())
+                parts.append(self.G.synthesis(ws[now], here, noise, **wanted).float())
             if block_outputs is not None:
                 block_outputs |= {r: torch.cat([part[r] for part in outputs]).float() for r in outputs[0]}
         return torch.cat(parts)

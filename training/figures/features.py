@@ -34,7 +34,7 @@ def features_figure(subjects: Sequence[Subject], seeds: Sequence[int] = (0, 1, 2
         ["image", *(["layout"] if has_layout else []), *map(square, shown)],
         groups,
         f"{' | '.join(subject.name for subject in subjects)}. Each block's output, averaged over channels and scaled "
-        "to its own range. Crosses in the layout: centres of levels 0, 1, 2 in white, blue, green.",
+        "to its own range. Crosses: centres, of levels 0, 1, 2 in white, blue, green.",
         ("lowest mean", "highest"),
     )
 

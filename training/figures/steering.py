@@ -1,6 +1,7 @@
 """Does G listen? Fixed latents under changing layouts, and the other way round (EqGAN-SA, figures 5 and 6)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from training.pictures import all_levels_pictures, heatmap_pictures
 
 STEPS = 7
 REACH = 0.4  # how far to both sides a moved centre goes
-CROSSES = "Crosses: centres of levels 0, 1, 2 in white, blue, green; nothing is drawn into the pictures."
+CROSSES = "Crosses: centres, of levels 0, 1, 2 in white, blue, green; nothing is drawn into the pictures."
 SCALE = ("heatmap: 0", "1")
 
 
@@ -25,10 +26,9 @@ def between(first: Layout, last: Layout, steps: int) -> Layout:
     def mixed(a: Tensor, b: Tensor) -> Tensor:
         return torch.lerp(a, b, share.reshape(-1, *[1] * (a.ndim - 1)))
 
-    return Layout(
-        tuple(map(mixed, first.centers, last.centers)),
-        tuple(map(mixed, first.spreads, last.spreads)),
-    )
+    centers = tuple(map(mixed, first.centers, last.centers))
+    spreads = tuple(map(mixed, first.spreads, last.spreads))
+    return replace(first.repeat(steps), centers=centers, spreads=spreads)
 
 
 def interpolation_figure(
