@@ -7,6 +7,7 @@
 The same command again continues its run. What an option leaves open, --cfg and --method decide.
 """
 
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from metrics import registry
 from torch_utils.devices import choose_device
-from training import run_dir
+from training import run_dir, summary
 from training.config import HardwareConfig, RunConfig
 from training.dataset import ImageDataset
 from training.presets import DataFacts, Options, known_names, resolve
@@ -41,7 +42,7 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Set any key that --dry-run prints, for example loss.pl_weight=0. Can be repeated.")
 @click.option("--new", is_flag=True, help="Begin a new run even where one with these very settings exists.")
-@click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and the run directory; write nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and what it takes; write nothing.")
 # Data
 @click.option("--cond", help="Learn the classes of a labelled data set.", **YES_NO)
 @click.option("--mirror", help="Show every image flipped horizontally, too.", **YES_NO)
@@ -79,16 +80,15 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--allow-tf32", help="Let NVIDIA GPUs round float32 to TF32.", **YES_NO)
 @click.option("--nobench", help="Keep cuDNN from timing its algorithms.", **YES_NO)
 def main(outdir: str | None, data: str | None, new: bool, dry_run: bool, **named: Any) -> None:
+    if dry_run:
+        preview(outdir, data, new, named)
+        return
     if not data:
         raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
     if not outdir:
         raise UserError("--outdir is missing; give a directory for runs, for example --outdir=runs")
     config = configure(Options(data=data, **named))
     place = run_dir.find(outdir, config, new)
-    if dry_run:
-        click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
-        click.echo(f"# run directory ({place.progress.value}): {place.path}")
-        return
     check_hardware(config.hardware)
     if place.progress is Progress.FINISHED:
         click.echo(f"{place.path} has these very settings and is finished; --new trains again")
@@ -98,6 +98,20 @@ def main(outdir: str | None, data: str | None, new: bool, dry_run: bool, **named
     start(config, run_dir.create(place, config))
 
 
+def preview(outdir: str | None, data: str | None, new: bool, named: dict[str, Any]) -> None:
+    """Print what a run would be and take, as YAML with comments; works without data where --cfg says the image size."""
+    assumed = None if data else summary.assumed_facts(named["cfg"])
+    config = configure(Options(data=data or "DATA", **named), assumed)
+    place = run_dir.find(outdir, config, new) if outdir else None
+    click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
+    click.echo(textwrap.indent(summary.table(summary.summarize(config)), "# ", lambda line: True))
+    if assumed is not None:
+        side = assumed.resolution
+        click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={named['cfg']}, and no labels")
+    if place is not None:
+        click.echo(f"# run directory ({place.progress.value}): {place.path}")
+
+
 def start(config: RunConfig, path: Path) -> None:
     """Train. The loop with its logging and plotting is imported only where there is something to train."""
     from training.loop import train
@@ -105,11 +119,14 @@ def start(config: RunConfig, path: Path) -> None:
     train(config, path)
 
 
-def configure(options: Options) -> RunConfig:
-    """Look at what the options name, and resolve them. Raises UserError when something is amiss."""
+def configure(options: Options, facts: DataFacts | None = None) -> RunConfig:
+    """Look at what the options name (at the data unless `facts` are given), and resolve them.
+
+    Raises UserError when something is amiss.
+    """
     if options.resume is not None:
         options = replace(options, resume=str(find_snapshot(Path(options.resume))))
-    config = resolve(options, look_at(options.data, bool(options.cond)))
+    config = resolve(options, facts or look_at(options.data, bool(options.cond)))
     registry.check(config.schedule.metrics, config)
     if config.resume is not None:
         check_transfer(config)
@@ -118,7 +135,9 @@ def configure(options: Options) -> RunConfig:
 
 def look_at(data: str, cond: bool) -> DataFacts:
     """What a configuration depends on. Raises UserError when the images, or with `cond` the labels, are not usable."""
-    dataset = ImageDataset(data, use_labels=cond)
+    dataset = ImageDataset(data, use_labels=cond, skip_damaged=True)
+    for complaint in dataset.damage.found.values():
+        click.echo(f"{complaint}; until then another image takes its place", err=True)
     if dataset.has_labels and not cond:
         click.echo(f"{data} has labels, which are left aside without --cond=1", err=True)
     return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), dataset.label_dim)
