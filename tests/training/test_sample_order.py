@@ -76,7 +76,7 @@ def test_a_run_continued_with_more_processes_sees_what_it_would_have_seen(datase
     order = SampleOrder(10, seed=5)
     whole = [classes(batch) for batch in first(6, batches(dataset, order, 0, 8))]
     later = [first(3, batches(dataset, order, 3 * 8, 8, rank=rank, world=4)) for rank in range(4)]
-    continued = [sum((classes(rank[step]) for rank in later), []) for step in range(3)]
+    continued = [[label for rank in later for label in classes(rank[step])] for step in range(3)]
     assert continued == whole[3:]
 
 

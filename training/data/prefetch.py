@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+LOOK_AGAIN = 0.05  # seconds after which a thread that is ahead looks whether it may go on
+
 T = TypeVar("T")
 
 
@@ -33,7 +35,8 @@ class Prefetcher(Generic[T]):
             item, error = self._ready[0]
             if error is None:  # an error stays, for whoever asks again
                 self._ready.popleft()
-                self._changed.notify_all()
+                if not self._ready:  # else the thread looks by itself; woken now, it would take the interpreter away
+                    self._changed.notify_all()
         if error is not None:
             raise error
         return item
@@ -67,7 +70,8 @@ class Prefetcher(Generic[T]):
     def _put(self, item: T | None, error: BaseException | None) -> bool:
         """Hand over when there is room; False when nobody wants it any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._ready) < self._depth)
+            while len(self._ready) >= self._depth and not self._closed:
+                self._changed.wait(LOOK_AGAIN)
             if not self._closed:
                 self._ready.append((item, error))
                 self._changed.notify_all()
