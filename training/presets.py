@@ -14,18 +14,20 @@ the same keys. Nothing here opens a file of the user's.
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
-from training.config import RunConfig
+from training.augment.pipes import PIPES, multipliers
+from training.config import AugmentConfig, RunConfig
 from training.config_keys import Layer, build, check_keys, leaves, merge, nested
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
 ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
 
 
@@ -44,10 +46,11 @@ class DataFacts:
 class Options:
     """The command line of train.py as far as it defines a run; None: not given. Values are checked by resolve."""
 
-    data: str
-    cfg: str = "auto"
-    method: str = "spatialgan"
-    gpus: int = 1
+    data: str | None = None
+    cfg: str | None = None  # auto
+    method: str | None = None  # spatialgan
+    gpus: int | None = None
+    procs: int | None = None  # instead of gpus, on the CPU
     gamma: float | None = None
     kimg: float | None = None
     batch: int | None = None
@@ -77,6 +80,11 @@ class Options:
     device: str | None = None
     settings: tuple[str, ...] = ()  # KEY=VALUE of --set
 
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return self.procs or self.gpus or 1
+
     def given(self, names: Iterable[str]) -> dict[str, Any]:
         """{name: value} of those options that were given."""
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
@@ -96,6 +104,9 @@ OPTION_KEYS = {
     "nhwc": "hardware.channels_last",
     "allow_tf32": "hardware.allow_tf32",
     "workers": "data.workers",
+    "aug": "augment.mode",
+    "p": "augment.p",
+    "target": "augment.target",
     "device": "hardware.device",
     "heatmap_mode": "generator.encoding.mode",
     "sampler": "sampler.kind",
@@ -109,25 +120,27 @@ DECIDED = {
     "method": "--method",
     "data.path": "--data",
     "data.conditional": "--cond",
-    "hardware.gpus": "--gpus",
+    "hardware.gpus": "--gpus or --procs",
     **{f"generator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
     **{f"discriminator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
 }
 
 
 def resolve(options: Options, facts: DataFacts) -> RunConfig:
-    """The whole configuration of a run.
+    """The whole configuration of a run; options.data has to be given.
 
     Raises UserError, in one line, for anything unknown, out of range, contradictory or not there yet.
     """
-    _check_augmentation(options)
-    if options.gpus < 1:
-        raise UserError(f"--gpus={options.gpus}: give 1 or more; to do without a GPU, --device=cpu")
-    design = merge(base_layer(options.cfg, options.method, facts.resolution, options.gpus), _sel_layer(options))
+    options = replace(options, cfg=options.cfg or "auto", method=options.method or "spatialgan")
+    _check_processes(options)
+    base = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
+    design = merge(base, _sel_layer(options))
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
+    layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
     said = {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)}
     config = build(merge(design, *layers), said)
+    _check_augmentation(options, config)
     _check_alignment(config)
     _check_data(config, facts)
     return config
@@ -179,7 +192,7 @@ def _load(option: str, name: str, folder: Path) -> Layer:
 
 def _divided(schedule: Layer, gpus: int) -> Layer:
     """No pass is larger than a GPU's share of the batch."""
-    if not {"batch_size", "batch_gpu"} <= schedule.keys():
+    if schedule.get("batch_size") is None or schedule.get("batch_gpu") is None:
         return {}
     return {"batch_gpu": min(schedule["batch_gpu"], max(schedule["batch_size"] // gpus, 1))}
 
@@ -193,15 +206,27 @@ def _sel_layer(options: Options) -> Layer:
     return {} if options.sel is None else nested("generator.encoding.layer", options.sel)
 
 
+def _pipe_layer(options: Options) -> Layer:
+    """--augpipe switches each transform on or off."""
+    if options.augpipe is None:
+        return {}
+    if options.augpipe not in PIPES:
+        raise UserError(f"--augpipe '{options.augpipe}' is unknown{nearest(options.augpipe, PIPES)}")
+    return {"augment": {"transforms": multipliers(options.augpipe)}}
+
+
 def _option_layer(options: Options) -> Layer:
+    if options.aug is not None and options.aug not in AUG_MODES:
+        raise UserError(f"--aug '{options.aug}' is unknown{nearest(options.aug, AUG_MODES)}")
     layers = [nested(OPTION_KEYS[name], value) for name, value in options.given(OPTION_KEYS).items()]
+    layers.append(_pipe_layer(options))
     if options.batch is not None:
-        layers.append(nested("schedule.batch_gpu", max(options.batch // options.gpus, 1)))
+        layers.append(nested("schedule.batch_gpu", max(options.batch // options.processes, 1)))
     if options.metrics is not None:
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         layers.append(nested("schedule.metrics", [] if names == ["none"] else names))
-    if options.resume is not None:  # weights that have learnt already need no short average at first
-        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}})
+    if options.resume is not None:  # weights that have learnt already need no short average at first, but p soon
+        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
     if options.fp32:
         layers.append({"networks": {"num_fp16_res": 0, "conv_clamp": None}})
     if options.nobench is not None:
@@ -241,8 +266,21 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
         "data": {"path": os.path.abspath(options.data)},
         "generator": image,
         "discriminator": image,
-        "hardware": {"gpus": options.gpus},
+        "hardware": {"gpus": options.processes},
     }
+
+
+def overridden(saved: RunConfig, options: Options) -> RunConfig:
+    """A saved configuration with the options that were given. Raises UserError as resolve does."""
+    _check_processes(options)
+    layers = [saved.model_dump(mode="json"), _option_layer(replace(options, resume=None))]
+    layers += map(_set_layer, options.settings)
+    if options.gpus is not None or options.procs is not None:
+        layers.append({"hardware": {"gpus": options.processes}})
+        layers.append({"schedule": _divided(merge(*layers)["schedule"], options.processes)})
+    config = build(merge(*layers), {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)})
+    _check_augmentation(options, config)
+    return config
 
 
 def _run_name(options: Options, facts: DataFacts) -> str:
@@ -251,20 +289,31 @@ def _run_name(options: Options, facts: DataFacts) -> str:
     parts += [f"subset{options.subset}"] if options.subset is not None else []
     parts += [options.cfg, options.method]
     parts += [f"{name}{value:g}" for name, value in options.given(["gamma", "kimg", "batch", "freezed"]).items()]
+    parts += [options.aug if options.aug in ("ada", "fixed") else "", options.augpipe or ""]
+    parts += [f"{name}{value:g}" for name, value in options.given(["p", "target"]).items()]
     parts += ["resume" if options.resume is not None else ""]
     return re.sub(r"[^\w.-]", "_", "-".join(part for part in parts if part))
 
 
-def _check_augmentation(options: Options) -> None:
-    known = ("ada", "fixed", "noaug")
-    if options.aug is not None and options.aug not in known:
-        raise UserError(f"--aug '{options.aug}' is unknown{nearest(options.aug, known)}")
-    wanted = options.given(["p", "target", "augpipe"])
-    if options.aug in ("ada", "fixed"):
-        wanted = {"aug": options.aug, **wanted}
-    if wanted:
-        (name, value), *_ = wanted.items()
-        raise UserError(f"--{name}={value}: augmentation is not there yet; leave it out, or use --aug=noaug alone")
+def _check_processes(options: Options) -> None:
+    if options.gpus is not None and options.gpus < 1:
+        raise UserError(f"--gpus={options.gpus}: give 1 or more; to do without a GPU, --device=cpu")
+    if options.procs is not None and options.procs < 1:
+        raise UserError(f"--procs={options.procs}: give 1 or more")
+    if options.procs is not None and options.gpus is not None:
+        raise UserError("--procs is for CPUs, --gpus for GPUs; give one of them")
+
+
+def _check_augmentation(options: Options, config: RunConfig) -> None:
+    """Options of a mode of augmentation other than the one in force would be in vain."""
+    mode = config.augment.mode
+    meant = {"p": ("fixed",), "target": ("ada",), "augpipe": ("ada", "fixed")}
+    for name, value in options.given(meant).items():
+        if mode not in meant[name]:
+            wanted = " or ".join(f"--aug={one}" for one in meant[name])
+            raise UserError(f"--{name}={value} needs {wanted}; augmentation is {mode} here")
+    if mode == "fixed" and options.p is None and config.augment.p == 0:
+        raise UserError("--aug=fixed needs its probability; add --p, for example --p=0.2")
 
 
 def _check_heard(options: Options, design: Layer) -> None:

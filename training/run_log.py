@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +182,39 @@ class RunLog:
         """A line in log.txt only."""
         record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, None, None)
         self._handlers[0].emit(record)
+
+
+class NoLog:
+    """What ranks other than the first use: nothing is shown or written."""
+
+    seconds: Mapping[str, float] = {}
+
+    def __enter__(self) -> "NoLog":
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+    def progress(self, images: int) -> None:
+        pass
+
+    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
+        pass
+
+    def metric(self, images: int, name: str, values: Mapping[str, float]) -> None:
+        pass
+
+    def pictures(self, images: int, paths: Iterable[Path]) -> None:
+        pass
+
+    def timed(self, part: str) -> nullcontext:
+        return nullcontext()
+
+    def finish(self, images: int, best: str | None = None) -> None:
+        pass
 
 
 _BAR = "{l_bar}{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"

@@ -20,7 +20,7 @@ from dnnlib.parsing import nearest
 from training.config import RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator
-from training.phases import Batch, Networks, Phase, draw_batch, make_phases
+from training.phases import Batch, Inputs, Networks, Phase, draw_inputs, make_phases
 from training.presets import DataFacts, known_names
 from training.randomness import Randomness
 
@@ -85,12 +85,12 @@ def summarize(config: RunConfig) -> Summary:
     """What a run of `config` takes. Costs a few seconds and no memory, whatever the size of the networks."""
     networks = _networks(config)
     count = config.schedule.batch_gpu or config.schedule.batch_size // config.hardware.gpus
-    batch = _batch(networks, config, count)
-    forward = {"G": _flops(lambda: networks.G(batch.z, batch.c, batch.layout)) / count}
-    forward["D"] = _flops(lambda: networks.D(batch.real_images, batch.c)) / count
+    inputs, images = _inputs(networks.G, config, count), _images(config, count)
+    forward = {"G": _flops(lambda: networks.G(inputs.z, inputs.c, inputs.layout)) / count}
+    forward["D"] = _flops(lambda: networks.D(images, inputs.c)) / count
     half = networks.G.synthesis.half | networks.D.half
     half_from = min(half) if half else None
-    phases = {phase.name: phase_cost(phase, networks, config, batch, half_from) for phase in make_phases(config)}
+    phases = {phase.name: phase_cost(phase, networks, config, count, half_from) for phase in make_phases(config)}
     return Summary(
         images_per_pass=count,
         parameters={"G": count_parameters(networks.G), "D": count_parameters(networks.D)},
@@ -109,8 +109,11 @@ def count_parameters(network: nn.Module) -> dict[str, int]:
     return dict(parts)
 
 
-def phase_cost(phase: Phase, networks: Networks, config: RunConfig, batch: Batch, half_from: int | None) -> PhaseCost:
-    """Go through one pass of a phase, forward and backward, as the training loop does."""
+def phase_cost(phase: Phase, networks: Networks, config: RunConfig, count: int, half_from: int | None) -> PhaseCost:
+    """Go through one pass of a phase over `count` images, forward and backward, as the training loop does."""
+    generated = phase.generated(count)
+    inputs = _inputs(networks.G, config, generated) if generated else None
+    batch = Batch(inputs, _images(config, count), _labels(config, count))
     networks.G.requires_grad_(phase.trained == "G")
     networks.D.requires_grad_(phase.trained == "D")
     networks.D.freeze_layers(config.discriminator.freeze_layers)
@@ -176,13 +179,18 @@ def _networks(config: RunConfig) -> Networks:
         return Networks(Generator(config.generator), Discriminator(config.discriminator), torch.zeros([]))
 
 
-def _batch(networks: Networks, config: RunConfig, count: int) -> Batch:
-    """As large as a pass, and without contents."""
+def _inputs(G: Generator, config: RunConfig, count: int) -> Inputs:
+    inputs = draw_inputs(G, config, Randomness(0, "cpu"), _labels(config, count))
+    return inputs if inputs.layout is None else replace(inputs, layout=inputs.layout.to(META))
+
+
+def _images(config: RunConfig, count: int) -> Tensor:
     settings = config.generator
-    labels = torch.empty([count, settings.c_dim], device=META)
-    images = torch.empty([count, settings.img_channels, *[settings.img_resolution] * 2], device=META)
-    batch = draw_batch(networks, config, Randomness(0, "cpu"), labels, images, labels)
-    return batch if batch.layout is None else replace(batch, layout=batch.layout.to(META))
+    return torch.empty([count, settings.img_channels, *[settings.img_resolution] * 2], device=META)
+
+
+def _labels(config: RunConfig, count: int) -> Tensor:
+    return torch.empty([count, config.generator.c_dim], device=META)
 
 
 def _flops(call) -> int:
@@ -256,7 +264,7 @@ def _flop_lines(summary: Summary) -> list[str]:
         _row("arithmetic in GFLOPs per image", [""]),
         *(_row("  " + name, [f"{summary.flops[key] / 1e9:,.2f}"]) for key, name in names.items()),
         "  Convolutions and matrix products, a multiply-add as two operations; a step: all phases, forward and",
-        f"  backward, each counted as often as it runs ({lazy or 'every step'}).",
+        f"  backward, each counted as often as it runs ({lazy or 'every step'}). Augmentation is left out.",
     ]
 
 

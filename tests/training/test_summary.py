@@ -1,5 +1,7 @@
 """What a configuration takes, against networks that are really there."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -42,9 +44,10 @@ def test_parameters_by_part_are_those_of_the_networks(small):
 def test_forward_flops_are_those_of_real_passes(small):
     networks = make_networks(CONFIG)
     batch = make_batch(networks, CONFIG)
+    inputs = batch.inputs
     for name, forward in (
-        ("G", lambda: networks.G(batch.z, batch.c, batch.layout)),
-        ("D", lambda: networks.D(batch.real_images, batch.c)),
+        ("G", lambda: networks.G(inputs.z, inputs.c, inputs.layout)),
+        ("D", lambda: networks.D(batch.real_images, inputs.c)),
     ):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             forward()
@@ -60,6 +63,7 @@ def test_a_phase_costs_what_it_costs_on_real_tensors(small, name):
     networks.G.requires_grad_(phase.trained == "G")
     networks.D.requires_grad_(phase.trained == "D")
     batch, saved = make_batch(networks, CONFIG), {}
+    batch = replace(batch, inputs=batch.inputs[: phase.generated(4)])
     owned = {t.untyped_storage().data_ptr() for t in (*networks.G.parameters(), *networks.D.parameters())}
     owned |= {t.untyped_storage().data_ptr() for t in (*networks.G.buffers(), *networks.D.buffers())}
 
