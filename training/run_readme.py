@@ -26,6 +26,8 @@ FILES = {
     "heatmaps*.png": "samples beside their heatmaps of the three levels, and both laid over one another",
     "steer*.png": "each row one latent, its level-0 centre moved from left to right and from top to bottom",
     "metric-*.jsonl": "results of a metric, one line a measurement",
+    "best.json": "the best result so far, and which snapshot it is of",
+    "nonfinite-*.safetensors": "inputs of a step that was skipped because a gradient was NaN or Inf",
 }
 STEERING = ("heatmaps*.png", "steer*.png")
 

@@ -64,7 +64,7 @@ def test_every_file_that_loop_and_pictures_write_is_explained():
     for name in (
         "config.json", "log.txt", "stats.jsonl", "reals.png", "fakes000012.png", "heatmaps000012.png",
         "steer000012.png", "network-snapshot-000012.safetensors", "checkpoint-0000012000.safetensors",
-        "metric-di.jsonl", "events.out.tfevents.1.host.2.0",
+        "metric-di.jsonl", "events.out.tfevents.1.host.2.0", "best.json", "nonfinite-D_main-0000012000.safetensors",
     ):
         assert sum(bool(re.fullmatch(pattern, name)) for pattern in patterns) == 1, name
 
