@@ -8,6 +8,7 @@ The same command again continues its run; so does --resume with a run's director
 --cfg and --method decide. For several machines: torchrun --nnodes=... --nproc-per-node=... train.py ...
 """
 
+import textwrap
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.launch import launch
-from training import resume, run_dir
+from training import resume, run_dir, summary
 from training.augment.pipes import PIPES
 from training.checkpoint import read_about
 from training.config import HardwareConfig, RunConfig
@@ -47,7 +48,7 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Set any key that --dry-run prints, for example loss.pl_weight=0. Can be repeated.")
 @click.option("--new", is_flag=True, help="Begin a new run even where one with these very settings exists.")
-@click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and the run directory; write nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and what it takes; write nothing.")
 # Data
 @click.option("--cond", help="Learn the classes of a labelled data set.", **YES_NO)
 @click.option("--mirror", help="Show every image flipped horizontally, too.", **YES_NO)
@@ -96,11 +97,10 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
     options = with_launcher(replace(options, resume=resume.LATEST) if go_on else options)
     with distributed.joined(options.device or "auto") if launched and not dry_run else nullcontext():
         world = distributed.current()
-        config, place = plan(outdir, new, options)
         if dry_run:
-            click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
-            click.echo(f"# run directory ({place.progress.value}): {place.path}")
+            preview(outdir, new, options)
             return
+        config, place = plan(outdir, new, options)
         check_hardware(config.hardware, options, world)
         if place.progress is Progress.FINISHED:
             say(f"{place.path} has these very settings and is finished; --new trains again")
@@ -112,6 +112,23 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
             start(config, path)
         else:
             launch(start, config.hardware.gpus, config.hardware.device, config, path)
+
+
+def preview(outdir: str | None, new: bool, options: Options) -> None:
+    """Print what a run would be and take, as YAML with comments; works without data where --cfg says the image size."""
+    assumed = place = None
+    if options.resume is not None or (options.data and outdir):
+        config, place = plan(outdir, new, options)
+    else:
+        assumed = None if options.data else summary.assumed_facts(options.cfg or "auto")
+        config = configure(replace(options, data=options.data or "DATA"), assumed)
+    click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
+    click.echo(textwrap.indent(summary.table(summary.summarize(config)), "# ", lambda line: True))
+    if assumed is not None:
+        side = assumed.resolution
+        click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")
+    if place is not None:
+        click.echo(f"# run directory ({place.progress.value}): {place.path}")
 
 
 def start(config: RunConfig, path: Path) -> None:
@@ -170,9 +187,12 @@ def plan_to_go_on(path: Path, options: Options) -> tuple[RunConfig, RunDir]:
     return config, run_dir.going_on(path, config)
 
 
-def configure(options: Options) -> RunConfig:
-    """Look at what the options name, and resolve them. Raises UserError when something is amiss."""
-    config = resolve(options, look_at(options.data, bool(options.cond)))
+def configure(options: Options, facts: DataFacts | None = None) -> RunConfig:
+    """Look at what the options name (at the data unless `facts` are given), and resolve them.
+
+    Raises UserError when something is amiss.
+    """
+    config = resolve(options, facts or look_at(options.data, bool(options.cond)))
     registry.check(config.schedule.metrics, config)
     if config.resume is not None:
         check_transfer(config)
@@ -181,7 +201,9 @@ def configure(options: Options) -> RunConfig:
 
 def look_at(data: str, cond: bool) -> DataFacts:
     """What a configuration depends on. Raises UserError when the images, or with `cond` the labels, are not usable."""
-    dataset = ImageDataset(data, use_labels=cond)
+    dataset = ImageDataset(data, use_labels=cond, skip_damaged=True)
+    for complaint in dataset.damage.found.values():
+        click.echo(f"{complaint}; until then another image takes its place", err=True)
     if dataset.has_labels and not cond:
         click.echo(f"{data} has labels, which are left aside without --cond=1", err=True)
     return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), dataset.label_dim)
