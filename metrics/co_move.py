@@ -41,15 +41,16 @@ def _no_centers(config: RunConfig) -> str | None:
 
 def co_move(context: MetricContext, num: int) -> Values:
     """Co-move Ratio: what an object moves by when its level-0 centre moves (1: all the way); see --detector."""
-    key = ("detector", context.detector, context.detector_weights)
-    detector = context.shared(
-        key, lambda: make_detector(key[1], key[2], context.dataset, context.model.device)
-    )
+    detector = context.shared("detector", lambda: _detector(context))
     context.record["detector"] = detector.name
     rng = np.random.default_rng(context.seed)
     commands = draw_commands(num, context.model.config.generator.encoding.counts[0], rng)
     labels = context.random_labels(num, rng)
     return summarize(observe(context, detector, commands, labels))
+
+
+def _detector(context: MetricContext) -> Detector:
+    return make_detector(context.detector, context.detector_weights, context.dataset, context.model.device)
 
 
 for _name, _num in SAMPLES.items():

@@ -55,7 +55,7 @@ def load_mask_rcnn(weights: str | Path | None, device: torch.device) -> MaskRCNN
     network = _torchvision_network()
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:
+    except Exception as error:  # of many kinds: unpickling, a zip, a missing or misshapen tensor
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: no weights of torchvision's maskrcnn_resnet50_fpn ({reason})") from error
     return MaskRCNN(network.to(device))
