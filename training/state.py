@@ -28,7 +28,7 @@ class TrainingState:
     """The networks, their optimizers, the random streams, the statistics since the last report, and the counters.
 
     `common` are the random streams that all ranks draw alike, and share out; `streams` are this rank's own. `images`
-    counts the real images shown to D, `seconds` the training time so far.
+    counts the real images shown to D, `seconds` what the run has spent so far, by part (see RunLog).
     """
 
     networks: Networks
@@ -40,7 +40,7 @@ class TrainingState:
     statistics: RunningStatistics = field(default_factory=RunningStatistics)
     images: int = 0
     steps: int = 0
-    seconds: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def create(config: RunConfig, world: World) -> "TrainingState":
