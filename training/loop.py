@@ -314,6 +314,7 @@ def open_dataset(config: RunConfig) -> ImageDataset:
         max_size=data.subset,
         seed=config.seed,
         cache=True,
+        skip_damaged=True,
     )
 
 
