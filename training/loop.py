@@ -91,8 +91,11 @@ class Run:
         reals = real_batches(self.config, self.dataset, state)
         draw_labels = label_drawer(self.dataset, state)
         ticks, tick_start, tick_time = int(state.images // tick_images), state.images, time.perf_counter()
+        first = state.steps
         while state.images < total:
             self.step(*next(reals), draw_labels)
+            if state.steps == first + 1:
+                self.reserve_memory()
             self.log.progress(min(state.images, total))
             stopped, done = interruption.requested(), state.images >= total
             if stopped and not done:
@@ -160,6 +163,12 @@ class Run:
             path = checkpoint_path(self.run_dir, state.images)
             self.writer.submit(path, copies, state.metadata(self.config))
             self.writer.call(path, lambda: drop_old_checkpoints(self.run_dir, self.config.schedule.keep_checkpoints))
+
+    def reserve_memory(self) -> None:
+        """Make the copies' memory now, when everything has been allocated once, and not at the first checkpoint."""
+        tensors = self.state.tensors()
+        if self.state.world.is_first:
+            self.writer.snapshot(tensors)
 
     def save_pictures(self) -> None:
         """Sample pictures of the averaged generator; a full disk does not end the training."""
