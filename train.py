@@ -20,9 +20,9 @@ from dnnlib.errors import UserError
 from metrics import registry
 from torch_utils.devices import choose_device
 from training import run_dir
-from training.config import HardwareConfig, RunConfig
+from training.config import SAMPLERS, HardwareConfig, RunConfig
 from training.dataset import ImageDataset
-from training.presets import DataFacts, Options, known_names, resolve
+from training.presets import SEL_KINDS, DataFacts, Options, known_names, resolve
 from training.run_dir import Progress
 from training.snapshot import find_snapshot, open_snapshot
 
@@ -37,7 +37,8 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--cfg", default="auto", show_default=True, metavar="NAME",
               help=f"Base configuration: {', '.join(known_names())}.")
 @click.option("--method", default="spatialgan", show_default=True, metavar="NAME",
-              help=f"How pictures are steered: {', '.join(known_names('methods'))}.")
+              help=f"How pictures are steered: {', '.join(known_names('methods'))}; or a row of the papers' tables "
+                   "(docs/reproduce.md).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Set any key that --dry-run prints, for example loss.pl_weight=0. Can be repeated.")
 @click.option("--new", is_flag=True, help="Begin a new run even where one with these very settings exists.")
@@ -56,11 +57,12 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--target", type=float, metavar="VALUE", help="What --aug=ada aims at (yet to come).")
 @click.option("--augpipe", metavar="NAME", help="Which kinds of augmentation (yet to come).")
 # Steering
-@click.option("--sel", metavar="norm|none", help="Spatial encoding: how G hears heatmaps, or that it does not.")
+@click.option("--sel", metavar="|".join(SEL_KINDS[::-1]),
+              help="Spatial encoding: how G hears heatmaps, or that it does not.")
 @click.option("--sel-max-res", metavar="N|all", help="Layers up to this resolution hear them.")
 @click.option("--heatmap-mode", metavar="coarse|fine",
               help="Heatmaps get to a layer's size before their convolutions, or after.")
-@click.option("--sampler", metavar="paper|released", help="How random layouts are drawn.")
+@click.option("--sampler", metavar="NAME", help=f"How random layouts are drawn: {', '.join(SAMPLERS)}.")
 @click.option("--align", type=float, metavar="WEIGHT",
               help="Weight of the alignment of D's attention with the layout; 0 switches it off.")
 @click.option("--tau", type=float, metavar="VALUE", help="Alignment forgives differences up to this.")

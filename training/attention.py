@@ -58,7 +58,7 @@ def candidate_maps(layout: HeatmapSource, level: int, resolution: int) -> Tensor
 
 
 def nearest_distance(attention: Tensor, candidates: Tensor, tau: float) -> Tensor:
-    """The truncated distance of each sample to the nearest of its candidates (SpatialGAN, equation 5), mean over samples.
+    """Truncated distance of each sample to the nearest of its candidates, mean over samples (SpatialGAN, equation 5).
 
     attention [N, 1, h, w], candidates [N, K, h, w]. Truncation is that of truncated_distance, for each map by itself.
     """
@@ -99,7 +99,7 @@ def alignment_loss(
 
 
 def level_distance(attention: Tensor, layout: HeatmapSource, level: int, config: AlignConfig) -> Tensor:
-    """How far attention [N, 1, r, r] of a level is from its heatmap, or with config.match "best" from the nearest part."""
+    """How far attention [N, 1, r, r] is from the heatmap or, with config.match "best", from the nearest part."""
     r = attention.shape[2]
     if config.match == "best":
         return nearest_distance(attention, candidate_maps(layout, level, r), config.tau)

@@ -4,7 +4,7 @@ Every section refuses unknown keys. How a base configuration, a method and the c
 in training/presets.py.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +16,9 @@ NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 PowerOfTwo = Annotated[int, Field(ge=4)]
 Backbone = Literal["stylegan2", "sndcgan"]
+SamplerKind = Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"]
+
+SAMPLERS = get_args(SamplerKind)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -146,7 +149,7 @@ class DiscriminatorConfig(ConvConfig):
 class SamplerConfig(Section):
     """How random layouts are drawn (spec: section 2)."""
 
-    kind: Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"] = "paper"
+    kind: SamplerKind = "paper"
     spread: tuple[Positive, Positive] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 

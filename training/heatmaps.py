@@ -117,9 +117,8 @@ class Layout:
 
     def _apply(self, change) -> "Layout":
         strengths = None if self.strengths is None else tuple(map(change, self.strengths))
-        return replace(
-            self, centers=tuple(map(change, self.centers)), spreads=tuple(map(change, self.spreads)), strengths=strengths
-        )
+        centers, spreads = tuple(map(change, self.centers)), tuple(map(change, self.spreads))
+        return replace(self, centers=centers, spreads=spreads, strengths=strengths)
 
     def _all_strengths(self) -> tuple[Tensor, ...]:
         return tuple(map(torch.ones_like, self.spreads)) if self.strengths is None else self.strengths

@@ -54,10 +54,10 @@ class HeatmapEncoder(nn.Module):
                 made[level, r] = self.levels[level](source.heatmaps(level, r))
             return made[level, r]
 
-        return {
-            (block, r): _join([features(level, r if self.coarse else R) for level in _levels_of(block, len(self.levels))])
-            for block, r in layers
-        }
+        def heard(block: int, r: int) -> Tensor:
+            return _join([features(level, r if self.coarse else R) for level in _levels_of(block, len(self.levels))])
+
+        return {(block, r): heard(block, r) for block, r in layers}
 
 
 class _LevelEncoder(nn.Module):
@@ -95,7 +95,7 @@ class SpatialEncoding(nn.Module):
 
 
 class ConcatEncoding(nn.Module):
-    """SEL_concat(F, H) = F + 0.1 conv(lrelu(conv(lrelu(conv([F, lrelu(conv H)]))))) (supplement of EqGAN-SA, section B).
+    """SEL_concat(F, H) = F + 0.1 conv(lrelu(conv(lrelu(conv([F, lrelu(conv H)]))))) (EqGAN-SA's supplement, section B).
 
     Takes and gives what SpatialEncoding does.
     """

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_path
+from training.backbones import make_discriminator, make_generator
 from training.config import OptimizerConfig, RunConfig
-from training.discriminator import Discriminator
 from training.generator import Generator, set_memory_format
 from training.phases import Networks
 from training.randomness import Randomness
@@ -45,7 +45,7 @@ class TrainingState:
         """Fresh weights from config.seed, or those of the snapshot config.resume where names and shapes agree."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            G, D = Generator(config.generator), Discriminator(config.discriminator)
+            G, D = make_generator(config.generator), make_discriminator(config.discriminator)
         G_ema = copy.deepcopy(G).eval().requires_grad_(False)
         if config.resume is not None:
             snapshot = open_snapshot(config.resume)
@@ -60,12 +60,12 @@ class TrainingState:
             "G": _adam(G, config.generator_optimizer),
             "D": _adam(D, config.discriminator_optimizer),
         }
-        networks = Networks(G, D, torch.zeros([], device=device))
+        networks = Networks(G, D, torch.zeros([], device=device), torch.zeros([], device=device))
         return TrainingState(networks, G_ema, optimizers, Randomness(config.seed, device))
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state under flat names."""
-        flat = {"pl_mean": self.networks.pl_mean}
+        flat = {"pl_mean": self.networks.pl_mean, "move_mean": self.networks.move_mean}
         for name, module in self._modules().items():
             flat |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for name, optimizer in self.optimizers.items():
@@ -101,6 +101,7 @@ class TrainingState:
         except (RuntimeError, ValueError) as error:
             raise UserError(f"{path}: does not fit this run's networks ({error})") from error
         self.networks.pl_mean.copy_(flat["pl_mean"])
+        self.networks.move_mean.copy_(flat.get("move_mean", torch.zeros([])))  # checkpoints from before it have none
         self.streams.load_state_dict(_below(flat, "stream"))
         self.images, self.steps, self.seconds = about["images"], about["steps"], about["seconds"]
         self.records = about["records"]
