@@ -281,6 +281,8 @@ class RunConfig(Section):
             if ours != theirs:
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_levels(self.sampler, self.generator.encoding)
+        if self.generator.backbone == "sndcgan" and self.loss.pl_weight > 0:
+            raise ValueError("loss.pl_weight must be 0 with backbone sndcgan, which has no mapping network")
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:

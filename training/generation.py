@@ -129,7 +129,7 @@ def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
     if layout is not None:
         layout = placed(layout, centers).validate()
         check_moves(layout, moves, names)
-    ws = _styles(model, seeds, latents, request)
+    ws = _styles(model, seeds, latents, layout, request)
     return Scenes(model, names, seeds, ws, layout, request.noise_mode, request.batch, moves)
 
 
@@ -160,6 +160,8 @@ def _check_steerable(model: Model, request: Request) -> None:
     named = [option for option, value in wishes.items() if value]
     if named and not model.is_steerable:
         raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) hears no layout")
+    if request.moves and model.G.hears_in_latent:
+        raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
 
 
 def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
@@ -172,10 +174,12 @@ def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
     return layout if len(layout) == len(seeds) else layout.repeat(len(seeds))
 
 
-def _styles(model: Model, seeds: list[int], latents: dict[str, Tensor], request: Request) -> Tensor:
+def _styles(
+    model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: Request
+) -> Tensor:
     how = {"labels": request.class_index, "truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
     try:
-        return model.styles(seeds, **latents, **how)
+        return model.styles(seeds, layout=layout, **latents, **how)
     except UserError as error:
         raise UserError(f"{request.latents}: {error}" if latents else str(error)) from error
 
