@@ -127,7 +127,7 @@ def test_pointwise_convolution_is_the_formula(channels_last):
 
 
 def test_half_precision_stays_in_range():
-    """Styles and weights far beyond what float16 multiplies give what float64 gives: demodulation cancels their size."""
+    """Styles and weights far beyond what float16 multiplies: demodulation cancels their size."""
     found, weight, x = styles().scaled(300.0), filters() * 100, features()
     expected = modulated_conv2d_by_map(x, weight, found, padding=1)
     low = StyleMap(*(part.float() for part in (found.objects, found.heatmaps, found.background)))

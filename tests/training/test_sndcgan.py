@@ -110,7 +110,7 @@ def test_truncation_is_refused():
 
 
 def test_path_lengths_need_a_mapping_network():
-    with pytest.raises(ValidationError, match="loss.pl_weight must be 0 with backbone sndcgan"):
+    with pytest.raises(ValidationError, match=r"loss\.pl_weight must be 0 with backbone sndcgan"):
         config(loss={"pl_weight": 2})
 
 
