@@ -4,9 +4,11 @@
     python dataset_tool.py toy --dest=data/critters.zip
     python train.py --outdir=runs --data=data/critters.zip --cfg=demo
 
-The same command again continues its run. What an option leaves open, --cfg and --method decide.
+The same command again continues its run; so does --resume with a run's directory alone. What an option leaves open,
+--cfg and --method decide. For several machines: torchrun --nnodes=... --nproc-per-node=... train.py ...
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,17 @@ import yaml
 from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from metrics import registry
+from torch_utils import distributed
 from torch_utils.devices import choose_device
-from training import run_dir
+from torch_utils.distributed import World
+from torch_utils.launch import launch
+from training import resume, run_dir
+from training.checkpoint import read_about
 from training.config import SAMPLERS, HardwareConfig, RunConfig
 from training.dataset import ImageDataset
-from training.presets import SEL_KINDS, DataFacts, Options, known_names, resolve
-from training.run_dir import Progress
-from training.snapshot import find_snapshot, open_snapshot
+from training.presets import SEL_KINDS, DataFacts, Options, known_names, overridden, resolve
+from training.run_dir import Progress, RunDir
+from training.snapshot import open_snapshot
 
 YES_NO = {"type": bool, "metavar": "BOOL"}
 
@@ -34,11 +40,10 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--outdir", metavar="DIR",
               help="Where each run gets a numbered directory; or the directory of one run, to go on with it. Required.")
 @click.option("--data", metavar="PATH", help="Training images, a zip or folder from dataset_tool.py. Required.")
-@click.option("--cfg", default="auto", show_default=True, metavar="NAME",
-              help=f"Base configuration: {', '.join(known_names())}.")
-@click.option("--method", default="spatialgan", show_default=True, metavar="NAME",
+@click.option("--cfg", metavar="NAME", help=f"Base configuration: {', '.join(known_names())}.  [default: auto]")
+@click.option("--method", metavar="NAME",
               help=f"How pictures are steered: {', '.join(known_names('methods'))}; or a row of the papers' tables "
-                   "(docs/reproduce.md).")
+                   "(docs/reproduce.md).  [default: spatialgan]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Set any key that --dry-run prints, for example loss.pl_weight=0. Can be repeated.")
 @click.option("--new", is_flag=True, help="Begin a new run even where one with these very settings exists.")
@@ -66,38 +71,46 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--align", type=float, metavar="WEIGHT",
               help="Weight of the alignment of D's attention with the layout; 0 switches it off.")
 @click.option("--tau", type=float, metavar="VALUE", help="Alignment forgives differences up to this.")
-# Transfer
-@click.option("--resume", metavar="PATH", help="Start from the weights of a snapshot, or of a run directory's newest.")
+# Going on, and transfer
+@click.option("--resume", metavar="latest|PATH",
+              help="Go on with the latest run in --outdir, or with a run directory; branch off from a checkpoint; or "
+                   "start from the weights of a snapshot.")
+@click.option("--continue", "go_on", is_flag=True, help="The same as --resume=latest.")
 @click.option("--freezed", type=int, metavar="N", help="Keep the N layers of D nearest to the image as they are.")
 # Reports
 @click.option("--snap", type=int, metavar="TICKS", help="Write snapshot, checkpoint and pictures so often.")
 @click.option("--metrics", metavar="NAME,...|none", help="What to measure at every snapshot.")
 # Hardware
 @click.option("--device", metavar="auto|cuda|cpu", help="Where to compute.")
-@click.option("--gpus", type=int, default=1, show_default=True, metavar="N", help="How many GPUs.")
+@click.option("--gpus", type=int, metavar="N", help="How many GPUs, of this machine.  [default: 1]")
+@click.option("--procs", type=int, metavar="N", help="How many processes, on the CPU.  [default: 1]")
 @click.option("--workers", type=int, metavar="N", help="How many processes read images.")
 @click.option("--fp32", help="Full precision in all layers.", **YES_NO)
 @click.option("--nhwc", help="Keep feature maps with channels last; without the option, on CPUs only.", **YES_NO)
 @click.option("--allow-tf32", help="Let NVIDIA GPUs round float32 to TF32.", **YES_NO)
 @click.option("--nobench", help="Keep cuDNN from timing its algorithms.", **YES_NO)
-def main(outdir: str | None, data: str | None, new: bool, dry_run: bool, **named: Any) -> None:
-    if not data:
-        raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
-    if not outdir:
-        raise UserError("--outdir is missing; give a directory for runs, for example --outdir=runs")
-    config = configure(Options(data=data, **named))
-    place = run_dir.find(outdir, config, new)
-    if dry_run:
-        click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
-        click.echo(f"# run directory ({place.progress.value}): {place.path}")
-        return
-    check_hardware(config.hardware)
-    if place.progress is Progress.FINISHED:
-        click.echo(f"{place.path} has these very settings and is finished; --new trains again")
-        return
-    if place.progress is Progress.STARTED:
-        click.echo(f"going on with {place.path}, which has these very settings; --new begins a new run")
-    start(config, run_dir.create(place, config))
+def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any) -> None:
+    launched = distributed.is_launched()
+    options = Options(**{name: value for name, value in named.items() if value is not None})
+    options = with_launcher(replace(options, resume=resume.LATEST) if go_on else options)
+    with distributed.joined(options.device or "auto") if launched and not dry_run else nullcontext():
+        world = distributed.current()
+        config, place = plan(outdir, new, options)
+        if dry_run:
+            click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
+            click.echo(f"# run directory ({place.progress.value}): {place.path}")
+            return
+        check_hardware(config.hardware, options, world)
+        if place.progress is Progress.FINISHED:
+            say(f"{place.path} has these very settings and is finished; --new trains again")
+            return
+        if place.progress is Progress.STARTED:
+            say(f"going on with {place.path}; --new begins a new run")
+        path = world.first(lambda: run_dir.create(place, config))
+        if launched:
+            start(config, path)
+        else:
+            launch(start, config.hardware.gpus, config.hardware.device, config, path)
 
 
 def start(config: RunConfig, path: Path) -> None:
@@ -107,10 +120,57 @@ def start(config: RunConfig, path: Path) -> None:
     train(config, path)
 
 
+def say(text: str) -> None:
+    """On the first rank."""
+    if distributed.current().is_first:
+        click.echo(text)
+
+
+def with_launcher(options: Options) -> Options:
+    """Under torchrun, its number of processes is ours. Raises UserError when --gpus or --procs says another."""
+    if not distributed.is_launched():
+        return options
+    count = distributed.launched_size()
+    for name, value in options.given(["gpus", "procs"]).items():
+        if value != count:
+            raise UserError(f"--{name}={value}, but torchrun started {count} processes; leave it out")
+    return replace(options, gpus=count, procs=None)
+
+
+def plan(outdir: str | None, new: bool, options: Options) -> tuple[RunConfig, RunDir]:
+    """What to train, and where. Raises UserError when something is missing or does not fit together."""
+    if options.resume is not None:
+        if options.resume == resume.LATEST:
+            options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
+        if resume.kind_of(options.resume) is resume.Kind.RUN:
+            return plan_to_go_on(Path(options.resume), options)
+    if not options.data:
+        raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
+    config = configure(options)
+    return config, distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+
+
+def needed_outdir(outdir: str | None) -> str:
+    if not outdir:
+        raise UserError("--outdir is missing; give a directory for runs, for example --outdir=runs")
+    return outdir
+
+
+def plan_to_go_on(path: Path, options: Options) -> tuple[RunConfig, RunDir]:
+    """A run's own configuration with the options given, or with --data the whole command, which has to agree."""
+    saved = run_dir.load_config(path)
+    named = options.given(["cfg", "method"])
+    if options.data is None and named:
+        (name, value), *_ = named.items()
+        raise UserError(f"--{name}={value}: {path} has its settings already; leave it out, or give --data, too")
+    config = overridden(saved, options) if options.data is None else configure(replace(options, resume=None))
+    config = config.model_copy(update={"name": saved.name, "resume": saved.resume, "ema": saved.ema})
+    registry.check(config.schedule.metrics, config)
+    return config, run_dir.going_on(path, config)
+
+
 def configure(options: Options) -> RunConfig:
     """Look at what the options name, and resolve them. Raises UserError when something is amiss."""
-    if options.resume is not None:
-        options = replace(options, resume=str(find_snapshot(Path(options.resume))))
     config = resolve(options, look_at(options.data, bool(options.cond)))
     registry.check(config.schedule.metrics, config)
     if config.resume is not None:
@@ -127,8 +187,12 @@ def look_at(data: str, cond: bool) -> DataFacts:
 
 
 def check_transfer(config: RunConfig) -> None:
-    """The snapshot to start from must be readable, and of images like these."""
-    old, new = open_snapshot(config.resume).config.generator, config.generator
+    """What to start from must be readable, and of images like these."""
+    if resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
+        old = RunConfig.model_validate(read_about(Path(config.resume))["config"]).generator
+    else:
+        old = open_snapshot(config.resume).config.generator
+    new = config.generator
     if (old.img_resolution, old.img_channels) != (new.img_resolution, new.img_channels):
         raise UserError(
             f"{config.resume} makes images of {old.img_resolution}x{old.img_resolution}, {old.img_channels} channels; "
@@ -136,14 +200,18 @@ def check_transfer(config: RunConfig) -> None:
         )
 
 
-def check_hardware(hardware: HardwareConfig) -> None:
+def check_hardware(hardware: HardwareConfig, options: Options, world: World) -> None:
     """Raises UserError when this machine does not have what the run asks for."""
-    choose_device(hardware.device)
+    kind = choose_device(hardware.device).type
+    if world.size > 1:
+        return  # every process has found its device
     available = torch.cuda.device_count()
-    if available < hardware.gpus > 1:
-        raise UserError(f"--gpus={hardware.gpus}, but PyTorch sees {available} CUDA devices here; use --gpus=1")
-    if hardware.gpus > 1:
-        raise UserError(f"--gpus={hardware.gpus}: training on several GPUs is not there yet; use --gpus=1")
+    if options.procs is not None and kind == "cuda":
+        raise UserError(f"--procs={options.procs} is for the CPU; use --gpus, or --device=cpu")
+    if (options.gpus or 1) > 1 and (kind == "cpu" or available < options.gpus):
+        raise UserError(
+            f"--gpus={options.gpus}, but PyTorch sees {available} CUDA devices here; use --gpus=1 (on CPUs --procs)"
+        )
 
 
 if __name__ == "__main__":

@@ -242,13 +242,15 @@ class ScheduleConfig(Section):
     kimg_per_tick: Positive = 4
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
+    keep_checkpoints: Count = 2  # the newest; the best one stays, too
+    nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
 
 
 class HardwareConfig(Section):
     """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding)."""
 
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    gpus: Count = 1
+    gpus: Count = 1  # processes: one a GPU, or on the CPU as many as --procs says
     channels_last: bool | None = None  # None: on the CPU
     allow_tf32: bool = False
     benchmark: bool = True  # let cuDNN time its algorithms

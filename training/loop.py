@@ -8,104 +8,256 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from metrics.registry import MetricContext, append_result, evaluate
+from torch_utils import distributed
 from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
-from torch_utils.stats import RunningStatistics
-from training import pictures
+from torch_utils.distributed import World
+from torch_utils.gradients import GradientReducer
+from training import pictures, resume
+from training.checkpoint import BackgroundWriter, checkpoint_path, drop_old_checkpoints, latest_checkpoint
 from training.config import RunConfig
 from training.dataset import ImageDataset, SampleOrder, batches
-from training.phases import Phase, draw_batch, make_phases
-from training.run_log import RunLog
+from training.finite import FiniteGuard, all_finite
+from training.interruption import Interruption
+from training.phases import Batch, Inputs, Phase, draw_inputs, make_phases
+from training.run_log import NoLog, RunLog
 from training.sampling import Model
-from training.snapshot import save_snapshot, snapshot_name
-from training.state import TrainingState, checkpoint_path, drop_old_checkpoints, latest_checkpoint
+from training.snapshot import network_tensors, snapshot_metadata, snapshot_name
+from training.state import TrainingState
 
+RUNNING_MEANS = ("w_avg", "running_mean", "running_var")  # buffers that each rank moves by its own share of a batch
 METRIC_DRAWS = {"di": 10, "w": 10}  # in training; calc_metrics.py makes the full number
 
 
 def train(config: RunConfig, run_dir: Path) -> None:
     """Train, or continue the run whose checkpoint is in `run_dir`, until config.schedule.total_kimg.
 
-    Raises UserError when the data or the device are not what the configuration says.
+    Every rank of distributed.current() calls this. SIGTERM or SIGINT: the step is finished and a checkpoint written.
+    Raises UserError when the data or the device are not what the configuration says, when steps keep failing, or
+    when the last checkpoint cannot be written.
     """
-    device = prepare_hardware(config)
+    world = prepare_hardware(config, distributed.current())
     dataset = open_dataset(config)
-    state = TrainingState.create(config, device)
-    checkpoint = latest_checkpoint(run_dir)
+    state = TrainingState.create(config, world)
+    checkpoint = world.share(latest_checkpoint(run_dir))
     if checkpoint is not None:
         state.load(checkpoint)
-    write_json(run_dir / "config.json", config.model_dump(mode="json"))
+    elif config.resume is not None and resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
+        state.load(Path(config.resume))
+    if world.is_first:
+        write_json(run_dir / "config.json", config.model_dump(mode="json"))
     total = round(config.schedule.total_kimg * 1000)
-    with RunLog(run_dir, total, state.images) as log:
+    log = RunLog(run_dir, total, state.images) if world.is_first else NoLog()
+    with log, BackgroundWriter() as writer, Interruption(world) as interruption:
+        run = Run(config, state, dataset, run_dir, log, writer)
         beginning = "continuing" if checkpoint else "starting"
-        log.say(f"{beginning} at {state.images / 1000:g} kimg on {device}: {run_dir}")
+        log.say(f"{beginning} at {state.images / 1000:g} kimg on {_place(world)}: {run_dir}")
         if checkpoint is None:
-            save_reals(run_dir, dataset)
-            write_snapshot(state, config, run_dir)
-        _run(config, state, dataset, run_dir, total, log)
-        log.say(f"finished after {state.images / 1000:g} kimg, {state.seconds / 60:.1f} minutes of training: {run_dir}")
+            run.begin()
+        run.go(total, interruption)
 
 
-def _run(
-    config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, total: int, log: RunLog
-) -> None:
-    schedule = config.schedule
-    tick_images = schedule.kimg_per_tick * 1000
-    reals = real_batches(config, dataset, state)
-    draw_labels = label_drawer(dataset, state)
-    phases, statistics = make_phases(config), RunningStatistics()
-    ticks, tick_start, tick_time = int(state.images // tick_images), state.images, time.perf_counter()
-    while state.images < total:
-        real_images, real_labels = next(reals)
-        for phase in phases:
+class Run:
+    """A run under way: the state, and everything around it that a step needs."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        state: TrainingState,
+        dataset: ImageDataset,
+        run_dir: Path,
+        log: RunLog | NoLog,
+        writer: BackgroundWriter,
+    ):
+        self.config, self.state, self.dataset, self.run_dir = config, state, dataset, run_dir
+        self.log, self.writer = log, writer
+        self.phases = make_phases(config)
+        self.reducers = make_reducers(self.phases, state)
+        self.guard = FiniteGuard(run_dir, config.schedule.nonfinite_limit, state.world.is_first)
+
+    def begin(self) -> None:
+        """What a new run has before its first step."""
+        if self.state.world.is_first:
+            save_reals(self.run_dir, self.dataset)
+            self.save_pictures()
+        self.save(checkpoint=False)
+
+    def go(self, total: int, interruption: Interruption) -> None:
+        """Train until `total` images are shown, or somebody asks to stop."""
+        schedule, state = self.config.schedule, self.state
+        tick_images = schedule.kimg_per_tick * 1000
+        reals = real_batches(self.config, self.dataset, state)
+        draw_labels = label_drawer(self.dataset, state)
+        ticks, tick_start, tick_time = int(state.images // tick_images), state.images, time.perf_counter()
+        while state.images < total:
+            self.step(*next(reals), draw_labels)
+            self.log.progress(min(state.images, total))
+            stopped, done = interruption.requested(), state.images >= total
+            if stopped and not done:
+                state.seconds += time.perf_counter() - tick_time
+                self.stop(interruption.name)
+                return
+            if state.images < (ticks + 1) * tick_images and not done:
+                continue
+            report = state.statistics.report(state.world)  # waits for the device
+            spent = time.perf_counter() - tick_time
+            state.seconds += spent
+            self.log.tick(state.images, spent / (state.images - tick_start) * 1000, report)
+            self._say_skipped()
+            ticks = int(state.images // tick_images)
+            if done or ticks % schedule.snapshot_ticks == 0:
+                self.report()
+            tick_start, tick_time = state.images, time.perf_counter()
+        self._make_sure_of_checkpoint()
+        self.log.say(
+            f"finished after {state.images / 1000:g} kimg, {state.seconds / 60:.1f} minutes of training: {self.run_dir}"
+        )
+
+    def step(self, real_images: Tensor, real_labels: Tensor, draw_labels: Callable[[int], Tensor]) -> None:
+        """Show this rank's share [n, C, R, R] of a batch to all phases whose turn it is."""
+        state = self.state
+        for phase in self.phases:
             if state.steps % phase.interval == 0:
-                run_phase(phase, config, state, real_images, real_labels, draw_labels, statistics)
-        update_ema(config, state)
-        state.images += schedule.batch_size
+                batches = passes(phase, self.config, state, real_images, real_labels, draw_labels)
+                finite = run_phase(phase, self.config, state, batches, self.reducers.get(phase.name))
+                self.guard.add(finite, phase.name, batches[-1], state.images)
+        update_ema(self.config, state)
+        state.images += self.config.schedule.batch_size
         state.steps += 1
-        log.progress(min(state.images, total))
 
-        done = state.images >= total
-        if state.images < (ticks + 1) * tick_images and not done:
-            continue
-        report = statistics.report()  # waits for the device
-        spent = time.perf_counter() - tick_time
-        state.seconds += spent
-        log.tick(state.images, spent / (state.images - tick_start) * 1000, report)
-        ticks = int(state.images // tick_images)
-        if done or ticks % schedule.snapshot_ticks == 0:
-            save_everything(config, state, dataset, run_dir, log)
-        tick_start, tick_time = state.images, time.perf_counter()
+    def stop(self, signal_name: str) -> None:
+        """Leave a checkpoint from which the run continues as if nothing had been."""
+        self.save(snapshot=False)
+        self._make_sure_of_checkpoint()
+        self.log.say(
+            f"stopped by {signal_name} at {self.state.images / 1000:g} kimg; the same command continues: {self.run_dir}"
+        )
+
+    def report(self) -> None:
+        """Snapshot, checkpoint, pictures, metrics."""
+        self.save()
+        if self.state.world.is_first:
+            self.save_pictures()
+        if self.config.schedule.metrics:
+            self.measure()
+        for failure in self.writer.failures():
+            self.log.say(f"{failure}; training goes on, and the next snapshot tries again")
+
+    def save(self, snapshot: bool = True, checkpoint: bool = True) -> None:
+        """Have the files written, the snapshot first: a run whose checkpoint says it is finished has its snapshot."""
+        state, kimg = self.state, self.state.images / 1000
+        tensors = state.tensors()
+        if not state.world.is_first:
+            return
+        copies = self.writer.snapshot(tensors if checkpoint else network_tensors(tensors))
+        if snapshot:
+            metadata = snapshot_metadata(self.config, kimg)
+            self.writer.submit(self.run_dir / snapshot_name(kimg), network_tensors(copies), metadata)
+        if checkpoint:
+            path = checkpoint_path(self.run_dir, state.images)
+            self.writer.submit(path, copies, state.metadata(self.config))
+            self.writer.call(path, lambda: drop_old_checkpoints(self.run_dir, self.config.schedule.keep_checkpoints))
+
+    def save_pictures(self) -> None:
+        """Sample pictures of the averaged generator; a full disk does not end the training."""
+        try:
+            pictures.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
+        except OSError as error:
+            self.log.say(f"no sample pictures: {error.strerror or error}")
+
+    def measure(self) -> None:
+        """The metrics of config.schedule, into metric-NAME.jsonl."""
+        state = self.state
+        context = MetricContext(
+            model=self.model(), D=state.networks.D, dataset=self.dataset, seed=self.config.seed, batch_size=64
+        )
+        for name in self.config.schedule.metrics:
+            result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
+            if state.world.is_first:
+                append_result(self.run_dir, result)
+                self.log.metric(state.images, name, result["results"])
+
+    def model(self) -> Model:
+        """The averaged generator as users get it."""
+        return Model(self.state.G_ema, self.config, device=self.state.device, kimg=self.state.images / 1000)
+
+    def _say_skipped(self) -> None:
+        skipped = self.guard.start_tick()
+        if skipped:
+            self.log.say(f"{skipped} steps skipped, their gradients were NaN or Inf; inputs in {self.guard.saved}")
+
+    def _make_sure_of_checkpoint(self) -> None:
+        """Raises UserError when a file of the last save could not be written."""
+        self.writer.wait()
+        failures = self.writer.failures()
+        if failures:
+            raise UserError(f"{failures[0]}; make room or give access, then the same command goes on from the last one")
 
 
-def run_phase(
+def passes(
     phase: Phase,
     config: RunConfig,
     state: TrainingState,
     real_images: Tensor,
     real_labels: Tensor,
     draw_labels: Callable[[int], Tensor],
-    statistics: RunningStatistics,
-) -> None:
-    """One optimiser step of one network; gradients of the passes are summed."""
-    networks, per_pass = state.networks, config.schedule.batch_gpu or len(real_images)
-    trained = getattr(networks, phase.trained)
+) -> list[Batch]:
+    """This rank's share of a batch, in the passes that fit the device.
+
+    Latents are drawn for the whole batch on every rank, so that a run sees the same ones whatever the number of ranks
+    and passes.
+    """
+    share = len(real_images)
+    per_pass = config.schedule.batch_gpu or share
+    generated = phase.generated(per_pass)
+    inputs: list[Inputs | None] = [None] * (share // per_pass)
+    if generated:
+        world, count = state.world, len(inputs) * generated
+        everyone = draw_inputs(state.networks.G, config, state.common, draw_labels(count * world.size))
+        mine = everyone[world.rank * count : (world.rank + 1) * count]
+        inputs = [mine[start : start + generated] for start in range(0, count, generated)]
+    reals = zip(inputs, real_images.split(per_pass), real_labels.split(per_pass), strict=True)
+    return [Batch(*each) for each in reals]
+
+
+def run_phase(
+    phase: Phase, config: RunConfig, state: TrainingState, batches: list[Batch], reducer: GradientReducer | None = None
+) -> Tensor:
+    """One optimiser step of one network; gradients of the passes are summed, those of the ranks averaged.
+
+    The step is skipped where a gradient is NaN or Inf. Returns whether all were finite: bool [], on the device.
+    """
+    networks, optimizer = state.networks, state.optimizers[phase.trained]
     networks.G.requires_grad_(phase.trained == "G")
     networks.D.requires_grad_(phase.trained == "D")
     networks.D.freeze_layers(config.discriminator.freeze_layers)
-    for images, labels in zip(real_images.split(per_pass), real_labels.split(per_pass), strict=True):
-        batch = draw_batch(networks, config, state.streams, draw_labels(len(images)), images, labels)
+    for batch in batches:
         loss, terms = phase.loss(networks, batch, config, state.streams)
+        if reducer is not None and batch is batches[-1]:
+            reducer.begin()
         (loss * phase.gain).backward()
         for name, values in terms.items():
-            statistics.add(name, values)
-    for parameter in trained.parameters():
-        if parameter.grad is not None:
-            torch.nan_to_num(parameter.grad, nan=0, posinf=1e5, neginf=-1e5, out=parameter.grad)
-    state.optimizers[phase.trained].step()
-    state.optimizers[phase.trained].zero_grad(set_to_none=True)
+            state.statistics.add(name, values)
+    if reducer is not None:
+        reducer.finish()
+    gradients = [p.grad for p in getattr(networks, phase.trained).parameters() if p.grad is not None]
+    finite = all_finite(gradients)
+    optimizer.found_inf = finite.logical_not().float()  # the fused step looks at it on the device
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return finite
+
+
+def make_reducers(phases: list[Phase], state: TrainingState) -> dict[str, GradientReducer]:
+    """One for each phase, as each has its own order of gradients; none in a world of one."""
+    if state.world.size == 1:
+        return {}
+    for network in (state.networks.G, state.networks.D):
+        network.requires_grad_(True)
+    return {p.name: GradientReducer(getattr(state.networks, p.trained).parameters(), state.world) for p in phases}
 
 
 @torch.no_grad()
@@ -114,23 +266,10 @@ def update_ema(config: RunConfig, state: TrainingState) -> None:
     beta = config.ema.beta(state.images, config.schedule.batch_size)
     averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
     torch._foreach_lerp_(averaged, current, 1 - beta)
-    for target, source in zip(state.G_ema.buffers(), state.networks.G.buffers(), strict=True):
+    buffers = list(state.networks.G.buffers())
+    state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
+    for target, source in zip(state.G_ema.buffers(), buffers, strict=True):
         target.copy_(source)
-
-
-def save_everything(config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, log: RunLog) -> None:
-    """Snapshot, pictures, checkpoint, metrics: a run whose checkpoint says it is finished has its last snapshot."""
-    write_snapshot(state, config, run_dir)
-    state.save(checkpoint_path(run_dir, state.images), config)
-    drop_old_checkpoints(run_dir)
-    if config.schedule.metrics:
-        context = MetricContext(
-            model=model_of(state, config), D=state.networks.D, dataset=dataset, seed=config.seed, batch_size=64
-        )
-        for name in config.schedule.metrics:
-            result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
-            append_result(run_dir, result)
-            log.metric(state.images, name, result["results"])
 
 
 def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
@@ -139,29 +278,21 @@ def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
     pictures.save_png(run_dir / "reals.png", pictures.image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
-def write_snapshot(state: TrainingState, config: RunConfig, run_dir: Path) -> None:
-    """Networks and sample pictures."""
-    kimg = state.images / 1000
-    networks = {"G": state.networks.G, "D": state.networks.D, "G_ema": state.G_ema}
-    save_snapshot(run_dir / snapshot_name(kimg), config, kimg, networks)
-    pictures.save_training_samples(run_dir, model_of(state, config), kimg)
-
-
-def model_of(state: TrainingState, config: RunConfig) -> Model:
-    """The averaged generator as users get it."""
-    return Model(state.G_ema, config, device=state.networks.pl_mean.device, kimg=state.images / 1000)
-
-
-def prepare_hardware(config: RunConfig) -> torch.device:
-    """The device of this process, with the arithmetic switches set."""
+def prepare_hardware(config: RunConfig, world: World) -> World:
+    """`world` on this process's device, with the arithmetic switches set."""
     hardware = config.hardware
-    device = choose_device(hardware.device)
+    if world.size == 1:
+        world = World(device=choose_device(hardware.device))
     torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.benchmark = hardware.benchmark
-    if device.type == "cpu":
+    if world.device.type == "cpu":
         keep_memory()
-    return device
+    return world
+
+
+def _place(world: World) -> str:
+    return str(world.device) if world.size == 1 else f"{world.size} ranks, {world.device.type}"
 
 
 def open_dataset(config: RunConfig) -> ImageDataset:
@@ -179,14 +310,16 @@ def open_dataset(config: RunConfig) -> ImageDataset:
 
 
 def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
-    """Real images [N, C, R, R] in [-1, 1] and labels on the device, from where the state left off."""
-    device = state.networks.pl_mean.device
+    """This rank's real images [n, C, R, R] in [-1, 1] and labels on the device, from where the state left off."""
+    device = state.device
     order = SampleOrder(len(dataset), config.seed)
     source = batches(
         dataset,
         order,
         state.images,
         config.schedule.batch_size,
+        rank=state.world.rank,
+        world=state.world.size,
         workers=config.data.workers,
         pin_memory=device.type == "cuda",
     )
@@ -197,9 +330,9 @@ def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState)
 
 def label_drawer(dataset: ImageDataset, state: TrainingState) -> Callable[[int], Tensor]:
     """A function count -> labels [count, c_dim] for the generator: those of random real images."""
-    device = state.networks.pl_mean.device
+    device = state.device
     if dataset.label_dim == 0:
         return lambda count: torch.zeros([count, 0], device=device)
     labels = torch.stack([torch.as_tensor(dataset.get_label(i)) for i in range(len(dataset))]).to(device)
-    stream = state.streams["labels"]
+    stream = state.common["labels"]
     return lambda count: labels[torch.randint(len(labels), [count], generator=stream, device=device)]

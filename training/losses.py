@@ -42,9 +42,14 @@ def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     return gradient.square().flatten(2).sum(2).mean(1).sqrt()
 
 
-def path_length_penalty(lengths: Tensor, mean_before: Tensor, decay: float) -> tuple[Tensor, Tensor]:
-    """((length - mean)^2 per sample [N], the moving mean with these lengths in it; gradients flow through both)."""
-    mean = torch.lerp(mean_before, lengths.mean(), decay)
+def path_length_penalty(
+    lengths: Tensor, mean_before: Tensor, decay: float, batch_mean: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """((length - mean)^2 per sample [N], the moving mean with these lengths in it; gradients flow through both).
+
+    batch_mean: the mean length of the whole batch, where `lengths` is only a part of it.
+    """
+    mean = torch.lerp(mean_before, lengths.mean() if batch_mean is None else batch_mean, decay)
     return (lengths - mean).square(), mean
 
 

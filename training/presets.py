@@ -15,7 +15,7 @@ the same keys. Nothing here opens a file of the user's.
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,11 @@ class DataFacts:
 class Options:
     """The command line of train.py as far as it defines a run; None: not given. Values are checked by resolve."""
 
-    data: str
-    cfg: str = "auto"
-    method: str = "spatialgan"
-    gpus: int = 1
+    data: str | None = None
+    cfg: str | None = None  # auto
+    method: str | None = None  # spatialgan
+    gpus: int | None = None
+    procs: int | None = None  # instead of gpus, on the CPU
     gamma: float | None = None
     kimg: float | None = None
     batch: int | None = None
@@ -78,6 +79,11 @@ class Options:
     tau: float | None = None
     device: str | None = None
     settings: tuple[str, ...] = ()  # KEY=VALUE of --set
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return self.procs or self.gpus or 1
 
     def given(self, names: Iterable[str]) -> dict[str, Any]:
         """{name: value} of those options that were given."""
@@ -125,25 +131,26 @@ DECIDED = {
     "method": "--method",
     "data.path": "--data",
     "data.conditional": "--cond",
-    "hardware.gpus": "--gpus",
+    "hardware.gpus": "--gpus or --procs",
     **{f"generator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
     **{f"discriminator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
 }
 
 
 def resolve(options: Options, facts: DataFacts) -> RunConfig:
-    """The whole configuration of a run.
+    """The whole configuration of a run; options.data has to be given.
 
     Raises UserError, in one line, for anything unknown, out of range, contradictory or not there yet.
     """
+    options = replace(options, cfg=options.cfg or "auto", method=options.method or "spatialgan")
     _check_augmentation(options)
-    if options.gpus < 1:
-        raise UserError(f"--gpus={options.gpus}: give 1 or more; to do without a GPU, --device=cpu")
-    design = base_layer(options.cfg, options.method, facts.resolution, options.gpus)
+    _check_processes(options)
+    design = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
     design = merge(design, _sel_layer(options, design))
     design = merge(design, _sampler_layer(options, design))
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
+    layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
     said = {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)}
     config = build(merge(design, *layers), said)
     _check_alignment(config)
@@ -213,7 +220,7 @@ def _load(option: str, name: str, *folders: str) -> Layer:
 
 def _divided(schedule: Layer, gpus: int) -> Layer:
     """No pass is larger than a GPU's share of the batch."""
-    if not {"batch_size", "batch_gpu"} <= schedule.keys():
+    if schedule.get("batch_size") is None or schedule.get("batch_gpu") is None:
         return {}
     return {"batch_gpu": min(schedule["batch_gpu"], max(schedule["batch_size"] // gpus, 1))}
 
@@ -248,7 +255,7 @@ def _scene(design: Layer, several_objects: bool) -> Layer:
 def _option_layer(options: Options) -> Layer:
     layers = [nested(OPTION_KEYS[name], value) for name, value in options.given(OPTION_KEYS).items()]
     if options.batch is not None:
-        layers.append(nested("schedule.batch_gpu", max(options.batch // options.gpus, 1)))
+        layers.append(nested("schedule.batch_gpu", max(options.batch // options.processes, 1)))
     if options.metrics is not None:
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         layers.append(nested("schedule.metrics", [] if names == ["none"] else names))
@@ -293,8 +300,20 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
         "data": {"path": os.path.abspath(options.data)},
         "generator": image,
         "discriminator": image,
-        "hardware": {"gpus": options.gpus},
+        "hardware": {"gpus": options.processes},
     }
+
+
+def overridden(saved: RunConfig, options: Options) -> RunConfig:
+    """A saved configuration with the options that were given. Raises UserError as resolve does."""
+    _check_augmentation(options)
+    _check_processes(options)
+    layers = [saved.model_dump(mode="json"), _option_layer(replace(options, resume=None))]
+    layers += map(_set_layer, options.settings)
+    if options.gpus is not None or options.procs is not None:
+        layers.append({"hardware": {"gpus": options.processes}})
+        layers.append({"schedule": _divided(merge(*layers)["schedule"], options.processes)})
+    return build(merge(*layers), {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)})
 
 
 def _run_name(options: Options, facts: DataFacts) -> str:
@@ -305,6 +324,15 @@ def _run_name(options: Options, facts: DataFacts) -> str:
     parts += [f"{name}{value:g}" for name, value in options.given(["gamma", "kimg", "batch", "freezed"]).items()]
     parts += ["resume" if options.resume is not None else ""]
     return re.sub(r"[^\w.-]", "_", "-".join(part for part in parts if part))
+
+
+def _check_processes(options: Options) -> None:
+    if options.gpus is not None and options.gpus < 1:
+        raise UserError(f"--gpus={options.gpus}: give 1 or more; to do without a GPU, --device=cpu")
+    if options.procs is not None and options.procs < 1:
+        raise UserError(f"--procs={options.procs}: give 1 or more")
+    if options.procs is not None and options.gpus is not None:
+        raise UserError("--procs is for CPUs, --gpus for GPUs; give one of them")
 
 
 def _check_augmentation(options: Options) -> None:

@@ -12,7 +12,7 @@ class Randomness:
     Each is seeded by (seed, name, rank). `state_dict` and `load_state_dict` carry them across a restart.
     """
 
-    def __init__(self, seed: int, device: torch.device | str, rank: int = 0):
+    def __init__(self, seed: int, device: torch.device | str, rank: int | str = 0):
         self.seed, self.rank, self.device = seed, rank, torch.device(device)
         self._streams: dict[str, torch.Generator] = {}
 

@@ -76,6 +76,28 @@ class RunLog:
         self._handlers[0].emit(record)
 
 
+class NoLog:
+    """What ranks other than the first use: nothing is shown or written."""
+
+    def __enter__(self) -> "NoLog":
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+    def progress(self, images: int) -> None:
+        pass
+
+    def tick(self, images: int, seconds_per_kimg: float, report: dict[str, Summary]) -> None:
+        pass
+
+    def metric(self, images: int, name: str, values: dict[str, float]) -> None:
+        pass
+
+
 _BAR = "{l_bar}{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
 
 

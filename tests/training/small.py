@@ -14,7 +14,7 @@ from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator
 from training.heatmaps import Layout
-from training.phases import Batch, Networks, draw_batch
+from training.phases import Batch, Networks, draw_inputs
 from training.randomness import Randomness
 
 RESOLUTION = 32  # the smallest at which the discriminator has features of all three levels
@@ -82,7 +82,7 @@ def real_images(count: int = 4, seed: int = 5) -> Tensor:
 
 def make_batch(networks: Networks, config: RunConfig, count: int = 4, seed: int = 3) -> Batch:
     labels = torch.zeros([count, 0])
-    return draw_batch(networks, config, Randomness(seed, "cpu"), labels, real_images(count), labels)
+    return Batch(draw_inputs(networks.G, config, Randomness(seed, "cpu"), labels), real_images(count), labels)
 
 
 INDOOR = {**ENCODING, "layer": "indoor", "counts": [3], "max_resolution": None}  # scenes of three objects

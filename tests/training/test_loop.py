@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 
 from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
+from torch_utils.distributed import World
 from training import loop
+from training.checkpoint import latest_checkpoint
 from training.config import (
     DataConfig,
     DiscriminatorConfig,
@@ -22,7 +24,7 @@ from training.config import (
     SynthesisConfig,
 )
 from training.snapshot import open_snapshot
-from training.state import TrainingState, copy_matching, latest_checkpoint
+from training.state import TrainingState, copy_matching
 
 BATCH = 8
 
@@ -117,20 +119,21 @@ def test_a_damaged_newest_checkpoint_is_passed_over(finished, data, tmp_path):
 def test_a_batch_in_two_passes_is_seen_whole(data):
     """Two passes of 4 report all 8 scores and end in one step of D."""
     config = configuration(data, 1.0, "stylegan2")
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     before = state.networks.D.epilogue.out.weight.detach().clone()
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     phase = next(p for p in loop.make_phases(config) if p.name == "D_main")
-    statistics = loop.RunningStatistics()
-    loop.run_phase(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0), statistics)
-    assert statistics.report()["scores/real"].count == 8
+    batches = loop.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+    assert [len(batch.real_images) for batch in batches] == [4, 4]
+    assert loop.run_phase(phase, config, state, batches)
+    assert state.statistics.report()["scores/real"].count == 8
     assert not torch.equal(before, state.networks.D.epilogue.out.weight)
 
 
 def test_the_average_follows_the_schedule(data):
     """Karras et al. 2020: G_ema <- beta G_ema + (1 - beta) G with a half-life in images; at 0 images beta is 0."""
     config = configuration(data, 1.0)
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     with torch.no_grad():
         for parameter in state.networks.G.parameters():
             parameter.add_(1.0)
@@ -151,7 +154,7 @@ def test_frozen_layers_keep_their_weights(data, tmp_path):
     config = config.model_copy(
         update={"discriminator": config.discriminator.model_copy(update={"freeze_layers": 2})}
     )
-    start = TrainingState.create(config, torch.device("cpu")).networks.D
+    start = TrainingState.create(config, World()).networks.D
     run = train(config, tmp_path / "run")
     trained = open_snapshot(run).discriminator()
     assert torch.equal(start.blocks["32"].from_rgb.weight, trained.blocks["32"].from_rgb.weight)
@@ -161,7 +164,7 @@ def test_frozen_layers_keep_their_weights(data, tmp_path):
 
 def test_resume_starts_from_a_snapshots_weights(finished, data):
     snapshot = finished / "network-snapshot-000000.safetensors"
-    state = TrainingState.create(configuration(data, 1.0, resume=str(snapshot)), torch.device("cpu"))
+    state = TrainingState.create(configuration(data, 1.0, resume=str(snapshot)), World())
     source = open_snapshot(snapshot)
     assert state.images == 0
     for name, tensor in source.generator("G").state_dict().items():
@@ -172,7 +175,7 @@ def test_resume_into_another_size_names_what_it_could_not_copy(finished, data):
     source = open_snapshot(finished).generator("G")
     config = configuration(data, 1.0)
     wider = config.generator.model_copy(update={"w_dim": 16})
-    target = loop.TrainingState.create(config.model_copy(update={"generator": wider}), torch.device("cpu")).networks.G
+    target = loop.TrainingState.create(config.model_copy(update={"generator": wider}), World()).networks.G
     missing = copy_matching(source, target)
     assert "mapping.w_avg" in missing
     assert "synthesis.blocks.4.const" not in missing
@@ -180,7 +183,7 @@ def test_resume_into_another_size_names_what_it_could_not_copy(finished, data):
 
 def test_a_checkpoint_of_other_networks_is_refused_in_one_line(finished, data):
     config = configuration(data, 1.0, "stylegan2")
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     with pytest.raises(UserError, match="does not fit"):
         state.load(latest_checkpoint(finished))
 

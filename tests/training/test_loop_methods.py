@@ -8,12 +8,12 @@ from safetensors.torch import load_file
 
 from tests.training.data_samples import picture, write_zip
 from training import pictures
+from training.checkpoint import checkpoint_path
 from training.config import RunConfig
 from training.loop import train
 from training.presets import DataFacts, Options, resolve
 from training.run_dir import create, find
 from training.sampling import Model
-from training.state import checkpoint_path
 
 TINY = (
     "networks.channel_base=128", "networks.channel_max=8", "generator.z_dim=8", "generator.w_dim=8",

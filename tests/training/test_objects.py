@@ -10,7 +10,7 @@ from tests.training.small import INDOOR, OBJECTS, make_batch, make_generator, ma
 from training.config import RunConfig
 from training.generator import Generator, set_memory_format
 from training.heatmaps import Layout
-from training.phases import d_main, d_r1, draw_batch, g_main, g_move, g_path, make_phases
+from training.phases import d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
 from training.randomness import Randomness
 from training.synthesis import Noise
 
@@ -170,9 +170,9 @@ def test_batches_have_a_latent_for_each_object_and_the_background():
     config = objects_config()
     networks = make_networks(config)
     labels = torch.zeros(4, 0)
-    batch = draw_batch(networks, config, Randomness(1, "cpu"), labels, torch.zeros(4, 3, 32, 32), labels)
-    assert torch.equal(batch.z, torch.randn([4, CODES, 8], generator=Randomness(1, "cpu")["latent"]))
-    assert batch.layout.counts == (3,)
+    inputs = draw_inputs(networks.G, config, Randomness(1, "cpu"), labels)
+    assert torch.equal(inputs.z, torch.randn([4, CODES, 8], generator=Randomness(1, "cpu")["latent"]))
+    assert inputs.layout.counts == (3,)
 
 
 def test_codes_are_mixed_each_by_itself():
@@ -194,8 +194,8 @@ def test_path_length_counts_all_codes_as_one_vector():
     batch = make_batch(networks, config)
     _, statistics = g_path(networks, batch, config, Randomness(0, "cpu"))
     streams = Randomness(0, "cpu")
-    ws = networks.G.styles(batch.z[:2], batch.c[:2])
-    images = networks.G.synthesis(ws, batch.layout[:2], Noise("random", streams["noise"]))
+    ws = networks.G.styles(batch.inputs.z, batch.inputs.c)
+    images = networks.G.synthesis(ws, batch.inputs.layout, Noise("random", streams["noise"]))
     y = torch.randn(images.shape, generator=streams["path"]) / 32
     (gradient,) = torch.autograd.grad((images * y).sum(), ws)
     expected = gradient.square().sum((2, 3)).mean(1).sqrt()

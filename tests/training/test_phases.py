@@ -18,7 +18,7 @@ from tests.training.small import (
 from training import losses
 from training.attention import alignment_loss
 from training.heatmaps import LEVEL_RESOLUTIONS
-from training.phases import Batch, Networks, d_main, d_r1, draw_batch, g_main, g_move, g_path, make_phases
+from training.phases import Batch, Networks, d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
 from training.randomness import Randomness
 
 PHASES = {"g_main": g_main, "g_path": g_path, "d_main": d_main, "d_r1": d_r1}
@@ -65,19 +65,17 @@ def test_intervals_come_from_the_optimisers():
 # ---- what they draw
 
 
-def test_batches_draw_latents_and_layouts_from_their_streams():
+def test_inputs_draw_latents_and_layouts_from_their_streams():
     config = run_config()
-    networks = make_networks(config)
-    labels = torch.zeros(4, 0)
-    batch = draw_batch(networks, config, streams(1), labels, real_images(), labels)
-    assert torch.equal(batch.z, torch.randn([4, 8], generator=streams(1)["latent"]))
-    assert batch.layout.counts == (1, 2, 4)
-    assert len(batch.layout) == 4
+    inputs = draw_inputs(make_networks(config).G, config, streams(1), torch.zeros(4, 0))
+    assert torch.equal(inputs.z, torch.randn([4, 8], generator=streams(1)["latent"]))
+    assert inputs.layout.counts == (1, 2, 4)
+    assert len(inputs.layout) == len(inputs) == 4
 
 
 def test_batches_of_a_network_without_encoding_have_no_layout():
     config = run_config(generator=generator_config(encoding=None))
-    assert make_batch(make_networks(config), config).layout is None
+    assert make_batch(make_networks(config), config).inputs.layout is None
 
 
 @each_phase
@@ -103,7 +101,7 @@ def test_layouts_are_those_of_the_batch(phase):
     batch, seen = make_batch(networks, config), calls(networks.G.synthesis)
     phase(networks, batch, config, used)
     for ws, layout, _ in seen:
-        expected = batch.layout[: len(ws)]
+        expected = batch.inputs.layout[: len(ws)]
         assert all(map(torch.equal, layout.centers + layout.spreads, expected.centers + expected.spreads))
     assert "layout" not in used.state_dict()
 
@@ -112,8 +110,8 @@ def test_layouts_are_those_of_the_batch(phase):
 
 
 def alignment_by_hand(networks: Networks, batch: Batch, images: Tensor, align) -> Tensor:
-    judged = networks.D(images, batch.c, features=LEVEL_RESOLUTIONS)
-    return alignment_loss(judged.logits, judged.features, batch.layout, align, images.shape[3])
+    judged = networks.D(images, batch.inputs.c, features=LEVEL_RESOLUTIONS)
+    return alignment_loss(judged.logits, judged.features, batch.inputs.layout, align, images.shape[3])
 
 
 def test_g_main_is_adversarial_loss_plus_weighted_alignment():
@@ -123,7 +121,7 @@ def test_g_main_is_adversarial_loss_plus_weighted_alignment():
     loss, statistics = g_main(networks, batch, config, streams())
     images = seen[0][0]
     alignment = alignment_by_hand(networks, batch, images, config.align)
-    adversarial = losses.generator_loss(networks.D(images, batch.c).logits)
+    adversarial = losses.generator_loss(networks.D(images, batch.inputs.c).logits)
     torch.testing.assert_close(statistics["loss/align"], alignment)
     torch.testing.assert_close(statistics["loss/G"], adversarial)
     torch.testing.assert_close(loss, adversarial.mean() + 0.7 * alignment)
@@ -186,14 +184,27 @@ def test_mixing_probability_is_the_share_of_mixed_samples():
 # ---- G path
 
 
-def test_g_path_uses_a_share_of_the_batch_and_moves_the_mean():
+def test_only_g_path_generates_less_than_a_batch():
+    assert [p.generated(8) for p in make_phases(run_config())] == [8, 4, 8, 0]
+    assert make_phases(run_config(loss={"pl_batch_shrink": 16}))[1].generated(8) == 1
+
+
+def test_g_path_moves_the_mean():
     networks = make_networks(run_config())
     loss, statistics = run(g_path, networks)
     lengths = statistics["path_length"]
-    assert lengths.shape == (2,)
+    assert lengths.shape == (4,)
     assert networks.pl_mean.item() == pytest.approx(0.01 * lengths.mean().item())
     assert loss.item() == pytest.approx(2 * (lengths - networks.pl_mean).square().mean().item())
     assert not networks.pl_mean.requires_grad
+
+
+def test_g_path_keeps_its_mean_when_a_length_is_not_finite(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(losses, "path_lengths", lambda images, ws, noise: images.sum((1, 2, 3)) * torch.nan)
+    networks = make_networks(run_config())
+    networks.pl_mean.fill_(0.5)
+    assert run(g_path, networks)[0].isnan()
+    assert networks.pl_mean == 0.5
 
 
 def test_g_path_of_one_image():
@@ -213,7 +224,7 @@ MOVE = {"loss": {"move_weight": 3.0, "style_mixing_prob": 0}}
 def test_g_move_is_off_unless_weighed_and_needs_heatmaps():
     assert "G_move" not in [p.name for p in make_phases(run_config())]
     found = {p.name: p for p in make_phases(run_config(loss={"move_weight": 1, "move_interval": 6}))}
-    assert (found["G_move"].trained, found["G_move"].interval) == ("G", 6)
+    assert (found["G_move"].trained, found["G_move"].interval, found["G_move"].shrink) == ("G", 6, 2)
     plain = run_config(generator=generator_config(encoding=None), loss={"move_weight": 1})
     assert "G_move" not in [p.name for p in make_phases(plain)]
 
@@ -225,7 +236,6 @@ def test_g_move_wants_one_change_of_the_image_for_one_step():
     loss, statistics = g_move(networks, batch, config, streams())
     (ws, layout, _), (again, moved, _) = seen
     assert ws is again
-    assert len(ws) == 2  # half of the batch, as for path lengths
     steps = [(b - a).norm(dim=2) for a, b in zip(layout.centers, moved.centers, strict=True)]
     for step in steps:  # levels 1 and 2 follow
         torch.testing.assert_close(step, torch.full_like(step, 0.1))
@@ -275,7 +285,7 @@ def test_d_r1_penalises_the_gradient_at_real_images_and_spares_them():
     batch = make_batch(networks, config)
     loss, statistics = d_r1(networks, batch, config, streams())
     images = batch.real_images.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(networks.D(images, batch.c).logits.sum(), images)
+    (gradient,) = torch.autograd.grad(networks.D(images, batch.real_c).logits.sum(), images)
     torch.testing.assert_close(statistics["loss/r1_penalty"], gradient.square().sum((1, 2, 3)))
     assert loss.item() == pytest.approx(1.5 * statistics["loss/r1_penalty"].mean().item())
     assert not batch.real_images.requires_grad
@@ -289,7 +299,7 @@ def test_d_r1_penalises_the_gradient_at_real_images_and_spares_them():
 def test_conditional_networks(phase):
     config = run_config(generator=generator_config(c_dim=2), discriminator=discriminator_config(c_dim=2))
     networks, labels = make_networks(config), torch.eye(2)[[0, 1, 1, 0]]
-    batch = draw_batch(networks, config, streams(), labels, real_images(), labels.flip(0))
+    batch = Batch(draw_inputs(networks.G, config, streams(), labels), real_images(), labels.flip(0))
     seen = calls(networks.D)
     loss, _ = phase(networks, batch, config, streams())
     loss.backward()
