@@ -53,7 +53,7 @@ def test_every_row_trains_both_networks_with_one_pass_through_d_a_step_of_g(row:
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_says_where_it_stands_and_what_it_reached(row: str):
     found = about(row)
-    assert found.keys() == {"source", "row", "cfg", "paper"}
+    assert found.keys() == {"source", "place", "row", "cfg", "paper"}
     assert found["cfg"] in ("paper256", "sndcgan")
     for numbers in found["paper"].values():
         assert numbers.keys() <= {"FID", "DI", "W", "Recall", "Co-move"}
