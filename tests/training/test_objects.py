@@ -221,3 +221,14 @@ def test_objects_learn_and_their_average_follows():
 def test_phases_of_a_run():
     names = [phase.name for phase in make_phases(objects_config(loss={"move_weight": 0.1}))]
     assert names == ["G_main", "G_path", "G_move", "D_main", "D_r1"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_half_precision_on_a_gpu_gives_the_same_picture(channels_last):
+    net = network(synthesis={"num_fp16_res": 3})
+    expected = net(latents(), layout=scenes())
+    net = net.cuda()
+    set_memory_format(net, channels_last)
+    found = net(latents().cuda(), layout=scenes().to("cuda"))
+    torch.testing.assert_close(found.cpu(), expected, rtol=0.05, atol=0.05)
