@@ -25,11 +25,13 @@ from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.launch import launch
 from training import resume, run_dir
+from training.augment.pipes import PIPES
 from training.checkpoint import read_about
 from training.config import SAMPLERS, HardwareConfig, RunConfig
 from training.dataset import ImageDataset
-from training.presets import SEL_KINDS, DataFacts, Options, known_names, overridden, resolve
+from training.presets import DataFacts, Options, known_names, overridden, resolve
 from training.run_dir import Progress, RunDir
+from training.scene_presets import SEL_KINDS
 from training.snapshot import open_snapshot
 
 YES_NO = {"type": bool, "metavar": "BOOL"}
@@ -57,10 +59,12 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--batch", type=int, metavar="N", help="Images in a training step, over all GPUs.")
 @click.option("--gamma", type=float, metavar="WEIGHT", help="Weight of the R1 regularisation of D.")
 @click.option("--seed", type=int, metavar="N", help="Seed of everything random.")
-@click.option("--aug", metavar="MODE", help="Augmentation of what D sees: noaug; ada and fixed are yet to come.")
-@click.option("--p", type=float, metavar="P", help="Probability of --aug=fixed (yet to come).")
-@click.option("--target", type=float, metavar="VALUE", help="What --aug=ada aims at (yet to come).")
-@click.option("--augpipe", metavar="NAME", help="Which kinds of augmentation (yet to come).")
+@click.option("--aug", metavar="MODE",
+              help="Augment what D sees: noaug (the default), ada (as strongly as needed) or fixed.")
+@click.option("--p", type=float, metavar="P", help="Probability of --aug=fixed, from 0 to 1.")
+@click.option("--target", type=float, metavar="VALUE",
+              help="Mean sign of D's logits of real images that --aug=ada holds.")
+@click.option("--augpipe", metavar="NAME", help=f"Which transforms: {', '.join(PIPES)}.")
 # Steering
 @click.option("--sel", metavar="|".join(SEL_KINDS[::-1]),
               help="Spatial encoding: how G hears heatmaps, or that it does not.")

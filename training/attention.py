@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from torch_utils import distributed
 from training.config import AlignConfig
 from training.heatmaps import LEVEL_RESOLUTIONS, resize
 from training.spatial_encoding import HeatmapSource
@@ -43,12 +44,16 @@ def target_map(layout: HeatmapSource, level: int, resolution: int) -> Tensor:
 
 
 def truncated_distance(attention: Tensor, target: Tensor, tau: float) -> Tensor:
-    """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 6)."""
+    """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 6).
+
+    With several ranks: over the images of all of them.
+    """
     distance = (attention - target).abs()
     above = distance > tau
-    count = above.sum()
-    selected = (distance * above).sum() / count.clamp_min(1)
-    return torch.where(count > 1, selected, distance.mean())
+    world = distributed.current()
+    sums = torch.stack([(distance * above).sum(), above.sum(), distance.mean()])
+    total, count, everything = world.mean(sums).unbind()
+    return torch.where(count * world.size > 1.5, total / count.clamp_min(1 / world.size), everything)
 
 
 def candidate_maps(layout: HeatmapSource, level: int, resolution: int) -> Tensor:

@@ -217,10 +217,60 @@ class EmaConfig(Section):
         return 0.5 ** (batch_size / max(half_life, 1e-8))
 
 
-class AugmentConfig(Section):
-    """Adaptive discriminator augmentation (the pipeline itself comes with its own milestone)."""
+class TransformsConfig(Section):
+    """What augmentation does: the chance of each transform as a multiple of p, and how far it goes.
 
-    mode: Literal["noaug"] = "noaug"
+    Standard deviations are those of normal distributions; where a factor is drawn, of its logarithm to base 2. The
+    defaults are the pipe bgc (training/augment/pipes.py has the others).
+    """
+
+    xflip: NonNegative = 1  # mirror
+    rotate90: NonNegative = 1  # quarter turns
+    xint: NonNegative = 1  # shift by whole pixels
+    scale: NonNegative = 1
+    rotate: NonNegative = 1  # by any angle
+    aniso: NonNegative = 1  # stretch along one direction, shrink across it
+    xfrac: NonNegative = 1  # shift by fractions of a pixel
+    brightness: NonNegative = 1
+    contrast: NonNegative = 1
+    lumaflip: NonNegative = 1  # light for dark, hue kept
+    hue: NonNegative = 1
+    saturation: NonNegative = 1
+    imgfilter: NonNegative = 0  # amplify or weaken octaves
+    noise: NonNegative = 0
+    cutout: NonNegative = 0
+    xint_max: NonNegative = 0.125  # of the image's side
+    scale_std: NonNegative = 0.2
+    rotate_max: Fraction = 1  # of half a turn
+    aniso_std: NonNegative = 0.2
+    xfrac_std: NonNegative = 0.125  # of the image's side
+    brightness_std: NonNegative = 0.2
+    contrast_std: NonNegative = 0.5
+    hue_max: Fraction = 1  # of half a turn
+    saturation_std: NonNegative = 1
+    imgfilter_bands: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (1, 1, 1, 1)  # lowest octave first
+    imgfilter_std: NonNegative = 1
+    noise_std: NonNegative = 0.1
+    cutout_size: Fraction = 0.5  # of the image's side
+
+
+class AugmentConfig(Section):
+    """Augmentation of what D sees, generated and real (Karras et al. 2020, "Training GANs with Limited Data").
+
+    noaug: none, as the papers of the methods here train. fixed: with probability p. ada: p begins where it is set and
+    follows the mean sign of D's logits of real images.
+    """
+
+    mode: Literal["noaug", "ada", "fixed"] = "noaug"
+    p: Fraction = 0
+    target: Fraction = 0.6  # mean sign to hold: above it, D is thought to know its images by heart
+    interval: Count = 4  # steps from one change of p to the next
+    kimg: Positive = 500  # thousands of images in which p can go from 0 to 1
+    transforms: TransformsConfig = TransformsConfig()
+
+    def step(self, batch_size: int) -> float:
+        """How far p moves at a time."""
+        return batch_size * self.interval / (self.kimg * 1000)
 
 
 class DataConfig(Section):
@@ -282,6 +332,7 @@ class RunConfig(Section):
             ours, theirs = getattr(self.generator, key), getattr(self.discriminator, key)
             if ours != theirs:
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
+        _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
         if self.generator.backbone == "sndcgan" and self.loss.pl_weight > 0:
             raise ValueError("loss.pl_weight must be 0 with backbone sndcgan, which has no mapping network")
@@ -310,6 +361,19 @@ def _check_levels(sampler: SamplerConfig, encoding: EncodingConfig | None) -> No
     if flat != (len(counts) == 1):
         wanted = "one level, such as [3]" if flat else "three levels, such as [1, 2, 4]"
         raise ValueError(f"sampler.kind {sampler.kind} needs generator.encoding.counts of {wanted}, not {counts}")
+
+
+def _check_transforms(augment: AugmentConfig, resolution: int, channels: int) -> None:
+    """Images must be large enough for the filter, and have colors (or be grey)."""
+    if augment.mode == "noaug":
+        return
+    if augment.transforms.imgfilter > 0 and resolution < 22:
+        raise ValueError(
+            f"augment.transforms.imgfilter needs images of 22x22 or more, not {resolution}x{resolution}; "
+            "set it to 0, or use --augpipe=bgc"
+        )
+    if channels not in (1, 3):
+        raise ValueError(f"augmentation takes grey or RGB images; these have {channels} channels: use --aug=noaug")
 
 
 def _check_resolution(resolution: int) -> None:

@@ -127,6 +127,7 @@ class Run:
         update_ema(self.config, state)
         state.images += self.config.schedule.batch_size
         state.steps += 1
+        adapt_augmentation(self.config, state)
 
     def stop(self, signal_name: str) -> None:
         """Leave a checkpoint from which the run continues as if nothing had been."""
@@ -270,6 +271,14 @@ def update_ema(config: RunConfig, state: TrainingState) -> None:
     state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
     for target, source in zip(state.G_ema.buffers(), buffers, strict=True):
         target.copy_(source)
+
+
+def adapt_augmentation(config: RunConfig, state: TrainingState) -> None:
+    """Every few steps the strength of augmentation follows what D made of the real images since."""
+    augment = state.networks.augment
+    if augment is not None and state.steps % config.augment.interval == 0:
+        augment.strength.adapt()
+        state.statistics.add("augment/p", augment.strength.p)
 
 
 def save_reals(run_dir: Path, dataset: ImageDataset) -> None:

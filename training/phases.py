@@ -1,8 +1,8 @@
 """What a training step consists of: four phases, each a loss over one network.
 
-G main (adversarial + alignment), G path (path length regularisation), D main, D R1. Every random number comes from
-the Streams given; every loss is a scalar; statistics stay on the device. Off by default: G move, which regularises how
-pictures follow their centres.
+G main (adversarial + alignment), G path (path length regularisation), D main, D R1; off by default G move, which
+regularises how pictures follow their centres. D sees images, generated or real, after augmentation. Every random number
+comes from the Streams given; every loss is a scalar; statistics stay on the device.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,8 @@ from torch import Tensor
 from torch_utils import distributed
 from training import losses
 from training.attention import alignment_loss
+from training.augment.layouts import warped
+from training.augment.pipeline import Augmented, AugmentPipe
 from training.config import RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator
@@ -29,11 +31,15 @@ DISCRIMINATOR_LOSSES = {"logistic": losses.discriminator_loss, "hinge": losses.d
 
 @dataclass
 class Networks:
-    """The two players, and the moving means [] of path lengths and of the speed at which pictures follow a centre."""
+    """The two players, the moving mean of path lengths [], and what happens to images before D sees them.
+
+    move_mean []: the same mean of the speed at which pictures follow a centre.
+    """
 
     G: Generator
     D: Discriminator
     pl_mean: Tensor
+    augment: AugmentPipe | None = None
     move_mean: Tensor = field(default_factory=lambda: torch.zeros([]))
 
 
@@ -140,11 +146,13 @@ def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     layout = batch.inputs.layout
     images = _generate(networks.G, batch.inputs, streams)
     align = config.align.weight > 0 and layout is not None
-    judged = networks.D(images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
+    seen = _augmented(networks, images, streams)
+    judged = networks.D(seen.images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
     adversarial = GENERATOR_LOSSES[config.loss.adversarial](judged.logits)
     loss = adversarial.mean()
     statistics = {"loss/G": adversarial, "scores/fake_G": judged.logits}
     if align:
+        layout = warped(layout, seen.geometry)
         alignment = alignment_loss(judged.logits, judged.features, layout, config.align, images.shape[3])
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
@@ -199,17 +207,26 @@ def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     """Adversarial loss on generated and real images."""
     with torch.no_grad():
         images = _generate(networks.G, batch.inputs, streams)
-    fake = networks.D(images, batch.inputs.c).logits
-    real = networks.D(batch.real_images, batch.real_c).logits
+    fake = networks.D(_augmented(networks, images, streams).images, batch.inputs.c).logits
+    real = networks.D(_augmented(networks, batch.real_images, streams).images, batch.real_c).logits
+    if networks.augment is not None:
+        networks.augment.strength.observe(real, distributed.current())
     loss = DISCRIMINATOR_LOSSES[config.loss.adversarial](fake, real)
     return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
 
 
 def d_r1(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
-    """R1 regularisation: gamma / 2 |d D(real) / d real|^2."""
+    """R1 regularisation: gamma / 2 |d D(real) / d real|^2, real before augmentation."""
     real_images = batch.real_images.detach().requires_grad_()
-    penalty = losses.r1_penalty(networks.D(real_images, batch.real_c).logits, real_images)
+    seen = _augmented(networks, real_images, streams)
+    penalty = losses.r1_penalty(networks.D(seen.images, batch.real_c).logits, real_images)
     return config.loss.r1_gamma / 2 * penalty.mean(), {"loss/r1_penalty": penalty}
+
+
+def _augmented(networks: Networks, images: Tensor, streams: Randomness) -> Augmented:
+    if networks.augment is None:
+        return Augmented(images, None)
+    return networks.augment(images, streams["augment"])
 
 
 def _generate(G: Generator, inputs: Inputs, streams: Randomness) -> Tensor:

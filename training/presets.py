@@ -17,17 +17,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
-from training.config import RunConfig
+from training.augment.pipes import PIPES, multipliers
+from training.config import AugmentConfig, RunConfig
 from training.config_keys import Layer, build, check_keys, leaves, merge, nested
+from training.scene_presets import sampler_layer, sel_layer
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 METHOD_FOLDERS = ("methods", "tables")
+AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
 ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
 
 
@@ -104,26 +107,15 @@ OPTION_KEYS = {
     "nhwc": "hardware.channels_last",
     "allow_tf32": "hardware.allow_tf32",
     "workers": "data.workers",
+    "aug": "augment.mode",
+    "p": "augment.p",
+    "target": "augment.target",
     "device": "hardware.device",
     "heatmap_mode": "generator.encoding.mode",
     "sampler": "sampler.kind",
     "align": "align.weight",
     "tau": "align.tau",
 }
-
-# What --sel and --sampler bring with them, where the method is made for the other kind of scene: one object in three
-# levels, or several in one.
-ONE_OBJECT = {
-    "generator": {"encoding": {"counts": [1, 2, 4], "max_resolution": 16}},
-    "sampler": {"kind": "paper", "spread": [0.5, 1.0]},
-    "align": {"match": "all"},
-}
-SEVERAL_OBJECTS = {
-    "generator": {"encoding": {"counts": [3], "max_resolution": None}},
-    "sampler": {"kind": "multi-object", "spread": [0.1, 0.5]},
-    "align": {"match": "best"},
-}
-SEL_KINDS = ("none", "norm", "concat", "indoor", "flatten")
 
 # Keys that --set must leave alone, and what decides them.
 DECIDED = {
@@ -143,16 +135,16 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     Raises UserError, in one line, for anything unknown, out of range, contradictory or not there yet.
     """
     options = replace(options, cfg=options.cfg or "auto", method=options.method or "spatialgan")
-    _check_augmentation(options)
     _check_processes(options)
     design = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
-    design = merge(design, _sel_layer(options, design))
-    design = merge(design, _sampler_layer(options, design))
+    design = merge(design, sel_layer(options.sel, design))
+    design = merge(design, sampler_layer(options.sampler, design))
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
     layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
     said = {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)}
     config = build(merge(design, *layers), said)
+    _check_augmentation(options, config)
     _check_alignment(config)
     _check_data(config, facts)
     return config
@@ -225,42 +217,27 @@ def _divided(schedule: Layer, gpus: int) -> Layer:
     return {"batch_gpu": min(schedule["batch_gpu"], max(schedule["batch_size"] // gpus, 1))}
 
 
-def _sel_layer(options: Options, design: Layer) -> Layer:
-    """--sel; without spatial encoding there is nothing to align."""
-    if options.sel is None:
+def _pipe_layer(options: Options) -> Layer:
+    """--augpipe switches each transform on or off."""
+    if options.augpipe is None:
         return {}
-    if options.sel not in SEL_KINDS:
-        raise UserError(f"--sel '{options.sel}' is unknown{nearest(options.sel, SEL_KINDS)}")
-    if options.sel == "none":
-        return {"generator": {"encoding": None}, "align": {"weight": 0}}
-    scene = _scene(design, several_objects=True) if options.sel == "indoor" else {}
-    return merge(scene, nested("generator.encoding.layer", options.sel))
-
-
-def _sampler_layer(options: Options, design: Layer) -> Layer:
-    """What --sampler brings with it; where the generator hears no heatmaps, there is none to draw."""
-    if options.sampler is None or design["generator"].get("encoding") is None:
-        return {}
-    return _scene(design, several_objects=options.sampler == "multi-object")
-
-
-def _scene(design: Layer, several_objects: bool) -> Layer:
-    """What turns a design for scenes of one object into one for several, or back; nothing where it is so already."""
-    counts = (design["generator"].get("encoding") or {}).get("counts", (1, 2, 4))
-    if (len(counts) == 1) == several_objects:
-        return {}
-    return SEVERAL_OBJECTS if several_objects else ONE_OBJECT
+    if options.augpipe not in PIPES:
+        raise UserError(f"--augpipe '{options.augpipe}' is unknown{nearest(options.augpipe, PIPES)}")
+    return {"augment": {"transforms": multipliers(options.augpipe)}}
 
 
 def _option_layer(options: Options) -> Layer:
+    if options.aug is not None and options.aug not in AUG_MODES:
+        raise UserError(f"--aug '{options.aug}' is unknown{nearest(options.aug, AUG_MODES)}")
     layers = [nested(OPTION_KEYS[name], value) for name, value in options.given(OPTION_KEYS).items()]
+    layers.append(_pipe_layer(options))
     if options.batch is not None:
         layers.append(nested("schedule.batch_gpu", max(options.batch // options.processes, 1)))
     if options.metrics is not None:
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         layers.append(nested("schedule.metrics", [] if names == ["none"] else names))
-    if options.resume is not None:  # weights that have learnt already need no short average at first
-        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}})
+    if options.resume is not None:  # weights that have learnt already need no short average at first, but p soon
+        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
     if options.fp32:
         layers.append({"networks": {"num_fp16_res": 0, "conv_clamp": None}})
     if options.nobench is not None:
@@ -306,14 +283,15 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
 
 def overridden(saved: RunConfig, options: Options) -> RunConfig:
     """A saved configuration with the options that were given. Raises UserError as resolve does."""
-    _check_augmentation(options)
     _check_processes(options)
     layers = [saved.model_dump(mode="json"), _option_layer(replace(options, resume=None))]
     layers += map(_set_layer, options.settings)
     if options.gpus is not None or options.procs is not None:
         layers.append({"hardware": {"gpus": options.processes}})
         layers.append({"schedule": _divided(merge(*layers)["schedule"], options.processes)})
-    return build(merge(*layers), {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)})
+    config = build(merge(*layers), {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)})
+    _check_augmentation(options, config)
+    return config
 
 
 def _run_name(options: Options, facts: DataFacts) -> str:
@@ -322,6 +300,8 @@ def _run_name(options: Options, facts: DataFacts) -> str:
     parts += [f"subset{options.subset}"] if options.subset is not None else []
     parts += [options.cfg, options.method]
     parts += [f"{name}{value:g}" for name, value in options.given(["gamma", "kimg", "batch", "freezed"]).items()]
+    parts += [options.aug if options.aug in ("ada", "fixed") else "", options.augpipe or ""]
+    parts += [f"{name}{value:g}" for name, value in options.given(["p", "target"]).items()]
     parts += ["resume" if options.resume is not None else ""]
     return re.sub(r"[^\w.-]", "_", "-".join(part for part in parts if part))
 
@@ -335,16 +315,16 @@ def _check_processes(options: Options) -> None:
         raise UserError("--procs is for CPUs, --gpus for GPUs; give one of them")
 
 
-def _check_augmentation(options: Options) -> None:
-    known = ("ada", "fixed", "noaug")
-    if options.aug is not None and options.aug not in known:
-        raise UserError(f"--aug '{options.aug}' is unknown{nearest(options.aug, known)}")
-    wanted = options.given(["p", "target", "augpipe"])
-    if options.aug in ("ada", "fixed"):
-        wanted = {"aug": options.aug, **wanted}
-    if wanted:
-        (name, value), *_ = wanted.items()
-        raise UserError(f"--{name}={value}: augmentation is not there yet; leave it out, or use --aug=noaug alone")
+def _check_augmentation(options: Options, config: RunConfig) -> None:
+    """Options of a mode of augmentation other than the one in force would be in vain."""
+    mode = config.augment.mode
+    meant = {"p": ("fixed",), "target": ("ada",), "augpipe": ("ada", "fixed")}
+    for name, value in options.given(meant).items():
+        if mode not in meant[name]:
+            wanted = " or ".join(f"--aug={one}" for one in meant[name])
+            raise UserError(f"--{name}={value} needs {wanted}; augmentation is {mode} here")
+    if mode == "fixed" and options.p is None and config.augment.p == 0:
+        raise UserError("--aug=fixed needs its probability; add --p, for example --p=0.2")
 
 
 def _check_heard(options: Options, design: Layer) -> None:

@@ -13,6 +13,7 @@ from torch_utils.distributed import World
 from torch_utils.stats import RunningStatistics
 from torch_utils.tensor_files import write_tensors
 from training import resume
+from training.augment.pipeline import make_pipe
 from training.backbones import make_discriminator, make_generator
 from training.checkpoint import ENTRY, VERSION, read_about, read_tensors
 from training.config import OptimizerConfig, RunConfig
@@ -56,7 +57,9 @@ class TrainingState:
             set_memory_format(network, device.type == "cpu" if channels_last is None else channels_last)
         optimizers = {"G": _adam(G, config.generator_optimizer), "D": _adam(D, config.discriminator_optimizer)}
         common, own = Randomness(config.seed, device), Randomness(config.seed, device, world.rank)
-        networks = Networks(G, D, torch.zeros([], device=device), torch.zeros([], device=device))
+        augment = make_pipe(config.augment, config.schedule.batch_size)
+        augment = None if augment is None else augment.to(device)
+        networks = Networks(G, D, torch.zeros([], device=device), augment, torch.zeros([], device=device))
         return TrainingState(networks, G_ema, optimizers, common, own, world)
 
     @property
@@ -104,7 +107,8 @@ class TrainingState:
         about, flat = read_about(path), read_tensors(path)
         try:
             for name, module in self._modules().items():
-                module.load_state_dict(_below(flat, name))
+                # Augmentation may be another than when the checkpoint was written.
+                module.load_state_dict(_below(flat, name), strict=name != "augment")
             for name, optimizer in self.optimizers.items():
                 _load_optimizer(optimizer, _below(flat, f"optimizer.{name}"))
         except (RuntimeError, ValueError) as error:
@@ -124,7 +128,8 @@ class TrainingState:
         self.streams.load_state_dict(saved)
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+        modules = {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+        return modules if self.networks.augment is None else {**modules, "augment": self.networks.augment}
 
 
 def _take_weights(path: str, G: nn.Module, G_ema: nn.Module, D: nn.Module) -> None:

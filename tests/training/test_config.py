@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from tests.training.small import discriminator_config, generator_config, run_config
 from training.config import (
     AlignConfig,
+    AugmentConfig,
     ConvConfig,
     EmaConfig,
     EncodingConfig,
@@ -16,6 +17,7 @@ from training.config import (
     SamplerConfig,
     ScheduleConfig,
     Section,
+    TransformsConfig,
 )
 
 
@@ -72,6 +74,12 @@ def test_sections_are_frozen():
         (SamplerConfig, {"impulse_share": 1.5}),
         (SamplerConfig, {"kind": "uniform"}),
         (SamplerConfig, {"spread": [0, 1]}),
+        (AugmentConfig, {"mode": "adaptive"}),
+        (AugmentConfig, {"p": 1.5}),
+        (AugmentConfig, {"p": -0.5}),
+        (AugmentConfig, {"interval": 0}),
+        (TransformsConfig, {"hue": -1}),
+        (TransformsConfig, {"imgfilter_bands": [1, 1, 1]}),
         (ScheduleConfig, {"batch_size": 0}),
         (ScheduleConfig, {"total_kimg": 0}),
     ],

@@ -13,6 +13,7 @@ from torch_utils.distributed import World
 from training import loop
 from training.checkpoint import latest_checkpoint
 from training.config import (
+    AugmentConfig,
     DataConfig,
     DiscriminatorConfig,
     EncodingConfig,
@@ -101,6 +102,49 @@ def test_a_continued_run_is_bit_identical_to_an_uninterrupted_one(method, data, 
     different = [name for name in a if not torch.equal(a[name], b[name])]
     assert different == []
     assert (whole / "fakes000000.png").read_bytes() == (parts / "fakes000000.png").read_bytes()
+
+
+ADA = AugmentConfig(mode="ada", p=0.4, target=0.6, interval=3, kimg=0.2)
+
+
+def test_a_continued_run_has_the_p_of_an_uninterrupted_one(data, tmp_path):
+    """It stops between two changes of p, with signs half collected."""
+    whole = train(configuration(data, 0.064, "stylegan2", augment=ADA), tmp_path / "whole")
+    parts = train(configuration(data, 0.032, "stylegan2", augment=ADA), tmp_path / "parts")
+    train(configuration(data, 0.064, "stylegan2", augment=ADA), parts)
+    a, b = (load_file(latest_checkpoint(run)) for run in (whole, parts))
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+    assert {"augment.strength.p", "augment.strength.signs", "stream.0.augment"} <= a.keys()
+    assert a["augment.strength.signs"][1] == 2 * BATCH  # after 8 steps, 2 since the last change
+
+
+def test_augmentation_may_change_between_checkpoint_and_continuation(data, tmp_path):
+    """What the checkpoint does not have begins as configured; a fixed p is the configuration's."""
+    run = train(configuration(data, 0.016, "stylegan2"), tmp_path / "run")
+    for augment, p in [(ADA, 0.4), (AugmentConfig(mode="fixed", p=0.3), 0.3), (AugmentConfig(), None)]:
+        state = TrainingState.create(configuration(data, 0.032, "stylegan2", augment=augment), World())
+        state.load(latest_checkpoint(run))
+        found = state.networks.augment
+        assert (None if found is None else found.strength.p.item()) == (None if p is None else pytest.approx(p))
+        state.save(latest_checkpoint(run), configuration(data, 0.016, "stylegan2", augment=augment))
+
+
+def test_p_follows_the_signs_every_few_steps(data, tmp_path):
+    run = train(configuration(data, 0.064, "stylegan2", augment=ADA), tmp_path / "run")
+    lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+    seen = [line["augment/p"] for line in lines if "augment/p" in line]
+    step = BATCH * 3 / 200
+    assert len(seen) == 2
+    assert abs(seen[0] - 0.4) == pytest.approx(step, abs=1e-6)
+    assert abs(seen[1] - seen[0]) == pytest.approx(step, abs=1e-6)
+
+
+def test_a_fixed_p_stays(data, tmp_path):
+    augment = AugmentConfig(mode="fixed", p=0.3, interval=1)
+    run = train(configuration(data, 0.032, augment=augment), tmp_path / "run")
+    lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+    assert [line["augment/p"] for line in lines] == pytest.approx([0.3, 0.3])
 
 
 def test_only_the_newest_checkpoints_are_kept(data, tmp_path):

@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 from tests.training.small import INDOOR, OBJECTS, make_batch, make_generator, make_layout, make_networks, run_config
+from training.attention import alignment_loss
+from training.augment.layouts import warped
+from training.augment.pipeline import make_pipe
 from training.config import RunConfig
 from training.generator import Generator, set_memory_format
-from training.heatmaps import Layout
+from training.heatmaps import LEVEL_RESOLUTIONS, Layout
 from training.phases import d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
 from training.randomness import Randomness
 from training.synthesis import Noise
@@ -216,6 +219,24 @@ def test_objects_learn_and_their_average_follows():
     before = dict(make_networks(config).G.named_parameters())
     after = dict(average.named_parameters())
     assert all(not torch.equal(before[name], after[name]) for name in names)
+
+
+def test_candidates_move_with_augmented_images():
+    """Every candidate of the alignment is where the augmented image shows it."""
+    config = objects_config(augment={"mode": "fixed", "p": 1.0})
+    networks = make_networks(config)
+    networks.augment = make_pipe(config.augment, 4)
+    batch, seen = make_batch(networks, config), []
+    networks.D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
+    _, statistics = g_main(networks, batch, config, Randomness(0, "cpu"))
+    judged = networks.D(seen[0], batch.inputs.c, features=LEVEL_RESOLUTIONS)
+    inputs = alignment_loss(judged.logits, judged.features, batch.inputs.layout, config.align, 32)
+    streams = Randomness(0, "cpu")
+    geometry = networks.augment(torch.zeros(4, 3, 32, 32), streams["augment"]).geometry
+    moved = warped(batch.inputs.layout, geometry)
+    expected = alignment_loss(judged.logits, judged.features, moved, config.align, 32)
+    torch.testing.assert_close(statistics["loss/align"], expected)
+    assert not torch.allclose(expected, inputs)
 
 
 def test_phases_of_a_run():

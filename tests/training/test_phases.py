@@ -17,6 +17,9 @@ from tests.training.small import (
 )
 from training import losses
 from training.attention import alignment_loss
+from training.augment.layouts import WarpedLayout
+from training.augment.pipeline import make_pipe
+from training.config import RunConfig
 from training.heatmaps import LEVEL_RESOLUTIONS
 from training.phases import Batch, Networks, d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
 from training.randomness import Randomness
@@ -290,6 +293,95 @@ def test_d_r1_penalises_the_gradient_at_real_images_and_spares_them():
     assert loss.item() == pytest.approx(1.5 * statistics["loss/r1_penalty"].mean().item())
     assert not batch.real_images.requires_grad
     assert batch.real_images.grad is None
+
+
+# ---- augmentation
+
+AUGMENTED = {"augment": {"mode": "ada", "p": 1, "transforms": {"rotate90": 0}}}
+
+
+def augmented(p: float = 1.0, **changes) -> tuple[RunConfig, Networks]:
+    config = run_config(**{**AUGMENTED, **changes})
+    networks = make_networks(config)
+    networks.augment = make_pipe(config.augment, 4)
+    networks.augment.strength.p.fill_(p)
+    return config, networks
+
+
+@each_phase
+def test_p_of_0_is_no_augmentation(phase):
+    config, networks = augmented(p=0.0)
+    loss, statistics = phase(networks, make_batch(networks, config), config, streams())
+    expected, plain = run(phase)
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)  # heatmaps are read from a finer rendering
+    assert statistics.keys() == plain.keys()
+
+
+@each_phase
+def test_discriminator_sees_augmented_images_only(phase):
+    config, networks = augmented()
+    batch, seen, made = make_batch(networks, config), calls(networks.D), []
+    networks.augment.register_forward_hook(lambda _, args, result: made.append(result.images))
+    phase(networks, batch, config, streams())
+    assert len(seen) == len(made) == {g_main: 1, g_path: 0, d_main: 2, d_r1: 1}[phase]
+    assert all(args[0] is images for args, images in zip(seen, made, strict=True))
+    assert all(not torch.allclose(images, batch.real_images) for images in made)
+
+
+@each_phase
+def test_augmentation_draws_from_its_own_stream(phase):
+    config, networks = augmented()
+    used = streams()
+    phase(networks, make_batch(networks, config), config, used)
+    assert ("augment" in used.state_dict()) == (phase is not g_path)
+    plain = streams()
+    phase(make_networks(run_config()), make_batch(networks, config), run_config(), plain)
+    assert "augment" not in plain.state_dict()
+    rest = {name: state for name, state in used.state_dict().items() if name != "augment"}
+    assert all(torch.equal(state, plain.state_dict()[name]) for name, state in rest.items())
+
+
+def test_g_main_aligns_with_the_heatmaps_as_shown():
+    config, networks = augmented(align={"weight": 0.7})
+    batch, shown = make_batch(networks, config), []
+    networks.augment.register_forward_hook(lambda _, args, result: shown.append(result))
+    _, statistics = g_main(networks, batch, config, streams())
+    judged = networks.D(shown[0].images, batch.inputs.c, features=LEVEL_RESOLUTIONS)
+    layout = WarpedLayout(batch.inputs.layout, shown[0].geometry)
+    by_hand = alignment_loss(judged.logits, judged.features, layout, config.align, 32)
+    still = alignment_loss(judged.logits, judged.features, batch.inputs.layout, config.align, 32)
+    torch.testing.assert_close(statistics["loss/align"], by_hand)
+    assert not torch.allclose(by_hand, still)
+
+
+def test_g_main_trains_through_augmentation():
+    config, networks = augmented()
+    networks.D.requires_grad_(False)
+    g_main(networks, make_batch(networks, config), config, streams())[0].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in networks.G.parameters())
+
+
+def test_d_r1_penalises_the_gradient_at_the_images_before_augmentation():
+    config, networks = augmented(loss={"r1_gamma": 3, "style_mixing_prob": 0})
+    batch = make_batch(networks, config)
+    loss, statistics = d_r1(networks, batch, config, streams())
+    images = batch.real_images.clone().requires_grad_()
+    seen = networks.augment(images, streams()["augment"]).images
+    (gradient,) = torch.autograd.grad(networks.D(seen, batch.real_c).logits.sum(), images)
+    torch.testing.assert_close(statistics["loss/r1_penalty"], gradient.square().sum((1, 2, 3)))
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in networks.D.parameters() if p.grad is not None)
+    assert networks.D.blocks["32"].conv0.weight.grad.abs().sum() > 0
+
+
+def test_only_d_main_observes_signs_of_real_images():
+    config, networks = augmented()
+    for phase in PHASES.values():
+        before = networks.augment.strength.signs.clone()
+        _, statistics = phase(networks, make_batch(networks, config), config, streams())
+        seen = networks.augment.strength.signs - before
+        expected = [statistics["signs/real"].sum().item(), 4.0] if phase is d_main else [0.0, 0.0]
+        assert seen.tolist() == expected
 
 
 # ---- labels, other networks

@@ -152,17 +152,21 @@ ONE_KEY = [
     ("nhwc", False, "hardware.channels_last"),
     ("allow_tf32", True, "hardware.allow_tf32"),
     ("workers", 0, "data.workers"),
+    ("aug", "ada", "augment.mode"),
+    ("p", 0.2, "augment.p"),
+    ("target", 0.5, "augment.target"),
     ("device", "cpu", "hardware.device"),
     ("heatmap_mode", "fine", "generator.encoding.mode"),
     ("sampler", "paper", "sampler.kind"),
     ("align", 0.25, "align.weight"),
     ("tau", 0.0, "align.tau"),
 ]
+COMPANIONS = {"p": {"aug": "fixed"}, "target": {"aug": "ada"}}
 
 
 @pytest.mark.parametrize("name, value, key", ONE_KEY)
 def test_options_that_set_one_key(name: str, value, key: str):
-    found = run(**{name: value})
+    found = run(**{name: value}, **COMPANIONS.get(name, {}))
     for part in key.split("."):
         found = getattr(found, part)
     assert found == value
@@ -310,10 +314,56 @@ def test_auto_file_adds_what_does_not_depend_on_the_data():
     assert "auto" not in layer
 
 
+# ---- augmentation
+
+
+def test_augmentation_is_off_unless_asked_for():
+    pairs = [pair for pair in EVERY_PAIR if pair not in NOT_TOGETHER]
+    assert all(run(cfg=cfg, method=method).augment.mode == "noaug" for cfg, method in pairs)
+
+
+def test_aug_options():
+    adaptive = run(aug="ada", target=0.7, augpipe="bgcf").augment
+    assert (adaptive.mode, adaptive.p, adaptive.target, adaptive.transforms.imgfilter) == ("ada", 0, 0.7, 1)
+    fixed = run(aug="fixed", p=0.3, augpipe="blit").augment
+    assert (fixed.mode, fixed.p, fixed.transforms.xflip, fixed.transforms.scale) == ("fixed", 0.3, 1, 0)
+
+
+def test_settings_go_before_the_pipe():
+    transforms = run("augment.transforms.hue=0.5", "augment.transforms.scale_std=0.4", aug="ada").augment.transforms
+    assert (transforms.hue, transforms.scale_std, transforms.xflip) == (0.5, 0.4, 1)
+    assert run("augment.mode=ada", target=0.5).augment.target == 0.5
+
+
+def test_transferred_weights_let_p_move_faster():
+    assert (run().augment.kimg, run(resume="x.safetensors").augment.kimg) == (500, 100)
+
+
+def test_names_of_augmented_runs():
+    assert run(aug="ada", target=0.5, augpipe="bgcf").name == "animals-demo-spatialgan-ada-bgcf-target0.5"
+    assert run(aug="fixed", p=0.2).name == "animals-demo-spatialgan-fixed-p0.2"
+    assert run(aug="noaug").name == "animals-demo-spatialgan"
+
+
+def test_the_filter_needs_room():
+    small = {"facts": replace(FACTS, resolution=16), "method": "stylegan2", "aug": "ada"}
+    expected = (
+        "augment.transforms.imgfilter needs images of 22x22 or more, not 16x16; set it to 0, or use --augpipe=bgc"
+    )
+    assert refusal(**small, augpipe="bgcf") == expected
+    assert run(**small, augpipe="bgc").augment.transforms.imgfilter == 0
+    assert run("augment.transforms.imgfilter=0", **small, augpipe="bgcf").augment.transforms.imgfilter == 0
+
+
+def test_only_grey_and_color_images_are_augmented():
+    layers = replace(FACTS, num_channels=4)
+    assert "grey or RGB images; these have 4 channels" in refusal(aug="ada", facts=layers)
+    assert run(aug="ada", facts=replace(FACTS, num_channels=1)).augment.mode == "ada"
+
+
 # ---- refusals
 
 BASES = "auto, cifar, demo, paper1024, paper256, paper512, sndcgan, stylegan2"
-NO_AUGMENTATION = "augmentation is not there yet; leave it out, or use --aug=noaug alone"
 SAMPLERS = "'paper', 'released', 'multi-object', 'non-hierarchical', 'noise' or 'impulse'"
 BY_ITSELF = "and cannot be set by itself"
 HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "paper"), ("align", 1.0), ("tau", 0.1)]
@@ -331,11 +381,18 @@ HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "
         ({"sel": "concatenate"}, "--sel 'concatenate' is unknown; did you mean 'concat'?"),
         ({"sel": "spade"}, "--sel 'spade' is unknown; known: concat, flatten, indoor, none, norm"),
         ({"aug": "adda"}, "--aug 'adda' is unknown; did you mean 'ada'?"),
-        ({"aug": "ada"}, f"--aug=ada: {NO_AUGMENTATION}"),
-        ({"aug": "fixed", "p": 0.2}, f"--aug=fixed: {NO_AUGMENTATION}"),
-        ({"p": 0.2}, f"--p=0.2: {NO_AUGMENTATION}"),
-        ({"target": 0.6}, f"--target=0.6: {NO_AUGMENTATION}"),
-        ({"augpipe": "bgc"}, f"--augpipe=bgc: {NO_AUGMENTATION}"),
+        ({"aug": "fixed"}, "--aug=fixed needs its probability; add --p, for example --p=0.2"),
+        ({"p": 0.2}, "--p=0.2 needs --aug=fixed; augmentation is noaug here"),
+        ({"aug": "ada", "p": 0.2}, "--p=0.2 needs --aug=fixed; augmentation is ada here"),
+        ({"aug": "fixed", "p": 1.2}, "--p (augment.p) is 1.2: Input should be less than or equal to 1"),
+        ({"aug": "fixed", "p": -0.1}, "--p (augment.p) is -0.1: Input should be greater than or equal to 0"),
+        ({"target": 0.6}, "--target=0.6 needs --aug=ada; augmentation is noaug here"),
+        ({"aug": "noaug", "target": 0.6}, "--target=0.6 needs --aug=ada; augmentation is noaug here"),
+        ({"aug": "fixed", "p": 0.2, "target": 0.6}, "--target=0.6 needs --aug=ada; augmentation is fixed here"),
+        ({"aug": "ada", "target": 1.5}, "--target (augment.target) is 1.5: Input should be less than or equal to 1"),
+        ({"augpipe": "bgc"}, "--augpipe=bgc needs --aug=ada or --aug=fixed; augmentation is noaug here"),
+        ({"aug": "ada", "augpipe": "bgcfncc"}, "--augpipe 'bgcfncc' is unknown; did you mean 'bgcfnc'?"),
+        ({"aug": "ada", "augpipe": "colour"}, "--augpipe 'colour' is unknown; did you mean 'color'?"),
         ({"gpus": 0}, "--gpus=0: give 1 or more; to do without a GPU, --device=cpu"),
         ({"gamma": -1.0}, "--gamma (loss.r1_gamma) is -1.0: Input should be greater than or equal to 0"),
         ({"device": "tpu"}, "--device (hardware.device) is 'tpu': Input should be 'auto', 'cuda' or 'cpu'"),
