@@ -1,5 +1,5 @@
 """Measures of a generator and its discriminator; importing this package registers all of them (see registry)."""
 
-from metrics import co_move, equilibrium
+from metrics import co_move, equilibrium, locality
 
-__all__ = ["co_move", "equilibrium"]
+__all__ = ["co_move", "equilibrium", "locality"]

@@ -29,6 +29,7 @@ from training.sampling import Model
 from training.snapshot import network_tensors, snapshot_metadata, snapshot_name
 from training.state import TrainingState
 
+RUNNING_MEANS = ("w_avg", "running_mean", "running_var")  # buffers that each rank moves by its own share of a batch
 METRIC_DRAWS = {"di": 10, "w": 10}  # in training; calc_metrics.py makes the full number
 
 
@@ -276,7 +277,7 @@ def update_ema(config: RunConfig, state: TrainingState) -> None:
     averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
     torch._foreach_lerp_(averaged, current, 1 - beta)
     buffers = list(state.networks.G.buffers())
-    state.world.mean_([b for b in buffers if b is getattr(state.networks.G.mapping, "w_avg", None)])
+    state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
     for target, source in zip(state.G_ema.buffers(), buffers, strict=True):
         target.copy_(source)
 
