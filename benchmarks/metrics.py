@@ -116,7 +116,7 @@ def measure(context: MetricContext, extractor: str, images: int) -> dict[str, fl
 
 
 def timed(work: Callable[[], Any], device: torch.device, warm_up: bool = True) -> float:
-    """Seconds of a call, after one that is not counted on a GPU (there the first one also chooses algorithms)."""
+    """Seconds of a call, after one that is not counted on a GPU (there the first one also loads kernels)."""
     if device.type == "cuda" and warm_up:
         work()
     _wait(device)
@@ -194,8 +194,6 @@ def main(res, method, cfg, extractor, images, batch, neighbours, device, threads
 
 def run(settings: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """All measurements of `settings`."""
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
     place = {key: settings[key] for key in ("res", "method", "cfg", "images", "batch")}
     rates = measure(make_context(**place, device=device), settings["extractor"], settings["images"])
     return {

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
-from metrics.registry import MetricContext, append_result, evaluate, fetch_weights
+from metrics.registry import MetricContext, append_result, evaluate
 from torch_utils import distributed
 from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
@@ -40,7 +40,6 @@ def train(config: RunConfig, run_dir: Path) -> None:
     """
     world = prepare_hardware(config, distributed.current())
     dataset = open_dataset(config)
-    world.share(fetch_weights(config.schedule.metrics) if world.is_first else None)
     state = TrainingState.create(config, world)
     checkpoint = world.share(latest_checkpoint(run_dir))
     if checkpoint is not None:
