@@ -108,6 +108,7 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
         if place.progress is Progress.FINISHED:
             say(f"{place.path} has these very settings and is finished; --new trains again")
             return
+        world.first(lambda: registry.fetch_weights(config.schedule.metrics))  # now, not at the first snapshot
         if place.progress is Progress.STARTED:
             say(f"going on with {place.path}; --new begins a new run")
         path = world.first(lambda: run_dir.create(place, config))

@@ -182,7 +182,12 @@ class Run:
         """The metrics of config.schedule, into metric-NAME.jsonl."""
         state = self.state
         context = MetricContext(
-            model=self.model(), D=state.networks.D, dataset=self.dataset, seed=self.config.seed, batch_size=64
+            model=self.model(),
+            D=state.networks.D,
+            dataset=self.dataset,
+            seed=self.config.seed,
+            batch_size=64,
+            world=state.world,
         )
         for name in self.config.schedule.metrics:
             result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))

@@ -3,7 +3,7 @@
 | defect | test |
 | --- | --- |
 | 1. heatmaps come from a global random stream: the same z gives different pictures | tests/training/test_sampling.py |
-| 2. PPL draws new heatmaps for the two ends of a step | with the metric (in training: test_phases.py, fixed layouts) |
+| 2. PPL draws new heatmaps for the two ends of a step | here (in training: test_phases.py, fixed layouts) |
 | 3. training with alignment off crashes; "style mixing off = False" still switches it off | here |
 | 4. with augmentation, images are transformed and heatmaps are not | here, and tests/training/augment/test_layouts.py |
 | 5. no way to give centres on the command line | tests/test_generate.py |
@@ -16,6 +16,9 @@ import pytest
 import torch
 from torch import nn
 
+from metrics.context import MetricContext
+from metrics.path_length import step_lengths
+from tests.tiny_models import tiny_model
 from tests.training.small import (
     generator_config,
     make_batch,
@@ -41,6 +44,26 @@ def count_passes(module: nn.Module) -> list[str]:
     module.register_forward_hook(lambda *_: passes.append("forward"))
     module.register_full_backward_hook(lambda *_: passes.append("backward"))
     return passes
+
+
+# ---- 2. heatmaps within path lengths
+
+
+class Difference:
+    """Mean absolute difference of pictures, as a perceptual distance that needs no weights."""
+
+    def perceptual_distance(self, device):
+        return lambda a, b: (a - b).abs().mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_a_path_length_of_no_step_is_exactly_zero(space):
+    context = MetricContext(tiny_model(), None, None, extractors=Difference(), batch_size=4)
+    still, moved = (step_lengths(context, 6, epsilon, space, full=True, crop=False) for epsilon in (0.0, 0.1))
+    assert still.tolist() == [0.0] * 6
+    assert (moved > 0).all()
+    layouts = context.model.layout([1, 2])
+    assert not torch.equal(layouts.centers[0][0], layouts.centers[0][1])  # each path has a layout of its own
 
 
 # ---- 3. switching things off
