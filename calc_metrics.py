@@ -89,10 +89,10 @@ def run(request: Request) -> None:
     """What each process does; the first one reports."""
     found: list[Measured] = []
     for measured in measure(request):
-        if current().rank == 0:
+        if current().is_first:
             report(request, measured, is_first=not found or found[-1].snapshot is not measured.snapshot)
         found.append(measured)
-    if current().rank == 0 and len(request.networks) == 2 and not request.as_json:
+    if current().is_first and len(request.networks) == 2 and not request.as_json:
         halves = (found[: len(found) // 2], found[len(found) // 2 :])
         results = ([measured.result for measured in half] for half in halves)
         click.echo(comparison(*results, names=tuple(short_name(half[0]) for half in halves)))

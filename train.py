@@ -28,10 +28,11 @@ from torch_utils.launch import launch
 from training import resume, run_dir, summary
 from training.augment.pipes import PIPES
 from training.checkpoint import read_about
-from training.config import HardwareConfig, RunConfig
+from training.config import SAMPLERS, HardwareConfig, RunConfig
 from training.dataset import ImageDataset
 from training.presets import DataFacts, Options, known_names, overridden, resolve
 from training.run_dir import Progress, RunDir
+from training.scene_presets import SEL_KINDS
 from training.snapshot import open_snapshot
 
 YES_NO = {"type": bool, "metavar": "BOOL"}
@@ -44,7 +45,8 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--data", metavar="PATH", help="Training images, a zip or folder from dataset_tool.py. Required.")
 @click.option("--cfg", metavar="NAME", help=f"Base configuration: {', '.join(known_names())}.  [default: auto]")
 @click.option("--method", metavar="NAME",
-              help=f"How pictures are steered: {', '.join(known_names('methods'))}.  [default: spatialgan]")
+              help=f"How pictures are steered: {', '.join(known_names('methods'))}; or a row of the papers' tables "
+                   "(docs/reproduce.md).  [default: spatialgan]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Set any key that --dry-run prints, for example loss.pl_weight=0. Can be repeated.")
 @click.option("--new", is_flag=True, help="Begin a new run even where one with these very settings exists.")
@@ -65,11 +67,12 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
               help="Mean sign of D's logits of real images that --aug=ada holds.")
 @click.option("--augpipe", metavar="NAME", help=f"Which transforms: {', '.join(PIPES)}.")
 # Steering
-@click.option("--sel", metavar="norm|none", help="Spatial encoding: how G hears heatmaps, or that it does not.")
+@click.option("--sel", metavar="|".join(SEL_KINDS[::-1]),
+              help="Spatial encoding: how G hears heatmaps, or that it does not.")
 @click.option("--sel-max-res", metavar="N|all", help="Layers up to this resolution hear them.")
 @click.option("--heatmap-mode", metavar="coarse|fine",
               help="Heatmaps get to a layer's size before their convolutions, or after.")
-@click.option("--sampler", metavar="paper|released", help="How random layouts are drawn.")
+@click.option("--sampler", metavar="NAME", help=f"How random layouts are drawn: {', '.join(SAMPLERS)}.")
 @click.option("--align", type=float, metavar="WEIGHT",
               help="Weight of the alignment of D's attention with the layout; 0 switches it off.")
 @click.option("--tau", type=float, metavar="VALUE", help="Alignment forgives differences up to this.")
@@ -105,6 +108,7 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
         if place.progress is Progress.FINISHED:
             say(f"{place.path} has these very settings and is finished; --new trains again")
             return
+        world.first(lambda: registry.fetch_weights(config.schedule.metrics))  # now, not at the first snapshot
         if place.progress is Progress.STARTED:
             say(f"going on with {place.path}; --new begins a new run")
         path = world.first(lambda: run_dir.create(place, config))

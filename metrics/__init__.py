@@ -7,6 +7,7 @@ from metrics import (
     frechet,
     inception_score,
     kernel,
+    locality,
     neighbours,
     path_length,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "frechet",
     "inception_score",
     "kernel",
+    "locality",
     "neighbours",
     "path_length",
 ]

@@ -74,13 +74,13 @@ class MetricContext:
         return self._cache[key]
 
     def on_first_rank(self, compute: Callable[[], T]) -> T:
-        """The value of `compute()`, which only the first process works out."""
-        return self.world.share(compute() if self.world.rank == 0 else None)
+        """The value of `compute()`, or its UserError, which only the first process works out."""
+        return self.world.first(compute)
 
     def bar(self, parts: Sequence[Sequence[int]], what: str) -> Iterable[Sequence[int]]:
         """Go through `parts` of this rank's images, showing how far all ranks are, and images per second."""
         total = sum(map(len, parts))
-        is_shown = self.progress and self.world.rank == 0
+        is_shown = self.progress and self.world.is_first
         with tqdm(desc=what, total=total, unit="img", unit_scale=self.world.size, leave=False,
                   disable=not is_shown) as bar:  # fmt: skip
             for part in parts:

@@ -2,6 +2,7 @@
 
 Precision and recall after Kynkäänniemi et al. 2019, density and coverage after Naeem et al. 2020. Distances are
 float32 (float16, which the first implementations used, changes the values), computed in blocks of at most BLOCK_BYTES.
+Memory: the features twice, and three blocks: 4.1 GB for 50,000 real and 50,000 generated images with 4096 features.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from metrics.registry import MetricContext, Values, family
 
 PR_NEIGHBOURS, DC_NEIGHBOURS = 3, 5
 MAX_REAL = 200_000
-BLOCK_BYTES = 1 << 28  # of one block of distances; up to three of them exist beside the features
+BLOCK_BYTES = 1 << 28  # of one block of distances; up to three of them exist at a time
 
 
 class Agreement(NamedTuple):

@@ -86,8 +86,7 @@ def measure(request: Request) -> Iterator[Measured]:
     world = current()
     if world.size == 1:
         world = World(device=choose_device(request.device))
-    if world.device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = False  # two GPUs might choose different algorithms, and round differently
     extractors = _extractors(request)
     if request.images is not None:
         yield from _measure(request, _context_of_files(request, extractors, world), None)

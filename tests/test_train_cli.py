@@ -106,6 +106,26 @@ def test_a_run_gets_its_directory_and_goes_to_the_loop(data: Path, loop: list):
     assert config.schedule.metrics == ()
 
 
+@pytest.mark.parametrize(
+    "options, layer, sampler, codes",
+    [
+        (["--sel=concat"], "concat", "released", 1),
+        (["--sel=indoor"], "indoor", "multi-object", 4),
+        (["--sel=flatten", "--sampler=noise"], "flatten", "noise", 1),
+        (["--sampler=multi-object"], "norm", "multi-object", 1),
+        (["--method=spatialgan-indoor"], "indoor", "multi-object", 4),
+        (["--method=spatialgan-5-concat", "--align=0.5"], "concat", "released", 1),
+        (["--cfg=sndcgan", "--sampler=impulse"], "norm", "impulse", 1),
+    ],
+)
+def test_every_ablation_is_one_option_away(data: Path, loop: list, options: list, layer: str, sampler: str, codes: int):
+    result = start(data, *options)
+    assert result.exit_code == 0, result.output
+    ((config, _),) = loop
+    assert (config.generator.encoding.layer, config.sampler.kind) == (layer, sampler)
+    assert config.generator.encoding.codes == codes
+
+
 @pytest.mark.parametrize("yes", ["1", "true", "True", "yes"])
 def test_booleans_as_the_family_writes_them(data: Path, loop: list, yes: str):
     assert start(data, f"--mirror={yes}", f"--fp32={yes}", f"--nobench={yes}", "--nhwc=0").exit_code == 0
@@ -314,6 +334,10 @@ def test_a_checkpoint_branches_off_into_a_new_run(data: Path, loop: list):
         (["--target=0.5"], "--target=0.5 needs --aug=ada"),
         (["--metrics=dii"], "unknown metric 'dii'; did you mean 'di'?"),
         (["--method=stylegan2", "--tau=0.1"], "--tau needs heatmaps"),
+        (["--sel=consat"], "--sel 'consat' is unknown; did you mean 'concat'?"),
+        (["--sampler=nois"], "--sampler (sampler.kind) is 'nois'"),
+        (["--cfg=sndcgan", "--sel=indoor"], "backbone sndcgan has no encoding layer indoor; use norm or concat"),
+        (["--method=eqgan-4-conkat"], "--method 'eqgan-4-conkat' is unknown; did you mean 'eqgan-4-concat'?"),
         (["--device=tpu"], "--device (hardware.device) is 'tpu'"),
         (["--gpus=8", "--device=auto"], "--gpus=8"),
         (["--gpus=2"], "--gpus=2, but PyTorch sees"),

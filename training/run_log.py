@@ -116,6 +116,10 @@ class RunLog:
         for path in paths:
             self._try(lambda path=path: self._picture(images, path))
 
+    def spend(self, part: str, seconds: float) -> None:
+        """Count time that was measured elsewhere."""
+        self.seconds[part] += seconds
+
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Count the time of the block as "metrics" or "snapshots"."""
@@ -123,7 +127,7 @@ class RunLog:
         try:
             yield
         finally:
-            self.seconds[part] += time.perf_counter() - start
+            self.spend(part, time.perf_counter() - start)
 
     def finish(self, images: int, best: str | None = None) -> None:
         """Say how far the run has come, what its time went to, its last metrics and where to look.
@@ -208,6 +212,9 @@ class NoLog:
         pass
 
     def pictures(self, images: int, paths: Iterable[Path]) -> None:
+        pass
+
+    def spend(self, part: str, seconds: float) -> None:
         pass
 
     def timed(self, part: str) -> nullcontext:

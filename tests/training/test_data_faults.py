@@ -16,7 +16,9 @@ import pytest
 
 from dnnlib.errors import UserError
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
+from tests.training.small import generator_config, run_config
 from training.dataset import ImageDataset, SampleOrder, batches
+from training.loop import train
 
 ROOT = Path(__file__).parents[2]
 COUNT = 200  # 1 % of it may be damaged
@@ -151,6 +153,21 @@ def test_an_odd_size_is_an_error_not_damage(tmp_path, monkeypatch):
         ImageDataset(path, skip_damaged=True)[7]
 
 
+def test_a_whole_run_goes_on_past_a_damaged_image_and_logs_it(tmp_path):
+    content = {f"{i:03d}.png": encoded(picture(i, 32)) for i in range(8)}
+    path = write_zip(tmp_path / "a.zip", content | {"003.png": garbled(content["003.png"])})
+    schedule = {"batch_size": 4, "total_kimg": 0.016, "kimg_per_tick": 0.008, "snapshot_ticks": 2, "metrics": ()}
+    config = run_config(
+        data={"path": str(path), "workers": 0}, schedule=schedule, hardware={"device": "cpu"}, method="stylegan2",
+        generator=generator_config(encoding=None), align={"weight": 0},
+    )
+    (tmp_path / "run").mkdir()
+    train(config, tmp_path / "run")
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("003.png is damaged (wrong checksum of IDAT)") == 1
+    assert list((tmp_path / "run").glob("network-snapshot-*.safetensors"))
+
+
 # ---- archives
 
 
@@ -256,7 +273,9 @@ def test_closing_ends_the_workers(tmp_path):
 
 SCRIPT = """
 import sys
+from tests.training.small import generator_config, run_config
 from training.dataset import ImageDataset, SampleOrder, batches
+from training.loop import train
 ready = batches(ImageDataset(sys.argv[1]), SampleOrder(200, 0), 0, 10, workers=int(sys.argv[2]))
 next(ready)
 print("ready", flush=True)
