@@ -118,6 +118,7 @@ class Model:
         truncation_cutoff: int | None = None,
         noise_mode: NoiseMode = "const",
         batch_size: int = 32,
+        block_outputs: dict[int, Tensor] | None = None,
     ) -> Tensor:
         """Images [N, C, R, R], float32 on the model's device, values about [-1, 1].
 
@@ -129,6 +130,7 @@ class Model:
         truncation_psi: 1 is off, 0 the mean picture; truncation_cutoff: only in this many first layers.
         noise_mode: per-pixel noise "const" (the model's own), "random" (by seed) or "none".
         batch_size: images at a time; changes nothing but rounding in the last bits.
+        block_outputs: an empty dictionary to be filled with {r: the synthesis network's features [N, C, r, r]}.
 
         Raises UserError when something is missing, does not fit the model, or has the wrong length.
         """
@@ -136,12 +138,17 @@ class Model:
         truncation = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
         ws = self.styles(seeds, z=z, ws=ws, layout=layout, labels=labels, **truncation)
         layout = self._layout_of(layout, seeds, len(ws))
-        parts = []
+        parts, outputs = [], []
         with torch.inference_mode():
             for start in range(0, len(ws), batch_size):
                 now = slice(start, start + batch_size)
                 noise = self._noise(noise_mode, None if seeds is None else seeds[now])
-                parts.append(self.G.synthesis(ws[now], None if layout is None else layout[now], noise).float())
+                outputs.append({})
+                wanted = {} if block_outputs is None else {"block_outputs": outputs[-1]}
+                here = None if layout is None else layout[now]
+                parts.append(self.G.synthesis(ws[now], here, noise, **wanted).float())
+            if block_outputs is not None:
+                block_outputs |= {r: torch.cat([part[r] for part in outputs]).float() for r in outputs[0]}
         return torch.cat(parts)
 
     def _layout_of(self, layout: Layout | None, seeds: Sequence[int] | None, count: int) -> Layout | None:

@@ -211,8 +211,17 @@ class SynthesisNetwork(nn.Module):
         self.encoded = [r for r in self.resolutions if r <= limit]
         return ((r, layer) for r in self.encoded for layer in self.blocks[str(r)].styled_layers())
 
-    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = CONSTANT_NOISE) -> Tensor:
-        """Raises ValueError when ws has another shape, or a layout is missing or not heard by this network."""
+    def forward(
+        self,
+        ws: Tensor,
+        layout: HeatmapSource | None = None,
+        noise: Noise = CONSTANT_NOISE,
+        block_outputs: dict[int, Tensor] | None = None,
+    ) -> Tensor:
+        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
+
+        Raises ValueError when ws has another shape, or a layout is missing or not heard by this network.
+        """
         if ws.shape[1:-1] != self.w_shape[:-1]:
             wanted = ", ".join(map(str, ["N", *self.w_shape[:-1], "w_dim"]))
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
@@ -230,6 +239,8 @@ class SynthesisNetwork(nn.Module):
                 x.to(self._dtype(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), noise
             )
             start += block.num_convs
+            if block_outputs is not None:
+                block_outputs[r] = x
         return img
 
     def _features(self, layout: HeatmapSource | None) -> dict[tuple[int, int], Tensor]:
