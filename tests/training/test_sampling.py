@@ -288,19 +288,6 @@ def test_cuda_draws_the_same_pictures(model: Model):
     assert torch.equal(*(fast.images([0, 1], noise_mode="random") for _ in range(2)))
 
 
-# ---- features
-
-
-def test_block_outputs_are_those_of_all_batches():
-    model, outputs = tiny_model(), {}
-    images = model.images([0, 1, 2], batch_size=2, block_outputs=outputs)
-    assert {r: tuple(x.shape[2:]) for r, x in outputs.items()} == {4: (4, 4), 8: (8, 8), 16: (16, 16)}
-    assert all(len(x) == 3 and x.dtype == torch.float32 for x in outputs.values())
-    alone = {}
-    torch.testing.assert_close(model.images([2], block_outputs=alone), images[2:])
-    torch.testing.assert_close(alone[8], outputs[8][2:])
-
-
 # ---- scenes of several objects
 
 
@@ -359,3 +346,16 @@ def test_flattened_layouts_reach_the_picture_through_the_styles():
     assert_close(flat.images(ws=flat.styles([3], layout=layout), layout=layout), flat.images([3]))
     assert not torch.allclose(flat.images([3], layout=layout.moved(0, 0, 0.3, 0.3)), flat.images([3]))
     assert flat.G.mapping.z_dim == 8 + 336
+
+
+# ---- features
+
+
+def test_block_outputs_are_those_of_all_batches():
+    model, outputs = tiny_model(), {}
+    images = model.images([0, 1, 2], batch_size=2, block_outputs=outputs)
+    assert {r: tuple(x.shape[2:]) for r, x in outputs.items()} == {4: (4, 4), 8: (8, 8), 16: (16, 16)}
+    assert all(len(x) == 3 and x.dtype == torch.float32 for x in outputs.values())
+    alone = {}
+    torch.testing.assert_close(model.images([2], block_outputs=alone), images[2:])
+    torch.testing.assert_close(alone[8], outputs[8][2:])
