@@ -80,3 +80,30 @@ def without_times(run_dir):
     """The statistics of the only tick."""
     line = json.loads((run_dir / "stats.jsonl").read_text())
     return {name: value for name, value in line.items() if not name.startswith(("time", "seconds", "speed"))}
+
+
+def test_a_signal_while_a_checkpoint_is_being_written(tmp_path):
+    """The file is finished, a newer one follows, nothing half-written stays, and the exit status is 0."""
+    script = """
+        import os, signal, sys, time
+        from pathlib import Path
+        from benchmarks import crash
+        folder = Path(sys.argv[1])
+        crash.make_pictures(folder / "pictures.zip")
+        (folder / "run").mkdir()
+        config = crash.configuration(folder / "pictures.zip", 10**6, 2)
+        process = crash.FORK.Process(target=crash.train, args=(config, folder / "run"))
+        process.start()
+        while not (crash.half_written(folder / "run") and crash.latest_checkpoint(folder / "run")):
+            assert process.is_alive()
+            time.sleep(0.0005)
+        os.kill(process.pid, signal.SIGTERM)
+        process.join()
+        print(process.exitcode)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout == "0\n", done.stderr
+    assert list((tmp_path / "run").glob(".*")) == []
+    images = read_about(latest_checkpoint(tmp_path / "run"))["images"]
+    assert f"stopped at {images / 1000:g} of" in (tmp_path / "run" / "log.txt").read_text()
