@@ -91,6 +91,7 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--procs", type=int, metavar="N", help="How many processes, on the CPU.  [default: 1]")
 @click.option("--workers", type=int, metavar="N", help="How many processes read images.")
 @click.option("--fp32", help="Full precision in all layers.", **YES_NO)
+@click.option("--bf16", help="bfloat16 instead of float16, where half precision is used.", **YES_NO)
 @click.option("--nhwc", help="Keep feature maps with channels last; without the option, on CPUs only.", **YES_NO)
 @click.option("--allow-tf32", help="Let NVIDIA GPUs round float32 to TF32.", **YES_NO)
 @click.option("--nobench", help="Keep cuDNN from timing its algorithms.", **YES_NO)

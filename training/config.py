@@ -52,7 +52,8 @@ class ConvConfig(Section):
     architecture: Architecture
     channel_base: Count = 32768  # channels(r) = min(channel_base // r, channel_max)
     channel_max: Count = 512
-    num_fp16_res: int = Field(0, ge=0)  # this many highest resolutions run in half precision on a GPU
+    num_fp16_res: int = Field(0, ge=0)  # this many highest resolutions run in half precision
+    half_type: Literal["float16", "bfloat16"] = "float16"  # which; float16 on a GPU only
     conv_clamp: Positive | None = None  # activations of convolutions are limited to +- this
     activation: ActivationName = "lrelu"
     resample_filter: tuple[float, ...] = (1, 3, 3, 1)

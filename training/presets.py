@@ -66,6 +66,7 @@ class Options:
     resume: str | None = None
     freezed: int | None = None
     fp32: bool | None = None
+    bf16: bool | None = None
     nhwc: bool | None = None
     allow_tf32: bool | None = None
     nobench: bool | None = None
@@ -240,6 +241,8 @@ def _option_layer(options: Options) -> Layer:
         layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
     if options.fp32:
         layers.append({"networks": {"num_fp16_res": 0, "conv_clamp": None}})
+    if options.bf16 is not None:
+        layers.append(nested("networks.half_type", "bfloat16" if options.bf16 else "float16"))
     if options.nobench is not None:
         layers.append(nested("hardware.benchmark", not options.nobench))
     if options.sel_max_res is not None:

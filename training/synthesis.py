@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from torch_utils.devices import half_precision
 from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from training.config import EncodingConfig, SynthesisConfig
 from training.layers import Conv2d, Linear, split_gain
@@ -185,6 +186,7 @@ class SynthesisNetwork(nn.Module):
             {str(r): SynthesisBlock(r, w_dim, img_channels, r == img_resolution, config) for r in self.resolutions}
         )
         self.num_ws = sum(block.num_convs for block in self.blocks.values()) + 1
+        self.half_type = config.half_type
         self.half = set(self.resolutions[-config.num_fp16_res :]) - {4} if config.num_fp16_res else set()
         self.w_shape: tuple[int, ...] = (self.num_ws, w_dim)  # of one image
         self.takes_layout = encoding is not None
@@ -258,4 +260,4 @@ class SynthesisNetwork(nn.Module):
         return [(r, size) for r in self.encoded for size in ((r // 2, r) if r > 4 else (r,))]
 
     def _dtype(self, resolution: int, like: Tensor) -> torch.dtype:
-        return torch.float16 if resolution in self.half and like.device.type == "cuda" else like.dtype
+        return half_precision(self.half_type, like) if resolution in self.half else like.dtype
