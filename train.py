@@ -78,6 +78,8 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--nhwc", help="Keep feature maps with channels last; without the option, on CPUs only.", **YES_NO)
 @click.option("--allow-tf32", help="Let NVIDIA GPUs round float32 to TF32.", **YES_NO)
 @click.option("--nobench", help="Keep cuDNN from timing its algorithms.", **YES_NO)
+@click.option("--ops", metavar="auto|native|pytorch|reference",
+              help="Which versions of the operators: the fastest, the native ones, PyTorch's, or the plain yardstick.")
 def main(outdir: str | None, data: str | None, new: bool, dry_run: bool, **named: Any) -> None:
     if not data:
         raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dnnlib.files import write_json
 from metrics.registry import MetricContext, append_result, evaluate
+from torch_utils import ops
 from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.stats import RunningStatistics
@@ -153,13 +154,14 @@ def model_of(state: TrainingState, config: RunConfig) -> Model:
 
 
 def prepare_hardware(config: RunConfig) -> torch.device:
-    """The device of this process, with the arithmetic switches set."""
+    """The device of this process, with the arithmetic switches set and the operators chosen."""
     hardware = config.hardware
+    ops.use(ops.default() if hardware.ops == "auto" else hardware.ops)
     device = choose_device(hardware.device)
     torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.benchmark = hardware.benchmark
-    if device.type == "cpu":
+    if device.type == "cpu" and hardware.ops != "reference":
         keep_memory()
     return device
 

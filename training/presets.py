@@ -63,6 +63,7 @@ class Options:
     nhwc: bool | None = None
     allow_tf32: bool | None = None
     nobench: bool | None = None
+    ops: str | None = None
     workers: int | None = None
     aug: str | None = None
     p: float | None = None
@@ -97,6 +98,7 @@ OPTION_KEYS = {
     "allow_tf32": "hardware.allow_tf32",
     "workers": "data.workers",
     "device": "hardware.device",
+    "ops": "hardware.ops",
     "heatmap_mode": "generator.encoding.mode",
     "sampler": "sampler.kind",
     "align": "align.weight",

@@ -52,10 +52,10 @@ class TrainingState:
             copy_matching(snapshot.generator("G"), G)
             copy_matching(snapshot.generator("G_ema"), G_ema)
             copy_matching(snapshot.discriminator(), D)
-        channels_last = config.hardware.channels_last
+        channels_last = config.hardware.keeps_channels_last(device.type)
         for network in (G, D, G_ema):
             network.to(device)
-            set_memory_format(network, device.type == "cpu" if channels_last is None else channels_last)
+            set_memory_format(network, channels_last)
         optimizers = {
             "G": _adam(G, config.generator_optimizer),
             "D": _adam(D, config.discriminator_optimizer),

@@ -65,7 +65,8 @@ class SynthesisLayer(nn.Module):
             x = self.sel(x, features)
         before, after = split_gain(self.activation, gain)
         per_pixel = noise.draw(self.noise_const, len(x)) if self.use_noise else None
-        x = modulated_conv2d(
+        clamp = None if self.clamp is None else self.clamp * gain
+        return modulated_conv2d(
             x,
             self.weight,
             self.affine(w),
@@ -75,9 +76,11 @@ class SynthesisLayer(nn.Module):
             resample_filter=self.resample_filter,
             flip_weight=self.up == 1,
             gain=before,
+            bias=self.bias * before,
+            act=self.activation,
+            act_gain=after,
+            clamp=clamp,
         )
-        clamp = None if self.clamp is None else self.clamp * gain
-        return bias_act(x, self.bias * before, act=self.activation, gain=after, clamp=clamp)
 
 
 class ToRGB(nn.Module):
