@@ -1,9 +1,12 @@
-"""What all tests share: one torch thread, and seeded generators."""
+"""What all tests share: one torch thread, seeded generators, and a choice of operators."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+
+from tests.implementations import check_native
+from torch_utils import ops
 
 # Several tests run side by side; sums in one thread also come out the same on every machine.
 torch.set_num_threads(1)
@@ -17,3 +20,12 @@ def generator() -> Callable[..., torch.Generator]:
         return torch.Generator(device=device).manual_seed(seed)
 
     return make
+
+
+@pytest.fixture
+def implementation(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run with the operators that `each_implementation` (tests/implementations.py) names."""
+    if request.param == "native":
+        check_native()
+    with ops.use(request.param):
+        yield request.param

@@ -95,17 +95,20 @@ struct Curve {
         W y = scaled(u);
         return y > clamp ? clamp : (y < -clamp ? -clamp : y);
     }
-    STEERGAN_INLINE bool limited(W y) const { return y > clamp || y < -clamp; }
+    STEERGAN_INLINE bool limited(W y) const { return (y > clamp) | (y < -clamp); }
     STEERGAN_INLINE W slope(W u) const {
-        return limited(scaled(u)) ? W(0) : gain * first_derivative(which(), u, alpha);
+        W inside = gain * first_derivative(which(), u, alpha);
+        return limited(scaled(u)) ? W(0) : inside;
     }
     STEERGAN_INLINE W curvature(W u) const {
         if (K != Kind::any) return W(0);
-        return limited(scaled(u)) ? W(0) : gain * second_derivative(which(), u, alpha);
+        W inside = gain * second_derivative(which(), u, alpha);
+        return limited(scaled(u)) ? W(0) : inside;
     }
     // slope(u) from y = value(u), for linear, relu and lrelu with positive alpha and gain.
     STEERGAN_INLINE W slope_of_output(W y) const {
-        return (y >= clamp || y <= -clamp) ? W(0) : gain * first_derivative(which(), y, alpha);
+        W inside = gain * first_derivative(which(), y, alpha);
+        return ((y >= clamp) | (y <= -clamp)) ? W(0) : inside;
     }
 };
 

@@ -98,22 +98,35 @@ class Resampler {
   private:
     // Columns first .. last - 1 of the result's row.
     void stretch(const T* image, Window rows, int first, int last, T* to) {
-        int64_t row_size = a_.x.size * a_.inner;
-        sums_.assign((last - first) * a_.inner, W(0));
+        int64_t row_size = a_.x.size * a_.inner, size = (last - first) * a_.inner;
         const T* top = image + rows.sample * row_size;
+        W* sums = place_of_sums(to + first * a_.inner, size);
+        if (rows.count == 0) std::fill(sums, sums + size, W(0));
         if (split_.along_y.empty()) {
             W one = 1;
             for (int k = 0; k < rows.count; k++) {
                 gather(top + k * row_size, 0, &one, 0, 1, first, last);
-                along(taps_ + (rows.tap + k * a_.y.up) * a_.x.taps, first, last);
+                along(taps_ + (rows.tap + k * a_.y.up) * a_.x.taps, k > 0, first, last, sums);
             }
         } else if (rows.count > 0) {
             gather(top, row_size, split_.along_y.data() + rows.tap, a_.y.up, rows.count, first, last);
-            along(split_.along_x.data(), first, last);
+            along(split_.along_x.data(), false, first, last, sums);
         }
-        T* target = to + first * a_.inner;
+        finish(sums, to + first * a_.inner, size);
+    }
+
+    // Sums are made where they are to stay, or in a buffer where the result has fewer bits.
+    W* place_of_sums(W* to, int64_t) { return to; }
+    template <class Stored>
+    W* place_of_sums(Stored*, int64_t size) {
+        sums_.resize(size);
+        return sums_.data();
+    }
+    void finish(const W*, W*, int64_t) {}
+    template <class Stored>
+    void finish(const W* __restrict sums, Stored* __restrict to, int64_t size) {
 #pragma omp simd
-        for (int64_t i = 0; i < (last - first) * a_.inner; i++) narrow(sums_[i], target[i]);
+        for (int64_t i = 0; i < size; i++) narrow(sums[i], to[i]);
     }
 
     // Rows with factors, over all samples that the columns need; zeros beyond the image.
@@ -130,20 +143,21 @@ class Resampler {
         std::fill(after, buffer_.data() + buffer_.size(), W(0));
     }
 
-    // Adds the buffer, filtered along x, to the sums.
-    void along(const W* taps, int first, int last) {
+    // The buffer, filtered along x, in place of the sums or added to them.
+    void along(const W* taps, bool add, int first, int last, W* sums) {
         if (a_.x.up == 1 && a_.x.down == 1) {
-            accumulate(buffer_.data(), a_.inner, taps, 1, a_.x.taps, true, sums_.data(), int64_t(sums_.size()));
-            return;
+            return accumulate(buffer_.data(), a_.inner, taps, 1, a_.x.taps, add, sums, (last - first) * a_.inner);
         }
         for (int x = first; x < last; x++) {
             const Window& w = windows_[x];
             const W* from = buffer_.data() + (w.sample - begin_) * a_.inner;
-            W* to = sums_.data() + (x - first) * a_.inner;
+            W* to = sums + (x - first) * a_.inner;
             if (a_.inner == 1) {
-                for (int k = 0; k < w.count; k++) *to += taps[w.tap + k * a_.x.up] * from[k];
+                W sum = add ? *to : W(0);
+                for (int k = 0; k < w.count; k++) sum += taps[w.tap + k * a_.x.up] * from[k];
+                *to = sum;
             } else {
-                accumulate(from, a_.inner, taps + w.tap, a_.x.up, w.count, true, to, a_.inner);
+                accumulate(from, a_.inner, taps + w.tap, a_.x.up, w.count, add, to, a_.inner);
             }
         }
     }
