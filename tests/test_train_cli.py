@@ -27,7 +27,7 @@ FAMILY = {
     *("resume", "freezed", "fp32", "nhwc", "allow-tf32", "nobench", "workers", "aug", "p", "target", "augpipe"),
     "dry-run",
 }
-OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new"}
+OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "ops", "new"}
 
 
 @pytest.fixture
