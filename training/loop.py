@@ -11,7 +11,7 @@ from torch import Tensor
 from dnnlib.files import write_json
 from metrics.registry import MetricContext, append_result, evaluate
 from torch_utils import ops
-from torch_utils.allocator import keep_memory
+from torch_utils.allocator import keep_memory, return_memory
 from torch_utils.devices import choose_device
 from torch_utils.stats import RunningStatistics
 from training import pictures
@@ -161,8 +161,8 @@ def prepare_hardware(config: RunConfig) -> torch.device:
     torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.benchmark = hardware.benchmark
-    if device.type == "cpu" and hardware.ops != "reference":
-        keep_memory()
+    if device.type == "cpu":
+        return_memory() if hardware.ops == "reference" else keep_memory()
     return device
 
 

@@ -7,10 +7,11 @@ native versions (torch_utils.native) are faster, the plain ones (reference) a ya
 from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
 from torch_utils.ops.modulated_conv2d import modulated_conv2d
-from torch_utils.ops.selection import chosen, default, use
+from torch_utils.ops.selection import adds_bias_late, chosen, default, use
 from torch_utils.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
 
 __all__ = [
+    "adds_bias_late",
     "bias_act",
     "chosen",
     "conv2d_resample",

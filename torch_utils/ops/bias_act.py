@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torch_utils.native.operators import native
 from torch_utils.ops import reference
-from torch_utils.ops.selection import is_reference, takes_native
+from torch_utils.ops.selection import bias_act_wins, is_reference, takes_native
 
 
 class Activation(NamedTuple):
@@ -75,7 +75,8 @@ def bias_act(
         x = scale_and_add(x, scale, noise)
         return reference.bias_act(x, b, dim, lambda u: kind.function(u, alpha), gain, clamp)
     noise = noise if noise is None else noise[(None,) * (x.ndim - noise.ndim)]
-    if takes_native(x, native_wins(x, b, scale, noise)) and _native_takes(x, dim, scale, noise):
+    extras = sum(given is not None for given in (b, scale, noise, clamp))
+    if takes_native(x, bias_act_wins(x, extras)) and _native_takes(x, dim, scale, noise):
         limit = math.inf if clamp is None else clamp
         return native.bias_act(x, scale, noise, b, dim % x.ndim, act, alpha, gain, limit)
     x = scale_and_add(x, scale, noise)
@@ -96,11 +97,6 @@ def scale_and_add(x: Tensor, scale: Tensor | None, noise: Tensor | None) -> Tens
     if scale is None:
         return x if noise is None else x + noise
     return x * scale if noise is None else torch.addcmul(noise, x, scale)
-
-
-def native_wins(x: Tensor, b: Tensor | None, scale: Tensor | None, noise: Tensor | None) -> bool:
-    """Whether the native version is the faster one."""
-    return x.device.type == "cuda" or scale is not None or noise is not None or b is not None
 
 
 def _native_takes(x: Tensor, dim: int, scale: Tensor | None, noise: Tensor | None) -> bool:

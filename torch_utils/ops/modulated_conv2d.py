@@ -65,8 +65,21 @@ def modulated_conv2d(
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[N, Co]: 1 / norm of each sample's scaled output filter."""
-    energy = weight.square().sum((2, 3))
-    return torch.rsqrt(styles.square() @ energy.T + 1e-8)
+    return torch.rsqrt(styles.square() @ _Energy.apply(weight).T + 1e-8)
+
+
+class _Energy(torch.autograd.Function):
+    """weight.square().sum((2, 3)), with one pass over the weights for the gradient instead of four."""
+
+    @staticmethod
+    def forward(ctx, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return weight.square().sum((2, 3))
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (weight,) = ctx.saved_tensors
+        return weight * (2 * grad)[:, :, None, None]
 
 
 def _prescale(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,9 @@ from torch_utils.native.loader import is_loaded
 Choice = Literal["auto", "native", "pytorch", "reference"]
 CHOICES = ("auto", "native", "pytorch", "reference")
 
+SMALL = 2**16  # elements
+MANY_CHANNELS = 256
+
 NATIVE_TYPES = {
     "cpu": {torch.float32, torch.float64, torch.bfloat16},
     "cuda": {torch.float32, torch.float64, torch.bfloat16, torch.float16},
@@ -84,6 +87,32 @@ _current = _Current()
 def is_reference() -> bool:
     """Whether the plain versions are to run."""
     return _current.name == "reference"
+
+
+# ---- what is fastest, as measured by benchmarks.ops (one CPU core with AVX-512; no GPU has been measured yet)
+
+
+def bias_act_wins(x: Tensor, extras: int) -> bool:
+    """Whether the native bias_act beats PyTorch's; `extras`: how many of bias, scale, noise and clamp there are.
+
+    On a CPU one pass over memory takes the place of one for each of them, and of up to nine for the gradients. An
+    activation alone is one pass anyway, and small tensors are in the cache, where calls cost more than passes.
+    """
+    return x.device.type == "cuda" or (extras > 0 and x.numel() >= SMALL)
+
+
+def adds_bias_late(x: Tensor) -> bool:
+    """Whether a bias costs less in bias_act than in the convolution, whose gradient takes a pass of its own for it."""
+    return takes_native(x, bias_act_wins(x, 1))
+
+
+def upfirdn2d_wins(x: Tensor) -> bool:
+    """Whether the native upfirdn2d beats depthwise convolutions.
+
+    On a CPU both move little more memory than a copy does. Measured, the native one takes 0.7 to 0.9 of the time for
+    256 channels and more, as well as for small images; 1.0 to 1.1 of it for few channels of large images.
+    """
+    return x.device.type == "cuda" or x.shape[1] >= MANY_CHANNELS or x.numel() < 2**20
 
 
 def takes_native(x: Tensor, wins: bool) -> bool:

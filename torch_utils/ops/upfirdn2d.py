@@ -16,7 +16,7 @@ from torch import Tensor
 from torch_utils.native.geometry import adjoint_padding
 from torch_utils.native.operators import native
 from torch_utils.ops import reference
-from torch_utils.ops.selection import is_reference, takes_native
+from torch_utils.ops.selection import is_reference, takes_native, upfirdn2d_wins
 
 NATIVE_TAPS = 1024  # the native version takes filters of up to this many
 
@@ -89,18 +89,13 @@ def upfirdn2d(
     geometry = _Geometry(_pair(up), _pair(down), parse_padding(padding))
     if is_reference():
         return reference.upfirdn2d(x, f, *geometry, flip_filter, gain)
-    apply = _native if takes_native(x, native_wins(x)) and f.numel() <= NATIVE_TAPS else _Resample.apply
+    apply = _native if takes_native(x, upfirdn2d_wins(x)) and f.numel() <= NATIVE_TAPS else _Resample.apply
     if f.ndim == 2:
         return apply(x, f * gain, geometry, not flip_filter)
     f = f * gain**0.5
     (up_x, up_y), (down_x, down_y), (x0, x1, y0, y1) = geometry
     x = apply(x, f[None, :], _Geometry((up_x, 1), (down_x, 1), (x0, x1, 0, 0)), not flip_filter)
     return apply(x, f[:, None], _Geometry((1, up_y), (1, down_y), (0, 0, y0, y1)), not flip_filter)
-
-
-def native_wins(x: Tensor) -> bool:
-    """Whether the native version is the faster one."""
-    return True
 
 
 def _native(x: Tensor, f: Tensor, geometry: _Geometry, flip: bool) -> Tensor:

@@ -55,6 +55,26 @@ void accumulate(const T* from, int64_t step, const W* taps, int tap_step, int co
     }
 }
 
+// Numbers that begin at a cache line: loads of whole vectors then never touch two.
+template <class W>
+class Aligned {
+  public:
+    void resize(int64_t size) {
+        if (size <= size_) return;
+        memory_.resize(size + kLine / sizeof(W));
+        size_ = size;
+        auto address = reinterpret_cast<uintptr_t>(memory_.data());
+        data_ = reinterpret_cast<W*>((address + kLine - 1) / kLine * kLine);
+    }
+    W* data() { return data_; }
+
+  private:
+    static constexpr uintptr_t kLine = 64;
+    std::vector<W> memory_;
+    int64_t size_ = 0;
+    W* data_ = nullptr;
+};
+
 template <class W>
 struct Factors {
     std::vector<W> along_x, along_y;  // empty when the filter is no outer product
@@ -134,13 +154,14 @@ class Resampler {
         begin_ = divide_up(first * a_.x.down - a_.x.pad, a_.x.up);
         int end = divide_down((last - 1) * a_.x.down - a_.x.pad + a_.x.taps - 1, a_.x.up) + 1;
         int inside = std::clamp(begin_, 0, a_.x.size), beyond = std::clamp(end, inside, a_.x.size);
-        buffer_.resize(std::max<int64_t>(0, end - begin_) * a_.inner);
+        int64_t size = std::max(0, end - begin_) * a_.inner;
+        buffer_.resize(size);
         W* at = buffer_.data() + (inside - begin_) * a_.inner;
         W* after = at + (beyond - inside) * a_.inner;
         if (inside >= end) at = after = buffer_.data();
         std::fill(buffer_.data(), at, W(0));
         accumulate(from + inside * a_.inner, step, taps, tap_step, count, false, at, after - at);
-        std::fill(after, buffer_.data() + buffer_.size(), W(0));
+        std::fill(after, buffer_.data() + size, W(0));
     }
 
     // The buffer, filtered along x, in place of the sums or added to them.
@@ -166,7 +187,7 @@ class Resampler {
     const W* taps_;
     const Factors<W>& split_;
     std::vector<Window> windows_;
-    std::vector<W> buffer_, sums_;
+    Aligned<W> buffer_, sums_;
     int begin_ = 0;  // the sample that the buffer starts at
 };
 
