@@ -140,7 +140,7 @@ def test_each_bench_runs_with_its_own_operators(bench):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--ops=natve"], "did you mean 'native'"),
+    (["--ops=natve"], "should be 'auto', 'native', 'pytorch' or 'reference'"),
     (["--vs=spatialgan"], "give two methods to compare"),
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
     (["--cfg=paper265"], "did you mean 'paper256'"),
