@@ -10,11 +10,14 @@ RUN := $(VENV)/bin/python
 # Two processes of one thread each: torch's own threads would fight over the cores.
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
 TRAIN_STEP := -m benchmarks.train_step --res 256 --method spatialgan --vs stylegan2
+# Small shapes of every kernel: what the sanitizer watches runs many times slower.
+SANITIZED = compute-sanitizer --error-exitcode 9 --target-processes application-only \
+	$(PYTHON) -m pytest -q -m gpu tests/torch_utils/native/test_gpu.py -k "not 96 and not 512"
 
 export PYTHON PIP_OPTIONS
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint kernels bench gpu-check lock clean clean-venv
+.PHONY: help venv demo ops test test-slow lint kernels bench gpu-check lock clean clean-venv
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -28,10 +31,13 @@ $(INSTALLED): requirements.txt
 demo: $(INSTALLED)  ## train a small steerable GAN on toy scenes on the CPU and show what it learnt
 	@$(RUN) demo.py
 
-test: $(INSTALLED)  ## run the tests, but for those marked slow or gpu
+ops: $(INSTALLED)  ## build the native operators (the first use does so, too)
+	@$(RUN) -m torch_utils.ops build
+
+test: ops  ## run the tests, but for those marked slow or gpu
 	@$(PYTEST) -m "not slow and not gpu" $(PYTEST_ARGS)
 
-test-slow: $(INSTALLED)  ## run the tests marked slow
+test-slow: ops  ## run the tests marked slow
 	@$(PYTEST) -m "slow and not gpu" $(PYTEST_ARGS)
 
 lint: $(INSTALLED)  ## check the code with ruff
@@ -44,12 +50,17 @@ bench: $(INSTALLED)  ## time a training step on the CPU: the method against plai
 	@mkdir -p $(OUT)
 	@$(RUN) $(TRAIN_STEP) --batch 4 --device cpu --json $(OUT)/train_step_cpu.json
 
-# The machine's own Python and CUDA torch, no environment. The benchmark runs even when a test has failed.
-gpu-check:  ## on a GPU machine: run the tests marked gpu, then time a training step
+# The machine's own Python and CUDA torch, no environment. Everything runs, even when something has failed before.
+gpu-check:  ## on a GPU machine: build the operators, run the tests marked gpu, time operators and a training step
 	@$(PYTHON) tools/gpu_preflight.py
 	@mkdir -p $(OUT)
 	@status=0; \
+	$(PYTHON) -m torch_utils.ops build || status=$$?; \
 	$(PYTHON) -m pytest -q -m gpu $(PYTEST_ARGS) || status=$$?; \
+	if command -v compute-sanitizer > /dev/null; then $(SANITIZED) || status=$$?; \
+	else echo "gpu-check: no compute-sanitizer here, memory accesses not checked"; fi; \
+	$(PYTHON) -m benchmarks.ops --device cuda --dtype float32 --json $(OUT)/ops_float32.json || status=$$?; \
+	$(PYTHON) -m benchmarks.ops --device cuda --dtype float16 --nhwc 1 --json $(OUT)/ops_float16.json || status=$$?; \
 	$(PYTHON) $(TRAIN_STEP) --batch 16 --device cuda --json $(OUT)/train_step.json || status=$$?; \
 	exit $$status
 

@@ -1,9 +1,11 @@
 """What a method's training step costs against another's: seconds of each phase, and the ratio per image shown.
 
     python -m benchmarks.train_step --res 256 --batch 4 --device cpu --method spatialgan --vs stylegan2
+    python -m benchmarks.train_step --res 256 --batch 4 --device cpu --method stylegan2 --vs-ops reference
 
-Both methods take turns within each phase, so that a machine that slows down or speeds up does so for both. The phases
-are those of the training loop, optimiser step included; the data are random images, drawn beforehand.
+The second compares a method with itself on other operators. The two take turns within each phase, so that a machine
+that slows down or speeds up does so for both. The phases are those of the training loop, optimiser step included; the
+data are random images, drawn beforehand.
 """
 
 import multiprocessing
@@ -64,7 +66,8 @@ class Bench:
         } | {INFERENCE: self._infer}
 
     def seconds(self, part: str) -> float:
-        """Wall time of one call of a part."""
+        """Wall time of one call of a part, with this bench's operators and switches."""
+        prepare_hardware(self.config)
         self._wait()
         start = time.perf_counter()
         self.parts[part]()
@@ -186,10 +189,21 @@ def _cpu_model() -> str:
     return next(names, platform.processor() or platform.machine())
 
 
-def resolved(method: str, cfg: str, resolution: int, batch: int, device: str) -> RunConfig:
+def resolved(method: str, cfg: str, resolution: int, batch: int, device: str, ops: str | None = None) -> RunConfig:
     """The run that train.py would make of these options. Raises UserError when they do not go together."""
     facts = DataFacts(name="random", resolution=resolution, num_channels=3, size=batch)
-    return resolve(Options(data="random", cfg=cfg, method=method, batch=batch, device=device), facts)
+    return resolve(Options(data="random", cfg=cfg, method=method, batch=batch, device=device, ops=ops), facts)
+
+
+def compared(method: str, vs: str | None, ops: str, vs_ops: str | None) -> dict[str, tuple[str, str]]:
+    """{name: (method, operators)} of the two. Raises UserError when they are the same."""
+    vs = vs or (method if vs_ops else "stylegan2")
+    vs_ops = vs_ops or ops
+    if (method, ops) == (vs, vs_ops):
+        raise UserError(f"--method and --vs are both {method}; give two methods to compare, or --vs-ops")
+    if ops == vs_ops:
+        return {method: (method, ops), vs: (vs, vs_ops)}
+    return {f"{method} ({ops})": (method, ops), f"{vs} ({vs_ops})": (vs, vs_ops)}
 
 
 def table(report: dict[str, Any], batch: int) -> str:
@@ -223,25 +237,28 @@ def _cells(seconds: float | None, batch: int) -> str:
 @click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Images a step.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
 @click.option("--method", default="spatialgan", show_default=True, help="The method in question.")
-@click.option("--vs", default="stylegan2", show_default=True, help="The method it is compared with.")
+@click.option("--vs", metavar="NAME",
+              help="The method it is compared with.  [default: stylegan2, or with --vs-ops the same]")
+@click.option("--ops", default="auto", show_default=True,
+              help="The method's operators: auto, native, pytorch, reference.")
+@click.option("--vs-ops", metavar="NAME", help="Those of what it is compared with.  [default: the same]")
 @click.option("--cfg", default="paper256", show_default=True, help="Base configuration of both.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures here, too.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True,
               help="Rounds that count; their median is reported.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: PyTorch's choice]")
-def main(res, batch, device, method, vs, cfg, json_file, repeats, threads):
+def main(res, batch, device, method, vs, ops, vs_ops, cfg, json_file, repeats, threads):
     """Time each phase of a training step for two methods, and their ratio per image shown.
 
     Lazy regularisers count as often as they run; the moving average of the weights is left out.
     """
-    if method == vs:
-        raise UserError(f"--method and --vs are both {method}; give two methods to compare")
+    pair = compared(method, vs, ops, vs_ops)
     if json_file is not None:
         make_dir(Path(json_file).parent)
     if threads is not None:
         torch.set_num_threads(threads)
     device = str(choose_device(device).type)
-    configs = {name: resolved(name, cfg, res, batch, device) for name in (method, vs)}
+    configs = {name: resolved(each, cfg, res, batch, device, kind) for name, (each, kind) in pair.items()}
     about = machine(torch.device(device))
     settings = {"res": res, "batch": batch, "device": device, "cfg": cfg, "repeats": repeats}
     click.echo("  ".join(f"{key} {value}" for key, value in (settings | about).items() if value is not None))

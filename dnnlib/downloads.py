@@ -19,7 +19,6 @@ try:
 except ImportError:  # not on Windows, where two downloads at a time are nobody's problem yet
     fcntl = None
 
-CACHE_VARIABLE = "STEERGAN_CACHE"
 TRIES = 3  # connections, each going on where the last one broke off
 TIMEOUT = 30  # seconds without an answer
 BLOCK = 1 << 16  # bytes; what came of an unfinished block is lost when a connection breaks
@@ -33,13 +32,6 @@ class RemoteFile:
     url: str
     sha256: str
     size: int
-
-
-def cache_dir() -> Path:
-    """Where downloads and computed statistics are kept: $STEERGAN_CACHE, else steergan in the user's cache folder."""
-    if os.environ.get(CACHE_VARIABLE):
-        return Path(os.environ[CACHE_VARIABLE])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "steergan"
 
 
 def sha256_of(path: str | Path) -> str:

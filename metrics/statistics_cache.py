@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dnnlib.downloads import cache_dir
+from dnnlib.cache import cache_dir
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_path, make_dir
 

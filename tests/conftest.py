@@ -1,12 +1,15 @@
-"""What all tests share: one torch thread, seeded generators, a cache to throw away, and weights that a recipe makes."""
+"""What all tests share: one torch thread, seeded generators, a choice of operators, a cache to throw away, weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from dnnlib.cache import cache_dir
+from tests.implementations import check_native
 from tests.metrics.det_weights import write_inception
+from torch_utils import ops
 
 # Several tests run side by side; sums in one thread also come out the same on every machine.
 torch.set_num_threads(1)
@@ -24,8 +27,10 @@ def generator() -> Callable[..., torch.Generator]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch) -> Path:
-    """An empty cache folder of the test's own, in place of the user's; made when something is kept."""
-    folder = tmp_path_factory.mktemp("caches") / "cache"
+    """A cache folder of the test's own in place of the user's, with nothing but the native operators in it."""
+    folder, built = tmp_path_factory.mktemp("cache"), cache_dir() / "native"
+    built.mkdir(parents=True, exist_ok=True)
+    (folder / "native").symlink_to(built)
     monkeypatch.setenv("STEERGAN_CACHE", str(folder))
     return folder
 
@@ -34,3 +39,12 @@ def cache(tmp_path_factory, monkeypatch) -> Path:
 def inception_weights(tmp_path_factory) -> Path:
     """InceptionV3's weights of the recipe, with a gain at which features depend on the picture."""
     return write_inception(tmp_path_factory.mktemp("weights") / "inception.safetensors", gain=1.5)
+
+
+@pytest.fixture
+def implementation(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run with the operators that `each_implementation` (tests/implementations.py) names."""
+    if request.param == "native":
+        check_native()
+    with ops.use(request.param):
+        yield request.param

@@ -7,7 +7,8 @@ from multiprocessing.pool import ThreadPool
 
 import pytest
 
-from dnnlib.downloads import BLOCK, TRIES, RemoteFile, cache_dir, fetch
+from dnnlib.cache import cache_dir
+from dnnlib.downloads import BLOCK, TRIES, RemoteFile, fetch
 from dnnlib.errors import UserError
 
 CONTENT = bytes(range(256)) * 4000

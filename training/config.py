@@ -305,6 +305,13 @@ class HardwareConfig(Section):
     channels_last: bool | None = None  # None: on the CPU
     allow_tf32: bool = False
     benchmark: bool = True  # let cuDNN time its algorithms
+    ops: Literal["auto", "native", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
+
+    def keeps_channels_last(self, device_type: str) -> bool:
+        """How feature maps lie in memory on a "cpu" or "cuda" device; the reference operators know NCHW only."""
+        if self.ops == "reference":
+            return False
+        return device_type == "cpu" if self.channels_last is None else self.channels_last
 
 
 class RunConfig(Section):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from torch_utils.ops import bias_act, conv2d_resample, setup_filter
+from torch_utils import ops
 from torch_utils.ops.bias_act import ACTIVATIONS
 
 
@@ -37,7 +37,7 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight = (self.weight * self.weight_gain).to(x.dtype)
         bias = (self.bias * self.bias_gain).to(x.dtype)
-        return bias_act(torch.addmm(bias, x, weight.T), act=self.activation)
+        return ops.bias_act(torch.addmm(bias, x, weight.T), act=self.activation)
 
 
 class Conv2d(nn.Module):
@@ -68,21 +68,22 @@ class Conv2d(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.weight_gain = (in_channels * kernel_size**2) ** -0.5
-        self.register_buffer("resample_filter", setup_filter(list(resample_filter)), persistent=False)
+        self.register_buffer("resample_filter", ops.setup_filter(list(resample_filter)), persistent=False)
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """`gain` multiplies the result, and its clamp too."""
         before, after = split_gain(self.activation, gain)
         weight = (self.weight * (self.weight_gain * before)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * before).to(x.dtype)
-        x = self._convolve(x, weight, bias)
+        late = ops.adds_bias_late(x)  # where bias_act adds it for nothing, and sums up its gradient
+        x = self._convolve(x, weight, None if late else bias)
         clamp = None if self.clamp is None else self.clamp * gain
-        return bias_act(x, act=self.activation, gain=after, clamp=clamp)
+        return ops.bias_act(x, bias if late else None, act=self.activation, gain=after, clamp=clamp)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.dilation > 1:
             return F.conv2d(x, weight, bias, padding=self.padding, dilation=self.dilation)
-        return conv2d_resample(
+        return ops.conv2d_resample(
             x,
             weight,
             self.resample_filter,

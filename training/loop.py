@@ -13,8 +13,8 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from metrics.registry import MetricContext, append_result, evaluate, find
-from torch_utils import distributed
-from torch_utils.allocator import keep_memory
+from torch_utils import distributed, ops
+from torch_utils.allocator import keep_memory, return_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.gradients import GradientReducer
@@ -330,15 +330,16 @@ def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
 
 
 def prepare_hardware(config: RunConfig, world: World) -> World:
-    """`world` on this process's device, with the arithmetic switches set."""
+    """`world` on this process's device, with the arithmetic switches set and the operators chosen."""
     hardware = config.hardware
+    ops.use(ops.default() if hardware.ops == "auto" else hardware.ops)
     if world.size == 1:
         world = World(device=choose_device(hardware.device))
     torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.benchmark = hardware.benchmark
     if world.device.type == "cpu":
-        keep_memory()
+        return_memory() if hardware.ops == "reference" else keep_memory()
     return world
 
 

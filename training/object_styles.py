@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from torch_utils.ops import conv2d_resample
+from torch_utils.ops import bias_act, conv2d_resample
 from training.layers import Linear
 
 
@@ -74,6 +74,10 @@ def modulated_conv2d_by_map(
     resample_filter: Tensor | None = None,
     flip_weight: bool = True,
     gain: float = 1.0,
+    bias: Tensor | None = None,
+    act: str = "linear",
+    act_gain: float = 1.0,
+    clamp: float | None = None,
 ) -> Tensor:
     """modulated_conv2d with a style for every pixel: x S(p), convolved, times gain over the norms of the filters.
 
@@ -86,8 +90,7 @@ def modulated_conv2d_by_map(
     coefficients = torch.rsqrt(styles.mean().square() @ energy.T + 1e-8) * gain
     y = x * styles.pixels(x)
     y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, padding=padding, flip_weight=flip_weight)
-    scale = coefficients.to(y.dtype)[:, :, None, None]
-    return y * scale if noise is None else torch.addcmul(noise.to(y.dtype), y, scale)
+    return bias_act(y, bias, scale=coefficients, noise=noise, act=act, gain=act_gain, clamp=clamp)
 
 
 def pointwise_by_map(x: Tensor, weight: Tensor, styles: StyleMap) -> Tensor:

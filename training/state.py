@@ -51,10 +51,11 @@ class TrainingState:
         G_ema = copy.deepcopy(G).eval().requires_grad_(False)
         if config.resume is not None and resume.kind_of(config.resume) is resume.Kind.WEIGHTS:
             _take_weights(config.resume, G, G_ema, D)
-        channels_last, device = config.hardware.channels_last, world.device
+        device = world.device
+        channels_last = config.hardware.keeps_channels_last(device.type)
         for network in (G, D, G_ema):
             network.to(device)
-            set_memory_format(network, device.type == "cpu" if channels_last is None else channels_last)
+            set_memory_format(network, channels_last)
         optimizers = {"G": _adam(G, config.generator_optimizer), "D": _adam(D, config.discriminator_optimizer)}
         common, own = Randomness(config.seed, device), Randomness(config.seed, device, world.rank)
         augment = make_pipe(config.augment, config.schedule.batch_size)

@@ -78,13 +78,14 @@ class SynthesisLayer(nn.Module):
             "resample_filter": self.resample_filter,
             "flip_weight": self.up == 1,
             "gain": before,
+            "bias": self.bias * before,
+            "act": self.activation,
+            "act_gain": after,
+            "clamp": None if self.clamp is None else self.clamp * gain,
         }
         if self.objects is None:
-            x = modulated_conv2d(x, self.weight, self.affine(w), **how)
-        else:
-            x = modulated_conv2d_by_map(x, self.weight, style_map(self.affine, self.objects, w, features), **how)
-        clamp = None if self.clamp is None else self.clamp * gain
-        return bias_act(x, self.bias * before, act=self.activation, gain=after, clamp=clamp)
+            return modulated_conv2d(x, self.weight, self.affine(w), **how)
+        return modulated_conv2d_by_map(x, self.weight, style_map(self.affine, self.objects, w, features), **how)
 
 
 class ToRGB(nn.Module):

@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dnnlib.downloads import RemoteFile, cache_dir, fetch, sha256_of
+from dnnlib.cache import cache_dir
+from dnnlib.downloads import RemoteFile, fetch, sha256_of
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from benchmarks import train_step
 from benchmarks.train_step import Bench, medians, take_turns, unsteadiness
 from tests.tiny_models import tiny_config
+from torch_utils import ops
 from training.config import HardwareConfig, RunConfig, ScheduleConfig
 
 
@@ -115,7 +116,31 @@ def test_report_and_its_file(tmp_path, monkeypatch):
     assert report["unsteadiness"] == 1  # one round
 
 
+@pytest.mark.parametrize("given, pair", [
+    (("a", None, "auto", None), {"a": ("a", "auto"), "stylegan2": ("stylegan2", "auto")}),
+    (("a", "b", "native", None), {"a": ("a", "native"), "b": ("b", "native")}),
+    (("a", None, "auto", "reference"), {"a (auto)": ("a", "auto"), "a (reference)": ("a", "reference")}),
+    (("a", "b", "auto", "pytorch"), {"a (auto)": ("a", "auto"), "b (pytorch)": ("b", "pytorch")}),
+])
+def test_what_is_compared_with_what(given, pair):
+    assert train_step.compared(*given) == pair
+
+
+def test_each_bench_runs_with_its_own_operators(bench):
+    plain = small_config("stylegan2")
+    hardware = HardwareConfig(device="cpu", ops="reference")
+    other = Bench(plain.model_copy(update={"hardware": hardware}))
+    assert not other.state.networks.D.blocks["32"].conv0.weight.is_contiguous(memory_format=torch.channels_last)
+    seen = []
+    for each in (bench, other, bench):
+        each.parts["note"] = lambda: seen.append(ops.chosen())
+        each.seconds("note")
+    del bench.parts["note"]
+    assert seen == [ops.default(), "reference", ops.default()]
+
+
 @pytest.mark.parametrize("arguments, text", [
+    (["--ops=natve"], "should be 'auto', 'native', 'pytorch' or 'reference'"),
     (["--vs=spatialgan"], "give two methods to compare"),
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
     (["--cfg=paper265"], "did you mean 'paper256'"),

@@ -5,7 +5,10 @@ import torch
 from torch import Tensor
 
 from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, assert_close_to_case, every_case, words
+from tests.implementations import each_implementation
 from torch_utils.ops import bias_act
+
+pytestmark = each_implementation
 
 REL = 5e-6
 OPTIONS = ("alpha", "gain", "clamp")

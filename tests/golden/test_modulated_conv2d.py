@@ -5,7 +5,10 @@ import torch
 from torch import Tensor
 
 from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, words
+from tests.implementations import each_implementation
 from torch_utils.ops import modulated_conv2d
+
+pytestmark = each_implementation
 
 REL = 5e-6
 ARGUMENTS = ("up", "down", "padding", "demodulate", "flip_weight")

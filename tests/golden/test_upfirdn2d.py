@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, rounded_gain, words
+from tests.implementations import each_implementation
 from torch_utils import ops
+
+pytestmark = each_implementation
 
 REL = 2e-6
 ARGUMENTS = ("up", "down", "padding", "flip_filter", "gain")

@@ -168,7 +168,7 @@ def test_a_kept_file_that_is_cut_short_is_computed_again(make_context, cache):
 
 
 def test_a_place_that_cannot_be_written_spoils_nothing(make_context, cache):
-    cache.write_text("a file where the folder should be")
+    (cache / "statistics").write_text("a file where the folder should be")
     assert evaluate("rfd10_full", make_context())["results"]["rfd10_full"] > 0
     assert not statistics_cache.save("name", {}, {})
 

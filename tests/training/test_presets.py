@@ -150,6 +150,7 @@ ONE_KEY = [
     ("snap", 3, "schedule.snapshot_ticks"),
     ("freezed", 2, "discriminator.freeze_layers"),
     ("nhwc", False, "hardware.channels_last"),
+    ("ops", "reference", "hardware.ops"),
     ("allow_tf32", True, "hardware.allow_tf32"),
     ("workers", 0, "data.workers"),
     ("aug", "ada", "augment.mode"),

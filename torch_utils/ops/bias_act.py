@@ -1,11 +1,19 @@
-"""Bias, activation, gain and clamp in one call: y = clip(gain * act(x + b), -clamp, clamp)."""
+"""Bias, activation, gain and clamp in one call: y = clip(gain * act(x + b), -clamp, clamp).
 
+The version here is the specification; `bias_act` hands over to the native or the plain one where those are chosen.
+"""
+
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from torch_utils.native.operators import native
+from torch_utils.ops import reference
+from torch_utils.ops.selection import bias_act_wins, is_reference, takes_native
 
 
 class Activation(NamedTuple):
@@ -41,6 +49,8 @@ def bias_act(
     alpha: float | None = None,
     gain: float | None = None,
     clamp: float | None = None,
+    scale: Tensor | None = None,
+    noise: Tensor | None = None,
 ) -> Tensor:
     """Add a bias along `dim`, apply an activation, scale, clamp.
 
@@ -52,6 +62,8 @@ def bias_act(
         alpha: slope of lrelu for negative values (other activations ignore it); None: 0.2.
         gain: factor after the activation; None: the activation's own. It replaces that one.
         clamp: the scaled result is limited to +-clamp, and passes no gradient there; None: no limit.
+        scale: [N, C], factor on each channel of images [N, C, H, W] before all else, or None.
+        noise: added to the images before the activation, broadcastable to them, or None.
 
     Returns:
         Tensor of the shape and type of `x`.
@@ -59,6 +71,15 @@ def bias_act(
     kind = ACTIVATIONS[act]
     alpha = kind.alpha if alpha is None else alpha
     gain = kind.gain if gain is None else gain
+    if is_reference():
+        x = scale_and_add(x, scale, noise)
+        return reference.bias_act(x, b, dim, lambda u: kind.function(u, alpha), gain, clamp)
+    noise = noise if noise is None else noise[(None,) * (x.ndim - noise.ndim)]
+    extras = sum(given is not None for given in (b, scale, noise, clamp))
+    if takes_native(x, bias_act_wins(x, extras)) and _native_takes(x, dim, scale, noise):
+        limit = math.inf if clamp is None else clamp
+        return native.bias_act(x, scale, noise, b, dim % x.ndim, act, alpha, gain, limit)
+    x = scale_and_add(x, scale, noise)
     if b is not None:
         x = x + b.to(x.dtype).reshape([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)])
     if act == "lrelu" and alpha > 0 and gain > 0:
@@ -67,6 +88,24 @@ def bias_act(
         x = kind.function(x, alpha)
         x = x * gain if gain != 1 else x
     return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def scale_and_add(x: Tensor, scale: Tensor | None, noise: Tensor | None) -> Tensor:
+    """x * scale[:, :, None, None] + noise, in one pass where both are there."""
+    scale = None if scale is None else scale.to(x.dtype)[:, :, None, None]
+    noise = None if noise is None else noise.to(x.dtype)
+    if scale is None:
+        return x if noise is None else x + noise
+    return x * scale if noise is None else torch.addcmul(noise, x, scale)
+
+
+def _native_takes(x: Tensor, dim: int, scale: Tensor | None, noise: Tensor | None) -> bool:
+    """Whether the native version knows these shapes."""
+    if scale is None and noise is None:
+        return dim % x.ndim == 1 or x.is_contiguous()
+    if x.ndim != 4 or dim != 1 or (scale is not None and scale.shape != x.shape[:2]):
+        return False
+    return noise is None or (noise.shape[1:] == (1, *x.shape[2:]) and len(noise) in (1, len(x)))
 
 
 class _ScaledLeakyReLU(torch.autograd.Function):

@@ -8,6 +8,7 @@ below puts the expensive one where it has the fewest pixels to visit.
 import torch.nn.functional as F
 from torch import Tensor
 
+from torch_utils.ops.selection import is_reference
 from torch_utils.ops.upfirdn2d import Pair, down_padding, parse_padding, up_padding, upfirdn2d
 
 
@@ -44,6 +45,8 @@ def conv2d_resample(
         pads = [a + b for a, b in zip(pads, up_padding(f, (up, up)), strict=True)]
     if down > 1:
         pads = [a + b for a, b in zip(pads, down_padding(f, (down, down)), strict=True)]
+    if is_reference():
+        return _plain(x, w, f, up, down, pads, groups, flip_weight, flip_filter, bias)
     pointwise = w.shape[2:] == (1, 1)
     if up == 1 and down == 1:
         return _convolve(x, w, pads, 1, groups, flip_weight, bias)
@@ -59,6 +62,25 @@ def conv2d_resample(
     else:
         x = _transposed(x, w, f, up, pads, groups, flip_weight, flip_filter)
         x = upfirdn2d(x, f, down=down, flip_filter=flip_filter) if down > 1 else x
+    return x if bias is None else x + bias[:, None, None]
+
+
+def _plain(
+    x: Tensor,
+    w: Tensor,
+    f: Tensor | None,
+    up: int,
+    down: int,
+    pads: list[int],
+    groups: int,
+    flip_weight: bool,
+    flip_filter: bool,
+    bias: Tensor | None,
+) -> Tensor:
+    """The definition, step by step."""
+    x = upfirdn2d(x, f if up > 1 else None, up=up, padding=pads, gain=up**2, flip_filter=flip_filter)
+    x = F.conv2d(x, w if flip_weight else w.flip((2, 3)), groups=groups)
+    x = upfirdn2d(x, f, down=down, flip_filter=flip_filter) if down > 1 else x
     return x if bias is None else x + bias[:, None, None]
 
 

@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
+from torch_utils.ops import reference
+from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
+from torch_utils.ops.selection import is_reference
 from torch_utils.ops.upfirdn2d import Pair
 
 
@@ -19,12 +22,17 @@ def modulated_conv2d(
     demodulate: bool = True,
     flip_weight: bool = True,
     gain: float = 1.0,
+    bias: Tensor | None = None,
+    act: str = "linear",
+    act_gain: float = 1.0,
+    clamp: float | None = None,
 ) -> Tensor:
     """Convolve sample n with weight[o, i] * styles[n, i], brought to unit norm per output channel.
 
     Scaling the input by the styles and the output by the demodulation coefficients is the same as scaling the
-    weights, and lets the whole batch share one convolution. A 1x1 convolution is a matrix product per sample, where
-    scaling the weights is cheaper.
+    weights, and lets the whole batch share one convolution; the latter happens in the pass over memory that adds
+    noise and bias and activates. A 1x1 convolution is a matrix product per sample, where scaling the weights is
+    cheaper.
 
     Args:
         x: [N, Ci, H, W]; weight: [Co, Ci, k, k]; styles: [N, Ci].
@@ -32,34 +40,46 @@ def modulated_conv2d(
         up, down, padding, resample_filter, flip_weight: as in conv2d_resample.
         gain: factor on the convolution (not on the noise).
         demodulate: divide by sqrt(sum over (i, k, l) of the scaled weights squared + 1e-8).
+        bias, act, act_gain, clamp: what bias_act then does to the result; by default nothing.
 
     Returns:
-        [N, Co, H * up / down, W * up / down] for padding k // 2. No bias, no activation.
+        [N, Co, H * up / down, W * up / down] for padding k // 2.
     """
+    then = {"act": act, "gain": act_gain, "clamp": clamp}
+    resampling = {"f": resample_filter, "up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
     if x.dtype == torch.float16 and demodulate:
         weight, styles = _prescale(weight, styles)
+    if is_reference():
+        y = reference.modulated_conv2d(conv2d_resample, x, weight, styles, demodulate, **resampling) * gain
+        return bias_act(y, bias, noise=noise, **then)
     coefficients = _demodulation(weight, styles) * gain if demodulate else None
     if coefficients is None and gain != 1:
         styles = styles * gain
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
         y = _pointwise(x, weight, styles, coefficients)
-    else:
-        y = x * styles.to(x.dtype)[:, :, None, None]
-        y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, down, padding, flip_weight=flip_weight)
-        if coefficients is not None:
-            return _scale_and_add(y, coefficients.to(y.dtype)[:, :, None, None], noise)
-    return y if noise is None else y + noise.to(y.dtype)
-
-
-def _scale_and_add(y: Tensor, scale: Tensor, noise: Tensor | None) -> Tensor:
-    """y * scale + noise in one pass."""
-    return y * scale if noise is None else torch.addcmul(noise.to(y.dtype), y, scale)
+        return bias_act(y, bias, noise=noise, **then)
+    y = bias_act(x, scale=styles)
+    y = conv2d_resample(y, weight.to(x.dtype), **resampling)
+    return bias_act(y, bias, scale=coefficients, noise=noise, **then)
 
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[N, Co]: 1 / norm of each sample's scaled output filter."""
-    energy = weight.square().sum((2, 3))
-    return torch.rsqrt(styles.square() @ energy.T + 1e-8)
+    return torch.rsqrt(styles.square() @ _Energy.apply(weight).T + 1e-8)
+
+
+class _Energy(torch.autograd.Function):
+    """weight.square().sum((2, 3)), with one pass over the weights for the gradient instead of four."""
+
+    @staticmethod
+    def forward(ctx, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return weight.square().sum((2, 3))
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (weight,) = ctx.saved_tensors
+        return weight * (2 * grad)[:, :, None, None]
 
 
 def _prescale(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """Upsample, pad, FIR-filter and downsample images, as one linear operation.
 
+The version here is the specification; `upfirdn2d` hands over to the native or the plain one where those are chosen.
+
 Positions and paddings are counted on the upsampled grid. Wherever a pair or a quadruple is accepted, the
 horizontal value comes first: [x, y] and [x0, x1, y0, y1] (left, right, top, bottom).
 """
@@ -10,6 +12,13 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from torch_utils.native.geometry import adjoint_padding
+from torch_utils.native.operators import native
+from torch_utils.ops import reference
+from torch_utils.ops.selection import is_reference, takes_native, upfirdn2d_wins
+
+NATIVE_TAPS = 1024  # the native version takes filters of up to this many
 
 Pair = int | Sequence[int]
 
@@ -78,12 +87,19 @@ def upfirdn2d(
     if f is None:
         f = x.new_ones([1], dtype=torch.float32)
     geometry = _Geometry(_pair(up), _pair(down), parse_padding(padding))
+    if is_reference():
+        return reference.upfirdn2d(x, f, *geometry, flip_filter, gain)
+    apply = _native if takes_native(x, upfirdn2d_wins(x)) and f.numel() <= NATIVE_TAPS else _Resample.apply
     if f.ndim == 2:
-        return _Resample.apply(x, f * gain, geometry, not flip_filter)
+        return apply(x, f * gain, geometry, not flip_filter)
     f = f * gain**0.5
     (up_x, up_y), (down_x, down_y), (x0, x1, y0, y1) = geometry
-    x = _Resample.apply(x, f[None, :], _Geometry((up_x, 1), (down_x, 1), (x0, x1, 0, 0)), not flip_filter)
-    return _Resample.apply(x, f[:, None], _Geometry((1, up_y), (1, down_y), (0, 0, y0, y1)), not flip_filter)
+    x = apply(x, f[None, :], _Geometry((up_x, 1), (down_x, 1), (x0, x1, 0, 0)), not flip_filter)
+    return apply(x, f[:, None], _Geometry((1, up_y), (1, down_y), (0, 0, y0, y1)), not flip_filter)
+
+
+def _native(x: Tensor, f: Tensor, geometry: _Geometry, flip: bool) -> Tensor:
+    return native.upfirdn2d(x, f, *geometry, flip)
 
 
 def filter2d(x: Tensor, f: Tensor | None, padding: Pair = 0, flip_filter: bool = False, gain: float = 1) -> Tensor:
@@ -159,17 +175,8 @@ class _Resample(torch.autograd.Function):
 
 def _adjoint(geometry: _Geometry, f: Tensor, size: torch.Size, result: torch.Size) -> _Geometry:
     """The geometry that carries gradients back: up and down change places, the taps run the other way."""
-    up, down, padding = geometry
-
-    def one_axis(axis: int, length: int, length_out: int, taps: int) -> tuple[int, int]:
-        before = padding[2 * axis]
-        first = taps - 1 - before
-        last = (length - 1) * up[axis] + before + 1 - length_out * down[axis]
-        return first, last
-
-    along_x = one_axis(0, size[3], result[3], f.shape[1])
-    along_y = one_axis(1, size[2], result[2], f.shape[0])
-    return _Geometry(up=down, down=up, padding=along_x + along_y)
+    extents = (f.shape[1], f.shape[0]), (size[3], size[2]), (result[3], result[2])
+    return _Geometry(geometry.down, geometry.up, adjoint_padding(*geometry, *extents))
 
 
 def _resample(x: Tensor, taps: Tensor, geometry: _Geometry) -> Tensor:

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from tests.implementations import each_implementation
 from torch_utils.ops import bias_act
 from torch_utils.ops.bias_act import ACTIVATIONS
+
+pytestmark = each_implementation
 
 each_activation = pytest.mark.parametrize("act", ACTIVATIONS)
 

@@ -7,7 +7,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.implementations import each_implementation
 from torch_utils.ops import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
+
+pytestmark = each_implementation
 
 FILTERS = {
     "none": None,

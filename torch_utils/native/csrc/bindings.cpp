@@ -1,0 +1,241 @@
+// The only file that knows torch's tensors: checks, allocates, and hands pointers to the launchers of one device.
+//
+// Schemas, shape functions and derivatives are registered from Python (torch_utils/native/operators.py). The library
+// is built once for each device, with STEERGAN_CUDA for the one.
+
+#include <ATen/ATen.h>
+#include <torch/library.h>
+
+#include <array>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include "bias_act.h"
+#include "upfirdn2d.h"
+
+#ifdef STEERGAN_CUDA
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#define STEERGAN_DEVICE CUDA
+#else
+#define STEERGAN_DEVICE CPU
+#endif
+
+namespace steergan {
+namespace {
+
+using at::Tensor;
+using Optional = std::optional<Tensor>;
+
+#ifdef STEERGAN_CUDA
+using DeviceGuard = c10::cuda::CUDAGuard;
+void* current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
+#else
+struct DeviceGuard {
+    explicit DeviceGuard(const at::Device&) {}
+    ~DeviceGuard() {}
+};
+void* current_stream() { return nullptr; }
+#endif
+
+Type type_of(const Tensor& x) {
+    switch (x.scalar_type()) {
+        case at::kFloat: return Type::float32;
+        case at::kDouble: return Type::float64;
+        case at::kBFloat16: return Type::bfloat16;
+#ifdef STEERGAN_CUDA
+        case at::kHalf: return Type::float16;
+#endif
+        default: TORCH_CHECK(false, "steergan: no kernel for ", x.scalar_type(), " on ", x.device());
+    }
+}
+
+at::ScalarType computed(const Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
+bool is_channels_last(const Tensor& x) {
+    return x.dim() == 4 && !x.is_contiguous() && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+at::MemoryFormat format(bool channels_last) {
+    return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
+
+Tensor dense(const Tensor& x) { return x.contiguous(x.suggest_memory_format()); }
+
+// ---- upfirdn2d
+
+int narrow_int(int64_t value) {
+    TORCH_CHECK(value >= 0 && value <= std::numeric_limits<int>::max() / 8, "steergan: image too large");
+    return int(value);
+}
+
+Axis axis(int64_t up, int64_t down, int64_t before, int64_t after, int64_t taps, int64_t size) {
+    int64_t padded = size * up + before + after - taps;
+    TORCH_CHECK(up > 0 && down > 0 && padded >= 0, "upfirdn2d: the filter is larger than the padded image");
+    return {int(up), int(down), int(before), int(taps), narrow_int(size), narrow_int(padded / down + 1)};
+}
+
+Tensor upfirdn2d(
+    const Tensor& input, const Tensor& taps, at::IntArrayRef up, at::IntArrayRef down, at::IntArrayRef padding,
+    bool flip) {
+    TORCH_CHECK(input.dim() == 4 && taps.dim() == 2, "upfirdn2d: images [N, C, H, W] and taps [height, width]");
+    TORCH_CHECK(input.device() == taps.device(), "upfirdn2d: images and taps are on different devices");
+    DeviceGuard guard(input.device());
+    Tensor x = dense(input);
+    Tensor f = (flip ? taps.flip({0, 1}) : taps).to(computed(x)).contiguous();
+    bool last = is_channels_last(x);
+    Upfirdn2d a{type_of(x)};
+    a.x = axis(up[0], down[0], padding[0], padding[1], f.size(1), x.size(3));
+    a.y = axis(up[1], down[1], padding[2], padding[3], f.size(0), x.size(2));
+    a.inner = last ? x.size(1) : 1;
+    a.images = last ? x.size(0) : x.size(0) * x.size(1);
+    Tensor y = at::empty({x.size(0), x.size(1), a.y.size_out, a.x.size_out}, x.options(), format(last));
+    if (y.numel() > 0) launch_upfirdn2d(a, x.const_data_ptr(), f.const_data_ptr(), y.data_ptr(), current_stream());
+    return y;
+}
+
+// ---- bias_act
+
+Activation activation(c10::string_view name) {
+    constexpr const char* names[] = {"linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"};
+    for (int i = 0; i < 9; i++) {
+        if (name == names[i]) return Activation(i);
+    }
+    TORCH_CHECK(false, "bias_act: unknown activation ", name);
+}
+
+// Sizes before, along and after `dim`. Samples of one pixel are the same in both layouts; channels then run inside, and
+// rows that are no images (and have no scale or noise of their own) are the pixels of one sample.
+BiasAct describe(
+    const Tensor& x, int64_t dim, c10::string_view act, double alpha, double gain, double clamp, bool from_output) {
+    TORCH_CHECK(dim >= 0 && dim < x.dim(), "bias_act: no dimension ", dim);
+    BiasAct a{type_of(x), activation(act), alpha, gain, clamp, from_output, 1, x.size(dim), 1, is_channels_last(x)};
+    TORCH_CHECK(!a.channels_last || dim == 1, "bias_act: channels_last images take dim 1");
+    for (int64_t i = 0; i < x.dim(); i++) (i < dim ? a.samples : a.pixels) *= i == dim ? 1 : x.size(i);
+    if (a.pixels == 1) {
+        a.channels_last = true;
+        if (x.dim() != 4) std::swap(a.samples, a.pixels);
+    }
+    return a;
+}
+
+const void* pointer(const Tensor& x) { return x.defined() && x.numel() > 0 ? x.const_data_ptr() : nullptr; }
+
+// scale, noise and bias, of the type that is computed in, kept alive here.
+struct Given {
+    Tensor scale, noise, bias;
+    Parameters pointers;
+
+    Given(const Tensor& x, const BiasAct& a, const Optional& s, const Optional& n, const Optional& b)
+        : scale(take(x, s)), noise(take(x, n)), bias(take(x, b)) {
+        check(scale, a.samples * a.channels, "scale");
+        check(bias, a.channels, "bias");
+        bool shared = noise.defined() && noise.numel() == a.pixels;
+        check(noise, shared ? a.pixels : a.samples * a.pixels, "noise");
+        pointers = {pointer(scale), pointer(noise), pointer(bias), !shared};
+    }
+
+    static Tensor take(const Tensor& x, const Optional& from) {
+        if (!from.has_value() || !from->defined()) return {};
+        TORCH_CHECK(from->device() == x.device(), "bias_act: parameters are on another device than x");
+        return from->to(computed(x)).contiguous();
+    }
+    static void check(const Tensor& given, int64_t size, const char* name) {
+        TORCH_CHECK(!given.defined() || given.numel() == size, "bias_act: ", name, " has ", given.numel(),
+                    " elements, expected ", size);
+    }
+};
+
+// The sums that were asked for, before slices are added up.
+struct SumTensors {
+    Tensor scale, shift, pixel;
+
+    SumTensors(const Tensor& x, const BiasAct& a, const Given& given, c10::ArrayRef<bool> wanted) {
+        auto options = x.options().dtype(computed(x));
+        std::vector<int64_t> partial{a.samples, slices(a), a.channels};
+        if (wanted[0]) scale = at::zeros(partial, options);
+        if (wanted[2]) shift = at::zeros(partial, options);
+        if (wanted[1]) pixel = at::zeros({a.samples, a.pixels}, options);
+    }
+    Sums pointers() const { return {data(scale), data(shift), data(pixel)}; }
+
+    static void* data(const Tensor& t) { return t.defined() && t.numel() > 0 ? t.data_ptr() : nullptr; }
+
+    // Gradients of scale, noise and bias in their own shapes; empty where not asked for.
+    std::tuple<Tensor, Tensor, Tensor> finish(const Tensor& x, const Given& given) const {
+        Tensor none = at::empty({0}, x.options().dtype(computed(x)));
+        Tensor for_noise = none;
+        if (pixel.defined()) {
+            bool shared = !given.pointers.noise_per_sample && pixel.size(0) > 1;
+            for_noise = (shared ? pixel.sum(0) : pixel).view(given.noise.sizes());
+        }
+        return {scale.defined() ? scale.sum(1).view(given.scale.sizes()) : none, for_noise,
+                shift.defined() ? shift.sum(at::IntArrayRef{0, 1}).view(given.bias.sizes()) : none};
+    }
+};
+
+Tensor like(const Tensor& x, const Tensor& other) {
+    return x.contiguous(is_channels_last(other) ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+}
+
+Tensor bias_act(
+    const Tensor& input, const Optional& scale, const Optional& noise, const Optional& bias, int64_t dim,
+    c10::string_view act, double alpha, double gain, double clamp) {
+    DeviceGuard guard(input.device());
+    Tensor x = dense(input);
+    BiasAct a = describe(x, dim, act, alpha, gain, clamp, false);
+    Given given(x, a, scale, noise, bias);
+    Tensor y = at::empty_like(x);
+    if (x.numel() > 0) launch_bias_act(a, x.const_data_ptr(), given.pointers, y.data_ptr(), current_stream());
+    return y;
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> bias_act_grad(
+    const Tensor& g, const Tensor& ref, const Optional& scale, const Optional& noise, const Optional& bias,
+    int64_t dim, c10::string_view act, double alpha, double gain, double clamp, bool from_output,
+    std::array<bool, 3> wanted) {
+    DeviceGuard guard(ref.device());
+    Tensor x = dense(ref), dy = like(g, x);
+    BiasAct a = describe(x, dim, act, alpha, gain, clamp, from_output);
+    Given given(x, a, scale, noise, bias);
+    SumTensors sums(x, a, given, wanted);
+    Tensor dx = at::empty_like(x);
+    if (x.numel() > 0) {
+        launch_bias_act_grad(
+            a, dy.const_data_ptr(), x.const_data_ptr(), given.pointers, dx.data_ptr(), sums.pointers(),
+            current_stream());
+    }
+    auto [for_scale, for_noise, for_bias] = sums.finish(x, given);
+    return {dx, for_scale, for_noise, for_bias};
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bias_act_grad_grad(
+    const Tensor& v, const Optional& v_scale, const Optional& v_noise, const Optional& v_bias, const Tensor& g,
+    const Tensor& ref, const Optional& scale, const Optional& noise, const Optional& bias, int64_t dim,
+    c10::string_view act, double alpha, double gain, double clamp, bool from_output, std::array<bool, 3> wanted) {
+    DeviceGuard guard(ref.device());
+    Tensor x = dense(ref), dy = like(g, x), vx = like(v, x);
+    BiasAct a = describe(x, dim, act, alpha, gain, clamp, from_output);
+    Given given(x, a, scale, noise, bias), along(x, a, v_scale, v_noise, v_bias);
+    SumTensors sums(x, a, given, wanted);
+    Tensor for_g = at::empty_like(x), for_x = from_output ? at::empty({0}, x.options()) : at::empty_like(x);
+    if (x.numel() > 0) {
+        launch_bias_act_grad_grad(
+            a, vx.const_data_ptr(), along.pointers, dy.const_data_ptr(), x.const_data_ptr(), given.pointers,
+            for_g.data_ptr(), SumTensors::data(for_x), sums.pointers(), current_stream());
+    }
+    auto [for_scale, for_noise, for_bias] = sums.finish(x, given);
+    return {for_g, for_x, for_scale, for_noise, for_bias};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(steergan, STEERGAN_DEVICE, m) {
+    m.impl("upfirdn2d", TORCH_FN(upfirdn2d));
+    m.impl("bias_act", TORCH_FN(bias_act));
+    m.impl("bias_act_grad", TORCH_FN(bias_act_grad));
+    m.impl("bias_act_grad_grad", TORCH_FN(bias_act_grad_grad));
+}
+
+}  // namespace steergan

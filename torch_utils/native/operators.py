@@ -1,0 +1,144 @@
+"""The native operators as torch knows them: schemas, shapes without data, derivatives.
+
+Kernels come with the libraries that torch_utils.native.loader loads; until then the operators can be traced, not run.
+
+`upfirdn2d` is linear, and its adjoint is an upfirdn2d. `bias_act` computes clip(gain * act(x * scale + noise + b)),
+with scale [N, C], noise [N or 1, 1, H, W] and b [C], each of them optional, in one pass over memory; so do its
+first and second derivatives. Parameters are of the type that is computed in: float64 for float64, else float32.
+"""
+
+import torch
+from torch import Tensor
+
+from torch_utils.native.geometry import adjoint_padding, result_size
+
+# Their derivative can be told from their result, which the next layer keeps in memory anyway.
+PIECEWISE_LINEAR = ("linear", "relu", "lrelu")
+
+_PARAMETERS = "Tensor? scale, Tensor? noise, Tensor? b, int dim, str act, float alpha, float gain, float clamp"
+_SCHEMAS = (
+    "upfirdn2d(Tensor x, Tensor taps, int[] up, int[] down, SymInt[] padding, bool flip) -> Tensor",
+    f"bias_act(Tensor x, {_PARAMETERS}) -> Tensor",
+    f"bias_act_grad(Tensor g, Tensor ref, {_PARAMETERS}, bool from_output, bool[3] wanted)"
+    " -> (Tensor, Tensor, Tensor, Tensor)",
+    "bias_act_grad_grad(Tensor v, Tensor? v_scale, Tensor? v_noise, Tensor? v_b, Tensor g, Tensor ref,"
+    f" {_PARAMETERS}, bool from_output, bool[3] wanted) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+
+_library = torch.library.Library("steergan", "DEF")
+for _schema in _SCHEMAS:
+    _library.define(_schema, tags=(torch.Tag.pt2_compliant_tag,))
+
+native = torch.ops.steergan
+
+
+# ---- upfirdn2d
+
+
+def _upfirdn2d_fake(x: Tensor, taps: Tensor, up, down, padding, flip) -> Tensor:
+    count, channels, height, width = x.shape
+    x0, x1, y0, y1 = padding
+    size = [
+        result_size(up[1], down[1], y0, y1, taps.shape[0], height),
+        result_size(up[0], down[0], x0, x1, taps.shape[1], width),
+    ]
+    return x.new_empty([count, channels, *size]).contiguous(memory_format=_format(x))
+
+
+def _upfirdn2d_setup(ctx, inputs, output) -> None:
+    x, taps, ctx.up, ctx.down, ctx.padding, ctx.flip = inputs
+    ctx.save_for_backward(taps)
+    ctx.sizes = [taps.shape[1], taps.shape[0]], [x.shape[3], x.shape[2]], [output.shape[3], output.shape[2]]
+
+
+def _upfirdn2d_backward(ctx, g: Tensor):
+    (taps,) = ctx.saved_tensors
+    padding = adjoint_padding(ctx.up, ctx.down, ctx.padding, *ctx.sizes)
+    return native.upfirdn2d(g, taps, ctx.down, ctx.up, padding, not ctx.flip), None, None, None, None, None
+
+
+# ---- bias_act
+
+
+def _bias_act_fake(x: Tensor, *_) -> Tensor:
+    return _dense_like(x)
+
+
+def _bias_act_setup(ctx, inputs, output) -> None:
+    x, scale, noise, b, dim, act, alpha, gain, clamp = inputs
+    ctx.from_output = scale is None and act in PIECEWISE_LINEAR and gain > 0 and (act != "lrelu" or alpha > 0)
+    ctx.save_for_backward(output if ctx.from_output else x, scale, noise, b)
+    ctx.options = dim, act, alpha, gain, clamp
+
+
+def _bias_act_backward(ctx, g: Tensor):
+    ref, *parameters = ctx.saved_tensors
+    wanted = _wanted(parameters, ctx.needs_input_grad[1:4])
+    gx, *sums = native.bias_act_grad(g, ref, *parameters, *ctx.options, ctx.from_output, wanted)
+    return gx, *_those(sums, wanted), *[None] * 5
+
+
+def _bias_act_grad_fake(g: Tensor, ref: Tensor, scale, noise, b, *rest):
+    return _dense_like(ref), *_sums_like(ref, (scale, noise, b), rest[-1])
+
+
+def _bias_act_grad_setup(ctx, inputs, output) -> None:
+    g, ref, scale, noise, b, *ctx.options, ctx.from_output, ctx.wanted = inputs
+    ctx.save_for_backward(g, ref, scale, noise, b)
+
+
+def _bias_act_grad_backward(ctx, v: Tensor, *v_sums: Tensor):
+    g, ref, *parameters = ctx.saved_tensors
+    bent = ctx.options[1] not in PIECEWISE_LINEAR  # otherwise noise and b do not change the first derivatives
+    wanted = _wanted(parameters, [ctx.needs_input_grad[2], *(bent and n for n in ctx.needs_input_grad[3:5])])
+    directions = _those(v_sums, ctx.wanted)
+    dg, dx, *sums = native.bias_act_grad_grad(
+        v, *directions, g, ref, *parameters, *ctx.options, ctx.from_output, wanted
+    )
+    return dg, None if ctx.from_output else dx, *_those(sums, wanted), *[None] * 7
+
+
+def _bias_act_grad_grad_fake(v: Tensor, v_scale, v_noise, v_b, g: Tensor, ref: Tensor, scale, noise, b, *rest):
+    from_output, wanted = rest[-2:]
+    dx = ref.new_empty([0]) if from_output else _dense_like(ref)
+    return _dense_like(ref), dx, *_sums_like(ref, (scale, noise, b), wanted)
+
+
+def _no_third_derivative(ctx, *grads):
+    raise NotImplementedError("bias_act has no native third derivative; choose the operators 'pytorch' for it")
+
+
+# ---- helpers
+
+
+def _wanted(parameters, needed) -> list[bool]:
+    return [given is not None and bool(need) for given, need in zip(parameters, needed, strict=True)]
+
+
+def _those(tensors, wanted) -> list[Tensor | None]:
+    return [tensor if want else None for tensor, want in zip(tensors, wanted, strict=True)]
+
+
+def _format(x: Tensor) -> torch.memory_format:
+    last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _dense_like(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=_format(x))
+
+
+def _sums_like(x: Tensor, parameters, wanted) -> list[Tensor]:
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return [x.new_empty(p.shape if w else [0], dtype=dtype) for p, w in zip(parameters, wanted, strict=True)]
+
+
+def _register(name: str, fake, setup, backward) -> None:
+    torch.library.register_fake(f"steergan::{name}", fake, lib=_library)
+    torch.library.register_autograd(f"steergan::{name}", backward, setup_context=setup, lib=_library)
+
+
+_register("upfirdn2d", _upfirdn2d_fake, _upfirdn2d_setup, _upfirdn2d_backward)
+_register("bias_act", _bias_act_fake, _bias_act_setup, _bias_act_backward)
+_register("bias_act_grad", _bias_act_grad_fake, _bias_act_grad_setup, _bias_act_grad_backward)
+_register("bias_act_grad_grad", _bias_act_grad_grad_fake, lambda ctx, inputs, output: None, _no_third_derivative)

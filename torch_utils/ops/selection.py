@@ -1,0 +1,124 @@
+"""Which version of an operator runs: chosen by the user, and, left to us, by what is fastest.
+
+    auto        the native version where it is built and wins, PyTorch's otherwise
+    native      the native version wherever it exists
+    pytorch     the version in this package, written for PyTorch's own operators
+    reference   plain zero insertion, padding and convolutions, nothing fused: the yardstick (torch_utils.ops.reference)
+
+The environment variable STEERGAN_OPS sets the choice at the start, `use` later on. All four agree up to rounding.
+"""
+
+import os
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from dnnlib.parsing import nearest
+from torch_utils.native.loader import is_loaded
+
+Choice = Literal["auto", "native", "pytorch", "reference"]
+CHOICES = ("auto", "native", "pytorch", "reference")
+
+SMALL = 2**16  # elements
+MANY_CHANNELS = 256
+
+NATIVE_TYPES = {
+    "cpu": {torch.float32, torch.float64, torch.bfloat16},
+    "cuda": {torch.float32, torch.float64, torch.bfloat16, torch.float16},
+}
+
+
+class use:
+    """Choose the operators, for good: use("native"); or for a while: with use("native"): ...
+
+    Raises UserError for an unknown name.
+    """
+
+    def __init__(self, choice: str):
+        self._before = _current.name
+        _current.name = checked(choice)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_) -> None:
+        _current.name = self._before
+
+
+def chosen() -> Choice:
+    """The choice in force."""
+    return _current.name
+
+
+def checked(choice: str) -> Choice:
+    """The choice itself. Raises UserError for an unknown name."""
+    if choice not in CHOICES:
+        raise UserError(f"operators '{choice}' do not exist{nearest(choice, CHOICES)}")
+    return choice
+
+
+def default() -> Choice:
+    """What STEERGAN_OPS says, else auto. Raises UserError when it says something unknown."""
+    return checked(os.environ.get("STEERGAN_OPS") or "auto")
+
+
+class _Current:
+    """The choice of this process; the environment is looked at when it is first needed."""
+
+    def __init__(self):
+        self._name: Choice | None = None
+
+    @property
+    def name(self) -> Choice:
+        if self._name is None:
+            self._name = default()
+        return self._name
+
+    @name.setter
+    def name(self, choice: Choice) -> None:
+        self._name = choice
+
+
+_current = _Current()
+
+
+def is_reference() -> bool:
+    """Whether the plain versions are to run."""
+    return _current.name == "reference"
+
+
+# ---- what is fastest, as measured by benchmarks.ops (one CPU core with AVX-512; no GPU has been measured yet)
+
+
+def bias_act_wins(x: Tensor, extras: int) -> bool:
+    """Whether the native bias_act beats PyTorch's; `extras`: how many of bias, scale, noise and clamp there are.
+
+    On a CPU one pass over memory takes the place of one for each of them, and of up to nine for the gradients. An
+    activation alone is one pass anyway, and small tensors are in the cache, where calls cost more than passes.
+    """
+    return x.device.type == "cuda" or (extras > 0 and x.numel() >= SMALL)
+
+
+def adds_bias_late(x: Tensor) -> bool:
+    """Whether a bias costs less in bias_act than in the convolution, whose gradient takes a pass of its own for it."""
+    return takes_native(x, bias_act_wins(x, 1))
+
+
+def upfirdn2d_wins(x: Tensor) -> bool:
+    """Whether the native upfirdn2d beats depthwise convolutions.
+
+    On a CPU both move little more memory than a copy does. Measured, the native one takes 0.7 to 0.9 of the time for
+    256 channels and more, as well as for small images; 1.0 to 1.1 of it for few channels of large images.
+    """
+    return x.device.type == "cuda" or x.shape[1] >= MANY_CHANNELS or x.numel() < 2**20
+
+
+def takes_native(x: Tensor, wins: bool) -> bool:
+    """Whether the native version is to run on `x`; `wins`: it is the faster one, as far as measured."""
+    choice = _current.name
+    if choice not in ("auto", "native") or not (wins or choice == "native"):
+        return False
+    device = x.device.type
+    return x.dtype in NATIVE_TYPES.get(device, ()) and x.numel() > 0 and is_loaded(device)
