@@ -10,6 +10,7 @@ The numbers are kept in metric-NAME.jsonl beside the snapshot. The number in a n
 """
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -17,6 +18,7 @@ from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from metrics import registry
+from metrics.detectors.choice import DetectorName
 from metrics.runs import Measured, Request, check, measure
 from metrics.tables import comparison, table
 from torch_utils.distributed import current
@@ -57,6 +59,9 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE",
               help="Weights of an extractor (inception, vgg16, lpips, dinov2) in place of the published ones, which "
                    "are downloaded.")
+@click.option("--detector", type=click.Choice(get_args(DetectorName)), default="auto", show_default=True,
+              help="What finds objects for co_move; auto: by colour in toy and composed scenes, else Mask R-CNN.")
+@click.option("--detector-weights", metavar="FILE", help="Weights of Mask R-CNN.  [default: in torchvision's cache]")
 @click.option("--no-cache", is_flag=True, help="Compute the statistics of real images anew, and keep none.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per metric, nothing else.")
 @click.option("--no-save", is_flag=True, help="Leave the metric-NAME.jsonl files beside the snapshot alone.")

@@ -8,6 +8,7 @@ The same command again continues its run; so does --resume with a run's director
 --cfg and --method decide. For several machines: torchrun --nnodes=... --nproc-per-node=... train.py ...
 """
 
+import textwrap
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +25,14 @@ from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.launch import launch
-from training import resume, run_dir
+from training import resume, run_dir, summary
 from training.augment.pipes import PIPES
 from training.checkpoint import read_about
-from training.config import HardwareConfig, RunConfig
+from training.config import SAMPLERS, HardwareConfig, RunConfig
 from training.dataset import ImageDataset
 from training.presets import DataFacts, Options, known_names, overridden, resolve
 from training.run_dir import Progress, RunDir
+from training.scene_presets import SEL_KINDS
 from training.snapshot import open_snapshot
 
 YES_NO = {"type": bool, "metavar": "BOOL"}
@@ -43,11 +45,12 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--data", metavar="PATH", help="Training images, a zip or folder from dataset_tool.py. Required.")
 @click.option("--cfg", metavar="NAME", help=f"Base configuration: {', '.join(known_names())}.  [default: auto]")
 @click.option("--method", metavar="NAME",
-              help=f"How pictures are steered: {', '.join(known_names('methods'))}.  [default: spatialgan]")
+              help=f"How pictures are steered: {', '.join(known_names('methods'))}; or a row of the papers' tables "
+                   "(docs/reproduce.md).  [default: spatialgan]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Set any key that --dry-run prints, for example loss.pl_weight=0. Can be repeated.")
 @click.option("--new", is_flag=True, help="Begin a new run even where one with these very settings exists.")
-@click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and the run directory; write nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and what it takes; write nothing.")
 # Data
 @click.option("--cond", help="Learn the classes of a labelled data set.", **YES_NO)
 @click.option("--mirror", help="Show every image flipped horizontally, too.", **YES_NO)
@@ -64,11 +67,12 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
               help="Mean sign of D's logits of real images that --aug=ada holds.")
 @click.option("--augpipe", metavar="NAME", help=f"Which transforms: {', '.join(PIPES)}.")
 # Steering
-@click.option("--sel", metavar="norm|none", help="Spatial encoding: how G hears heatmaps, or that it does not.")
+@click.option("--sel", metavar="|".join(SEL_KINDS[::-1]),
+              help="Spatial encoding: how G hears heatmaps, or that it does not.")
 @click.option("--sel-max-res", metavar="N|all", help="Layers up to this resolution hear them.")
 @click.option("--heatmap-mode", metavar="coarse|fine",
               help="Heatmaps get to a layer's size before their convolutions, or after.")
-@click.option("--sampler", metavar="paper|released", help="How random layouts are drawn.")
+@click.option("--sampler", metavar="NAME", help=f"How random layouts are drawn: {', '.join(SAMPLERS)}.")
 @click.option("--align", type=float, metavar="WEIGHT",
               help="Weight of the alignment of D's attention with the layout; 0 switches it off.")
 @click.option("--tau", type=float, metavar="VALUE", help="Alignment forgives differences up to this.")
@@ -96,11 +100,10 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
     options = with_launcher(replace(options, resume=resume.LATEST) if go_on else options)
     with distributed.joined(options.device or "auto") if launched and not dry_run else nullcontext():
         world = distributed.current()
-        config, place = plan(outdir, new, options)
         if dry_run:
-            click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
-            click.echo(f"# run directory ({place.progress.value}): {place.path}")
+            preview(outdir, new, options)
             return
+        config, place = plan(outdir, new, options)
         check_hardware(config.hardware, options, world)
         if place.progress is Progress.FINISHED:
             say(f"{place.path} has these very settings and is finished; --new trains again")
@@ -113,6 +116,23 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
             start(config, path)
         else:
             launch(start, config.hardware.gpus, config.hardware.device, config, path)
+
+
+def preview(outdir: str | None, new: bool, options: Options) -> None:
+    """Print what a run would be and take, as YAML with comments; works without data where --cfg says the image size."""
+    assumed = place = None
+    if options.resume is not None or (options.data and outdir):
+        config, place = plan(outdir, new, options)
+    else:
+        assumed = None if options.data else summary.assumed_facts(options.cfg or "auto")
+        config = configure(replace(options, data=options.data or "DATA"), assumed)
+    click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
+    click.echo(textwrap.indent(summary.table(summary.summarize(config)), "# ", lambda line: True))
+    if assumed is not None:
+        side = assumed.resolution
+        click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")
+    if place is not None:
+        click.echo(f"# run directory ({place.progress.value}): {place.path}")
 
 
 def start(config: RunConfig, path: Path) -> None:
@@ -171,9 +191,12 @@ def plan_to_go_on(path: Path, options: Options) -> tuple[RunConfig, RunDir]:
     return config, run_dir.going_on(path, config)
 
 
-def configure(options: Options) -> RunConfig:
-    """Look at what the options name, and resolve them. Raises UserError when something is amiss."""
-    config = resolve(options, look_at(options.data, bool(options.cond)))
+def configure(options: Options, facts: DataFacts | None = None) -> RunConfig:
+    """Look at what the options name (at the data unless `facts` are given), and resolve them.
+
+    Raises UserError when something is amiss.
+    """
+    config = resolve(options, facts or look_at(options.data, bool(options.cond)))
     registry.check(config.schedule.metrics, config)
     if config.resume is not None:
         check_transfer(config)
@@ -182,7 +205,9 @@ def configure(options: Options) -> RunConfig:
 
 def look_at(data: str, cond: bool) -> DataFacts:
     """What a configuration depends on. Raises UserError when the images, or with `cond` the labels, are not usable."""
-    dataset = ImageDataset(data, use_labels=cond)
+    dataset = ImageDataset(data, use_labels=cond, skip_damaged=True)
+    for complaint in dataset.damage.found.values():
+        click.echo(f"{complaint}; until then another image takes its place", err=True)
     if dataset.has_labels and not cond:
         click.echo(f"{data} has labels, which are left aside without --cond=1", err=True)
     return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), dataset.label_dim)

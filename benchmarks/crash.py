@@ -63,6 +63,7 @@ def configuration(data: Path, steps: int, checkpoint_steps: int) -> RunConfig:
             "synthesis": {"channel_base": 256, "channel_max": 8},
         },
         discriminator=size,
+        augment={"mode": "ada", "p": 0.2, "kimg": 1},
         schedule={
             "batch_size": BATCH, "total_kimg": steps * kimg, "kimg_per_tick": checkpoint_steps * kimg,
             "snapshot_ticks": 1, "metrics": (),

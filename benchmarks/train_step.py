@@ -55,7 +55,7 @@ class Bench:
         size = [self.batch, config.generator.img_channels, *[config.generator.img_resolution] * 2]
         self.real_images = torch.rand(size, generator=draw, device=self.device) * 2 - 1
         self.labels = torch.zeros([self.batch, config.generator.c_dim], device=self.device)
-        self.z = torch.randn([self.batch, config.generator.z_dim], generator=draw, device=self.device)
+        self.z = torch.randn([self.batch, *config.generator.latent_shape], generator=draw, device=self.device)
         encoding = config.generator.encoding
         self.layout = None if encoding is None else sample_layout(self.batch, config.sampler, draw, encoding.counts)
         self.phases = {phase.name: phase for phase in make_phases(config)}

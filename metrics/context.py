@@ -31,8 +31,9 @@ class MetricContext:
     num: draws, latents or images; None: as many as the metric takes by default. batch_size: pictures per pass; no
     value depends on it beyond rounding. progress: show a bar. world: the processes that share the work; all of them
     have the same context. layout: what all pictures have, one for all or taken in turn; None: each draws its own.
-    use_cache: keep statistics of real images on disk. Contexts made by `with_num` share what metrics have computed
-    already.
+    use_cache: keep statistics of real images on disk. detector, detector_weights: what finds objects (see
+    metrics/detectors/choice). record: for a metric to note what its result is to record besides. Contexts made by
+    `with_num` share what metrics have computed already.
     """
 
     model: Model | None
@@ -47,6 +48,9 @@ class MetricContext:
     pictures: ImageFiles | None = None
     extractors: Extractors = field(default_factory=Extractors)
     use_cache: bool = True
+    detector: str = "auto"
+    detector_weights: str | None = None
+    record: dict[str, str] = field(default_factory=dict, compare=False)
     world: World = field(default_factory=current)
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -127,6 +131,7 @@ class MetricContext:
             "torch": torch.__version__,
             "trunc": self.truncation_psi,
             "layout_sha256": None if self.layout is None else _digest(layout_to_json(self.layout)),
+            **self.record,
         }
 
     def _labels(self, indices: Sequence[int]) -> Tensor | None:

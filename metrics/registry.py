@@ -170,6 +170,7 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
         check([found.name], context.model.config)
     elif not found.takes_pictures:
         raise UserError(f"metric '{name}' does not apply: it needs a network; leave it out of --metrics")
+    context.record.clear()
     start = time.perf_counter()
     values = _values(found, context)
     return {

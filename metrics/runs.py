@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from metrics import registry
 from metrics.context import MetricContext
+from metrics.detectors.choice import DetectorName
 from metrics.extractors import Extractors, WeightFiles, weights_of
 from metrics.extractors.weights import parse_weights
 from metrics.image_files import ImageFiles
@@ -19,9 +19,9 @@ from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World, current
 from training.config import RunConfig
-from training.dataset import ImageDataset
 from training.generator import set_memory_format
 from training.heatmaps import Layout, check_counts, load_layout
+from training.run_data import open_data
 from training.snapshot import Snapshot
 
 
@@ -45,6 +45,8 @@ class Request:
     weights: tuple[str, ...] = ()
     device: str = "auto"
     use_cache: bool = True
+    detector: DetectorName = "auto"
+    detector_weights: str | None = None
     progress: bool = False
     as_json: bool = False
     save: bool = True
@@ -105,9 +107,6 @@ def _context_of_network(
     request: Request, snapshot: Snapshot, extractors: Extractors, world: World
 ) -> MetricContext:
     dataset = open_data(snapshot.config, request.data, request.mirror)
-    channels = snapshot.config.generator.img_channels
-    if dataset.num_channels != channels:
-        raise UserError(f"{dataset.path}: images of {dataset.num_channels} channels, but the network makes {channels}")
     model = load_model(snapshot, world.device)
     on_cpu = model.device.type == "cpu"
     if on_cpu:
@@ -137,23 +136,10 @@ def _common(request: Request, extractors: Extractors, world: World) -> dict[str,
         "progress": request.progress,
         "extractors": extractors,
         "use_cache": request.use_cache,
+        "detector": request.detector,
+        "detector_weights": request.detector_weights,
         "world": world,
     }
-
-
-def open_data(config: RunConfig, path: str | None, mirror: bool | None) -> ImageDataset:
-    """The real images: those at `path`, else those of the run. Raises UserError when they are not there."""
-    recorded = config.data
-    if path is None and not Path(recorded.path).exists():
-        raise UserError(f"{recorded.path}: the training data is no longer there; say where it is with --data")
-    return ImageDataset(
-        recorded.path if path is None else path,
-        resolution=config.generator.img_resolution,
-        use_labels=recorded.conditional,
-        mirror=recorded.mirror if mirror is None else mirror,
-        max_size=recorded.subset if path is None else None,
-        seed=config.seed,
-    )
 
 
 def _check_files(request: Request) -> None:

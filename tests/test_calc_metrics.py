@@ -133,6 +133,16 @@ def test_a_metric_that_does_not_apply_is_refused_before_any_work(tmp_path, data)
     assert_refused(call("--network", snapshot, "--data", data, "--metrics", "di,centroid_co_move"), "does not apply")
 
 
+def test_a_detector_is_chosen_on_the_command_line(run_dir, data, tmp_path):
+    options = ("--network", run_dir, "--data", data, "--metrics=co_move", "--num=2", "--no-save", "--json")
+    result = call(*options, "--detector=color")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["detector"] == "color"
+    absent = tmp_path / "absent.pth"
+    assert_refused(call(*options, "--detector-weights", absent), "no weights for Mask R-CNN there")
+    assert_refused(call(*options, "--detector=yolo"), "'yolo' is not one of")
+
+
 def test_a_truncated_snapshot_is_refused(run_dir, data):
     path = run_dir / "network-snapshot-000002.safetensors"
     path.write_bytes(path.read_bytes()[:1000])

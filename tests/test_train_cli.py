@@ -106,6 +106,26 @@ def test_a_run_gets_its_directory_and_goes_to_the_loop(data: Path, loop: list):
     assert config.schedule.metrics == ()
 
 
+@pytest.mark.parametrize(
+    "options, layer, sampler, codes",
+    [
+        (["--sel=concat"], "concat", "released", 1),
+        (["--sel=indoor"], "indoor", "multi-object", 4),
+        (["--sel=flatten", "--sampler=noise"], "flatten", "noise", 1),
+        (["--sampler=multi-object"], "norm", "multi-object", 1),
+        (["--method=spatialgan-indoor"], "indoor", "multi-object", 4),
+        (["--method=spatialgan-5-concat", "--align=0.5"], "concat", "released", 1),
+        (["--cfg=sndcgan", "--sampler=impulse"], "norm", "impulse", 1),
+    ],
+)
+def test_every_ablation_is_one_option_away(data: Path, loop: list, options: list, layer: str, sampler: str, codes: int):
+    result = start(data, *options)
+    assert result.exit_code == 0, result.output
+    ((config, _),) = loop
+    assert (config.generator.encoding.layer, config.sampler.kind) == (layer, sampler)
+    assert config.generator.encoding.codes == codes
+
+
 @pytest.mark.parametrize("yes", ["1", "true", "True", "yes"])
 def test_booleans_as_the_family_writes_them(data: Path, loop: list, yes: str):
     assert start(data, f"--mirror={yes}", f"--fp32={yes}", f"--nobench={yes}", "--nhwc=0").exit_code == 0
@@ -165,6 +185,40 @@ def test_dry_run_for_a_machine_with_more_gpus(data: Path):
     assert result.exit_code == 0, result.output
     config = RunConfig.model_validate(yaml.safe_load(result.stdout))
     assert (config.hardware.gpus, config.schedule.batch_gpu) == (8, 8)
+
+
+@pytest.mark.parametrize(("cfg", "side"), [("demo", 32), ("cifar", 32), ("paper256", 256)])
+def test_dry_run_without_data_says_what_it_assumes(loop: list, cfg: str, side: int):
+    result = call(f"--cfg={cfg}", "--dry-run")
+    assert result.exit_code == 0, result.output
+    config = RunConfig.model_validate(yaml.safe_load(result.stdout))
+    assert config.generator.img_resolution == side
+    assert f"# no --data: RGB images of {side}x{side} are assumed" in result.stdout
+    assert loop == []
+
+
+def test_dry_run_says_what_the_run_takes():
+    """24.8 million parameters are StyleGAN2's at 256x256 with half the channels above 64x64."""
+    result = call("--cfg=paper256", "--method=stylegan2", "--dry-run")
+    totals = [line.split() for line in result.stdout.splitlines() if line.startswith("#   total")]
+    assert [round(int(number.replace(",", "")) / 1e6, 1) for number in totals[0][2:]] == [24.8, 24.0]
+    for text in ("memory of a training step in GiB", "activations", "G, forward", "a training step"):
+        assert text in result.stdout
+
+
+def test_dry_run_for_images_of_any_size_needs_the_data():
+    assert_refused(call("--cfg=stylegan2", "--dry-run"), "--data is missing", "not of --cfg=stylegan2")
+    assert_refused(call("--cfg=papper256", "--dry-run"), "--cfg 'papper256' is unknown; did you mean 'paper256'?")
+
+
+def test_a_damaged_image_is_said_and_passed_over(tmp_path: Path, loop: list):
+    files = {f"{i}.png": encoded(picture(i, 32)) for i in range(IMAGES)}
+    path = write_zip(tmp_path / "a.zip", files | {"0.png": files["0.png"][:30]})
+    result = start(path)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("\n") == 1
+    assert f"{path}/0.png is damaged" in result.stderr
+    assert len(loop) == 1
 
 
 def test_labels_are_learnt_with_cond_and_mentioned_without(tmp_path: Path, loop: list):
@@ -280,6 +334,10 @@ def test_a_checkpoint_branches_off_into_a_new_run(data: Path, loop: list):
         (["--target=0.5"], "--target=0.5 needs --aug=ada"),
         (["--metrics=dii"], "unknown metric 'dii'; did you mean 'di'?"),
         (["--method=stylegan2", "--tau=0.1"], "--tau needs heatmaps"),
+        (["--sel=consat"], "--sel 'consat' is unknown; did you mean 'concat'?"),
+        (["--sampler=nois"], "--sampler (sampler.kind) is 'nois'"),
+        (["--cfg=sndcgan", "--sel=indoor"], "backbone sndcgan has no encoding layer indoor; use norm or concat"),
+        (["--method=eqgan-4-conkat"], "--method 'eqgan-4-conkat' is unknown; did you mean 'eqgan-4-concat'?"),
         (["--device=tpu"], "--device (hardware.device) is 'tpu'"),
         (["--gpus=8", "--device=auto"], "--gpus=8"),
         (["--gpus=2"], "--gpus=2, but PyTorch sees"),

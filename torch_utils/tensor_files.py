@@ -31,7 +31,7 @@ _CHUNK = 1 << 22  # bytes; a signal or another thread does not wait longer than 
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Atomically write contiguous tensors on the CPU as a safetensors file. Raises OSError as any writing does."""
+    """Atomically write tensors on the CPU as a safetensors file. Raises OSError as any writing does."""
     # Larger elements first: then every tensor is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header: dict[str, object] = {"__metadata__": dict(metadata)}
@@ -45,6 +45,6 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            data = memoryview(tensors[name].detach().reshape(-1).view(torch.uint8).numpy())
+            data = memoryview(tensors[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy())
             for start in range(0, len(data), _CHUNK):
                 file.write(data[start : start + _CHUNK])

@@ -109,7 +109,7 @@ class BackgroundWriter:
         self._pool.shutdown()
 
     def snapshot(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Contiguous copies on the CPU that stay as they are until the next call."""
+        """Copies on the CPU that stay as they are until the next call."""
         self.wait()
         copies = {name: self._copy(name, tensor.detach()) for name, tensor in tensors.items()}
         if any(tensor.is_cuda for tensor in tensors.values()):
@@ -143,7 +143,8 @@ class BackgroundWriter:
 
     def _copy(self, name: str, tensor: Tensor) -> Tensor:
         kept = self._host.get(name)
-        if kept is None or kept.shape != tensor.shape or kept.dtype != tensor.dtype:
-            kept = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+        if kept is None or kept.dtype != tensor.dtype or kept.shape != tensor.shape or kept.stride() != tensor.stride():
+            # In the tensor's own memory format: bringing it into another order is left to the thread.
+            kept = torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
             self._host[name] = kept
         return kept.copy_(tensor, non_blocking=tensor.is_cuda)

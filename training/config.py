@@ -4,9 +4,9 @@ Every section refuses unknown keys. How a base configuration, a method and the c
 in training/presets.py.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
@@ -15,6 +15,18 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 PowerOfTwo = Annotated[int, Field(ge=4)]
+Backbone = Literal["stylegan2", "sndcgan"]
+SamplerKind = Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"]
+
+SAMPLERS = get_args(SamplerKind)
+
+LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
+
+
+def _one_or_three(counts: tuple[int, ...]) -> tuple[int, ...]:
+    if len(counts) not in (1, len(LEVEL_RESOLUTIONS)):
+        raise ValueError("a layout has one level or three")
+    return counts
 
 
 class Section(BaseModel):
@@ -60,12 +72,31 @@ class SynthesisConfig(ConvConfig):
 class EncodingConfig(Section):
     """Where and how the generator hears the heatmaps (spec: section 3)."""
 
-    layer: Literal["norm"] = "norm"
+    layer: Literal["norm", "concat", "indoor", "flatten"] = "norm"
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved
     max_resolution: Annotated[int, Field(ge=4)] | None = 16  # None: every layer (released)
-    counts: tuple[Count, Count, Count] = (1, 2, 4)  # sub-heatmaps of levels 0, 1, 2
-    hidden_channels: Count = 64  # of the convolution shared by sigma and mu
+    counts: Annotated[tuple[Count, ...], AfterValidator(_one_or_three)] = (1, 2, 4)  # of each level; one: for all
+    kernel_size: Literal[3, 5, 7] = 3  # of the convolutions of heatmaps
+    dilation: Count = 1  # of the same
+    hidden_channels: Count = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
+    concat_channels: Count = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
+
+    @property
+    def codes(self) -> int:
+        """Latents of an image: one, or one for each object and one for the background."""
+        return self.counts[0] + 1 if self.layer == "indoor" else 1
+
+    @property
+    def flat_features(self) -> int:
+        """Numbers that a flattened layout adds to a latent: the pixels of 4x4, 8x8 and 16x16."""
+        return sum(r * r for r in LEVEL_RESOLUTIONS) if self.layer == "flatten" else 0
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.layer == "indoor" and len(self.counts) != 1:
+            raise ValueError(f"layer indoor takes one number of objects, such as counts [3], not {list(self.counts)}")
+        return self
 
 
 class GeneratorConfig(Section):
@@ -79,10 +110,19 @@ class GeneratorConfig(Section):
     mapping: MappingConfig = MappingConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
+    backbone: Backbone = "stylegan2"
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Of one image's z: (z_dim,), or (objects + 1, z_dim) with the background last."""
+        codes = 1 if self.encoding is None else self.encoding.codes
+        return (self.z_dim,) if codes == 1 else (codes, self.z_dim)
 
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
+        if self.backbone == "sndcgan" and self.encoding is not None and self.encoding.layer not in ("norm", "concat"):
+            raise ValueError(f"backbone sndcgan has no encoding layer {self.encoding.layer}; use norm or concat")
         return self
 
 
@@ -98,6 +138,7 @@ class DiscriminatorConfig(ConvConfig):
     mbstd_group_size: Count | None = 4  # samples per minibatch-std group; None: the whole batch
     mbstd_num_channels: int = Field(1, ge=0)
     freeze_layers: int = Field(0, ge=0)  # this many layers from the image on keep their weights (Freeze-D)
+    backbone: Backbone = "stylegan2"
 
     @model_validator(mode="after")
     def _check(self):
@@ -108,8 +149,9 @@ class DiscriminatorConfig(ConvConfig):
 class SamplerConfig(Section):
     """How random layouts are drawn (spec: section 2)."""
 
-    kind: Literal["paper", "released"] = "paper"
+    kind: SamplerKind = "paper"
     spread: tuple[Positive, Positive] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
+    impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")
     def _check(self):
@@ -127,16 +169,21 @@ class AlignConfig(Section):
     gradient: Literal["logits", "loss"] = "logits"  # GradCAM of the logits (papers) or of G's loss (released)
     relu: Literal["sum", "channel"] = "sum"  # relu after the sum over channels (papers) or before it (released)
     resolution: Literal["level", "image"] = "level"  # where attention and heatmap are compared
+    match: Literal["all", "best"] = "all"  # with the whole heatmap, or with the nearest of it and its parts (indoor)
 
 
 class LossConfig(Section):
     """Adversarial loss and its regularisers."""
 
+    adversarial: Literal["logistic", "hinge"] = "logistic"
     r1_gamma: NonNegative = 10.0
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01
     style_mixing_prob: Fraction = 0.9
+    move_weight: NonNegative = 0.0  # of the regularisation of centre movement (ours); 0 switches it off
+    move_step: Positive = 0.1  # how far it moves a centre, in half sides of the image
+    move_interval: Count = 8  # steps from one time to the next
 
 
 class OptimizerConfig(Section):
@@ -281,11 +328,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _check(self):
-        for key in ("img_resolution", "img_channels", "c_dim"):
+        for key in ("img_resolution", "img_channels", "c_dim", "backbone"):
             ours, theirs = getattr(self.generator, key), getattr(self.discriminator, key)
             if ours != theirs:
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
+        _check_levels(self.sampler, self.generator.encoding)
+        if self.generator.backbone == "sndcgan" and self.loss.pl_weight > 0:
+            raise ValueError("loss.pl_weight must be 0 with backbone sndcgan, which has no mapping network")
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:
@@ -301,6 +351,16 @@ class RunConfig(Section):
                 "change --batch or the group size"
             )
         return self
+
+
+def _check_levels(sampler: SamplerConfig, encoding: EncodingConfig | None) -> None:
+    """Sampler and generator must speak of the same levels."""
+    if encoding is None:
+        return
+    counts, flat = list(encoding.counts), sampler.kind == "multi-object"
+    if flat != (len(counts) == 1):
+        wanted = "one level, such as [3]" if flat else "three levels, such as [1, 2, 4]"
+        raise ValueError(f"sampler.kind {sampler.kind} needs generator.encoding.counts of {wanted}, not {counts}")
 
 
 def _check_transforms(augment: AugmentConfig, resolution: int, channels: int) -> None:

@@ -1,5 +1,6 @@
 """The training loop: what happens in a step, and when."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.gradients import GradientReducer
-from training import pictures, resume
+from training import pictures, resume, run_readme
 from training.checkpoint import BackgroundWriter, checkpoint_path, drop_old_checkpoints, latest_checkpoint
 from training.config import RunConfig
 from training.dataset import ImageDataset, SampleOrder, batches
@@ -28,6 +29,7 @@ from training.sampling import Model
 from training.snapshot import network_tensors, snapshot_metadata, snapshot_name
 from training.state import TrainingState
 
+RUNNING_MEANS = ("w_avg", "running_mean", "running_var")  # buffers that each rank moves by its own share of a batch
 METRIC_DRAWS = {"di": 10, "w": 10}  # in training; calc_metrics.py makes the full number
 
 
@@ -48,8 +50,9 @@ def train(config: RunConfig, run_dir: Path) -> None:
         state.load(Path(config.resume))
     if world.is_first:
         write_json(run_dir / "config.json", config.model_dump(mode="json"))
+        run_readme.write(config, sys.argv, run_dir)
     total = round(config.schedule.total_kimg * 1000)
-    log = RunLog(run_dir, total, state.images) if world.is_first else NoLog()
+    log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
     with log, BackgroundWriter() as writer, Interruption(world) as interruption:
         run = Run(config, state, dataset, run_dir, log, writer)
         beginning = "continuing" if checkpoint else "starting"
@@ -91,19 +94,21 @@ class Run:
         reals = real_batches(self.config, self.dataset, state)
         draw_labels = label_drawer(self.dataset, state)
         ticks, tick_start, tick_time = int(state.images // tick_images), state.images, time.perf_counter()
+        first = state.steps
         while state.images < total:
             self.step(*next(reals), draw_labels)
+            if state.steps == first + 1:
+                self.reserve_memory()
             self.log.progress(min(state.images, total))
             stopped, done = interruption.requested(), state.images >= total
             if stopped and not done:
-                state.seconds += time.perf_counter() - tick_time
+                self.log.spend("training", time.perf_counter() - tick_time)
                 self.stop(interruption.name)
-                return
+                break
             if state.images < (ticks + 1) * tick_images and not done:
                 continue
             report = state.statistics.report(state.world)  # waits for the device
             spent = time.perf_counter() - tick_time
-            state.seconds += spent
             self.log.tick(state.images, spent / (state.images - tick_start) * 1000, report)
             self._say_skipped()
             ticks = int(state.images // tick_images)
@@ -111,9 +116,7 @@ class Run:
                 self.report()
             tick_start, tick_time = state.images, time.perf_counter()
         self._make_sure_of_checkpoint()
-        self.log.say(
-            f"finished after {state.images / 1000:g} kimg, {state.seconds / 60:.1f} minutes of training: {self.run_dir}"
-        )
+        self.log.finish(state.images)
 
     def step(self, real_images: Tensor, real_labels: Tensor, draw_labels: Callable[[int], Tensor]) -> None:
         """Show this rank's share [n, C, R, R] of a batch to all phases whose turn it is."""
@@ -130,18 +133,17 @@ class Run:
 
     def stop(self, signal_name: str) -> None:
         """Leave a checkpoint from which the run continues as if nothing had been."""
-        self.save(snapshot=False)
-        self._make_sure_of_checkpoint()
-        self.log.say(
-            f"stopped by {signal_name} at {self.state.images / 1000:g} kimg; the same command continues: {self.run_dir}"
-        )
+        self.log.say(f"stopped by {signal_name}; the same command continues")
+        with self.log.timed("snapshots"):
+            self.save(snapshot=False)
 
     def report(self) -> None:
         """Snapshot, checkpoint, pictures, metrics."""
-        self.save()
-        if self.state.world.is_first:
-            self.save_pictures()
-        if self.config.schedule.metrics:
+        with self.log.timed("snapshots"):
+            self.save()
+            if self.state.world.is_first:
+                self.save_pictures()
+        with self.log.timed("metrics"):
             self.measure()
         for failure in self.writer.failures():
             self.log.say(f"{failure}; training goes on, and the next snapshot tries again")
@@ -149,6 +151,7 @@ class Run:
     def save(self, snapshot: bool = True, checkpoint: bool = True) -> None:
         """Have the files written, the snapshot first: a run whose checkpoint says it is finished has its snapshot."""
         state, kimg = self.state, self.state.images / 1000
+        state.seconds = dict(self.log.seconds)
         tensors = state.tensors()
         if not state.world.is_first:
             return
@@ -161,10 +164,17 @@ class Run:
             self.writer.submit(path, copies, state.metadata(self.config))
             self.writer.call(path, lambda: drop_old_checkpoints(self.run_dir, self.config.schedule.keep_checkpoints))
 
+    def reserve_memory(self) -> None:
+        """Make the copies' memory now, when everything has been allocated once, and not at the first checkpoint."""
+        tensors = self.state.tensors()
+        if self.state.world.is_first:
+            self.writer.snapshot(tensors)
+
     def save_pictures(self) -> None:
         """Sample pictures of the averaged generator; a full disk does not end the training."""
         try:
-            pictures.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
+            paths = pictures.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
+            self.log.pictures(self.state.images, paths)
         except OSError as error:
             self.log.say(f"no sample pictures: {error.strerror or error}")
 
@@ -272,7 +282,7 @@ def update_ema(config: RunConfig, state: TrainingState) -> None:
     averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
     torch._foreach_lerp_(averaged, current, 1 - beta)
     buffers = list(state.networks.G.buffers())
-    state.world.mean_([b for b in buffers if b is getattr(state.networks.G.mapping, "w_avg", None)])
+    state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
     for target, source in zip(state.G_ema.buffers(), buffers, strict=True):
         target.copy_(source)
 
@@ -319,6 +329,7 @@ def open_dataset(config: RunConfig) -> ImageDataset:
         max_size=data.subset,
         seed=config.seed,
         cache=True,
+        skip_damaged=True,
     )
 
 

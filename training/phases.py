@@ -1,12 +1,12 @@
 """What a training step consists of: four phases, each a loss over one network.
 
-G main (adversarial + alignment), G path (path length regularisation), D main, D R1. D sees images, generated or real,
-after augmentation. Every random number comes from the Streams given; every loss is a scalar; statistics stay on the
-device.
+G main (adversarial + alignment), G path (path length regularisation), D main, D R1; off by default G move, which
+regularises how pictures follow their centres. D sees images, generated or real, after augmentation. Every random number
+comes from the Streams given; every loss is a scalar; statistics stay on the device.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -25,20 +25,30 @@ from training.synthesis import Noise
 
 Statistics = dict[str, Tensor]
 
+GENERATOR_LOSSES = {"logistic": losses.generator_loss, "hinge": losses.generator_hinge_loss}
+DISCRIMINATOR_LOSSES = {"logistic": losses.discriminator_loss, "hinge": losses.discriminator_hinge_loss}
+
 
 @dataclass
 class Networks:
-    """The two players, the moving mean of path lengths [], and what happens to images before D sees them."""
+    """The two players, the moving mean of path lengths [], and what happens to images before D sees them.
+
+    move_mean []: the same mean of the speed at which pictures follow a centre.
+    """
 
     G: Generator
     D: Discriminator
     pl_mean: Tensor
     augment: AugmentPipe | None = None
+    move_mean: Tensor = field(default_factory=lambda: torch.zeros([]))
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """Style mixing (Karras et al. 2019, section 3.1): from layer `crossover` [N, 1, 1] on, the w of a second z."""
+    """Style mixing (Karras et al. 2019, section 3.1): from layer `crossover` [N, 1, 1] on, the w of a second z.
+
+    Each of several codes of an image, [N, 1, codes, 1], is mixed, or not, by itself.
+    """
 
     z: Tensor
     crossover: Tensor  # num_ws where a sample is not mixed
@@ -102,6 +112,8 @@ def make_phases(config: RunConfig) -> list[Phase]:
     if config.loss.pl_weight > 0:
         interval = config.generator_optimizer.reg_interval
         phases.append(Phase("G_path", "G", interval, g_path, shrink=config.loss.pl_batch_shrink))
+    if config.loss.move_weight > 0 and config.generator.encoding is not None:
+        phases.append(Phase("G_move", "G", config.loss.move_interval, g_move, shrink=config.loss.pl_batch_shrink))
     phases.append(Phase("D_main", "D", 1, d_main))
     if config.loss.r1_gamma > 0:
         phases.append(Phase("D_r1", "D", config.discriminator_optimizer.reg_interval, d_r1, shrink=0))
@@ -111,11 +123,11 @@ def make_phases(config: RunConfig) -> list[Phase]:
 def draw_inputs(G: Generator, config: RunConfig, streams: Randomness, labels: Tensor) -> Inputs:
     """Latents, layouts and style mixing for as many samples as `labels` [N, c_dim] has rows."""
     count, settings = len(labels), G.config
-    z = torch.randn([count, settings.z_dim], generator=streams["latent"], device=labels.device)
+    z = torch.randn([count, *settings.latent_shape], generator=streams["latent"], device=labels.device)
     layout = mixing = None
     if settings.encoding is not None:
         layout = sample_layout(count, config.sampler, streams["layout"], settings.encoding.counts)
-    if config.loss.style_mixing_prob > 0:
+    if config.loss.style_mixing_prob > 0 and G.num_ws > 1:
         mixing = _draw_mixing(z, G.num_ws, config.loss.style_mixing_prob, streams["mixing"])
     return Inputs(z, labels, layout, mixing)
 
@@ -123,19 +135,20 @@ def draw_inputs(G: Generator, config: RunConfig, streams: Randomness, labels: Te
 def _draw_mixing(z: Tensor, num_ws: int, probability: float, stream: torch.Generator) -> Mixing:
     draw = {"generator": stream, "device": z.device}
     other = torch.randn(z.shape, **draw)
-    crossover = torch.randint(1, num_ws, [len(z), 1, 1], **draw)
-    mixed = torch.rand([len(z), 1, 1], **draw) < probability
+    shape = [len(z), 1, *z.shape[1:-1], 1]
+    crossover = torch.randint(1, num_ws, shape, **draw)
+    mixed = torch.rand(shape, **draw) < probability
     return Mixing(other, torch.where(mixed, crossover, num_ws))
 
 
 def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
-    """Non-saturating logistic loss, plus the alignment of D's attention with the layout (one pass through D)."""
+    """Adversarial loss, plus the alignment of D's attention with the layout (one pass through D)."""
     layout = batch.inputs.layout
     images = _generate(networks.G, batch.inputs, streams)
     align = config.align.weight > 0 and layout is not None
     seen = _augmented(networks, images, streams)
     judged = networks.D(seen.images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
-    adversarial = losses.generator_loss(judged.logits)
+    adversarial = GENERATOR_LOSSES[config.loss.adversarial](judged.logits)
     loss = adversarial.mean()
     statistics = {"loss/G": adversarial, "scores/fake_G": judged.logits}
     if align:
@@ -158,15 +171,47 @@ def g_path(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     return config.loss.pl_weight * penalty.mean(), {"loss/path_penalty": penalty, "path_length": lengths}
 
 
+def g_move(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
+    """Our regularisation of centre movement, in the manner of path lengths; moves networks.move_mean.
+
+    A fixed step of a level-0 centre, in a random direction, is to change the image by a fixed amount: the authors' own
+    suggestion against blur at heatmap borders (supplement of EqGAN-SA, section E). Finite differences, with the same
+    noise before and after, so there is no second derivative.
+    """
+    layout, step = batch.inputs.layout, config.loss.move_step
+    ws = _styles(networks.G, batch.inputs)
+    moved = _randomly_moved(layout, step, streams["move"])
+    noise_state = streams["noise"].get_state()
+    before = networks.G.synthesis(ws, layout, Noise("random", streams["noise"]))
+    streams["noise"].set_state(noise_state)
+    after = networks.G.synthesis(ws, moved, Noise("random", streams["noise"]))
+    speeds = losses.movement_speeds(before, after, step)
+    batch_mean = distributed.current().mean(speeds.mean())
+    penalty, mean = losses.path_length_penalty(speeds, networks.move_mean, config.loss.pl_decay, batch_mean)
+    networks.move_mean.copy_(torch.where(mean.isfinite(), mean, networks.move_mean).detach())
+    return config.loss.move_weight * penalty.mean(), {"loss/move_penalty": penalty, "move_speed": speeds}
+
+
+def _randomly_moved(layout: Layout, step: float, stream: torch.Generator) -> Layout:
+    """Every picture with one of its level-0 centres, drawn at random, `step` away from where it was."""
+    centers, draw = layout.centers[0], {"generator": stream, "device": layout.centers[0].device}
+    angle = torch.rand([len(layout)], **draw) * (2 * torch.pi)
+    chosen = torch.randint(centers.shape[1], [len(layout)], **draw)
+    for index in range(centers.shape[1]):
+        now = step * (chosen == index)
+        layout = layout.moved(0, index, now * angle.cos(), now * angle.sin())
+    return layout
+
+
 def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
-    """Logistic loss on generated and real images."""
+    """Adversarial loss on generated and real images."""
     with torch.no_grad():
         images = _generate(networks.G, batch.inputs, streams)
     fake = networks.D(_augmented(networks, images, streams).images, batch.inputs.c).logits
     real = networks.D(_augmented(networks, batch.real_images, streams).images, batch.real_c).logits
     if networks.augment is not None:
         networks.augment.strength.observe(real, distributed.current())
-    loss = losses.discriminator_loss(fake, real)
+    loss = DISCRIMINATOR_LOSSES[config.loss.adversarial](fake, real)
     return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
 
 
@@ -189,9 +234,9 @@ def _generate(G: Generator, inputs: Inputs, streams: Randomness) -> Tensor:
 
 
 def _styles(G: Generator, inputs: Inputs) -> Tensor:
-    """ws [N, num_ws, w_dim] of training, mixed; the mean style follows."""
-    ws, mixing = G.styles(inputs.z, inputs.c, update_w_avg=True), inputs.mixing
+    """ws [N, num_ws, (codes,) w_dim] of training, mixed; the mean style follows."""
+    ws, mixing = G.styles(inputs.z, inputs.c, update_w_avg=True, layout=inputs.layout), inputs.mixing
     if mixing is None:
         return ws
-    late = torch.arange(G.num_ws, device=ws.device)[None, :, None] >= mixing.crossover
-    return torch.where(late, G.styles(mixing.z, inputs.c), ws)
+    late = torch.arange(G.num_ws, device=ws.device).view(-1, *[1] * (ws.ndim - 2)) >= mixing.crossover
+    return torch.where(late, G.styles(mixing.z, inputs.c, layout=inputs.layout), ws)

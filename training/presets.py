@@ -2,8 +2,9 @@
 
 Layers, later ones win:
 1. the base configuration, configs/CFG.yaml (with `auto: true`: after what auto_settings computes);
-2. the method, configs/methods/METHOD.yaml;
-3. what the base configuration says of this method under `methods:`;
+2. the method, configs/methods/METHOD.yaml or, for a row of the papers' tables, configs/tables/METHOD.yaml; before it
+   the method that it `inherits:`;
+3. what the base configuration says of a method under `methods:` (right after that method's own);
 4. named options such as --gamma;
 5. --set KEY=VALUE, in the order given;
 6. what follows from the data.
@@ -25,8 +26,10 @@ from dnnlib.parsing import nearest
 from training.augment.pipes import PIPES, multipliers
 from training.config import AugmentConfig, RunConfig
 from training.config_keys import Layer, build, check_keys, leaves, merge, nested
+from training.scene_presets import sampler_layer, sel_layer
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+METHOD_FOLDERS = ("methods", "tables")
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
 ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
 
@@ -133,8 +136,9 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     """
     options = replace(options, cfg=options.cfg or "auto", method=options.method or "spatialgan")
     _check_processes(options)
-    base = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
-    design = merge(base, _sel_layer(options))
+    design = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
+    design = merge(design, sel_layer(options.sel, design))
+    design = merge(design, sampler_layer(options.sampler, design))
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
     layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
@@ -148,20 +152,33 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
 
 def base_layer(cfg: str, method: str, resolution: int, gpus: int = 1) -> Layer:
     """Layers 1 to 3. Raises UserError when there is no such file, or a key in it is unknown."""
-    base = _load("--cfg", cfg, CONFIGS)
-    method_layer = _load("--method", method, CONFIGS / "methods")
+    base = _load("--cfg", cfg)
     computed = auto_settings(resolution, gpus) if base.pop("auto", False) else {}
-    for_method = base.pop("methods", {}).get(method, {})
-    for layer, where in ((base, f"configs/{cfg}.yaml"), (for_method, f"configs/{cfg}.yaml, methods: {method}")):
+    for_methods = base.pop("methods", {})
+    layers = [(base, f"configs/{cfg}.yaml")]
+    for name, method_layer in method_chain(method):
+        layers.append((method_layer, f"{name}.yaml"))
+        layers.append((for_methods.get(name, {}), f"configs/{cfg}.yaml, methods: {name}"))
+    for layer, where in layers:
         check_keys(layer, where)
-    check_keys(method_layer, f"configs/methods/{method}.yaml")
-    layer = merge(computed, base, method_layer, for_method)
+    layer = merge(computed, *(layer for layer, _ in layers))
     return merge(layer, {"schedule": _divided(layer.get("schedule", {}), gpus)})
 
 
-def known_names(kind: str = "") -> list[str]:
-    """Base configurations, or with kind="methods" methods, in alphabetical order."""
-    return sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
+def method_chain(method: str) -> list[tuple[str, Layer]]:
+    """The method and those it inherits from, [(name, layer)], the first ancestor first.
+
+    Raises UserError when there is no such method.
+    """
+    layer = _load("--method", method, *METHOD_FOLDERS)
+    parent = layer.pop("inherits", None)
+    layer.pop("about", None)  # what a row of a table is, for docs/reproduce.md
+    return [*(method_chain(parent) if parent else []), (method, layer)]
+
+
+def known_names(*folders: str) -> list[str]:
+    """Base configurations, or the methods in these folders of configs/, in alphabetical order."""
+    return sorted(path.stem for folder in folders or ("",) for path in (CONFIGS / folder).glob("*.yaml"))
 
 
 def auto_settings(resolution: int, gpus: int) -> Layer:
@@ -182,11 +199,14 @@ def auto_settings(resolution: int, gpus: int) -> Layer:
     }
 
 
-def _load(option: str, name: str, folder: Path) -> Layer:
-    path = folder / f"{name}.yaml"
-    names = known_names(str(folder.relative_to(CONFIGS)))
+def _load(option: str, name: str, *folders: str) -> Layer:
+    """Raises UserError when none of the folders of configs/ has a file of that name."""
+    names = known_names(*folders)
     if name not in names:
-        raise UserError(f"{option} '{name}' is unknown{nearest(name, names)}")
+        close = nearest(name, names)
+        listed = f"; known: {', '.join(known_names(*folders[:1]))}"
+        raise UserError(f"{option} '{name}' is unknown{close if 'known:' not in close else listed}")
+    path = next(path for folder in folders or ("",) if (path := CONFIGS / folder / f"{name}.yaml").is_file())
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -195,15 +215,6 @@ def _divided(schedule: Layer, gpus: int) -> Layer:
     if schedule.get("batch_size") is None or schedule.get("batch_gpu") is None:
         return {}
     return {"batch_gpu": min(schedule["batch_gpu"], max(schedule["batch_size"] // gpus, 1))}
-
-
-def _sel_layer(options: Options) -> Layer:
-    """--sel; without spatial encoding there is nothing to align."""
-    if options.sel not in (None, "none", "norm"):
-        raise UserError(f"--sel '{options.sel}' is unknown{nearest(options.sel, ['none', 'norm'])}")
-    if options.sel == "none":
-        return {"generator": {"encoding": None}, "align": {"weight": 0}}
-    return {} if options.sel is None else nested("generator.encoding.layer", options.sel)
 
 
 def _pipe_layer(options: Options) -> Layer:

@@ -5,8 +5,10 @@ holds "steergan" (a JSON text: format version, images shown in thousands, the wh
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from torch_utils.tensor_files import write_tensors
+from training.backbones import make_discriminator, make_generator
 from training.config import RunConfig, Section
 from training.discriminator import Discriminator
 from training.generator import Generator
@@ -33,15 +36,15 @@ class Snapshot:
 
     def generator(self, name: str = "G_ema") -> Generator:
         """"G_ema" (for pictures) or "G" (the one in training), on the CPU, in evaluation mode."""
-        return self._fill(Generator, self.config.generator, name)
+        return self._fill(make_generator, self.config.generator, name)
 
     def discriminator(self) -> Discriminator:
         """D on the CPU, in evaluation mode."""
-        return self._fill(Discriminator, self.config.discriminator, "D")
+        return self._fill(make_discriminator, self.config.discriminator, "D")
 
-    def _fill(self, kind: type[nn.Module], config: Section, name: str) -> nn.Module:
+    def _fill(self, make: Callable[[Any], nn.Module], config: Section, name: str) -> nn.Module:
         with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
-            network = kind(config)
+            network = make(config)
         prefix = name + "."
         with _open(self.path) as file:
             state = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118

@@ -14,9 +14,9 @@ from torch_utils.stats import RunningStatistics
 from torch_utils.tensor_files import write_tensors
 from training import resume
 from training.augment.pipeline import make_pipe
+from training.backbones import make_discriminator, make_generator
 from training.checkpoint import ENTRY, VERSION, read_about, read_tensors
 from training.config import OptimizerConfig, RunConfig
-from training.discriminator import Discriminator
 from training.generator import Generator, set_memory_format
 from training.phases import Networks
 from training.randomness import Randomness
@@ -28,7 +28,7 @@ class TrainingState:
     """The networks, their optimizers, the random streams, the statistics since the last report, and the counters.
 
     `common` are the random streams that all ranks draw alike, and share out; `streams` are this rank's own. `images`
-    counts the real images shown to D, `seconds` the training time so far.
+    counts the real images shown to D, `seconds` what the run has spent so far, by part (see RunLog).
     """
 
     networks: Networks
@@ -40,14 +40,14 @@ class TrainingState:
     statistics: RunningStatistics = field(default_factory=RunningStatistics)
     images: int = 0
     steps: int = 0
-    seconds: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def create(config: RunConfig, world: World) -> "TrainingState":
         """Fresh weights from config.seed, or those of config.resume: a snapshot, where names and shapes agree."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            G, D = Generator(config.generator), Discriminator(config.discriminator)
+            G, D = make_generator(config.generator), make_discriminator(config.discriminator)
         G_ema = copy.deepcopy(G).eval().requires_grad_(False)
         if config.resume is not None and resume.kind_of(config.resume) is resume.Kind.WEIGHTS:
             _take_weights(config.resume, G, G_ema, D)
@@ -59,7 +59,7 @@ class TrainingState:
         common, own = Randomness(config.seed, device), Randomness(config.seed, device, world.rank)
         augment = make_pipe(config.augment, config.schedule.batch_size)
         augment = None if augment is None else augment.to(device)
-        networks = Networks(G, D, torch.zeros([], device=device), augment)
+        networks = Networks(G, D, torch.zeros([], device=device), augment, torch.zeros([], device=device))
         return TrainingState(networks, G_ema, optimizers, common, own, world)
 
     @property
@@ -68,7 +68,7 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state under flat names; random streams of all ranks, so every rank has to call."""
-        flat = {"pl_mean": self.networks.pl_mean}
+        flat = {"pl_mean": self.networks.pl_mean, "move_mean": self.networks.move_mean}
         for name, module in self._modules().items():
             flat |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for name, optimizer in self.optimizers.items():
@@ -115,6 +115,7 @@ class TrainingState:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: does not fit this run's networks ({reason})") from error
         self.networks.pl_mean.copy_(flat["pl_mean"])
+        self.networks.move_mean.copy_(flat.get("move_mean", torch.zeros([])))  # checkpoints from before it have none
         streams = _below(flat, "stream")
         self.common.load_state_dict({name: value for name, value in streams.items() if "." not in name})
         self._load_own_streams(_below(streams, str(self.world.rank)), about["images"])
@@ -131,7 +132,7 @@ class TrainingState:
         return modules if self.networks.augment is None else {**modules, "augment": self.networks.augment}
 
 
-def _take_weights(path: str, G: Generator, G_ema: Generator, D: Discriminator) -> None:
+def _take_weights(path: str, G: nn.Module, G_ema: nn.Module, D: nn.Module) -> None:
     snapshot = open_snapshot(path)
     copy_matching(snapshot.generator("G"), G)
     copy_matching(snapshot.generator("G_ema"), G_ema)

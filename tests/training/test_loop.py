@@ -38,6 +38,7 @@ def data(tmp_path_factory):
 
 def configuration(data, kimg: float, method: str = "spatialgan", **changes) -> RunConfig:
     encoding = None if method == "stylegan2" else EncodingConfig()
+    changes = {"augment": AugmentConfig(mode="ada", p=0.5, interval=2, kimg=0.1)} | changes
     return RunConfig(
         name="test",
         method=method,
@@ -121,7 +122,7 @@ def test_a_continued_run_has_the_p_of_an_uninterrupted_one(data, tmp_path):
 
 def test_augmentation_may_change_between_checkpoint_and_continuation(data, tmp_path):
     """What the checkpoint does not have begins as configured; a fixed p is the configuration's."""
-    run = train(configuration(data, 0.016, "stylegan2"), tmp_path / "run")
+    run = train(configuration(data, 0.016, "stylegan2", augment=AugmentConfig()), tmp_path / "run")
     for augment, p in [(ADA, 0.4), (AugmentConfig(mode="fixed", p=0.3), 0.3), (AugmentConfig(), None)]:
         state = TrainingState.create(configuration(data, 0.032, "stylegan2", augment=augment), World())
         state.load(latest_checkpoint(run))

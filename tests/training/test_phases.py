@@ -21,7 +21,7 @@ from training.augment.layouts import WarpedLayout
 from training.augment.pipeline import make_pipe
 from training.config import RunConfig
 from training.heatmaps import LEVEL_RESOLUTIONS
-from training.phases import Batch, Networks, d_main, d_r1, draw_inputs, g_main, g_path, make_phases
+from training.phases import Batch, Networks, d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
 from training.randomness import Randomness
 
 PHASES = {"g_main": g_main, "g_path": g_path, "d_main": d_main, "d_r1": d_r1}
@@ -216,6 +216,56 @@ def test_g_path_of_one_image():
     loss, statistics = g_path(networks, make_batch(networks, config, 1), config, streams())
     assert statistics["path_length"].shape == (1,)
     assert loss.isfinite()
+
+
+# ---- G move
+
+
+MOVE = {"loss": {"move_weight": 3.0, "style_mixing_prob": 0}}
+
+
+def test_g_move_is_off_unless_weighed_and_needs_heatmaps():
+    assert "G_move" not in [p.name for p in make_phases(run_config())]
+    found = {p.name: p for p in make_phases(run_config(loss={"move_weight": 1, "move_interval": 6}))}
+    assert (found["G_move"].trained, found["G_move"].interval, found["G_move"].shrink) == ("G", 6, 2)
+    plain = run_config(generator=generator_config(encoding=None), loss={"move_weight": 1})
+    assert "G_move" not in [p.name for p in make_phases(plain)]
+
+
+def test_g_move_wants_one_change_of_the_image_for_one_step():
+    config = run_config(**MOVE)
+    networks = make_networks(config)
+    batch, seen = make_batch(networks, config), calls(networks.G.synthesis)
+    loss, statistics = g_move(networks, batch, config, streams())
+    (ws, layout, _), (again, moved, _) = seen
+    assert ws is again
+    steps = [(b - a).norm(dim=2) for a, b in zip(layout.centers, moved.centers, strict=True)]
+    for step in steps:  # levels 1 and 2 follow
+        torch.testing.assert_close(step, torch.full_like(step, 0.1))
+    speeds = statistics["move_speed"]
+    assert networks.move_mean.item() == pytest.approx(0.01 * speeds.mean().item())
+    assert loss.item() == pytest.approx(3 * (speeds - networks.move_mean).square().mean().item())
+
+
+def test_g_move_draws_the_same_noise_twice():
+    """Where heatmaps change nothing, nothing changes."""
+    config = run_config(**MOVE)
+    networks = make_networks(config)
+    for name, parameter in networks.G.named_parameters():
+        parameter.data.fill_(1.0) if name.endswith("noise_strength") else None
+        parameter.data.zero_() if ".sel.output." in name else None
+    _, statistics = g_move(networks, make_batch(networks, config), config, streams())
+    assert statistics["move_speed"].max() < 1e-4
+
+
+def test_g_move_trains_what_hears_the_heatmaps():
+    config = run_config(**MOVE)
+    networks = make_networks(config)
+    g_move(networks, make_batch(networks, config), config, streams())[0].backward()
+    trained = {name for name, p in networks.G.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    assert "synthesis.blocks.4.conv1.sel.output.weight" in trained
+    assert "synthesis.encoder.levels.0.conv0.weight" in trained
+    assert all(p.grad is None for p in networks.D.parameters())
 
 
 # ---- D
