@@ -14,7 +14,7 @@ SPLITS = 10
 SEED = 2020  # of the order in which the files of a folder are taken, whose names may go by class
 
 
-@family("is{n}", extractor="inception", output="logits_unbiased", num=50_000)
+@family("is{n}", extractor="inception", output="logits_unbiased", num=50_000, best="highest")
 def inception_score_50k(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Inception Score of N generated images, mean and deviation over 10 splits."""
     logits = generated_features(context, extractor, num)[output]

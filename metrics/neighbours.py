@@ -30,49 +30,49 @@ class Agreement(NamedTuple):
     coverage: float
 
 
-@family("pr{n}3_full", extractor="vgg16", output="fc2_relu", num=50_000)
+@family("pr{n}3_full", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
 def pr_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Precision and recall by 3 nearest neighbours, N generated images and all real ones (at most 200,000)."""
     return _precision_recall(context, num, MAX_REAL, extractor, output)
 
 
-@family("pr{n}3", extractor="vgg16", output="fc2_relu", num=50_000)
+@family("pr{n}3", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
 def pr(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Precision and recall by 3 nearest neighbours, N generated images and N real ones."""
     return _precision_recall(context, num, num, extractor, output)
 
 
-@family("rpr{n}3_full", extractor="random", output="pooled", num=50_000)
+@family("rpr{n}3_full", extractor="random", output="pooled", num=50_000, best="highest")
 def rpr_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Precision and recall on random features, N generated images and all real ones (at most 200,000)."""
     return _precision_recall(context, num, MAX_REAL, extractor, output)
 
 
-@family("rpr{n}3", extractor="random", output="pooled", num=50_000)
+@family("rpr{n}3", extractor="random", output="pooled", num=50_000, best="highest")
 def rpr(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Precision and recall on random features, N generated images and N real ones."""
     return _precision_recall(context, num, num, extractor, output)
 
 
-@family("dc{n}5_full", extractor="vgg16", output="fc2_relu", num=50_000)
+@family("dc{n}5_full", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
 def dc_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Density and coverage by 5 nearest neighbours, N generated images and all real ones (at most 200,000)."""
     return _density_coverage(context, num, MAX_REAL, extractor, output)
 
 
-@family("dc{n}5", extractor="vgg16", output="fc2_relu", num=50_000)
+@family("dc{n}5", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
 def dc(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Density and coverage by 5 nearest neighbours, N generated images and N real ones."""
     return _density_coverage(context, num, num, extractor, output)
 
 
-@family("rdc{n}5_full", extractor="random", output="pooled", num=50_000)
+@family("rdc{n}5_full", extractor="random", output="pooled", num=50_000, best="highest")
 def rdc_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Density and coverage on random features, N generated images and all real ones (at most 200,000)."""
     return _density_coverage(context, num, MAX_REAL, extractor, output)
 
 
-@family("rdc{n}5", extractor="random", output="pooled", num=50_000)
+@family("rdc{n}5", extractor="random", output="pooled", num=50_000, best="highest")
 def rdc(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Density and coverage on random features, N generated images and N real ones."""
     return _density_coverage(context, num, num, extractor, output)

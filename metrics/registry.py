@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
@@ -28,6 +28,7 @@ __all__ = ["Metric", "MetricContext", "append_result", "check", "evaluate", "fam
 VERSION = 1  # of the results; raised when a metric's definition changes
 
 Values = dict[str, float]
+Best = Literal["lowest", "highest", "nearest 0"]
 Refusal = Callable[[RunConfig], str | None]
 
 
@@ -36,7 +37,7 @@ class Metric:
     """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise (None: all there are).
 
     extractor: what it looks at pictures with, if anything. template: the name of its family, with {n} for the number.
-    honours_options: --trunc and --layout apply to the pictures it looks at.
+    honours_options: --trunc and --layout apply to the pictures it looks at. best: which of its values.
     """
 
     name: str
@@ -47,6 +48,12 @@ class Metric:
     extractor: str | None = None
     template: str | None = None
     honours_options: bool = True
+    best: Best = "lowest"
+
+    def badness(self, results: Values) -> float:
+        """Its first quantity as a number that is the smaller, the better; NaN where it could not be measured."""
+        value = next(iter(results.values()))
+        return {"lowest": value, "highest": -value, "nearest 0": abs(value)}[self.best]
 
     @property
     def description(self) -> str:
@@ -79,6 +86,7 @@ def metric(
     refuse: Refusal = lambda config: None,
     extractor: str | None = None,
     honours_options: bool = False,
+    best: Best = "lowest",
 ) -> Callable:
     """Register a function (context, num) -> {quantity: number}.
 
@@ -86,13 +94,15 @@ def metric(
     """
 
     def register(compute: Callable[[MetricContext, int], Values]) -> Callable[[MetricContext, int], Values]:
-        _METRICS[name] = Metric(name, compute, num, unit, refuse, extractor, honours_options=honours_options)
+        _METRICS[name] = Metric(
+            name, compute, num, unit, refuse, extractor, honours_options=honours_options, best=best
+        )
         return compute
 
     return register
 
 
-def family(template: str, *, num: int, extractor: str, output: str) -> Callable:
+def family(template: str, *, num: int, extractor: str, output: str, best: Best = "lowest") -> Callable:
     """Register a function (context, num, extractor, output) -> {suffix: number} for each number {n} of images.
 
     The suffix "" is the metric's own value; others are joined to its name: pr50k3_precision.
@@ -106,7 +116,7 @@ def family(template: str, *, num: int, extractor: str, output: str) -> Callable:
             return {f"{name}_{suffix}".rstrip("_"): value for suffix, value in values.items()}
 
         usual = template.format(n=_short(num))
-        _METRICS[usual] = Metric(usual, named, num, "images", lambda config: None, extractor, template)
+        _METRICS[usual] = Metric(usual, named, num, "images", lambda config: None, extractor, template, best=best)
         return compute
 
     return register

@@ -68,7 +68,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def best_record(run_dir: Path) -> dict[str, Any] | None:
-    """{"metric", "value", "kimg", "checkpoint", "snapshot"} of the best checkpoint so far; None before the first."""
+    """What `note_best` was given last ("checkpoint" is its file's name, "metric", "value", ...); None before."""
     return read_json(run_dir / BEST) if (run_dir / BEST).exists() else None
 
 

@@ -292,7 +292,7 @@ class ScheduleConfig(Section):
     kimg_per_tick: Positive = 4
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
-    keep_checkpoints: Count = 2  # the newest; the best one stays, too
+    keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
     nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
 
 

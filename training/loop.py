@@ -1,5 +1,6 @@
 """The training loop: what happens in a step, and when."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +12,21 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
-from metrics.registry import MetricContext, append_result, evaluate
+from metrics.registry import MetricContext, append_result, evaluate, find
 from torch_utils import distributed
 from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.gradients import GradientReducer
 from training import pictures, resume, run_readme
-from training.checkpoint import BackgroundWriter, checkpoint_path, drop_old_checkpoints, latest_checkpoint
+from training.checkpoint import (
+    BackgroundWriter,
+    best_record,
+    checkpoint_path,
+    drop_old_checkpoints,
+    latest_checkpoint,
+    note_best,
+)
 from training.config import RunConfig
 from training.dataset import ImageDataset, SampleOrder, batches
 from training.finite import FiniteGuard, all_finite
@@ -116,7 +124,7 @@ class Run:
                 self.report()
             tick_start, tick_time = state.images, time.perf_counter()
         self._make_sure_of_checkpoint()
-        self.log.finish(state.images)
+        self.log.finish(state.images, self._best())
 
     def step(self, real_images: Tensor, real_labels: Tensor, draw_labels: Callable[[int], Tensor]) -> None:
         """Show this rank's share [n, C, R, R] of a batch to all phases whose turn it is."""
@@ -194,10 +202,30 @@ class Run:
             if state.world.is_first:
                 append_result(self.run_dir, result)
                 self.log.metric(state.images, name, result["results"])
+                if name == self.config.schedule.metrics[0]:
+                    self.keep_if_best(name, result["results"])
+
+    def keep_if_best(self, name: str, results: dict[str, float]) -> None:
+        """The checkpoint with the best value of the first metric outlives those that come after it."""
+        state, best = self.state, best_record(self.run_dir)
+        badness = find(name).badness(results)
+        known = best is not None and best["metric"] == name
+        if not math.isfinite(badness) or (known and badness >= best["badness"]):
+            return
+        quantity, value = next(iter(results.items()))
+        path, kimg = checkpoint_path(self.run_dir, state.images), state.images / 1000
+        record = {"metric": name, "quantity": quantity, "value": value, "badness": badness, "kimg": kimg}
+        note_best(self.run_dir, record | {"checkpoint": path.name, "snapshot": snapshot_name(kimg)})
 
     def model(self) -> Model:
         """The averaged generator as users get it."""
         return Model(self.state.G_ema, self.config, device=self.state.device, kimg=self.state.images / 1000)
+
+    def _best(self) -> str | None:
+        best = best_record(self.run_dir)
+        if best is None:
+            return None
+        return f"{best['quantity']} {best['value']:.4g} at {best['kimg']:g} kimg: {best['snapshot']}"
 
     def _say_skipped(self) -> None:
         skipped = self.guard.start_tick()

@@ -84,18 +84,30 @@ class DCGANSynthesis(nn.Module):
         limit = encoding.max_resolution or self.resolutions[-1]
         return [r for r in self.resolutions[:-1] if r <= limit]
 
-    def forward(self, ws: Tensor, layout: HeatmapSource | None = None, noise: Noise = CONSTANT_NOISE) -> Tensor:
-        """`noise` is not used. Raises ValueError when a layout is missing or not heard by this network."""
+    def forward(
+        self,
+        ws: Tensor,
+        layout: HeatmapSource | None = None,
+        noise: Noise = CONSTANT_NOISE,
+        block_outputs: dict[int, Tensor] | None = None,
+    ) -> Tensor:
+        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
+
+        `noise` is not used. Raises ValueError when a layout is missing or not heard by this network."""
         if (layout is None) == self.takes_layout:
             raise ValueError("this network needs a layout" if self.takes_layout else "this network hears no layout")
         z, c = ws[:, 0].split([self.z_dim, self.c_dim], dim=1)
         heard = [(int(r), int(r)) for r in self.sel]
         features = {} if layout is None else self.encoder(layout, heard)
         x = self.first(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)
+        if block_outputs is not None:
+            block_outputs[4] = x
         for r, block in self.blocks.items():
             if r in self.sel:
                 x = self.sel[r](x, features[int(r), int(r)])
             x = block(x, c)
+            if block_outputs is not None:
+                block_outputs[2 * int(r)] = x
         return self.last(x).tanh()
 
 

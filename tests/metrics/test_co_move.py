@@ -131,9 +131,11 @@ def test_three_sizes_of_one_metric(name):
     assert result["results"]["co_move_counted"] == 3
 
 
-@pytest.mark.parametrize("counts", [(1, 2, 4), (3, 2, 4)])
-def test_a_real_model_can_be_measured(counts):
-    context = MetricContext(tiny_model(counts=counts), None, KnownScenes(counts[0]), num=4)
+@pytest.mark.parametrize("method, counts", [
+    ("spatialgan", (1, 2, 4)), ("spatialgan", (3, 2, 4)), ("spatialgan-indoor", (3,)),
+])
+def test_a_real_model_can_be_measured(method, counts):
+    context = MetricContext(tiny_model(method, counts=counts), None, KnownScenes(counts[0]), num=4)
     first, second = (evaluate("co_move", context)["results"] for _ in range(2))
     assert str(first) == str(second)
     assert first["co_move_counted"] + 4 * (first["co_move_no_object"] + first["co_move_lost"]) == pytest.approx(4)

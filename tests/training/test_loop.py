@@ -238,3 +238,15 @@ def test_training_leaves_the_global_random_stream_alone(data, tmp_path):
     before = torch.random.get_rng_state()
     train(configuration(data, 0.016), tmp_path / "run")
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_best_checkpoint_outlives_the_newer_ones(data, tmp_path, monkeypatch):
+    """By the first metric: here its best value is that of the first of five snapshots."""
+    values = iter([0.5, -0.9, 0.8, 0.7, 0.6])
+    monkeypatch.setattr(loop, "evaluate", lambda name, context: {"metric": "di", "results": {"di": next(values)}})
+    config = configuration(data, 0.080, "stylegan2")
+    config = config.model_copy(update={"schedule": config.schedule.model_copy(update={"metrics": ("di",)})})
+    run = train(config, tmp_path / "run")
+    kept = sorted(path.name for path in run.glob("checkpoint-*"))
+    assert kept == [f"checkpoint-{images:010d}.safetensors" for images in (16, 64, 80)]
+    assert "best: di 0.5 at 0.016 kimg: network-snapshot-000000.safetensors" in (run / "log.txt").read_text()

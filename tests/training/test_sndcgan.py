@@ -198,3 +198,12 @@ def test_snapshot_and_sampling(tmp_path: Path, c_dim: int):
     assert not torch.equal(model.images([1], layout=moved, **labels), images[:1])
     with pytest.raises(UserError, match="trained without a mean style"):
         model.images([1], truncation_psi=0.5, **labels)
+
+
+def test_block_outputs_are_handed_out_where_asked_for():
+    model, outputs = Model(generator(config()), config(), "cpu"), {}
+    images = model.images([0, 1], block_outputs=outputs)
+    assert {r: tuple(x.shape) for r, x in outputs.items()} == {
+        r: (2, min(256 // r, 16), r, r) for r in (4, 8, 16, 32)
+    }
+    assert torch.equal(images, model.images([0, 1]))

@@ -59,6 +59,15 @@ def test_grid_rows_share_a_layout_and_columns_a_latent(subject):
     np.testing.assert_allclose(table.rows[2].cells[2].astype(int), image_cells(expected)[0].astype(int), atol=1)
 
 
+def test_scenes_of_several_objects_have_a_strip_for_each(tmp_path):
+    subject = Subject(make_run(tmp_path, "spatialgan-indoor"), "cpu")
+    table = moves_figure(subject, seed=3, steps=2)
+    assert [group.label.split("\n")[0] for group in table.groups[::2]] == [f"level 0, centre {n}" for n in range(3)]
+    assert len(table.groups) == 6
+    assert len(grid_figure(subject, seeds=[0, 1], layout_seeds=[0, 1]).rows) == 2
+    assert len(interpolation_figure(subject, seeds=[0], steps=2).rows) == 2
+
+
 @pytest.mark.parametrize("figure", [interpolation_figure, moves_figure, grid_figure])
 def test_a_model_without_layouts_is_refused(tmp_path, figure):
     with pytest.raises(UserError, match="stylegan2 hears no layout"):
