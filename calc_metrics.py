@@ -112,7 +112,7 @@ def report(request: Request, measured: Measured, is_first: bool) -> None:
 def short_name(measured: Measured) -> str:
     """A network in the head of a table: its run's number or name, and its kimg."""
     path: Path = measured.snapshot.path
-    return f"{path.absolute().parent.name.split('-')[0]}/{measured.snapshot.kimg:g}"
+    return f"{path.absolute().parent.name.split('-')[0]}/{round(measured.snapshot.kimg)}"
 
 
 if __name__ == "__main__":

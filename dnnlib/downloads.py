@@ -82,7 +82,8 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
 
 def _download(file: RemoteFile, output: BinaryIO, path: Path, show_progress: bool) -> None:
     trouble: Exception | None = None
-    with tqdm(total=file.size or None, desc=file.name, unit="B", unit_scale=True, disable=not show_progress) as bar:
+    size, shown = file.size or None, {"unit": "B", "unit_scale": True, "delay": 1, "leave": False}
+    with tqdm(desc=file.name, total=size, disable=not show_progress, **shown) as bar:
         for _ in range(TRIES):
             try:
                 return _continue(file, output, bar)

@@ -30,6 +30,12 @@ def kdd_full(context: MetricContext, num: int, extractor: str, output: str) -> V
     return _kid(context, num, None, extractor, output)
 
 
+@family("kdd{n}", extractor="dinov2", output="cls", num=50_000)
+def kdd(context: MetricContext, num: int, extractor: str, output: str) -> Values:
+    """Kernel distance on DINOv2 features of N generated images to N real ones."""
+    return _kid(context, num, num, extractor, output)
+
+
 @family("rkd{n}_full", extractor="random", output="pooled", num=50_000)
 def rkd_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Kernel distance on random features (no KID) of N generated images to all real ones."""

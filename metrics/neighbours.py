@@ -48,6 +48,12 @@ def rpr_full(context: MetricContext, num: int, extractor: str, output: str) -> V
     return _precision_recall(context, num, MAX_REAL, extractor, output)
 
 
+@family("rpr{n}3", extractor="random", output="pooled", num=50_000, best="highest")
+def rpr(context: MetricContext, num: int, extractor: str, output: str) -> Values:
+    """Precision and recall on random features, N generated images and N real ones."""
+    return _precision_recall(context, num, num, extractor, output)
+
+
 @family("dc{n}5_full", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
 def dc_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Density and coverage by 5 nearest neighbours, N generated images and all real ones (at most 200,000)."""
@@ -66,17 +72,25 @@ def rdc_full(context: MetricContext, num: int, extractor: str, output: str) -> V
     return _density_coverage(context, num, MAX_REAL, extractor, output)
 
 
-def _precision_recall(context: MetricContext, num: int, max_real: int, extractor: str, output: str) -> Values:
+@family("rdc{n}5", extractor="random", output="pooled", num=50_000, best="highest")
+def rdc(context: MetricContext, num: int, extractor: str, output: str) -> Values:
+    """Density and coverage on random features, N generated images and N real ones."""
+    return _density_coverage(context, num, num, extractor, output)
+
+
+def _precision_recall(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
     found = _measure(context, num, max_real, extractor, output, PR_NEIGHBOURS)
     return {"precision": found.precision, "recall": found.recall}
 
 
-def _density_coverage(context: MetricContext, num: int, max_real: int, extractor: str, output: str) -> Values:
+def _density_coverage(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
     found = _measure(context, num, max_real, extractor, output, DC_NEIGHBOURS)
     return {"density": found.density, "coverage": found.coverage}
 
 
-def _measure(context: MetricContext, num: int, max_real: int, extractor: str, output: str, k: int) -> Agreement:
+def _measure(
+    context: MetricContext, num: int, max_real: int | None, extractor: str, output: str, k: int
+) -> Agreement:
     fake = generated_features(context, extractor, num)[output]
     real = real_features(context, extractor, max_real)[output]
     return context.on_first_rank(lambda: agreement(real.to(context.device), fake.to(context.device), k))

@@ -233,6 +233,7 @@ def test_two_folders(tmp_path):
     assert same["results"]["rfd"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes(run_dir, data):
     options = ("--network", run_dir, "--data", data, "--metrics", "rfd12_full,w", "--num", 12, "--batch", 4)
     for procs in (1, 2):

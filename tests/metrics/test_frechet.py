@@ -8,7 +8,7 @@ import scipy.linalg
 import torch
 
 from dnnlib.errors import UserError
-from metrics.frechet import factor, frechet_distance, trace_of_root
+from metrics.frechet import SMALL, factor, frechet_distance, nuclear_norm, trace_of_root
 from metrics.moments import FeatureStatistics, Moments, moments_of
 
 
@@ -44,6 +44,17 @@ def test_fewer_images_than_features():
     a, b = (features(200, 20, seed).double() for seed in (1, 2))
     expected = frechet_distance(moments_of(a), moments_of(b))
     assert frechet_distance(moments_of(a @ basis.T), moments_of(b @ basis.T)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("fall", [1, 1e-3, 1e-6, 1e-12], ids=str)
+def test_the_two_ways_to_singular_values_agree(fall):
+    """However far the values fall; from 1e-6 or so on, eigenvalues would not do."""
+    draw, size = torch.Generator().manual_seed(5), SMALL + 40
+    u, v = (torch.linalg.qr(torch.randn(size, size, generator=draw).double()).Q for _ in range(2))
+    values = fall ** torch.linspace(0, 1, size).double()
+    matrix = (u * values) @ v.T
+    assert nuclear_norm(matrix).item() == pytest.approx(values.sum().item(), rel=1e-9)
+    assert nuclear_norm(matrix[:-20]).item() == pytest.approx(torch.linalg.svdvals(matrix[:-20]).sum().item(), rel=1e-9)
 
 
 def test_a_factor_of_a_matrix_without_full_rank():
