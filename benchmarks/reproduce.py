@@ -73,7 +73,11 @@ Data, as the papers take them, all at 256x256 (CIFAR-10 at 32x32):
 | LSUN Bedroom | 200k | `{LSUN Bedroom}` |
 | CIFAR-10 | 50k | `{CIFAR-10}`, conditional with `--cond=1` |
 
-`python calc_metrics.py --list` names the metrics; FID is of 50k pictures against all real ones.
+The columns are the metrics `fid50k_full`, `di`, `w`, `pr50k3_full` (Recall) and `co_move50k` of `calc_metrics.py`:
+
+```
+python calc_metrics.py --network=runs/00000-... --metrics=fid50k_full,di,w,pr50k3_full
+```
 
 What the papers leave open, and what is taken here:
 
