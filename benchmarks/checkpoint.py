@@ -19,7 +19,7 @@ from dnnlib.files import write_json
 from torch_utils.distributed import World
 from training.checkpoint import BackgroundWriter, checkpoint_path
 from training.config import RunConfig
-from training.loop import prepare_hardware
+from training.hardware import prepare_hardware
 from training.state import TrainingState
 
 Seconds = dict[str, list[float]]

@@ -30,11 +30,12 @@ from dnnlib.files import make_dir, write_json
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from training.config import RunConfig
+from training.hardware import prepare_hardware
 from training.heatmaps import sample_layout
-from training.loop import passes, prepare_hardware, run_phase
 from training.phases import make_phases
 from training.presets import DataFacts, Options, resolve
 from training.state import TrainingState
+from training.step import passes, run_phase
 
 WARMUP = {"cpu": 2, "cuda": 3}  # rounds that are not counted
 INFERENCE = "inference"

@@ -3,21 +3,17 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from metrics.registry import MetricContext, append_result, evaluate, find
-from torch_utils import distributed, ops
-from torch_utils.allocator import keep_memory, return_memory
-from torch_utils.devices import choose_device
+from torch_utils import distributed
 from torch_utils.distributed import World
-from torch_utils.gradients import GradientReducer
 from training import pictures, resume, run_readme
 from training.checkpoint import (
     BackgroundWriter,
@@ -28,16 +24,18 @@ from training.checkpoint import (
     note_best,
 )
 from training.config import RunConfig
-from training.dataset import ImageDataset, SampleOrder, batches
-from training.finite import FiniteGuard, all_finite
+from training.dataset import ImageDataset
+from training.feed import label_drawer, open_dataset, real_batches
+from training.finite import FiniteGuard
+from training.hardware import prepare_hardware
 from training.interruption import Interruption
-from training.phases import Batch, Inputs, Phase, draw_inputs, make_phases
+from training.phases import make_phases
 from training.run_log import NoLog, RunLog
 from training.sampling import Model
 from training.snapshot import network_tensors, snapshot_metadata, snapshot_name
 from training.state import TrainingState
+from training.step import adapt_augmentation, make_reducers, passes, run_phase, update_ema
 
-RUNNING_MEANS = ("w_avg", "running_mean", "running_var")  # buffers that each rank moves by its own share of a batch
 METRIC_DRAWS = {"di": 10, "w": 10}  # in training; calc_metrics.py makes the full number
 
 
@@ -240,152 +238,11 @@ class Run:
             raise UserError(f"{failures[0]}; make room or give access, then the same command goes on from the last one")
 
 
-def passes(
-    phase: Phase,
-    config: RunConfig,
-    state: TrainingState,
-    real_images: Tensor,
-    real_labels: Tensor,
-    draw_labels: Callable[[int], Tensor],
-) -> list[Batch]:
-    """This rank's share of a batch, in the passes that fit the device.
-
-    Latents are drawn for the whole batch on every rank, so that a run sees the same ones whatever the number of ranks
-    and passes.
-    """
-    share = len(real_images)
-    per_pass = config.schedule.batch_gpu or share
-    generated = phase.generated(per_pass)
-    inputs: list[Inputs | None] = [None] * (share // per_pass)
-    if generated:
-        world, count = state.world, len(inputs) * generated
-        everyone = draw_inputs(state.networks.G, config, state.common, draw_labels(count * world.size))
-        mine = everyone[world.rank * count : (world.rank + 1) * count]
-        inputs = [mine[start : start + generated] for start in range(0, count, generated)]
-    reals = zip(inputs, real_images.split(per_pass), real_labels.split(per_pass), strict=True)
-    return [Batch(*each) for each in reals]
-
-
-def run_phase(
-    phase: Phase, config: RunConfig, state: TrainingState, batches: list[Batch], reducer: GradientReducer | None = None
-) -> Tensor:
-    """One optimiser step of one network; gradients of the passes are summed, those of the ranks averaged.
-
-    The step is skipped where a gradient is NaN or Inf. Returns whether all were finite: bool [], on the device.
-    """
-    networks, optimizer = state.networks, state.optimizers[phase.trained]
-    networks.G.requires_grad_(phase.trained == "G")
-    networks.D.requires_grad_(phase.trained == "D")
-    networks.D.freeze_layers(config.discriminator.freeze_layers)
-    for batch in batches:
-        loss, terms = phase.loss(networks, batch, config, state.streams)
-        if reducer is not None and batch is batches[-1]:
-            reducer.begin()
-        (loss * phase.gain).backward()
-        for name, values in terms.items():
-            state.statistics.add(name, values)
-    if reducer is not None:
-        reducer.finish()
-    gradients = [p.grad for p in getattr(networks, phase.trained).parameters() if p.grad is not None]
-    finite = all_finite(gradients)
-    optimizer.found_inf = finite.logical_not().float()  # the fused step looks at it on the device
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return finite
-
-
-def make_reducers(phases: list[Phase], state: TrainingState) -> dict[str, GradientReducer]:
-    """One for each phase, as each has its own order of gradients; none in a world of one."""
-    if state.world.size == 1:
-        return {}
-    for network in (state.networks.G, state.networks.D):
-        network.requires_grad_(True)
-    return {p.name: GradientReducer(getattr(state.networks, p.trained).parameters(), state.world) for p in phases}
-
-
-@torch.no_grad()
-def update_ema(config: RunConfig, state: TrainingState) -> None:
-    """G_ema <- beta G_ema + (1 - beta) G; buffers are copied."""
-    beta = config.ema.beta(state.images, config.schedule.batch_size)
-    averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
-    torch._foreach_lerp_(averaged, current, 1 - beta)
-    buffers = list(state.networks.G.buffers())
-    state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
-    for target, source in zip(state.G_ema.buffers(), buffers, strict=True):
-        target.copy_(source)
-
-
-def adapt_augmentation(config: RunConfig, state: TrainingState) -> None:
-    """Every few steps the strength of augmentation follows what D made of the real images since."""
-    augment = state.networks.augment
-    if augment is not None and state.steps % config.augment.interval == 0:
-        augment.strength.adapt()
-        state.statistics.add("augment/p", augment.strength.p)
-
-
 def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
     """A grid of training images, to compare samples with."""
     chosen = range(0, len(dataset), max(len(dataset) // 64, 1))[:64]
     pictures.save_png(run_dir / "reals.png", pictures.image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
-def prepare_hardware(config: RunConfig, world: World) -> World:
-    """`world` on this process's device, with the arithmetic switches set and the operators chosen."""
-    hardware = config.hardware
-    ops.use(ops.default() if hardware.ops == "auto" else hardware.ops)
-    if world.size == 1:
-        world = World(device=choose_device(hardware.device))
-    torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
-    torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
-    torch.backends.cudnn.benchmark = hardware.benchmark
-    if world.device.type == "cpu":
-        return_memory() if hardware.ops == "reference" else keep_memory()
-    return world
-
-
 def _place(world: World) -> str:
     return str(world.device) if world.size == 1 else f"{world.size} ranks, {world.device.type}"
-
-
-def open_dataset(config: RunConfig) -> ImageDataset:
-    """The training images as the configuration names them."""
-    data = config.data
-    return ImageDataset(
-        data.path,
-        resolution=config.generator.img_resolution,
-        use_labels=data.conditional,
-        mirror=data.mirror,
-        max_size=data.subset,
-        seed=config.seed,
-        cache=True,
-        skip_damaged=True,
-    )
-
-
-def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
-    """This rank's real images [n, C, R, R] in [-1, 1] and labels on the device, from where the state left off."""
-    device = state.device
-    order = SampleOrder(len(dataset), config.seed)
-    source = batches(
-        dataset,
-        order,
-        state.images,
-        config.schedule.batch_size,
-        rank=state.world.rank,
-        world=state.world.size,
-        workers=config.data.workers,
-        pin_memory=device.type == "cuda",
-    )
-    for images, labels in source:
-        images = images.to(device, non_blocking=True).float() / 127.5 - 1
-        yield images, labels.to(device, non_blocking=True)
-
-
-def label_drawer(dataset: ImageDataset, state: TrainingState) -> Callable[[int], Tensor]:
-    """A function count -> labels [count, c_dim] for the generator: those of random real images."""
-    device = state.device
-    if dataset.label_dim == 0:
-        return lambda count: torch.zeros([count, 0], device=device)
-    labels = torch.stack([torch.as_tensor(dataset.get_label(i)) for i in range(len(dataset))]).to(device)
-    stream = state.common["labels"]
-    return lambda count: labels[torch.randint(len(labels), [count], generator=stream, device=device)]

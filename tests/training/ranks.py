@@ -7,8 +7,9 @@ from safetensors.torch import save_file
 
 from tests.training.small import discriminator_config, generator_config, run_config
 from torch_utils.distributed import World, current
-from training import loop, losses
+from training import loop, losses, step
 from training.config import RunConfig
+from training.phases import make_phases
 from training.state import TrainingState
 
 BATCH, STEPS = 8, 2
@@ -30,21 +31,21 @@ def gradients(path: Path, bucket_bytes: int, align: dict) -> None:
     """Write what each optimiser got in each phase of two steps, with w_avg and the mean path length after them."""
     world, config = current(), one_group_config(align=align)
     state = TrainingState.create(config, world)
-    phases = loop.make_phases(config)
-    reducers = loop.make_reducers(phases, state)
+    phases = make_phases(config)
+    reducers = step.make_reducers(phases, state)
     for reducer in reducers.values():
         reducer._bucket_bytes = bucket_bytes
     share = BATCH // world.size
     draw = torch.Generator().manual_seed(0)
     path_noise = torch.randn([BATCH // 2, 3, 32, 32], generator=draw)
     seen = {}
-    for step in range(STEPS):
+    for number in range(STEPS):
         reals = torch.rand([BATCH, 3, 32, 32], generator=draw)[world.rank * share :][:share]
         for phase in phases:
             _use_path_noise(path_noise, world)
             found = _gradients_of(phase, config, state, reals, reducers)
-            seen |= {f"{step}.{phase.name}.{name}": gradient for name, gradient in found}
-        loop.update_ema(config, state)
+            seen |= {f"{number}.{phase.name}.{name}": gradient for name, gradient in found}
+        step.update_ema(config, state)
     losses.path_lengths = MEASURE
     seen |= {"w_avg": state.G_ema.mapping.w_avg, "pl_mean": state.networks.pl_mean}
     if world.is_first:
@@ -69,8 +70,8 @@ def _gradients_of(phase, config, state, reals, reducers):
 
     optimizer.step = look_and_step
     labels = torch.zeros([len(reals), 0])
-    batches = loop.passes(phase, config, state, reals, labels, lambda n: torch.zeros([n, 0]))
-    loop.run_phase(phase, config, state, batches, reducers.get(phase.name))
+    batches = step.passes(phase, config, state, reals, labels, lambda n: torch.zeros([n, 0]))
+    step.run_phase(phase, config, state, batches, reducers.get(phase.name))
     optimizer.step = step
     return seen
 

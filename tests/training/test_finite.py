@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from dnnlib.errors import UserError
 from tests.training.small import make_batch, make_networks, run_config
 from torch_utils.distributed import World
-from training import loop
+from training import step as steps
 from training.finite import FiniteGuard, all_finite
-from training.phases import Batch
+from training.phases import Batch, make_phases
 from training.state import TrainingState
 
 
@@ -27,14 +27,14 @@ def step(poison: float | None):
     """(state before, state after, verdict) of a D step whose real images hold `poison`."""
     config = run_config()
     state = TrainingState.create(config, World())
-    phase = next(phase for phase in loop.make_phases(config) if phase.name == "D_main")
+    phase = next(phase for phase in make_phases(config) if phase.name == "D_main")
 
     def run(value: float | None):
         images = torch.zeros(4, 3, 32, 32)
         if value is not None:
             images[1, 2, 3, 4] = value
-        batches = loop.passes(phase, config, state, images, torch.zeros(4, 0), lambda n: torch.zeros(n, 0))
-        return loop.run_phase(phase, config, state, batches)
+        batches = steps.passes(phase, config, state, images, torch.zeros(4, 0), lambda n: torch.zeros(n, 0))
+        return steps.run_phase(phase, config, state, batches)
 
     assert run(None)  # so that the optimiser has moments
     before = {name: value.clone() for name, value in state.tensors().items() if name.startswith(("D.", "optimizer.D"))}

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
-from training import loop
+from training import loop, step
 from training.checkpoint import latest_checkpoint
 from training.config import (
     AugmentConfig,
@@ -24,6 +24,7 @@ from training.config import (
     ScheduleConfig,
     SynthesisConfig,
 )
+from training.phases import make_phases
 from training.snapshot import open_snapshot
 from training.state import TrainingState, copy_matching
 
@@ -167,10 +168,10 @@ def test_a_batch_in_two_passes_is_seen_whole(data):
     state = TrainingState.create(config, World())
     before = state.networks.D.epilogue.out.weight.detach().clone()
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    phase = next(p for p in loop.make_phases(config) if p.name == "D_main")
-    batches = loop.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+    phase = next(p for p in make_phases(config) if p.name == "D_main")
+    batches = step.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
     assert [len(batch.real_images) for batch in batches] == [4, 4]
-    assert loop.run_phase(phase, config, state, batches)
+    assert step.run_phase(phase, config, state, batches)
     assert state.statistics.report()["scores/real"].count == 8
     assert not torch.equal(before, state.networks.D.epilogue.out.weight)
 
@@ -182,14 +183,14 @@ def test_the_average_follows_the_schedule(data):
     with torch.no_grad():
         for parameter in state.networks.G.parameters():
             parameter.add_(1.0)
-    loop.update_ema(config, state)
+    step.update_ema(config, state)
     assert torch.equal(state.G_ema.mapping.layers[0].weight, state.networks.G.mapping.layers[0].weight)
     state.images = 1000  # half-life 50 images: 8 of them are 0.16 half-lives
     with torch.no_grad():
         for parameter in state.networks.G.parameters():
             parameter.add_(1.0)
     old = state.G_ema.mapping.layers[0].weight.clone()
-    loop.update_ema(config, state)
+    step.update_ema(config, state)
     moved = (state.G_ema.mapping.layers[0].weight - old).mean().item()
     assert moved == pytest.approx(1 - 0.5 ** (BATCH / 50), abs=1e-5)
 
@@ -220,7 +221,7 @@ def test_resume_into_another_size_names_what_it_could_not_copy(finished, data):
     source = open_snapshot(finished).generator("G")
     config = configuration(data, 1.0)
     wider = config.generator.model_copy(update={"w_dim": 16})
-    target = loop.TrainingState.create(config.model_copy(update={"generator": wider}), World()).networks.G
+    target = TrainingState.create(config.model_copy(update={"generator": wider}), World()).networks.G
     missing = copy_matching(source, target)
     assert "mapping.w_avg" in missing
     assert "synthesis.blocks.4.const" not in missing
