@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,6 +46,16 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            data = memoryview(tensors[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+            data = memoryview(_rows(tensors[name])).cast("B")
             for start in range(0, len(data), _CHUNK):
                 file.write(data[start : start + _CHUNK])
+
+
+def _rows(tensor: Tensor) -> np.ndarray:
+    """The elements in order, [n], one-dimensional.
+
+    NumPy brings them in order, because PyTorch would use several threads for that, and OpenMP slows down all others as
+    soon as two threads of a process have used it.
+    """
+    bits = tensor.detach().view(torch.int16) if tensor.dtype is torch.bfloat16 else tensor.detach()
+    return np.ascontiguousarray(bits.numpy()).ravel()
