@@ -15,7 +15,6 @@ from torch_utils.native.operators import native
 from torch_utils.ops import reference
 from torch_utils.ops.selection import bias_act_wins, is_reference, takes_native
 
-
 CUDA_GRID = 65535  # the native version takes no more samples or channels there
 
 
