@@ -1,11 +1,16 @@
-"""Measure a trained network.
+"""Measure a trained network, two of them side by side, or a folder of images.
 
-    python calc_metrics.py --network=runs/00000-animals --metrics=di,w
-    python calc_metrics.py --network=network-snapshot-000125.safetensors --metrics=centroid_co_move --json
+\b
+    python calc_metrics.py --network=runs/00000-animals --metrics=fid50k_full,pr50k3_full
+    python calc_metrics.py --network=runs/00000-animals/125 --metrics=di,w --json
+    python calc_metrics.py --compare runs/00000-animals/100 runs/00000-animals/125 --metrics=fid5k_full
+    python calc_metrics.py --images=out/ --data=data/animals32.zip --metrics=fid,kid,pr3,is
+
+The numbers are kept in metric-NAME.jsonl beside the snapshot. The number in a name may be any: fid5k_full, fid500.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import click
 
@@ -13,12 +18,13 @@ from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from metrics import registry
-from torch_utils.allocator import keep_memory
-from training.config import RunConfig
-from training.dataset import ImageDataset
-from training.generator import set_memory_format
-from training.sampling import Model
-from training.snapshot import Snapshot, open_snapshot
+from metrics.detectors.choice import DetectorName
+from metrics.runs import Measured, Request, check, measure
+from metrics.tables import comparison, table
+from torch_utils.distributed import current
+from torch_utils.launch import launch
+
+DEFAULT_METRICS = {"network": "di,w", "images": "fid"}
 
 
 def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -28,80 +34,85 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
         ctx.exit()
 
 
-@click.command(cls=Command)
-@click.option("--network", metavar="PATH", help="A snapshot file, or a run directory (its newest snapshot).")
-@click.option("--metrics", "names", default="di,w", show_default=True, metavar="NAMES",
-              help="Which ones, separated by commas; --list names them all.")
+@click.command(cls=Command, help=__doc__)
+@click.option("--network", metavar="PATH",
+              help="A snapshot or checkpoint file, a run directory (its newest snapshot), or RUN/NUMBER (that "
+                   "at NUMBER kimg).")
+@click.option("--compare", nargs=2, metavar="A B", help="Two networks instead, side by side in a table.")
+@click.option("--images", metavar="PATH", help="Images in a folder or zip instead of a network's, against --data.")
+@click.option("--metrics", "names", metavar="NAMES",
+              help="Which ones, separated by commas; --list names them all.  [default: di,w; for --images: fid]")
 @click.option("--data", metavar="PATH", help="Real images, zip or folder.  [default: those it was trained on]")
 @click.option("--mirror/--no-mirror", default=None, help="Real images flipped as well.  [default: as in training]")
 @click.option("--num", type=click.IntRange(min=1), metavar="N",
-              help="Draws (di, w) or latents (centroid_co_move) instead of the usual number.")
+              help="Images, draws (di, w) or latents (co-move) instead of the usual number.")
+@click.option("--trunc", metavar="PSI", type=float, default=1.0, show_default=True,
+              help="Truncation of the generated images; 1 is off.")
+@click.option("--layout", metavar="FILE.json", help="Layouts for the generated images: one for all, or taken in turn.")
+@click.option("--gpus", "--procs", "procs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+              help="Processes that share the work: one a GPU, or several on a CPU.")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True,
               help="Pictures per pass; changes speed and memory, not the values.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
               help="Starts the stream that images, latents and layouts are drawn from.")
+@click.option("--weights", multiple=True, metavar="[NAME=]FILE",
+              help="Weights of an extractor (inception, vgg16, lpips, dinov2) in place of the published ones, which "
+                   "are downloaded.")
+@click.option("--detector", type=click.Choice(get_args(DetectorName)), default="auto", show_default=True,
+              help="What finds objects for co_move; auto: by colour in toy and composed scenes, else Mask R-CNN.")
+@click.option("--detector-weights", metavar="FILE", help="Weights of Mask R-CNN.  [default: in torchvision's cache]")
+@click.option("--no-cache", is_flag=True, help="Compute the statistics of real images anew, and keep none.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per metric, nothing else.")
 @click.option("--no-save", is_flag=True, help="Leave the metric-NAME.jsonl files beside the snapshot alone.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_print_list,
               help="Say which metrics there are.")
-def main(network, names, data, mirror, num, seed, batch, device, as_json, no_save):
-    """Measure a trained network, print the numbers and keep them in metric-NAME.jsonl beside the snapshot."""
-    if network is None:
+def main(network, compare, names, procs, no_cache, no_save, **given):
+    if not (network or compare or given["images"]):
         raise UserError("--network is needed: a network-snapshot-*.safetensors or a run directory")
-    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    registry.check(wanted)
-    snapshot = open_snapshot(network)
-    registry.check(wanted, snapshot.config)
-    run_dir = snapshot.path.parent
-    if not no_save:
-        make_dir(run_dir)
-    dataset = open_data(snapshot.config, data, mirror)
-    context = make_context(snapshot, dataset, device, seed=seed, num=num, batch_size=batch, progress=not as_json)
-    if not as_json:
-        click.echo(f"{snapshot.path.name}: {snapshot.kimg:g} kimg, real images from {dataset.name}")
-    for name in wanted:
-        result = registry.evaluate(name, context) | {"snapshot": snapshot.path.name}
-        click.echo(registry.to_json(result) if as_json else table(result))
-        if not no_save:
-            registry.append_result(run_dir, result)
-
-
-def open_data(config: RunConfig, path: str | None, mirror: bool | None) -> ImageDataset:
-    """The real images: those at `path`, else those of the run. Raises UserError when they are not there."""
-    recorded = config.data
-    if path is None and not Path(recorded.path).exists():
-        raise UserError(f"{recorded.path}: the training data is no longer there; say where it is with --data")
-    return ImageDataset(
-        recorded.path if path is None else path,
-        resolution=config.generator.img_resolution,
-        use_labels=recorded.conditional,
-        mirror=recorded.mirror if mirror is None else mirror,
-        max_size=recorded.subset if path is None else None,
-        seed=config.seed,
+    if network and compare:
+        raise UserError("--compare names both networks; leave --network out")
+    names = names or DEFAULT_METRICS["images" if given["images"] else "network"]
+    request = Request(
+        networks=compare or ((network,) if network else ()),
+        names=tuple(dict.fromkeys(name.strip() for name in names.split(","))),
+        use_cache=not no_cache,
+        save=not no_save,
+        progress=not given["as_json"],
+        **given,
     )
+    check(request)
+    launch(run, procs, request.device, request)
 
 
-def make_context(snapshot: Snapshot, dataset: ImageDataset, device: str, **settings) -> registry.MetricContext:
-    """The averaged generator and D of a snapshot, on `device`. Raises UserError when the data does not fit."""
-    channels = snapshot.config.generator.img_channels
-    if dataset.num_channels != channels:
-        raise UserError(f"{dataset.path}: images of {dataset.num_channels} channels, but the network makes {channels}")
-    model = Model.load(snapshot.path, device)
-    on_cpu = model.device.type == "cpu"
-    if on_cpu:
-        keep_memory()
-    D = snapshot.discriminator().to(model.device)
-    set_memory_format(D, channels_last=on_cpu)
-    return registry.MetricContext(model, D, dataset, **settings)
+def run(request: Request) -> None:
+    """What each process does; the first one reports."""
+    found: list[Measured] = []
+    for measured in measure(request):
+        if current().is_first:
+            report(request, measured, is_first=not found or found[-1].snapshot is not measured.snapshot)
+        found.append(measured)
+    if current().is_first and len(request.networks) == 2 and not request.as_json:
+        halves = (found[: len(found) // 2], found[len(found) // 2 :])
+        results = ([measured.result for measured in half] for half in halves)
+        click.echo(comparison(*results, names=tuple(short_name(half[0]) for half in halves)))
 
 
-def table(result: dict[str, Any]) -> str:
-    """A result for people: one quantity a line."""
-    unit = next(key.removeprefix("num_") for key in result if key.startswith("num_"))
-    rows = [f"{result['metric']} ({result[f'num_{unit}']} {unit}, {result['seconds']:.1f} s)"]
-    rows += [f"  {key:30} {value:10.4g}" for key, value in result["results"].items()]
-    return "\n".join(rows)
+def report(request: Request, measured: Measured, is_first: bool) -> None:
+    """Print a result, and keep it beside the snapshot."""
+    snapshot, result = measured.snapshot, measured.result
+    if is_first and not request.as_json:
+        what = request.images if snapshot is None else f"{snapshot.path.name}: {snapshot.kimg:g} kimg"
+        click.echo(f"{what}, real images from {result['data']}")
+    click.echo(registry.to_json(result) if request.as_json else table(result))
+    if request.save and snapshot is not None:
+        registry.append_result(make_dir(snapshot.path.parent), result)
+
+
+def short_name(measured: Measured) -> str:
+    """A network in the head of a table: its run's number or name, and its kimg."""
+    path: Path = measured.snapshot.path
+    return f"{path.absolute().parent.name.split('-')[0]}/{round(measured.snapshot.kimg)}"
 
 
 if __name__ == "__main__":

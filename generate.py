@@ -31,6 +31,11 @@ from training.generation import DEFAULT_FRAMES, Request, generate
 @click.option("--save-layout", metavar="FILE.json", help="Write the layouts used (before any --move).")
 @click.option("--move", "moves", metavar="WAYS", multiple=True,
               help="Move a centre by 'level:index:dx,dy': writes a strip per seed. Several move together.")
+@click.option("--remove", "removals", metavar="LIST", multiple=True,
+              help="Take objects away: 'level:index', or 'index' at level 0; several apart by ','.")
+@click.option("--restyle", "restyles", metavar="OBJECT:SEED", multiple=True,
+              help="Give an object of a scene the style that it has with another seed; one more than the last object "
+                   "is the background.")
 @click.option("--frames", metavar="N", type=click.IntRange(min=2),
               help=f"Steps of a --move, both ends included.  [default: {DEFAULT_FRAMES}]")
 @click.option("--video", metavar="FILE", help="Show the --move of all seeds as a .gif or .mp4, too.")

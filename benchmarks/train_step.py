@@ -28,15 +28,16 @@ from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_json
 from torch_utils.devices import choose_device
-from torch_utils.stats import RunningStatistics
+from torch_utils.distributed import World
 from training.config import RunConfig
+from training.hardware import prepare_hardware
 from training.heatmaps import sample_layout
-from training.loop import prepare_hardware, run_phase
 from training.phases import make_phases
 from training.presets import DataFacts, Options, resolve
 from training.state import TrainingState
+from training.step import passes, run_phase
 
-WARMUP = {"cpu": 1, "cuda": 3}  # rounds that are not counted
+WARMUP = {"cpu": 2, "cuda": 3}  # rounds that are not counted
 INFERENCE = "inference"
 STEADY = 1.25  # rounds that differ by more than this factor measure the machine's other work, too
 
@@ -49,14 +50,15 @@ class Bench:
 
     def __init__(self, config: RunConfig):
         self.config = config
-        self.device = prepare_hardware(config)
-        self.state = TrainingState.create(config, self.device)
+        world = prepare_hardware(config, World())
+        self.device = world.device
+        self.state = TrainingState.create(config, world)
         self.batch = config.schedule.batch_size
         draw = torch.Generator(self.device).manual_seed(1)
         size = [self.batch, config.generator.img_channels, *[config.generator.img_resolution] * 2]
         self.real_images = torch.rand(size, generator=draw, device=self.device) * 2 - 1
         self.labels = torch.zeros([self.batch, config.generator.c_dim], device=self.device)
-        self.z = torch.randn([self.batch, config.generator.z_dim], generator=draw, device=self.device)
+        self.z = torch.randn([self.batch, *config.generator.latent_shape], generator=draw, device=self.device)
         encoding = config.generator.encoding
         self.layout = None if encoding is None else sample_layout(self.batch, config.sampler, draw, encoding.counts)
         self.phases = {phase.name: phase for phase in make_phases(config)}
@@ -77,9 +79,9 @@ class Bench:
         """Training seconds per image shown, each phase as often as it runs."""
         return sum(seconds[name] / phase.interval for name, phase in self.phases.items()) / self.batch
 
-    def _train(self, phase: str) -> None:
-        data = (self.real_images, self.labels, lambda count: self.labels[:count])
-        run_phase(self.phases[phase], self.config, self.state, *data, RunningStatistics())
+    def _train(self, name: str) -> None:
+        phase, data = self.phases[name], (self.real_images, self.labels, lambda count: self.labels[:count])
+        run_phase(phase, self.config, self.state, passes(phase, self.config, self.state, *data))
 
     @torch.inference_mode()
     def _infer(self) -> None:

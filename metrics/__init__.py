@@ -1,5 +1,25 @@
 """Measures of a generator and its discriminator; importing this package registers all of them (see registry)."""
 
-from metrics import co_move, equilibrium
+from metrics import (
+    centroid_co_move,
+    co_move,
+    equilibrium,
+    frechet,
+    inception_score,
+    kernel,
+    locality,
+    neighbours,
+    path_length,
+)
 
-__all__ = ["co_move", "equilibrium"]
+__all__ = [
+    "centroid_co_move",
+    "co_move",
+    "equilibrium",
+    "frechet",
+    "inception_score",
+    "kernel",
+    "locality",
+    "neighbours",
+    "path_length",
+]

@@ -1,7 +1,8 @@
-"""Does an object go where its heatmap goes? Co-move ratios: commanded against seen displacement (spec: section 6).
+"""Co-move Ratio (SpatialGAN, section 5.2 and table I): does an object make the move that its centre makes?
 
-Here the object is found by its colour, in scenes of one object on a background that is constant along each row.
-Positions are (x, y) in [-1, 1], x to the right and y down.
+One level-0 centre is moved by a random p; q is what the object under it moves by; the ratio is (p . q) / |p|^2.
+Objects are found by a detector (metrics/detectors). Ours, where the paper is silent: p has a uniform direction and a
+length of 0.1 to 0.4 half sides, and turns round, per axis, where the centre would leave the image.
 """
 
 from typing import NamedTuple
@@ -11,142 +12,126 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from metrics.detectors.choice import make_detector
+from metrics.detectors.instances import Detector, Instances, match
+from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
 from training.config import RunConfig
-from training.heatmaps import Layout
+from training.heatmaps import Layout, concatenate
 
-STEP = 0.3  # how far the centre of level 0 is moved
-THRESHOLD = 0.35  # difference from the row's median colour, summed over channels, from which a pixel is the object's
-MIN_PIXELS = 4  # fewer than that are no object
-DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1))  # right, left, down, up
-LATENTS = 256
+SHORTEST, LONGEST = 0.1, 0.4  # of a move
+SAMPLES = {"co_move": 1000, "co_move5k": 5000, "co_move50k": 50000}
 
-
-class Moves(NamedTuple):
-    """What was seen when the centre of each of N layouts was moved in the four DIRECTIONS.
-
-    ratios and background: [4, N], NaN where no object was found before or after the move. missing: pictures without
-    an object, out of 5 N.
-    """
-
-    ratios: Tensor
-    background: Tensor
-    missing: int
+NO_OBJECT, LOST = "no_object", "lost"
 
 
-def object_masks(images: Tensor, threshold: float = THRESHOLD) -> Tensor:
-    """Pixels that stand out from their row: images [N, C, H, W] in [-1, 1] -> bool [N, H, W]."""
-    background = images.median(dim=3, keepdim=True).values
-    return (images - background).abs().sum(1) > threshold
+class Commands(NamedTuple):
+    """N samples: seed of latent and layout, number of the moved centre, and p (dx, dy), [N, 2]."""
+
+    seeds: list[int]
+    centers: list[int]
+    offsets: Tensor
 
 
-def centroids(masks: Tensor) -> Tensor:
-    """Mean positions (x, y) of the pixels in masks [N, H, W]: [N, 2], NaN for fewer than MIN_PIXELS."""
-    weights = masks.float()
-    height, width = masks.shape[1:]
-    total = weights.sum((1, 2))
-    x = weights.sum(1) @ torch.linspace(-1, 1, width, device=masks.device)
-    y = weights.sum(2) @ torch.linspace(-1, 1, height, device=masks.device)
-    means = torch.stack([x, y], 1) / total[:, None].clamp_min(1)
-    return means.where(total[:, None] >= MIN_PIXELS, torch.nan)
-
-
-def co_move_ratio(before: Tensor, after: Tensor, offset: Tensor) -> Tensor:
-    """(p . q) / |p|^2 for the commanded offset p [2] and the seen displacement q = after - before [N, 2]: [N]."""
-    return (after - before) @ offset / offset.square().sum()
-
-
-def background_change(before: Tensor, after: Tensor, objects: Tensor) -> Tensor:
-    """Mean absolute change of images [N, C, H, W] outside `objects` [N, H, W]: [N], NaN where nothing is outside."""
-    outside = objects.logical_not()
-    change = (after - before).abs().mean(1)
-    return (change * outside).sum((1, 2)) / outside.sum((1, 2))
-
-
-def _no_single_object(config: RunConfig) -> str | None:
-    encoding = config.generator.encoding
-    if encoding is None:
+def _no_centers(config: RunConfig) -> str | None:
+    if config.generator.encoding is None:
         return f"a model of method {config.method} has no heatmaps to move"
-    if encoding.counts[0] != 1:
-        return f"it is for pictures of one object, this model places {encoding.counts[0]}"
     return None
 
 
-@metric("centroid_co_move", num=LATENTS, unit="latents", refuse=_no_single_object)
-def centroid_co_move(context: MetricContext, num: int) -> Values:
-    """How far the object follows when the level-0 centre moves by 0.3 (1: all the way; plain backgrounds only)."""
+def co_move(context: MetricContext, num: int) -> Values:
+    """Co-move Ratio: what an object moves by when its level-0 centre moves (1: all the way); see --detector."""
+    detector = context.shared("detector", lambda: _detector(context))
+    context.record["detector"] = detector.name
     rng = np.random.default_rng(context.seed)
+    commands = draw_commands(num, context.model.config.generator.encoding.counts[0], rng)
     labels = context.random_labels(num, rng)
-    seeds = rng.integers(2**31, size=num).tolist()
-    z, layout = context.model.latents(seeds), context.model.layout(seeds)
-    starts = {"from_prior": layout, "from_centre": centred(layout)}
-    return {
-        key: value
-        for name, start in starts.items()
-        for key, value in summarize(name, observe_moves(context, z, labels, start)).items()
-    }
+    return summarize(observe(context, detector, commands, labels))
 
 
-def centred(layout: Layout) -> Layout:
-    """The layout moved, all levels together, so that its first level-0 centre lies at (0, 0)."""
-    x, y = layout.centers[0][:, 0].unbind(1)
-    return layout.moved(0, 0, -x, -y)
+def _detector(context: MetricContext) -> Detector:
+    return make_detector(context.detector, context.detector_weights, context.dataset, context.model.device)
+
+
+for _name, _num in SAMPLES.items():
+    metric(_name, num=_num, unit="samples", refuse=_no_centers)(co_move)
+
+
+def draw_commands(num: int, centers: int, rng: np.random.Generator) -> Commands:
+    """Random commands for layouts with that many level-0 centres."""
+    seeds, chosen = rng.integers(2**31, size=num).tolist(), rng.integers(centers, size=num).tolist()
+    angle, length = rng.uniform(0, 2 * np.pi, size=num), rng.uniform(SHORTEST, LONGEST, size=num)
+    offsets = np.stack([np.cos(angle), np.sin(angle)], axis=1) * length[:, None]
+    return Commands(seeds, chosen, torch.from_numpy(offsets).float())
 
 
 @torch.inference_mode()
-def observe_moves(context: MetricContext, z: Tensor, labels: Tensor | None, layout: Layout) -> Moves:
-    """Generate every picture before and after the four moves, over fixed latents z [N, z_dim]."""
-    parts = []
-    chunks = torch.arange(len(z)).split(context.batch_size)
+def observe(
+    context: MetricContext, detector: Detector, commands: Commands, labels: Tensor | None
+) -> list[float | str]:
+    """The ratio of each sample; NO_OBJECT where none lay under the centre, LOST where there was none after the move."""
+    seen: list[float | str] = []
+    chunks = torch.arange(len(commands.seeds)).split(context.batch_size)
     for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
         part = chunk.tolist()
-        parts.append(_observe_batch(context, z[part], None if labels is None else labels[part], layout[part]))
-    return Moves(
-        torch.cat([part.ratios for part in parts], 1),
-        torch.cat([part.background for part in parts], 1),
-        sum(part.missing for part in parts),
-    )
+        here = Commands([commands.seeds[n] for n in part], [commands.centers[n] for n in part], commands.offsets[part])
+        seen += _observe_batch(context, detector, here, None if labels is None else labels[part])
+    return seen
 
 
-def _observe_batch(context: MetricContext, z: Tensor, labels: Tensor | None, layout: Layout) -> Moves:
-    def picture(where: Layout) -> tuple[Tensor, Tensor, Tensor]:
-        images = context.model.images(z=z, layout=where, labels=labels, batch_size=len(z)).clamp(-1, 1)
-        masks = object_masks(images)
-        return images, masks, centroids(masks)
+def _observe_batch(
+    context: MetricContext, detector: Detector, commands: Commands, labels: Tensor | None
+) -> list[float | str]:
+    layout = context.model.layout(commands.seeds)
+    centers = layout.centers[0][torch.arange(len(layout)), commands.centers]
+    offsets = kept_inside(centers, commands.offsets.to(centers.device))
 
-    images, masks, before = picture(layout)
-    missing = before[:, 0].isnan().sum()
-    ratios, background = [], []
-    for direction in DIRECTIONS:
-        offset = torch.tensor(direction, dtype=torch.float32, device=images.device) * STEP
-        moved_images, moved_masks, after = picture(layout.moved(0, 0, *offset.tolist()))
-        ratio = co_move_ratio(before, after, offset)
-        change = background_change(images, moved_images, masks | moved_masks)
-        ratios.append(ratio)
-        background.append(change.where(ratio.isfinite(), torch.nan))
-        missing = missing + after[:, 0].isnan().sum()
-    return Moves(torch.stack(ratios).cpu(), torch.stack(background).cpu(), int(missing))
+    def objects(where: Layout) -> list[Instances]:
+        return detector(context.model.images(commands.seeds, layout=where, labels=labels, batch_size=len(layout)))
+
+    before, after = objects(layout), objects(moved_one_each(layout, commands.centers, offsets))
+    return [ratio(*sample) for sample in zip(before, after, centers, offsets, strict=True)]
 
 
-def summarize(name: str, moves: Moves) -> Values:
-    """Mean ratio over pictures, for all and for two directions, and what goes with it; keys begin with `name`.
+def kept_inside(centers: Tensor, offsets: Tensor) -> Tensor:
+    """Offsets [N, 2] with the sign changed, per axis, of those that take centers [N, 2] out of [-1, 1]."""
+    return offsets.where((centers + offsets).abs() <= 1, -offsets)
 
-    ci95: half the width of the 95% confidence interval, normal, over latents (a latent's four moves are one sample).
-    """
-    each = moves.ratios.nanmean(1)
-    per_latent = moves.ratios.nanmean(0)
+
+def moved_one_each(layout: Layout, centers: list[int], offsets: Tensor) -> Layout:
+    """Each picture's layout with its own level-0 centre moved by its own (dx, dy), offsets [N, 2]."""
+    moves = zip(centers, offsets.tolist(), strict=True)
+    return concatenate([layout[[n]].moved(0, index, dx, dy) for n, (index, (dx, dy)) in enumerate(moves)])
+
+
+def ratio(before: Instances, after: Instances, center: Tensor, offset: Tensor) -> float | str:
+    """(p . q) / |p|^2 of the object under `center`, found again by its features; or why there is none."""
+    index = under(before.masks, center)
+    if index is None:
+        return NO_OBJECT
+    if len(after.masks) == 0:
+        return LOST
+    partner = match(before.features[index], after.features)
+    start, end = centroids(before.masks[[index]]), centroids(after.masks[[partner]])
+    value = co_move_ratio(start, end, offset.to(start.device)).item()
+    return value if np.isfinite(value) else NO_OBJECT
+
+
+def under(masks: Tensor, center: Tensor) -> int | None:
+    """The first of masks [n, H, W] with a pixel at `center` (x, y); None where there is none."""
+    height, width = masks.shape[1:]
+    x, y = ((center + 1) / 2 * torch.tensor([width - 1, height - 1], device=center.device)).round().int().tolist()
+    hit = masks[:, y, x].nonzero()
+    return int(hit[0]) if len(hit) else None
+
+
+def summarize(seen: list[float | str]) -> Values:
+    """The mean ratio with half the width of its 95% confidence interval, and what share of samples did not count."""
+    ratios = torch.tensor([value for value in seen if not isinstance(value, str)], dtype=torch.float64)
     return {
-        name: each.mean().item(),
-        f"{name}_ci95": _half_width(per_latent[per_latent.isfinite()]),
-        f"{name}_horizontal": each[:2].mean().item(),
-        f"{name}_vertical": each[2:].mean().item(),
-        f"{name}_background_change": moves.background.nanmean().item(),
-        f"{name}_no_object": moves.missing,
-        f"{name}_pictures": 5 * moves.ratios.shape[1],
+        "co_move": ratios.mean().item(),
+        "co_move_ci95": half_width(ratios),
+        "co_move_counted": len(ratios),
+        "co_move_no_object": seen.count(NO_OBJECT) / len(seen),
+        "co_move_lost": seen.count(LOST) / len(seen),
     }
-
-
-def _half_width(values: Tensor) -> float:
-    if len(values) < 2:
-        return float("nan")
-    return 1.96 * values.double().std().item() / len(values) ** 0.5

@@ -35,7 +35,7 @@ def wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return real_scores.mean(-1) - fake_scores.mean(-1)
 
 
-@metric("di", num=DRAWS, unit="draws")
+@metric("di", num=DRAWS, unit="draws", honours_options=True, best="nearest 0")
 def di(context: MetricContext, num: int) -> Values:
     """Disequilibrium: lowest score of 64 real images minus highest of 64 generated ones, mean over draws."""
     real, fake = _shared_scores(context, num)
@@ -43,7 +43,7 @@ def di(context: MetricContext, num: int) -> Values:
     return values | {"min_real": real.amin(1).mean().item(), "max_fake": fake.amax(1).mean().item()}
 
 
-@metric("w", num=DRAWS, unit="draws")
+@metric("w", num=DRAWS, unit="draws", honours_options=True, best="nearest 0")
 def w(context: MetricContext, num: int) -> Values:
     """Wasserstein gap: mean score of 64 real images minus mean of 64 generated ones, mean over draws."""
     real, fake = _shared_scores(context, num)
@@ -67,7 +67,7 @@ def draw_scores(context: MetricContext, num: int) -> Scores:
         real.append(score(context.D, images, labels, context.batch_size))
         labels = context.random_labels(IMAGES, rng)
         seeds = rng.integers(2**31, size=IMAGES).tolist()
-        images = context.model.images(seeds, labels=labels, batch_size=context.batch_size)
+        images = context.generate(seeds, labels)
         fake.append(score(context.D, images, labels, context.batch_size))
     return Scores(torch.stack(real), torch.stack(fake))
 

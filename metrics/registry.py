@@ -1,113 +1,122 @@
-"""The metrics by name: what they may look at, what a result records, and where results are kept.
+"""The metrics by name: what each takes, what a result records, and where results are kept.
 
 A metric is a function (context, num) -> {quantity: number}, registered with `@metric(name, ...)`; the first line of
-its docstring is what --list shows.
+its docstring is what --list shows. A family of metrics has the number of its images in its name, as in fid50k_full:
+`@family("fid{n}_full", ...)` registers the usual number, and any other one is found by its name.
 """
 
 import json
 import math
 import os
+import re
 import time
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import Any, Literal
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from metrics.context import MetricContext
+from metrics.extractors import Extractors
 from training.config import RunConfig
-from training.dataset import ImageDataset
-from training.discriminator import Discriminator
-from training.sampling import Model
 from training.snapshot import snapshot_name
+
+__all__ = ["Metric", "MetricContext", "append_result", "check", "evaluate", "family", "known", "metric"]
 
 VERSION = 1  # of the results; raised when a metric's definition changes
 
 Values = dict[str, float]
+Best = Literal["lowest", "highest", "nearest 0"]
 Refusal = Callable[[RunConfig], str | None]
 
 
 @dataclass(frozen=True)
-class MetricContext:
-    """What a metric is computed from.
-
-    num: draws or latents; None: as many as the metric takes by default. batch_size: pictures per pass; no value
-    depends on it. progress: show a bar. Contexts made by `with_num` share what metrics have computed already.
-    """
-
-    model: Model
-    D: Discriminator
-    dataset: ImageDataset
-    seed: int = 0
-    num: int | None = None
-    batch_size: int = 64
-    progress: bool = False
-    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    def with_num(self, num: int | None) -> "MetricContext":
-        return replace(self, num=num)
-
-    def shared(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """The value of `compute()`, made once for all metrics that ask for `key`."""
-        if key not in self._cache:
-            self._cache[key] = compute()
-        return self._cache[key]
-
-    def real_images(self, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-        """Images [N, C, R, R] in [-1, 1] of the data set and labels [N, c_dim] or None, on the model's device."""
-        images = np.stack([self.dataset[int(i)][0] for i in indices])
-        return torch.from_numpy(images).to(self.model.device).float() / 127.5 - 1, self._labels(indices)
-
-    def random_labels(self, count: int, rng: np.random.Generator) -> Tensor | None:
-        """Labels [count, c_dim] as frequent as in the data set; None for a model without labels."""
-        if self.model.config.generator.c_dim == 0:
-            return None
-        return self._labels(rng.integers(len(self.dataset), size=count))
-
-    def _labels(self, indices: Sequence[int]) -> Tensor | None:
-        c_dim = self.model.config.generator.c_dim
-        if c_dim == 0:
-            return None
-        if self.dataset.label_dim != c_dim:
-            raise UserError(
-                f"{self.dataset.name}: labels have {self.dataset.label_dim} numbers, but the model was trained with "
-                f"{c_dim}; give the data it was trained on"
-            )
-        labels = np.stack([self.dataset.get_label(int(i)) for i in indices])
-        return torch.from_numpy(labels).to(self.model.device)
-
-
-@dataclass(frozen=True)
 class Metric:
-    """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise."""
+    """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise (None: all there are).
+
+    extractor: what it looks at pictures with, if anything. template: the name of its family, with {n} for the number.
+    honours_options: --trunc and --layout apply to the pictures it looks at. best: which of its values.
+    """
 
     name: str
     compute: Callable[[MetricContext, int], Values]
-    num: int
+    num: int | None
     unit: str
     refuse: Refusal
+    extractor: str | None = None
+    template: str | None = None
+    honours_options: bool = True
+    best: Best = "lowest"
+
+    def badness(self, results: Values) -> float:
+        """Its first quantity as a number that is the smaller, the better; NaN where it could not be measured."""
+        value = next(iter(results.values()))
+        return {"lowest": value, "highest": -value, "nearest 0": abs(value)}[self.best]
 
     @property
     def description(self) -> str:
         """One line."""
         return (self.compute.__doc__ or "").strip().splitlines()[0]
 
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether all processes take part; other metrics are computed by the first one alone."""
+        return self.extractor is not None
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it can be computed from files instead of a network."""
+        return self.template is not None
+
+    def with_num(self, num: int | None) -> "Metric":
+        """The same with another number, which a family's name says."""
+        return replace(self, num=num, name=self.template.format(n=_short(num)) if self.template else self.name)
+
 
 _METRICS: dict[str, Metric] = {}
 
 
-def metric(name: str, *, num: int, unit: str, refuse: Refusal = lambda config: None) -> Callable:
+def metric(
+    name: str,
+    *,
+    num: int,
+    unit: str,
+    refuse: Refusal = lambda config: None,
+    extractor: str | None = None,
+    honours_options: bool = False,
+    best: Best = "lowest",
+) -> Callable:
     """Register a function (context, num) -> {quantity: number}.
 
-    `refuse(config)` says why the metric does not apply to such a model, or None when it does.
+    `refuse(config)` says why the metric does not apply to such a model, or None when it does. For the rest see Metric.
     """
 
     def register(compute: Callable[[MetricContext, int], Values]) -> Callable[[MetricContext, int], Values]:
-        _METRICS[name] = Metric(name, compute, num, unit, refuse)
+        _METRICS[name] = Metric(
+            name, compute, num, unit, refuse, extractor, honours_options=honours_options, best=best
+        )
+        return compute
+
+    return register
+
+
+def family(template: str, *, num: int, extractor: str, output: str, best: Best = "lowest") -> Callable:
+    """Register a function (context, num, extractor, output) -> {suffix: number} for each number {n} of images.
+
+    The suffix "" is the metric's own value; others are joined to its name: pr50k3_precision.
+    """
+
+    def register(compute: Callable[[MetricContext, int, str, str], Values]) -> Callable:
+        @wraps(compute)
+        def named(context: MetricContext, num: int | None) -> Values:
+            name = template.format(n=_short(num))
+            values = compute(context, num, extractor, output)
+            return {f"{name}_{suffix}".rstrip("_"): value for suffix, value in values.items()}
+
+        usual = template.format(n=_short(num))
+        _METRICS[usual] = Metric(usual, named, num, "images", lambda config: None, extractor, template, best=best)
         return compute
 
     return register
@@ -118,41 +127,100 @@ def known() -> dict[str, str]:
     return {name: _METRICS[name].description for name in sorted(_METRICS)}
 
 
+def find(name: str) -> Metric:
+    """The metric called `name`. Raises UserError when there is none."""
+    if name in _METRICS:
+        return _METRICS[name]
+    for each in _METRICS.values():
+        found = each.template and re.fullmatch(each.template.format(n=r"(\d+k?)?"), name)
+        if found:
+            return each.with_num(_number(found[1], name))
+    raise UserError(f"unknown metric '{name}'{nearest(name, _METRICS)}")
+
+
 def check(names: Sequence[str], config: RunConfig | None = None) -> None:
     """Raises UserError when a name is unknown or, given `config`, when a metric does not apply to such a model."""
     for name in names:
-        found = _find(name)
-        reason = None if config is None else found.refuse(config)
+        found = find(name)
+        reason = None if config is None else _objection(found, config)
         if reason is not None:
             raise UserError(f"metric '{name}' does not apply: {reason}; leave it out of --metrics")
+
+
+def extractors_of(names: Sequence[str]) -> set[str]:
+    """The extractors that metrics need."""
+    return {found.extractor for found in map(find, names) if found.extractor is not None}
+
+
+def fetch_weights(names: Sequence[str], extractors: Extractors | None = None) -> None:
+    """Download what metrics need and is not there. Raises UserError when that is impossible.
+
+    Called before a training, lest it ends at its first snapshot.
+    """
+    for extractor in sorted(extractors_of(names)):
+        (extractors or Extractors()).fetch(extractor)
+
+
+def _objection(found: Metric, config: RunConfig) -> str | None:
+    if found.num is None:
+        return f"a network makes any number of images, say how many, as in {found.with_num(50_000).name}"
+    return found.refuse(config)
 
 
 def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
     """Compute a metric: {"metric", "results": {quantity: number}, ...}, with what it takes to repeat it.
 
-    Raises UserError when there is no such metric, or it does not apply to this model or data set.
+    All processes of context.world call this together, and all get the result. Raises UserError when there is no such
+    metric, or it does not apply to this model or data set.
     """
-    config = context.model.config
-    check([name], config)
-    found = _find(name)
-    num = found.num if context.num is None else context.num
+    found = find(name)
+    if context.num is not None:
+        found = found.with_num(context.num)
+    if not context.compares_folders:
+        check([found.name], context.model.config)
+    elif not found.takes_pictures:
+        raise UserError(f"metric '{name}' does not apply: it needs a network; leave it out of --metrics")
+    context.record.clear()
     start = time.perf_counter()
-    values = found.compute(context, num)
+    values = _values(found, context)
     return {
-        "metric": name,
+        "metric": found.name,
         "results": values,
-        f"num_{found.unit}": num,
-        "seed": context.seed,
-        "kimg": context.model.kimg,
-        "snapshot": snapshot_name(context.model.kimg),
+        f"num_{found.unit}": len(context.pictures) if found.num is None else found.num,
+        **(_of_pictures(context) if context.compares_folders else _of_network(context)),
         "data": context.dataset.name,
         "data_hash": context.dataset.content_hash(),
         "data_images": len(context.dataset),
         "mirror": context.dataset.mirror,
-        "layout_prior": _layout_prior(config),
+        "extractor": _extractor_of(found, context),
+        **context.settings(),
         "seconds": round(time.perf_counter() - start, 3),
         "version": VERSION,
     }
+
+
+def _values(found: Metric, context: MetricContext) -> Values:
+    if found.is_shared_out:
+        return found.compute(context, found.num)
+    return context.on_first_rank(lambda: found.compute(context, found.num))
+
+
+def _of_network(context: MetricContext) -> dict[str, Any]:
+    config, kimg = context.model.config, context.model.kimg
+    return {"kimg": kimg, "snapshot": snapshot_name(kimg), "layout_prior": _layout_prior(config)}
+
+
+def _of_pictures(context: MetricContext) -> dict[str, Any]:
+    pictures = context.pictures
+    return {"pictures": pictures.name, "pictures_hash": pictures.content_hash(), "covariance": "unbiased"}
+
+
+def _extractor_of(found: Metric, context: MetricContext) -> dict[str, Any] | None:
+    if found.extractor is None:
+        return None
+    if found.extractor == "lpips":
+        return context.extractors.perceptual_distance(context.device).about
+    return context.extractors.get(found.extractor, context.device).about
 
 
 def append_result(run_dir: str | Path, result: dict[str, Any]) -> Path:
@@ -180,10 +248,21 @@ def to_json(result: dict[str, Any]) -> str:
     return json.dumps(result | {"results": values}, allow_nan=False)
 
 
-def _find(name: str) -> Metric:
-    if name not in _METRICS:
-        raise UserError(f"unknown metric '{name}'{nearest(name, _METRICS)}")
-    return _METRICS[name]
+def _short(num: int | None) -> str:
+    """A number as names have it: 50k for 50000, nothing for None."""
+    if num is None:
+        return ""
+    return f"{num // 1000}k" if num % 1000 == 0 else str(num)
+
+
+def _number(text: str | None, name: str) -> int | None:
+    """50000 of "50k". Raises UserError for 0."""
+    if text is None:
+        return None
+    number = int(text.removesuffix("k")) * (1000 if text.endswith("k") else 1)
+    if number == 0:
+        raise UserError(f"metric '{name}' takes no image at all; give a number as in fid50k_full")
+    return number
 
 
 def _layout_prior(config: RunConfig) -> dict[str, Any] | None:

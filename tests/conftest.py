@@ -1,11 +1,14 @@
-"""What all tests share: one torch thread, seeded generators, and a choice of operators."""
+"""What all tests share: one torch thread, seeded generators, a choice of operators, a cache to throw away, weights."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
+from dnnlib.cache import cache_dir
 from tests.implementations import check_native
+from tests.metrics.det_weights import write_inception
 from torch_utils import ops
 
 # Several tests run side by side; sums in one thread also come out the same on every machine.
@@ -20,6 +23,22 @@ def generator() -> Callable[..., torch.Generator]:
         return torch.Generator(device=device).manual_seed(seed)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> Path:
+    """A cache folder of the test's own in place of the user's, with nothing but the native operators in it."""
+    folder, built = tmp_path_factory.mktemp("cache"), cache_dir() / "native"
+    built.mkdir(parents=True, exist_ok=True)
+    (folder / "native").symlink_to(built)
+    monkeypatch.setenv("STEERGAN_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory) -> Path:
+    """InceptionV3's weights of the recipe, with a gain at which features depend on the picture."""
+    return write_inception(tmp_path_factory.mktemp("weights") / "inception.safetensors", gain=1.5)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ ALLOWED = {
     "benchmarks": {"dnnlib", "torch_utils", "training", "metrics", "editing"},
 }
 EXCEPTIONS = {("training.loop", "metrics")}  # the loop measures while it trains
-TOOLS = {"tests", "tools", "demo", "train", "generate", "calc_metrics", "dataset_tool", "edit", "convert"}
+TOOLS = {"tests", "tools", "demo", "train", "generate", "calc_metrics", "dataset_tool", "edit", "convert", "visualize"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(?:home|root|work|Users|mnt|scratch)/\w[\w./-]*")
 

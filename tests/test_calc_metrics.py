@@ -3,13 +3,18 @@
 import json
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 import calc_metrics
+from dnnlib.downloads import sha256_of
+from tests.metrics.pictures import write_pictures
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import picture, write_zip
+from tests.training.small import make_layout
 from training.config import DataConfig
 from training.discriminator import Discriminator
+from training.heatmaps import save_layout
 from training.snapshot import save_snapshot, snapshot_name
 
 IMAGES = 66
@@ -105,7 +110,9 @@ def test_no_save_leaves_no_file(run_dir, data):
 def test_list():
     result = call("--list")
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.output.splitlines()] == ["centroid_co_move", "di", "w"]
+    listed = [line.split()[0] for line in result.output.splitlines()]
+    assert {"centroid_co_move", "di", "w", "fid50k_full", "ppl2_wend"} <= set(listed)
+    assert listed == sorted(listed)
 
 
 def test_refusals(run_dir, data, tmp_path):
@@ -126,7 +133,129 @@ def test_a_metric_that_does_not_apply_is_refused_before_any_work(tmp_path, data)
     assert_refused(call("--network", snapshot, "--data", data, "--metrics", "di,centroid_co_move"), "does not apply")
 
 
+def test_a_detector_is_chosen_on_the_command_line(run_dir, data, tmp_path):
+    options = ("--network", run_dir, "--data", data, "--metrics=co_move", "--num=2", "--no-save", "--json")
+    result = call(*options, "--detector=color")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["detector"] == "color"
+    absent = tmp_path / "absent.pth"
+    assert_refused(call(*options, "--detector-weights", absent), "no weights for Mask R-CNN there")
+    assert_refused(call(*options, "--detector=yolo"), "'yolo' is not one of")
+
+
 def test_a_truncated_snapshot_is_refused(run_dir, data):
     path = run_dir / "network-snapshot-000002.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     assert_refused(call("--network", run_dir, "--data", data), "cut short")
+
+
+# ---- images compared with images
+
+
+def test_a_metric_of_images_is_kept_with_what_it_takes_to_repeat_it(run_dir, data):
+    options = ("--data", data, "--metrics", "rfd8_full,rkd50k_full", "--num", 8, "--batch", 3, "--trunc", 0.7)
+    result = call("--network", run_dir, *options, "--seed", 3, "--json")
+    assert result.exit_code == 0, result.output
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first["results"]["rfd8_full"] > 0
+    assert second["metric"] == "rkd8_full"
+    kept = json.loads((run_dir / "metric-rfd8_full.jsonl").read_text())
+    assert kept == first
+    expected = {"num_images": 8, "batch": 3, "trunc": 0.7, "seed": 3, "data_images": IMAGES, "mirror": False}
+    assert {key: kept[key] for key in expected} == expected
+    assert kept["extractor"]["name"] == "random"
+    assert len(kept["data_hash"]) == len(kept["extractor"]["weights_sha256"]) == 64
+
+
+def test_weights_from_a_file_and_fid(run_dir, data, inception_weights):
+    options = ("--data", data, "--metrics", "fid4", "--weights", inception_weights, "--json")
+    result = call("--network", run_dir, *options)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["results"]["fid4"] > 0
+    assert found["extractor"]["name"] == "inception"
+    assert found["extractor"]["weights_sha256"] == sha256_of(inception_weights)
+
+
+def test_missing_weights_are_named_in_one_line(run_dir, data, monkeypatch, cache):
+    def refuse(*_, **__):
+        raise requests.ConnectionError("no route")
+
+    monkeypatch.setattr(requests, "get", refuse)
+    result = call("--network", run_dir, "--data", data, "--metrics", "fid5k_full", "--json")
+    assert_refused(result, "cannot download weights-inception-2015-12-05-6726825d.pth")
+    for part in ("https://github.com/toshas/torch-fidelity", str(cache / "weights"), "--weights"):
+        assert part in result.output
+
+
+def test_a_fixed_layout(run_dir, data, tmp_path):
+    save_layout(tmp_path / "layout.json", make_layout(1))
+    options = ("--network", run_dir, "--data", data, "--metrics", "rfd6_full,di", "--num", 6, "--json", "--no-save")
+    free = json.loads(call(*options).stdout.splitlines()[0])
+    result = call(*options, "--layout", tmp_path / "layout.json")
+    assert result.exit_code == 0, result.output
+    fixed = json.loads(result.stdout.splitlines()[0])
+    assert fixed["results"] != free["results"]
+    assert fixed["layout_sha256"] != free["layout_sha256"] is None
+
+
+def test_two_snapshots_side_by_side(run_dir, data):
+    options = ("--data", data, "--metrics", "w,rfd6_full", "--num", 6)
+    result = call("--compare", run_dir / "1", run_dir / "network-snapshot-000002.safetensors", *options)
+    assert result.exit_code == 0, result.output
+    head, *rows = result.stdout.splitlines()[-6:]
+    assert head.split() == ["00000/1", "00000/2", "difference"]
+    table = {row.split()[0]: [float(cell) for cell in row.split()[1:]] for row in rows}
+    assert {"w", "mean_real", "rfd6_full"} <= table.keys()
+    for first, second, difference in table.values():
+        assert difference == pytest.approx(second - first, abs=1e-2 * max(abs(first), abs(second)))
+    assert len((run_dir / "metric-w.jsonl").read_text().splitlines()) == 2
+
+
+def test_snapshots_and_checkpoints_by_number_and_name(run_dir, data):
+    options = ("--data", data, "--metrics", "w", "--num", 1, "--json", "--no-save")
+    assert json.loads(call("--network", run_dir / "1", *options).stdout)["kimg"] == 1
+    assert json.loads(call("--network", run_dir, *options).stdout)["kimg"] == 2
+    assert_refused(call("--network", run_dir / "7", *options), "no snapshot at 7 kimg; there are 1, 2")
+
+
+def test_two_folders(tmp_path):
+    a, b = (write_pictures(tmp_path / name, seed) for seed, name in enumerate("ab"))
+    result = call("--images", a, "--data", b, "--metrics", "rfd,rkd,rpr3_full", "--json")
+    assert result.exit_code == 0, result.output
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["metric"] for line in found] == ["rfd", "rkd", "rpr3_full"]
+    assert found[0]["num_images"] == 12
+    assert found[0]["pictures"] == "a"
+    assert found[0]["results"]["rfd"] > 0
+    assert not list(tmp_path.rglob("metric-*"))
+    same = json.loads(call("--images", a, "--data", a, "--metrics", "rfd", "--json").stdout)
+    assert same["results"]["rfd"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes(run_dir, data):
+    options = ("--network", run_dir, "--data", data, "--metrics", "rfd12_full,w", "--num", 12, "--batch", 4)
+    for procs in (1, 2):
+        result = call(*options, "--procs", procs, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+    for name, procs in (("rfd12_full", [1, 2]), ("w", [1, 2])):
+        lines = [json.loads(line) for line in (run_dir / f"metric-{name}.jsonl").read_text().splitlines()]
+        assert [line["procs"] for line in lines] == procs
+        assert lines[0]["results"] == pytest.approx(lines[1]["results"], rel=1e-6)
+
+
+def test_refusals_of_what_does_not_go_together(run_dir, data, tmp_path):
+    folder = write_pictures(tmp_path / "pictures", 1)
+    assert_refused(call("--compare", run_dir, run_dir, "--network", run_dir), "leave --network out")
+    assert_refused(call("--images", folder), "say where it is")
+    assert_refused(call("--images", folder, "--data", folder, "--network", run_dir), "in place of a network")
+    assert_refused(call("--images", folder, "--data", folder, "--metrics", "ppl_zend"), "it needs a network")
+    assert_refused(call("--images", folder, "--data", folder, "--trunc", 0.5), "are for a network's images")
+    assert_refused(call("--images", folder, "--data", folder, "--metrics", "rfd50k"), "12 images, fewer than 50000")
+    options = ("--network", run_dir, "--data", data)
+    assert_refused(call(*options, "--metrics", "fid"), "a network makes any number of images")
+    assert_refused(call(*options, "--metrics", "centroid_co_move", "--trunc", 0.5), "pictures of its own")
+    assert_refused(call(*options, "--metrics", "rfd8", "--weights", data), "these metrics need none")
+    save_layout(tmp_path / "layout.json", make_layout(1, counts=(2, 2, 4)))
+    assert_refused(call(*options, "--layout", tmp_path / "layout.json"), "made for another method")

@@ -20,7 +20,7 @@ from training.sampling import Model
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with run directories "steerable", "plain", "conditional", "other" and "grey"."""
+    """A folder with run directories "steerable", "plain", "conditional", "other", "grey" and "scene"."""
     folder = tmp_path_factory.mktemp("runs")
     kinds = {
         "steerable": {},
@@ -28,6 +28,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "conditional": {"classes": 3},
         "other": {"counts": (1, 1, 1)},
         "grey": {"channels": 1},
+        "scene": {"method": "spatialgan-indoor"},
     }
     for name, options in kinds.items():
         (folder / name).mkdir()
@@ -190,6 +191,63 @@ def test_show_heatmaps_writes_a_second_png(tool: Tool, model: Model):
     assert_alike(made["seed0001-heatmaps.png"], expected)
 
 
+# ---- scenes of several objects
+
+
+@pytest.fixture(scope="module")
+def scene(runs: Path) -> Model:
+    return Model.load(runs / "scene", "cpu")
+
+
+def test_objects_are_placed_and_removed(tool: Tool, scene: Model):
+    made = tool.made("--seeds 3 --centers 0:1:0.3,-0.2 --remove 0,0:2", network="scene")
+    own = scene.layout([3])
+    x, y = own.centers[0][0, 1].tolist()
+    layout = own.moved(0, 1, 0.3 - x, -0.2 - y).with_strength(0, 0, 0.0).with_strength(0, 2, 0.0)
+    assert_alike(made["seed0003.png"], pixels(scene.images([3], layout=layout))[0])
+
+
+def test_objects_are_restyled(tool: Tool, scene: Model):
+    made = tool.made("--seeds 3 --restyle 1:8,3:9", network="scene")
+    z = scene.latents([3])
+    z[:, 1], z[:, 3] = scene.latents([8])[:, 1], scene.latents([9])[:, 3]
+    assert_alike(made["seed0003.png"], pixels(scene.images(z=z, layout=scene.layout([3])))[0])
+
+
+def test_an_object_moves_alone(tool: Tool, scene: Model):
+    made = tool.made("--seeds 3 --centers 0:2:0,0 --move 0:2:0.5,0 --frames 3", network="scene")
+    own = scene.layout([3])
+    x, y = own.centers[0][0, 2].tolist()
+    layout = own.moved(0, 2, -x, -y).repeat(3).moved(0, 2, torch.linspace(0, 0.5, 3), 0.0)
+    expected = pictures.moving_strip(scene.images([3] * 3, layout=layout), layout)
+    assert_alike(made["seed0003-strip.png"], expected)
+
+
+def test_a_scene_with_removed_objects_can_be_replayed(tool: Tool, runs: Path, tmp_path: Path):
+    first = tool.made("--seeds 3 --remove 1 --save-layout {file}", network="scene", file=tmp_path / "scene.json")
+    other = Tool(runs, tmp_path / "again")
+    again = other.made("--seeds 3 --layout {file}", network="scene", file=tmp_path / "scene.json")
+    assert np.array_equal(first["seed0003.png"], again["seed0003.png"])
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ("--seeds 1 --centers 1:0:0,0", "no centre 1:0 in a layout with 3 centres at level 0"),
+        ("--seeds 1 --remove 3", "no centre 0:3 in a layout with 3 centres at level 0"),
+        ("--seeds 1 --remove x", "--remove 'x' is not of the form level:index or index"),
+        ("--seeds 1 --restyle 2", "--restyle '2' is not of the form object:seed"),
+        ("--seeds 1 --restyle 4:7", "--restyle 4:7: objects are 0 to 2, 3 the background"),
+    ],
+)
+def test_bad_options_of_scenes(tool: Tool, options: str, complaint: str):
+    assert complaint in tool.refuses(options, network="scene")
+
+
+def test_restyling_needs_objects(tool: Tool):
+    assert "--restyle needs a model of several objects" in tool.refuses("--seeds 1 --restyle 0:1")
+
+
 # ---- moving centres
 
 
@@ -266,7 +324,8 @@ def test_bad_options(tool: Tool, options: str, complaint: str):
 
 
 @pytest.mark.parametrize(
-    "options", ["--centers 0,0", "--layout {file}", "--save-layout x.json", "--move 0.1,0", "--show-heatmaps"]
+    "options",
+    ["--centers 0,0", "--layout {file}", "--save-layout x.json", "--move 0.1,0", "--show-heatmaps", "--remove 0"],
 )
 def test_layouts_for_a_model_that_hears_none(tool: Tool, model: Model, tmp_path: Path, options: str):
     save_layout(tmp_path / "one.json", model.layout([0]))

@@ -15,10 +15,12 @@ from click.testing import CliRunner, Result
 import train
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
+from torch_utils.distributed import World
+from training.checkpoint import checkpoint_path
 from training.config import RunConfig
 from training.discriminator import Discriminator
 from training.snapshot import save_snapshot, snapshot_name
-from training.state import TrainingState, checkpoint_path
+from training.state import TrainingState
 
 IMAGES = 4
 
@@ -27,7 +29,8 @@ FAMILY = {
     *("resume", "freezed", "fp32", "nhwc", "allow-tf32", "nobench", "workers", "aug", "p", "target", "augpipe"),
     "dry-run",
 }
-OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "ops", "new"}
+OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new", "procs"}
+OURS |= {"bf16", "continue", "ops"}
 
 
 @pytest.fixture
@@ -103,6 +106,26 @@ def test_a_run_gets_its_directory_and_goes_to_the_loop(data: Path, loop: list):
     assert config.schedule.metrics == ()
 
 
+@pytest.mark.parametrize(
+    "options, layer, sampler, codes",
+    [
+        (["--sel=concat"], "concat", "released", 1),
+        (["--sel=indoor"], "indoor", "multi-object", 4),
+        (["--sel=flatten", "--sampler=noise"], "flatten", "noise", 1),
+        (["--sampler=multi-object"], "norm", "multi-object", 1),
+        (["--method=spatialgan-indoor"], "indoor", "multi-object", 4),
+        (["--method=spatialgan-5-concat", "--align=0.5"], "concat", "released", 1),
+        (["--cfg=sndcgan", "--sampler=impulse"], "norm", "impulse", 1),
+    ],
+)
+def test_every_ablation_is_one_option_away(data: Path, loop: list, options: list, layer: str, sampler: str, codes: int):
+    result = start(data, *options)
+    assert result.exit_code == 0, result.output
+    ((config, _),) = loop
+    assert (config.generator.encoding.layer, config.sampler.kind) == (layer, sampler)
+    assert config.generator.encoding.codes == codes
+
+
 @pytest.mark.parametrize("yes", ["1", "true", "True", "yes"])
 def test_booleans_as_the_family_writes_them(data: Path, loop: list, yes: str):
     assert start(data, f"--mirror={yes}", f"--fp32={yes}", f"--nobench={yes}", "--nhwc=0").exit_code == 0
@@ -129,7 +152,7 @@ def test_new_trains_the_same_again(data: Path, loop: list):
 def test_a_finished_run_is_not_trained_again(data: Path, loop: list):
     start(data)
     ((config, path),) = loop
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     state.images = round(config.schedule.total_kimg * 1000)
     state.save(checkpoint_path(path, state.images), config)
     result = start(data)
@@ -164,6 +187,40 @@ def test_dry_run_for_a_machine_with_more_gpus(data: Path):
     assert (config.hardware.gpus, config.schedule.batch_gpu) == (8, 8)
 
 
+@pytest.mark.parametrize(("cfg", "side"), [("demo", 32), ("cifar", 32), ("paper256", 256)])
+def test_dry_run_without_data_says_what_it_assumes(loop: list, cfg: str, side: int):
+    result = call(f"--cfg={cfg}", "--dry-run")
+    assert result.exit_code == 0, result.output
+    config = RunConfig.model_validate(yaml.safe_load(result.stdout))
+    assert config.generator.img_resolution == side
+    assert f"# no --data: RGB images of {side}x{side} are assumed" in result.stdout
+    assert loop == []
+
+
+def test_dry_run_says_what_the_run_takes():
+    """24.8 million parameters are StyleGAN2's at 256x256 with half the channels above 64x64."""
+    result = call("--cfg=paper256", "--method=stylegan2", "--dry-run")
+    totals = [line.split() for line in result.stdout.splitlines() if line.startswith("#   total")]
+    assert [round(int(number.replace(",", "")) / 1e6, 1) for number in totals[0][2:]] == [24.8, 24.0]
+    for text in ("memory of a training step in GiB", "activations", "G, forward", "a training step"):
+        assert text in result.stdout
+
+
+def test_dry_run_for_images_of_any_size_needs_the_data():
+    assert_refused(call("--cfg=stylegan2", "--dry-run"), "--data is missing", "not of --cfg=stylegan2")
+    assert_refused(call("--cfg=papper256", "--dry-run"), "--cfg 'papper256' is unknown; did you mean 'paper256'?")
+
+
+def test_a_damaged_image_is_said_and_passed_over(tmp_path: Path, loop: list):
+    files = {f"{i}.png": encoded(picture(i, 32)) for i in range(IMAGES)}
+    path = write_zip(tmp_path / "a.zip", files | {"0.png": files["0.png"][:30]})
+    result = start(path)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("\n") == 1
+    assert f"{path}/0.png is damaged" in result.stderr
+    assert len(loop) == 1
+
+
 def test_labels_are_learnt_with_cond_and_mentioned_without(tmp_path: Path, loop: list):
     labelled = images(tmp_path, labels=True)
     assert start(labelled, "--cond=1").stderr == ""
@@ -182,25 +239,79 @@ def snapshot(folder: Path, resolution: int = 32) -> Path:
     return path
 
 
-def test_resume_takes_a_snapshot_or_the_newest_of_a_run_directory(data: Path, loop: list):
-    old = data.parent / "old"
-    old.mkdir()
-    path = snapshot(old)
+def test_resume_from_a_snapshot_takes_its_weights(data: Path, loop: list):
+    path = snapshot(data.parent)
     assert start(data, "--resume", path).exit_code == 0
-    assert start(data, "--resume", old).exit_code == 0
-    assert [config.resume for config, _ in loop] == [str(path)] * 2
-    assert [config.ema.rampup for config, _ in loop] == [None] * 2
+    ((config, run),) = loop
+    assert config.resume == str(path)
+    assert config.ema.rampup is None
+    assert run.name == "00000-animals-demo-spatialgan-resume"
 
 
 def test_resume_from_nothing_of_another_size_or_cut_short(data: Path, loop: list):
     assert_refused(start(data, "--resume", data.parent / "absent"), "absent: no such file", loop=loop)
+    assert_refused(start(data, "--resume", data.parent), "no run in this directory", loop=loop)
+    assert_refused(start(data, "--continue"), "--resume=latest: no run in", loop=loop)
     other = snapshot(data.parent, resolution=16)
     assert_refused(start(data, "--resume", other), "makes images of 16x16, 3 channels; --data has 32x32", loop=loop)
     other.write_bytes(other.read_bytes()[:1000])
-    assert_refused(start(data, "--resume", other), "not a readable snapshot, perhaps cut short", loop=loop)
+    assert_refused(start(data, "--resume", other), "not readable, perhaps cut short", loop=loop)
     other.write_bytes(struct.pack("<Q", 2) + b"{}")
     assert_refused(start(data, "--resume", other), "not a snapshot of this project", loop=loop)
     assert not (data.parent / "runs").exists()
+
+
+# ---- going on
+
+
+@pytest.mark.parametrize("how", ["--continue", "--resume=latest", "--resume=RUN"])
+def test_a_run_goes_on_with_its_own_settings(data: Path, loop: list, how: str):
+    start(data, "--gamma=3", "--kimg=1")
+    ((config, path),) = loop
+    result = call("--outdir", data.parent / "runs", how.replace("RUN", str(path)), "--kimg=2", "--snap=3")
+    assert result.exit_code == 0, result.output
+    longer, same_path = loop[1]
+    assert same_path == path
+    assert (longer.schedule.total_kimg, longer.schedule.snapshot_ticks) == (2, 3)
+    changed = {"total_kimg": 1.0, "snapshot_ticks": config.schedule.snapshot_ticks}
+    back = longer.model_copy(update={"schedule": longer.schedule.model_copy(update=changed)})
+    assert back == config
+
+
+def test_the_whole_command_may_be_given_again_with_continue(data: Path, loop: list):
+    start(data, "--kimg=1")
+    assert start(data, "--kimg=2", "--continue").exit_code == 0
+    assert loop[1][1] == loop[0][1]
+    assert_refused(start(data, "--kimg=2", "--gamma=9", "--continue"), "loss.r1_gamma is 0.1 there, 9.0 here")
+    assert len(loop) == 2
+
+
+@pytest.mark.parametrize(
+    "option, text", [("--gamma=9", "loss.r1_gamma is 0.1 there, 9.0 here"), ("--cfg=demo", "has its settings already")]
+)
+def test_going_on_never_changes_what_is_learnt(data: Path, loop: list, option: str, text: str):
+    start(data)
+    assert_refused(call("--resume", loop[0][1], option), text)
+    assert len(loop) == 1
+
+
+def test_other_hardware_goes_on_with_the_same_run(data: Path, loop: list):
+    start(data)
+    start(data, "--workers=3", "--nhwc=0")
+    assert loop[0][1] == loop[1][1]
+    assert loop[1][0].data.workers == 3
+
+
+def test_a_checkpoint_branches_off_into_a_new_run(data: Path, loop: list):
+    start(data)
+    config, path = loop[0]
+    state = TrainingState.create(config, World())
+    checkpoint = checkpoint_path(path, 0)
+    state.save(checkpoint, config)
+    assert start(data, "--resume", checkpoint, "--gamma=9").exit_code == 0
+    branch, new_path = loop[1]
+    assert branch.resume == str(checkpoint)
+    assert new_path != path
 
 
 # ---- bad input
@@ -217,12 +328,22 @@ def test_resume_from_nothing_of_another_size_or_cut_short(data: Path, loop: list
         (["--cond=1"], "has no labels"),
         (["--subset=5"], "has only 4 images"),
         (["--subset=0"], "--subset (data.subset) is 0"),
-        (["--aug=ada"], "augmentation is not there yet"),
+        (["--aug=adda"], "--aug 'adda' is unknown; did you mean 'ada'?"),
+        (["--aug=fixed", "--p=2"], "--p (augment.p) is 2.0"),
+        (["--aug=ada", "--augpipe=bgx"], "--augpipe 'bgx' is unknown; did you mean 'bg'?"),
+        (["--target=0.5"], "--target=0.5 needs --aug=ada"),
         (["--metrics=dii"], "unknown metric 'dii'; did you mean 'di'?"),
         (["--method=stylegan2", "--tau=0.1"], "--tau needs heatmaps"),
+        (["--sel=consat"], "--sel 'consat' is unknown; did you mean 'concat'?"),
+        (["--sampler=nois"], "--sampler (sampler.kind) is 'nois'"),
+        (["--cfg=sndcgan", "--sel=indoor"], "backbone sndcgan has no encoding layer indoor; use norm or concat"),
+        (["--method=eqgan-4-conkat"], "--method 'eqgan-4-conkat' is unknown; did you mean 'eqgan-4-concat'?"),
         (["--device=tpu"], "--device (hardware.device) is 'tpu'"),
         (["--gpus=8", "--device=auto"], "--gpus=8"),
-        (["--gpus=2"], "--gpus=2"),
+        (["--gpus=2"], "--gpus=2, but PyTorch sees"),
+        (["--procs=0"], "--procs=0: give 1 or more"),
+        (["--procs=2", "--gpus=2"], "give one of them"),
+        (["--procs=3"], "schedule.batch_size 32 must be a multiple"),
     ],
 )
 def test_refused_arguments(data: Path, loop: list, arguments: list[str], text: str):
@@ -237,9 +358,19 @@ def test_gpus_on_a_machine_without(data: Path, loop: list):
     assert_refused(start(data, "--device=cuda"), "is not available here (0 found)", loop=loop)
 
 
-def test_several_gpus_are_not_there_yet(data: Path, loop: list, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    assert_refused(start(data, "--gpus=8"), "training on several GPUs is not there yet", loop=loop)
+def test_procs_are_launched_with_their_share(data: Path, monkeypatch: pytest.MonkeyPatch):
+    launched = []
+    monkeypatch.setattr(train, "launch", lambda function, procs, device, *rest: launched.append((procs, device)))
+    assert start(data, "--procs=2").exit_code == 0
+    assert launched == [(2, "cpu")]
+
+
+def test_torchrun_decides_how_many(data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert_refused(start(data, "--gpus=4"), "--gpus=4, but torchrun started 2 processes")
+    result = start(data, "--dry-run")
+    assert yaml.safe_load(result.stdout)["hardware"]["gpus"] == 2
 
 
 def test_missing_arguments(data: Path, loop: list):

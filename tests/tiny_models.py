@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from tests.training.small import ENCODING, discriminator_config, generator_config, run_config, seeded
+from tests.training.small import ENCODING, INDOOR, discriminator_config, generator_config, run_config, seeded
 from training.config import RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator
@@ -25,6 +25,8 @@ def tiny_config(
     """A run of `resolution` pixels, at most 8 feature channels, z and w of 8."""
     shape = {"img_resolution": resolution, "img_channels": channels, "c_dim": classes}
     encoding = None if method == "stylegan2" else {**ENCODING, "counts": counts}
+    if method == "spatialgan-indoor":
+        encoding, sampler = INDOOR, "multi-object"
     mapping = {"num_layers": 2, "w_avg_beta": w_avg_beta}
     return run_config(
         method=method,

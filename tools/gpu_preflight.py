@@ -14,6 +14,7 @@ NEEDED = {
     "numpy": "numpy",
     "pydantic": "pydantic",
     "pytest": "pytest",
+    "requests": "requests",
     "safetensors": "safetensors",
     "scipy": "scipy",
     "torch": "torch",

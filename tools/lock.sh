@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes requirements.txt anew: resolves the ranges of pyproject.toml (extras fast, video and dev
+# Writes requirements.txt anew: resolves the ranges of pyproject.toml (extras fast, video, metrics and dev
 # included) in an empty environment and pins everything that came of it.
 #
 #   PYTHON=python3.11 tools/lock.sh        the oldest supported Python, so that the pins fit all
@@ -17,7 +17,7 @@ import tomllib
 
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 extras = project["optional-dependencies"]
-print(*project["dependencies"], *extras["fast"], *extras["video"], *extras["dev"], sep="\n")
+print(*project["dependencies"], *extras["fast"], *extras["video"], *extras["metrics"], *extras["dev"], sep="\n")
 PY
 # setuptools: torch builds native code with it, and Python 3.12 and later no longer bring it along.
 "$work/venv/bin/python" -m pip install --quiet --upgrade \
@@ -26,7 +26,7 @@ PY
 {
     cat <<'TEXT'
 # Every package that SteerGAN was tested with, pinned. Made by `make lock` from pyproject.toml; do not edit.
-# Left out: the CUDA packages of torch (each torch release pins its own) and the extra `metrics`.
+# Left out: the CUDA packages of torch (each torch release pins its own).
 TEXT
     # Local version labels (torch 2.13.0+cpu) name a build, not a release; pyspng has wheels for x86-64 alone.
     "$work/venv/bin/python" -m pip freeze --all \

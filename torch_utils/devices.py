@@ -19,3 +19,8 @@ def choose_device(name: str | torch.device) -> torch.device:
     if (device.index or 0) >= found:
         raise UserError(f"device '{name}' is not available here ({found} found); use auto or cpu")
     return device
+
+
+def half_precision(name: str, like: torch.Tensor) -> torch.dtype:
+    """The type "float16" or "bfloat16" for what is computed of `like`; its own where a CPU would have to do float16."""
+    return like.dtype if name == "float16" and like.device.type != "cuda" else getattr(torch, name)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from torch_utils.distributed import World
+
 
 class Summary(NamedTuple):
     """Of all values since the last report."""
@@ -17,32 +19,67 @@ class Summary(NamedTuple):
 
 
 class RunningStatistics:
-    """Collects named tensors of any shape without waiting for the device."""
+    """Collects named tensors of any shape without waiting for the device; what is NaN or Inf is left out.
+
+    `state_dict` and `load_state_dict` carry what was collected across a restart.
+    """
 
     def __init__(self):
         self._moments: dict[str, Tensor] = {}  # [count, sum, sum of squares], float64
-        self._ranges: dict[str, Tensor] = {}  # [min, max]
+        self._ranges: dict[str, Tensor] = {}  # [min, -max], float64
 
     @torch.no_grad()
     def add(self, name: str, values: Tensor) -> None:
-        """Take in all elements of `values`."""
+        """Take in all finite elements of `values`."""
         values = values.detach().flatten().to(torch.float64)
-        moments = torch.stack([torch.ones_like(values).sum(), values.sum(), values.square().sum()])
-        extremes = torch.stack([values.min(), values.max()])
+        finite = values.isfinite()
+        known = values.where(finite, 0)
+        moments = torch.stack([finite.sum().double(), known.sum(), known.square().sum()])
+        low, high = values.where(finite, torch.inf).amin(), values.where(finite, -torch.inf).amax()
+        extremes = torch.stack([low, -high])
         if name in self._moments:
             moments = moments + self._moments[name]
-            low, high = self._ranges[name], extremes
-            extremes = torch.stack([torch.minimum(low[0], high[0]), torch.maximum(low[1], high[1])])
+            extremes = torch.minimum(extremes, self._ranges[name])
         self._moments[name], self._ranges[name] = moments, extremes
 
-    def report(self) -> dict[str, Summary]:
-        """Read everything (this waits for the device) and start afresh."""
-        result = {}
-        for name, moments in self._moments.items():
-            count, total, squares = moments.tolist()
-            mean = total / count
-            deviation = max(squares / count - mean**2, 0.0) ** 0.5
-            result[name] = Summary(mean, deviation, *self._ranges[name].tolist(), int(count))
-        self._moments.clear()
-        self._ranges.clear()
-        return result
+    def report(self, world: World | None = None) -> dict[str, Summary]:
+        """Read everything, of all ranks of `world` together (this waits for the device), and start afresh.
+
+        A name of which nothing was finite is left out.
+        """
+        self._combine(world or World())
+        everything = {name: values.tolist() for name, values in self.state_dict().items()}
+        self._moments, self._ranges = {}, {}
+        return {name: _summary(*values) for name, values in everything.items() if values[0] > 0}
+
+    def collect(self, world: World) -> None:
+        """Bring what all ranks have to the first one."""
+        self._combine(world)
+        if not world.is_first:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Keep the names only: all ranks have to know the same."""
+        self._moments = {name: torch.zeros_like(values) for name, values in self._moments.items()}
+        self._ranges = {name: torch.full_like(values, torch.inf) for name, values in self._ranges.items()}
+
+    def _combine(self, world: World) -> None:
+        names = sorted(self._moments)  # the same on every rank
+        world.reduce_([self._moments[name] for name in names])
+        world.reduce_([self._ranges[name] for name in names], "min")
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """{name: [count, sum, sum of squares, min, -max]}, float64."""
+        return {name: torch.cat([moments, self._ranges[name]]) for name, moments in self._moments.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor], world: World) -> None:
+        """Take over a state_dict; its values on the first rank, its names on all."""
+        self._moments = {name: values[:3].to(world.device) for name, values in state.items()}
+        self._ranges = {name: values[3:].to(world.device) for name, values in state.items()}
+        if not world.is_first:
+            self._forget()
+
+
+def _summary(count: float, total: float, squares: float, low: float, minus_high: float) -> Summary:
+    mean = total / count
+    return Summary(mean, max(squares / count - mean**2, 0.0) ** 0.5, low, -minus_high, int(count))

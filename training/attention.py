@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from torch_utils import distributed
 from training.config import AlignConfig
 from training.heatmaps import LEVEL_RESOLUTIONS, resize
 from training.spatial_encoding import HeatmapSource
@@ -43,12 +44,34 @@ def target_map(layout: HeatmapSource, level: int, resolution: int) -> Tensor:
 
 
 def truncated_distance(attention: Tensor, target: Tensor, tau: float) -> Tensor:
-    """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 6)."""
+    """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 6).
+
+    With several ranks: over the images of all of them.
+    """
     distance = (attention - target).abs()
     above = distance > tau
-    count = above.sum()
-    selected = (distance * above).sum() / count.clamp_min(1)
-    return torch.where(count > 1, selected, distance.mean())
+    world = distributed.current()
+    sums = torch.stack([(distance * above).sum(), above.sum(), distance.mean()])
+    total, count, everything = world.mean(sums).unbind()
+    return torch.where(count * world.size > 1.5, total / count.clamp_min(1 / world.size), everything)
+
+
+def candidate_maps(layout: HeatmapSource, level: int, resolution: int) -> Tensor:
+    """What attention may look at in a scene of objects, [N, n + 1, r, r]: each sub-heatmap, then target_map."""
+    parts = layout.heatmaps(level, resolution)
+    return torch.cat([parts, normalize(parts.mean(1, keepdim=True))], dim=1)
+
+
+def nearest_distance(attention: Tensor, candidates: Tensor, tau: float) -> Tensor:
+    """Truncated distance of each sample to the nearest of its candidates, mean over samples (SpatialGAN, equation 5).
+
+    attention [N, 1, h, w], candidates [N, K, h, w]. Truncation is that of truncated_distance, for each map by itself.
+    """
+    distance = (attention - candidates).abs()
+    above = distance > tau
+    count = above.sum((2, 3))
+    selected = (distance * above).sum((2, 3)) / count.clamp_min(1)
+    return torch.where(count > 1, selected, distance.mean((2, 3))).amin(1).mean()
 
 
 def attention_maps(
@@ -74,7 +97,15 @@ def alignment_loss(
     """
     maps = attention_maps(logits, features, config, img_resolution)
     return sum(
-        weight * truncated_distance(maps[level], target_map(layout, level, maps[level].shape[2]), config.tau)
+        weight * level_distance(maps[level], layout, level, config)
         for level, weight in enumerate(config.level_weights)
         if level in maps
     )
+
+
+def level_distance(attention: Tensor, layout: HeatmapSource, level: int, config: AlignConfig) -> Tensor:
+    """How far attention [N, 1, r, r] is from the heatmap or, with config.match "best", from the nearest part."""
+    r = attention.shape[2]
+    if config.match == "best":
+        return nearest_distance(attention, candidate_maps(layout, level, r), config.tau)
+    return truncated_distance(attention, target_map(layout, level, r), config.tau)

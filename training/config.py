@@ -4,9 +4,9 @@ Every section refuses unknown keys. How a base configuration, a method and the c
 in training/presets.py.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
@@ -15,6 +15,18 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 PowerOfTwo = Annotated[int, Field(ge=4)]
+Backbone = Literal["stylegan2", "sndcgan"]
+SamplerKind = Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"]
+
+SAMPLERS = get_args(SamplerKind)
+
+LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
+
+
+def _one_or_three(counts: tuple[int, ...]) -> tuple[int, ...]:
+    if len(counts) not in (1, len(LEVEL_RESOLUTIONS)):
+        raise ValueError("a layout has one level or three")
+    return counts
 
 
 class Section(BaseModel):
@@ -40,7 +52,8 @@ class ConvConfig(Section):
     architecture: Architecture
     channel_base: Count = 32768  # channels(r) = min(channel_base // r, channel_max)
     channel_max: Count = 512
-    num_fp16_res: int = Field(0, ge=0)  # this many highest resolutions run in half precision on a GPU
+    num_fp16_res: int = Field(0, ge=0)  # this many highest resolutions run in half precision
+    half_type: Literal["float16", "bfloat16"] = "float16"  # which; float16 on a GPU only
     conv_clamp: Positive | None = None  # activations of convolutions are limited to +- this
     activation: ActivationName = "lrelu"
     resample_filter: tuple[float, ...] = (1, 3, 3, 1)
@@ -60,12 +73,31 @@ class SynthesisConfig(ConvConfig):
 class EncodingConfig(Section):
     """Where and how the generator hears the heatmaps (spec: section 3)."""
 
-    layer: Literal["norm"] = "norm"
+    layer: Literal["norm", "concat", "indoor", "flatten"] = "norm"
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved
     max_resolution: Annotated[int, Field(ge=4)] | None = 16  # None: every layer (released)
-    counts: tuple[Count, Count, Count] = (1, 2, 4)  # sub-heatmaps of levels 0, 1, 2
-    hidden_channels: Count = 64  # of the convolution shared by sigma and mu
+    counts: Annotated[tuple[Count, ...], AfterValidator(_one_or_three)] = (1, 2, 4)  # of each level; one: for all
+    kernel_size: Literal[3, 5, 7] = 3  # of the convolutions of heatmaps
+    dilation: Count = 1  # of the same
+    hidden_channels: Count = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
+    concat_channels: Count = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
+
+    @property
+    def codes(self) -> int:
+        """Latents of an image: one, or one for each object and one for the background."""
+        return self.counts[0] + 1 if self.layer == "indoor" else 1
+
+    @property
+    def flat_features(self) -> int:
+        """Numbers that a flattened layout adds to a latent: the pixels of 4x4, 8x8 and 16x16."""
+        return sum(r * r for r in LEVEL_RESOLUTIONS) if self.layer == "flatten" else 0
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.layer == "indoor" and len(self.counts) != 1:
+            raise ValueError(f"layer indoor takes one number of objects, such as counts [3], not {list(self.counts)}")
+        return self
 
 
 class GeneratorConfig(Section):
@@ -79,10 +111,19 @@ class GeneratorConfig(Section):
     mapping: MappingConfig = MappingConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
+    backbone: Backbone = "stylegan2"
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Of one image's z: (z_dim,), or (objects + 1, z_dim) with the background last."""
+        codes = 1 if self.encoding is None else self.encoding.codes
+        return (self.z_dim,) if codes == 1 else (codes, self.z_dim)
 
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
+        if self.backbone == "sndcgan" and self.encoding is not None and self.encoding.layer not in ("norm", "concat"):
+            raise ValueError(f"backbone sndcgan has no encoding layer {self.encoding.layer}; use norm or concat")
         return self
 
 
@@ -98,6 +139,7 @@ class DiscriminatorConfig(ConvConfig):
     mbstd_group_size: Count | None = 4  # samples per minibatch-std group; None: the whole batch
     mbstd_num_channels: int = Field(1, ge=0)
     freeze_layers: int = Field(0, ge=0)  # this many layers from the image on keep their weights (Freeze-D)
+    backbone: Backbone = "stylegan2"
 
     @model_validator(mode="after")
     def _check(self):
@@ -108,8 +150,9 @@ class DiscriminatorConfig(ConvConfig):
 class SamplerConfig(Section):
     """How random layouts are drawn (spec: section 2)."""
 
-    kind: Literal["paper", "released"] = "paper"
+    kind: SamplerKind = "paper"
     spread: tuple[Positive, Positive] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
+    impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")
     def _check(self):
@@ -127,16 +170,21 @@ class AlignConfig(Section):
     gradient: Literal["logits", "loss"] = "logits"  # GradCAM of the logits (papers) or of G's loss (released)
     relu: Literal["sum", "channel"] = "sum"  # relu after the sum over channels (papers) or before it (released)
     resolution: Literal["level", "image"] = "level"  # where attention and heatmap are compared
+    match: Literal["all", "best"] = "all"  # with the whole heatmap, or with the nearest of it and its parts (indoor)
 
 
 class LossConfig(Section):
     """Adversarial loss and its regularisers."""
 
+    adversarial: Literal["logistic", "hinge"] = "logistic"
     r1_gamma: NonNegative = 10.0
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01
     style_mixing_prob: Fraction = 0.9
+    move_weight: NonNegative = 0.0  # of the regularisation of centre movement (ours); 0 switches it off
+    move_step: Positive = 0.1  # how far it moves a centre, in half sides of the image
+    move_interval: Count = 8  # steps from one time to the next
 
 
 class OptimizerConfig(Section):
@@ -170,10 +218,60 @@ class EmaConfig(Section):
         return 0.5 ** (batch_size / max(half_life, 1e-8))
 
 
-class AugmentConfig(Section):
-    """Adaptive discriminator augmentation (the pipeline itself comes with its own milestone)."""
+class TransformsConfig(Section):
+    """What augmentation does: the chance of each transform as a multiple of p, and how far it goes.
 
-    mode: Literal["noaug"] = "noaug"
+    Standard deviations are those of normal distributions; where a factor is drawn, of its logarithm to base 2. The
+    defaults are the pipe bgc (training/augment/pipes.py has the others).
+    """
+
+    xflip: NonNegative = 1  # mirror
+    rotate90: NonNegative = 1  # quarter turns
+    xint: NonNegative = 1  # shift by whole pixels
+    scale: NonNegative = 1
+    rotate: NonNegative = 1  # by any angle
+    aniso: NonNegative = 1  # stretch along one direction, shrink across it
+    xfrac: NonNegative = 1  # shift by fractions of a pixel
+    brightness: NonNegative = 1
+    contrast: NonNegative = 1
+    lumaflip: NonNegative = 1  # light for dark, hue kept
+    hue: NonNegative = 1
+    saturation: NonNegative = 1
+    imgfilter: NonNegative = 0  # amplify or weaken octaves
+    noise: NonNegative = 0
+    cutout: NonNegative = 0
+    xint_max: NonNegative = 0.125  # of the image's side
+    scale_std: NonNegative = 0.2
+    rotate_max: Fraction = 1  # of half a turn
+    aniso_std: NonNegative = 0.2
+    xfrac_std: NonNegative = 0.125  # of the image's side
+    brightness_std: NonNegative = 0.2
+    contrast_std: NonNegative = 0.5
+    hue_max: Fraction = 1  # of half a turn
+    saturation_std: NonNegative = 1
+    imgfilter_bands: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (1, 1, 1, 1)  # lowest octave first
+    imgfilter_std: NonNegative = 1
+    noise_std: NonNegative = 0.1
+    cutout_size: Fraction = 0.5  # of the image's side
+
+
+class AugmentConfig(Section):
+    """Augmentation of what D sees, generated and real (Karras et al. 2020, "Training GANs with Limited Data").
+
+    noaug: none, as the papers of the methods here train. fixed: with probability p. ada: p begins where it is set and
+    follows the mean sign of D's logits of real images.
+    """
+
+    mode: Literal["noaug", "ada", "fixed"] = "noaug"
+    p: Fraction = 0
+    target: Fraction = 0.6  # mean sign to hold: above it, D is thought to know its images by heart
+    interval: Count = 4  # steps from one change of p to the next
+    kimg: Positive = 500  # thousands of images in which p can go from 0 to 1
+    transforms: TransformsConfig = TransformsConfig()
+
+    def step(self, batch_size: int) -> float:
+        """How far p moves at a time."""
+        return batch_size * self.interval / (self.kimg * 1000)
 
 
 class DataConfig(Section):
@@ -195,13 +293,15 @@ class ScheduleConfig(Section):
     kimg_per_tick: Positive = 4
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
+    keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
+    nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
 
 
 class HardwareConfig(Section):
     """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding)."""
 
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    gpus: Count = 1
+    gpus: Count = 1  # processes: one a GPU, or on the CPU as many as --procs says
     channels_last: bool | None = None  # None: on the CPU
     allow_tf32: bool = False
     benchmark: bool = True  # let cuDNN time its algorithms
@@ -236,10 +336,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _check(self):
-        for key in ("img_resolution", "img_channels", "c_dim"):
+        for key in ("img_resolution", "img_channels", "c_dim", "backbone"):
             ours, theirs = getattr(self.generator, key), getattr(self.discriminator, key)
             if ours != theirs:
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
+        _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
+        _check_levels(self.sampler, self.generator.encoding)
+        if self.generator.backbone == "sndcgan" and self.loss.pl_weight > 0:
+            raise ValueError("loss.pl_weight must be 0 with backbone sndcgan, which has no mapping network")
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:
@@ -255,6 +359,29 @@ class RunConfig(Section):
                 "change --batch or the group size"
             )
         return self
+
+
+def _check_levels(sampler: SamplerConfig, encoding: EncodingConfig | None) -> None:
+    """Sampler and generator must speak of the same levels."""
+    if encoding is None:
+        return
+    counts, flat = list(encoding.counts), sampler.kind == "multi-object"
+    if flat != (len(counts) == 1):
+        wanted = "one level, such as [3]" if flat else "three levels, such as [1, 2, 4]"
+        raise ValueError(f"sampler.kind {sampler.kind} needs generator.encoding.counts of {wanted}, not {counts}")
+
+
+def _check_transforms(augment: AugmentConfig, resolution: int, channels: int) -> None:
+    """Images must be large enough for the filter, and have colors (or be grey)."""
+    if augment.mode == "noaug":
+        return
+    if augment.transforms.imgfilter > 0 and resolution < 22:
+        raise ValueError(
+            f"augment.transforms.imgfilter needs images of 22x22 or more, not {resolution}x{resolution}; "
+            "set it to 0, or use --augpipe=bgc"
+        )
+    if channels not in (1, 3):
+        raise ValueError(f"augmentation takes grey or RGB images; these have {channels} channels: use --aug=noaug")
 
 
 def _check_resolution(resolution: int) -> None:

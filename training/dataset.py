@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import torch
 from dnnlib.errors import UserError
 from training.data import ground_truth, labels
 from training.data.archives import open_archive
-from training.data.image_files import decode, is_power_of_two, naming_damage, read_header
+from training.data.damage import IN_A_ROW, Damage
+from training.data.image_files import DamagedImage, decode, is_power_of_two, naming_damage, read_header
 from training.sample_order import SampleOrder, batches
 
 __all__ = ["ImageDataset", "SampleOrder", "batches"]
@@ -28,10 +30,11 @@ class ImageDataset(torch.utils.data.Dataset):
     mirror: doubles the length; the second half are the same images, flipped horizontally.
     max_size: a random subset of this many images (before mirroring), chosen by `seed`.
     cache: keep decoded images in memory, provided that all together they take less than 1 GiB.
+    skip_damaged: where a file cannot be read, the item is that of the next index whose file can; `damage` counts.
 
     Raises UserError, on construction or on reading an item, when the archive is missing, damaged or
     empty, when an image is not an 8-bit grey or RGB square with a power-of-two side like all others,
-    and when labels are asked for and missing.
+    when labels are asked for and missing, when an image cannot be read or, with `skip_damaged`, when too many cannot.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ImageDataset(torch.utils.data.Dataset):
         max_size: int | None = None,
         seed: int = 0,
         cache: bool = False,
+        skip_damaged: bool = False,
     ):
         self._archive = open_archive(path)
         all_names = self._archive.image_names()
@@ -56,18 +60,24 @@ class ImageDataset(torch.utils.data.Dataset):
         self.label_dim = labels.width(found.of(all_names, self.path)) if use_labels else 0
         self.image_names = _subset(all_names, max_size, seed)
         self._labels = found.of(self.image_names, self.path) if use_labels else None
-        self.image_shape = self._first_shape(resolution)
-        for name in self.image_names[1:_CHECKED_HEADERS]:
-            self._check_like_first(name, self._header_shape(name))
+        self.skip_damaged = skip_damaged
+        self.damage = Damage(self.path, len(self.image_names))
+        self._check_headers(resolution)
         self._cache = self._new_cache() if cache else None
 
     def __len__(self) -> int:
         return len(self.image_names) * (2 if self.mirror else 1)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        base, flipped = self._locate(index)
-        image = self._image(base)
-        return np.ascontiguousarray(image[..., ::-1]) if flipped else image.copy(), self.get_label(index)
+        self._locate(index)  # for its check
+        last = None
+        for step in range(min(IN_A_ROW, len(self))):
+            try:
+                return self._item((index + step) % len(self))
+            except DamagedImage as error:
+                self._pass_over(index + step, error)
+                last = error
+        raise self.damage.hopeless(str(last))
 
     @property
     def resolution(self) -> int:
@@ -105,11 +115,23 @@ class ImageDataset(torch.utils.data.Dataset):
     def _content_hash(self) -> str:
         digest = hashlib.sha256()
         for i, name in enumerate(self.image_names):
-            data = self._read(name)
+            data = self._read_or_skip(i)
             header = [name, len(data), self._labels[i] if self._labels else None]
             digest.update(json.dumps(header).encode())
             digest.update(data)
         return digest.hexdigest()
+
+    def _item(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        base, flipped = self._locate(index)
+        image = self._image(base)
+        return np.ascontiguousarray(image[..., ::-1]) if flipped else image.copy(), self.get_label(index)
+
+    def _pass_over(self, index: int, error: DamagedImage) -> None:
+        """Count the image of an item as damaged; raises UserError when that cannot be put up with."""
+        self._archive.check_unchanged()
+        if not self.skip_damaged:
+            raise error
+        self.damage.add({self.image_names[index % len(self.image_names)]: str(error)})
 
     def _locate(self, index: int) -> tuple[int, bool]:
         """Index of the image, and whether it is to be flipped."""
@@ -134,18 +156,34 @@ class ImageDataset(torch.utils.data.Dataset):
         with naming_damage(self._archive.where(name)):
             return self._archive.read(name)
 
+    def _read_or_skip(self, base: int) -> bytes:
+        try:
+            return self._read(self.image_names[base])
+        except DamagedImage as error:
+            self._pass_over(base, error)
+            return b""
+
     def _header_shape(self, name: str) -> tuple[int, int, int]:
         where = self._archive.where(name)
         with naming_damage(where), self._archive.open(name) as file:
             header = read_header(file, where)
         return header.channels, header.height, header.width
 
-    def _first_shape(self, resolution: int | None) -> tuple[int, int, int]:
-        """The shape that all images must have, from the first one."""
-        name = self.image_names[0]
-        shape = self._header_shape(name)
-        self._check_usable(self._archive.where(name), shape, resolution)
-        return shape
+    def _check_headers(self, resolution: int | None) -> None:
+        """Take the shape that all images must have from the first one, and compare others with it."""
+        headers = self._headers()
+        self._first, self.image_shape = next(headers)
+        self._check_usable(self._archive.where(self._first), self.image_shape, resolution)
+        for name, shape in headers:
+            self._check_like_first(name, shape)
+
+    def _headers(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        """Name and shape of the images that are looked at beforehand."""
+        for index, name in enumerate(self.image_names[:_CHECKED_HEADERS]):
+            try:
+                yield name, self._header_shape(name)
+            except DamagedImage as error:
+                self._pass_over(index, error)
 
     def _check_usable(self, where: str, shape: tuple[int, int, int], resolution: int | None) -> None:
         _, height, width = shape
@@ -162,7 +200,7 @@ class ImageDataset(torch.utils.data.Dataset):
 
     def _check_like_first(self, name: str, shape: tuple[int, ...]) -> None:
         if tuple(shape) != self.image_shape:
-            first = f"{self.image_names[0]} is {_in_words(self.image_shape)}"
+            first = f"{self._first} is {_in_words(self.image_shape)}"
             raise UserError(
                 f"{self._archive.where(name)} is {_in_words(shape)}, but {first}; all images must be alike: "
                 "convert the data set with dataset_tool.py"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from torch_utils.devices import half_precision
 from torch_utils.ops import downsample2d, setup_filter
 from training.config import DiscriminatorConfig
 from training.layers import Conv2d, Linear
@@ -27,6 +28,7 @@ class Discriminator(nn.Module):
         self.config = config
         self.memory_format = torch.contiguous_format
         self.resolutions = [2**k for k in range(config.img_resolution.bit_length() - 1, 2, -1)]
+        self.half_type = config.half_type
         self.half = set(self.resolutions[: config.num_fp16_res])
         self.blocks = nn.ModuleDict({str(r): DiscriminatorBlock(r, config) for r in self.resolutions})
         cmap_dim = 0
@@ -37,10 +39,10 @@ class Discriminator(nn.Module):
 
     def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> Judgement:
         """`features`: resolutions of block outputs to return, from R/2 down to 4."""
-        x, kept, device = None, {}, img.device
+        x, kept, given = None, {}, img
         img = img.contiguous(memory_format=self.memory_format)
         for r in self.resolutions:
-            x, img = self.blocks[str(r)](x, img, self._dtype(r, device))
+            x, img = self.blocks[str(r)](x, img, self._dtype(r, given))
             if r // 2 in features:
                 kept[r // 2] = x
         cmap = self.mapping(None, c) if self.config.c_dim > 0 else None
@@ -56,8 +58,8 @@ class Discriminator(nn.Module):
         in_blocks = [getattr(b, name) for b in self.blocks.values() for name in order if getattr(b, name) is not None]
         return in_blocks
 
-    def _dtype(self, resolution: int, device: torch.device) -> torch.dtype:
-        return torch.float16 if resolution in self.half and device.type == "cuda" else torch.float32
+    def _dtype(self, resolution: int, like: Tensor) -> torch.dtype:
+        return half_precision(self.half_type, like) if resolution in self.half else like.dtype
 
 
 class DiscriminatorBlock(nn.Module):
@@ -105,9 +107,9 @@ class DiscriminatorEpilogue(nn.Module):
         self.out = Linear(channels, cmap_dim or 1)
 
     def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
-        x = x.float()
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         if self.from_rgb is not None:
-            x = x + self.from_rgb(img.float())
+            x = x + self.from_rgb(img.to(x.dtype))
         if self.std_channels > 0:
             x = minibatch_std(x, self.group_size, self.std_channels)
         x = self.out(self.fc(self.conv(x).flatten(1)))

@@ -22,7 +22,10 @@ from training.scene_options import (
     parse_centers,
     parse_grid,
     parse_moves,
+    parse_removals,
+    parse_restyles,
     placed,
+    without,
 )
 from training.videos import check_video, save_video
 
@@ -46,6 +49,8 @@ class Request:
     layout: str | None = None
     save_layout: str | None = None
     moves: tuple[str, ...] = ()
+    removals: tuple[str, ...] = ()
+    restyles: tuple[str, ...] = ()
     frames: int | None = None
     video: str | None = None
     show_heatmaps: bool = False
@@ -127,9 +132,9 @@ def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
     _check_steerable(model, request)
     layout = _layout(model, request.layout, seeds)
     if layout is not None:
-        layout = placed(layout, centers).validate()
+        layout = without(placed(layout, centers), parse_removals(request.removals)).validate()
         check_moves(layout, moves, names)
-    ws = _styles(model, seeds, latents, request)
+    ws = _styles(model, seeds, latents, layout, request)
     return Scenes(model, names, seeds, ws, layout, request.noise_mode, request.batch, moves)
 
 
@@ -155,11 +160,14 @@ def _check_steerable(model: Model, request: Request) -> None:
         "--layout": request.layout,
         "--save-layout": request.save_layout,
         "--move": request.moves,
+        "--remove": request.removals,
         "--show-heatmaps": request.show_heatmaps,
     }
     named = [option for option, value in wishes.items() if value]
     if named and not model.is_steerable:
         raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) hears no layout")
+    if request.moves and model.G.hears_in_latent:
+        raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
 
 
 def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
@@ -172,12 +180,30 @@ def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
     return layout if len(layout) == len(seeds) else layout.repeat(len(seeds))
 
 
-def _styles(model: Model, seeds: list[int], latents: dict[str, Tensor], request: Request) -> Tensor:
+def _styles(
+    model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: Request
+) -> Tensor:
     how = {"labels": request.class_index, "truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
     try:
-        return model.styles(seeds, **latents, **how)
+        if request.restyles:
+            latents = {"z": _restyled(model, seeds, latents, request.restyles)}
+        return model.styles(seeds, layout=layout, **latents, **how)
     except UserError as error:
-        raise UserError(f"{request.latents}: {error}" if latents else str(error)) from error
+        raise UserError(f"{request.latents}: {error}" if request.latents else str(error)) from error
+
+
+def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts: tuple[str, ...]) -> Tensor:
+    """z [N, n + 1, z_dim] in which some objects have the codes of other seeds."""
+    shape = model.config.generator.latent_shape
+    if len(shape) == 1 or "ws" in latents:
+        raise UserError("--restyle needs a model of several objects (SEL indoor), and latents z, not w")
+    z = latents.get("z", model.latents(seeds)).to(model.device, copy=True)
+    for number, seed in parse_restyles(texts):
+        if number >= shape[0]:
+            last = shape[0] - 1
+            raise UserError(f"--restyle {number}:{seed}: objects are 0 to {last - 1}, {last} the background")
+        z[:, number] = model.latents([seed])[:, number]
+    return z
 
 
 # --- files ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Weights are stored with unit variance and scaled when used, so that all of them 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torch_utils import ops
@@ -42,7 +43,8 @@ class Linear(nn.Module):
 class Conv2d(nn.Module):
     """Convolution with optional bias, activation, clamp, and up- or downsampling; [N, Ci, H, W] to [N, Co, H', W'].
 
-    Padding keeps the size (times up / down). `clamp` limits the result to +-clamp.
+    Padding keeps the size (times up / down). `clamp` limits the result to +-clamp. `dilation` above 1 goes with
+    neither up- nor downsampling.
     """
 
     def __init__(
@@ -56,9 +58,12 @@ class Conv2d(nn.Module):
         down: int = 1,
         resample_filter: Sequence[float] = (1, 3, 3, 1),
         clamp: float | None = None,
+        dilation: int = 1,
     ):
         super().__init__()
-        self.up, self.down, self.padding = up, down, kernel_size // 2
+        if dilation > 1 and (up, down) != (1, 1):
+            raise ValueError("a dilated convolution neither enlarges nor reduces")
+        self.up, self.down, self.padding, self.dilation = up, down, dilation * (kernel_size // 2), dilation
         self.activation, self.clamp = activation, clamp
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
@@ -71,7 +76,14 @@ class Conv2d(nn.Module):
         weight = (self.weight * (self.weight_gain * before)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * before).to(x.dtype)
         late = ops.adds_bias_late(x)  # where bias_act adds it for nothing, and sums up its gradient
-        x = ops.conv2d_resample(
+        x = self._convolve(x, weight, None if late else bias)
+        clamp = None if self.clamp is None else self.clamp * gain
+        return ops.bias_act(x, bias if late else None, act=self.activation, gain=after, clamp=clamp)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.dilation > 1:
+            return F.conv2d(x, weight, bias, padding=self.padding, dilation=self.dilation)
+        return ops.conv2d_resample(
             x,
             weight,
             self.resample_filter,
@@ -79,10 +91,8 @@ class Conv2d(nn.Module):
             down=self.down,
             padding=self.padding,
             flip_weight=self.up == 1,
-            bias=None if late else bias,
+            bias=bias,
         )
-        clamp = None if self.clamp is None else self.clamp * gain
-        return ops.bias_act(x, bias if late else None, act=self.activation, gain=after, clamp=clamp)
 
 
 def split_gain(activation: str, gain: float) -> tuple[float, float]:

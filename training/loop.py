@@ -1,27 +1,40 @@
 """The training loop: what happens in a step, and when."""
 
+import math
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from dnnlib.errors import UserError
 from dnnlib.files import write_json
-from metrics.registry import MetricContext, append_result, evaluate
-from torch_utils import ops
-from torch_utils.allocator import keep_memory, return_memory
-from torch_utils.devices import choose_device
-from torch_utils.stats import RunningStatistics
-from training import pictures
+from metrics.registry import MetricContext, append_result, evaluate, find
+from torch_utils import distributed
+from torch_utils.distributed import World
+from training import pictures, resume, run_readme
+from training.checkpoint import (
+    BackgroundWriter,
+    best_record,
+    checkpoint_path,
+    drop_old_checkpoints,
+    latest_checkpoint,
+    note_best,
+)
 from training.config import RunConfig
-from training.dataset import ImageDataset, SampleOrder, batches
-from training.phases import Phase, draw_batch, make_phases
-from training.run_log import RunLog
+from training.dataset import ImageDataset
+from training.feed import label_drawer, open_dataset, real_batches
+from training.finite import FiniteGuard
+from training.hardware import prepare_hardware
+from training.interruption import Interruption
+from training.phases import make_phases
+from training.run_log import NoLog, RunLog
 from training.sampling import Model
-from training.snapshot import save_snapshot, snapshot_name
-from training.state import TrainingState, checkpoint_path, drop_old_checkpoints, latest_checkpoint
+from training.snapshot import network_tensors, snapshot_metadata, snapshot_name
+from training.state import TrainingState
+from training.step import adapt_augmentation, make_reducers, passes, run_phase, update_ema
 
 METRIC_DRAWS = {"di": 10, "w": 10}  # in training; calc_metrics.py makes the full number
 
@@ -29,109 +42,200 @@ METRIC_DRAWS = {"di": 10, "w": 10}  # in training; calc_metrics.py makes the ful
 def train(config: RunConfig, run_dir: Path) -> None:
     """Train, or continue the run whose checkpoint is in `run_dir`, until config.schedule.total_kimg.
 
-    Raises UserError when the data or the device are not what the configuration says.
+    Every rank of distributed.current() calls this. SIGTERM or SIGINT: the step is finished and a checkpoint written.
+    Raises UserError when the data or the device are not what the configuration says, when steps keep failing, or
+    when the last checkpoint cannot be written.
     """
-    device = prepare_hardware(config)
+    world = prepare_hardware(config, distributed.current())
     dataset = open_dataset(config)
-    state = TrainingState.create(config, device)
-    checkpoint = latest_checkpoint(run_dir)
+    state = TrainingState.create(config, world)
+    checkpoint = world.share(latest_checkpoint(run_dir))
     if checkpoint is not None:
         state.load(checkpoint)
-    write_json(run_dir / "config.json", config.model_dump(mode="json"))
+    elif config.resume is not None and resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
+        state.load(Path(config.resume))
+    if world.is_first:
+        write_json(run_dir / "config.json", config.model_dump(mode="json"))
+        run_readme.write(config, sys.argv, run_dir)
     total = round(config.schedule.total_kimg * 1000)
-    with RunLog(run_dir, total, state.images) as log:
+    log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
+    with log, BackgroundWriter() as writer, Interruption(world) as interruption:
+        run = Run(config, state, dataset, run_dir, log, writer)
         beginning = "continuing" if checkpoint else "starting"
-        log.say(f"{beginning} at {state.images / 1000:g} kimg on {device}: {run_dir}")
+        log.say(f"{beginning} at {state.images / 1000:g} kimg on {_place(world)}: {run_dir}")
         if checkpoint is None:
-            save_reals(run_dir, dataset)
-            write_snapshot(state, config, run_dir)
-        _run(config, state, dataset, run_dir, total, log)
-        log.say(f"finished after {state.images / 1000:g} kimg, {state.seconds / 60:.1f} minutes of training: {run_dir}")
+            run.begin()
+        run.go(total, interruption)
 
 
-def _run(
-    config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, total: int, log: RunLog
-) -> None:
-    schedule = config.schedule
-    tick_images = schedule.kimg_per_tick * 1000
-    reals = real_batches(config, dataset, state)
-    draw_labels = label_drawer(dataset, state)
-    phases, statistics = make_phases(config), RunningStatistics()
-    ticks, tick_start, tick_time = int(state.images // tick_images), state.images, time.perf_counter()
-    while state.images < total:
-        real_images, real_labels = next(reals)
-        for phase in phases:
+class Run:
+    """A run under way: the state, and everything around it that a step needs."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        state: TrainingState,
+        dataset: ImageDataset,
+        run_dir: Path,
+        log: RunLog | NoLog,
+        writer: BackgroundWriter,
+    ):
+        self.config, self.state, self.dataset, self.run_dir = config, state, dataset, run_dir
+        self.log, self.writer = log, writer
+        self.phases = make_phases(config)
+        self.reducers = make_reducers(self.phases, state)
+        self.guard = FiniteGuard(run_dir, config.schedule.nonfinite_limit, state.world.is_first)
+
+    def begin(self) -> None:
+        """What a new run has before its first step."""
+        if self.state.world.is_first:
+            save_reals(self.run_dir, self.dataset)
+            self.save_pictures()
+        self.save(checkpoint=False)
+
+    def go(self, total: int, interruption: Interruption) -> None:
+        """Train until `total` images are shown, or somebody asks to stop."""
+        schedule, state = self.config.schedule, self.state
+        tick_images = schedule.kimg_per_tick * 1000
+        reals = real_batches(self.config, self.dataset, state)
+        draw_labels = label_drawer(self.dataset, state)
+        ticks, tick_start, tick_time = int(state.images // tick_images), state.images, time.perf_counter()
+        first = state.steps
+        while state.images < total:
+            self.step(*next(reals), draw_labels)
+            if state.steps == first + 1:
+                self.reserve_memory()
+            self.log.progress(min(state.images, total))
+            stopped, done = interruption.requested(), state.images >= total
+            if stopped and not done:
+                self.log.spend("training", time.perf_counter() - tick_time)
+                self.stop(interruption.name)
+                break
+            if state.images < (ticks + 1) * tick_images and not done:
+                continue
+            report = state.statistics.report(state.world)  # waits for the device
+            spent = time.perf_counter() - tick_time
+            self.log.tick(state.images, spent / (state.images - tick_start) * 1000, report)
+            self._say_skipped()
+            ticks = int(state.images // tick_images)
+            if done or ticks % schedule.snapshot_ticks == 0:
+                self.report()
+            tick_start, tick_time = state.images, time.perf_counter()
+        self._make_sure_of_checkpoint()
+        self.log.finish(state.images, self._best())
+
+    def step(self, real_images: Tensor, real_labels: Tensor, draw_labels: Callable[[int], Tensor]) -> None:
+        """Show this rank's share [n, C, R, R] of a batch to all phases whose turn it is."""
+        state = self.state
+        for phase in self.phases:
             if state.steps % phase.interval == 0:
-                run_phase(phase, config, state, real_images, real_labels, draw_labels, statistics)
-        update_ema(config, state)
-        state.images += schedule.batch_size
+                batches = passes(phase, self.config, state, real_images, real_labels, draw_labels)
+                finite = run_phase(phase, self.config, state, batches, self.reducers.get(phase.name))
+                self.guard.add(finite, phase.name, batches[-1], state.images)
+        update_ema(self.config, state)
+        state.images += self.config.schedule.batch_size
         state.steps += 1
-        log.progress(min(state.images, total))
+        adapt_augmentation(self.config, state)
 
-        done = state.images >= total
-        if state.images < (ticks + 1) * tick_images and not done:
-            continue
-        report = statistics.report()  # waits for the device
-        spent = time.perf_counter() - tick_time
-        state.seconds += spent
-        log.tick(state.images, spent / (state.images - tick_start) * 1000, report)
-        ticks = int(state.images // tick_images)
-        if done or ticks % schedule.snapshot_ticks == 0:
-            save_everything(config, state, dataset, run_dir, log)
-        tick_start, tick_time = state.images, time.perf_counter()
+    def stop(self, signal_name: str) -> None:
+        """Leave a checkpoint from which the run continues as if nothing had been."""
+        self.log.say(f"stopped by {signal_name}; the same command continues")
+        with self.log.timed("snapshots"):
+            self.save(snapshot=False)
 
+    def report(self) -> None:
+        """Snapshot, checkpoint, pictures, metrics."""
+        with self.log.timed("snapshots"):
+            self.save()
+            if self.state.world.is_first:
+                self.save_pictures()
+        with self.log.timed("metrics"):
+            self.measure()
+        for failure in self.writer.failures():
+            self.log.say(f"{failure}; training goes on, and the next snapshot tries again")
 
-def run_phase(
-    phase: Phase,
-    config: RunConfig,
-    state: TrainingState,
-    real_images: Tensor,
-    real_labels: Tensor,
-    draw_labels: Callable[[int], Tensor],
-    statistics: RunningStatistics,
-) -> None:
-    """One optimiser step of one network; gradients of the passes are summed."""
-    networks, per_pass = state.networks, config.schedule.batch_gpu or len(real_images)
-    trained = getattr(networks, phase.trained)
-    networks.G.requires_grad_(phase.trained == "G")
-    networks.D.requires_grad_(phase.trained == "D")
-    networks.D.freeze_layers(config.discriminator.freeze_layers)
-    for images, labels in zip(real_images.split(per_pass), real_labels.split(per_pass), strict=True):
-        batch = draw_batch(networks, config, state.streams, draw_labels(len(images)), images, labels)
-        loss, terms = phase.loss(networks, batch, config, state.streams)
-        (loss * phase.gain).backward()
-        for name, values in terms.items():
-            statistics.add(name, values)
-    for parameter in trained.parameters():
-        if parameter.grad is not None:
-            torch.nan_to_num(parameter.grad, nan=0, posinf=1e5, neginf=-1e5, out=parameter.grad)
-    state.optimizers[phase.trained].step()
-    state.optimizers[phase.trained].zero_grad(set_to_none=True)
+    def save(self, snapshot: bool = True, checkpoint: bool = True) -> None:
+        """Have the files written, the snapshot first: a run whose checkpoint says it is finished has its snapshot."""
+        state, kimg = self.state, self.state.images / 1000
+        state.seconds = dict(self.log.seconds)
+        tensors = state.tensors()
+        if not state.world.is_first:
+            return
+        copies = self.writer.snapshot(tensors if checkpoint else network_tensors(tensors))
+        if snapshot:
+            metadata = snapshot_metadata(self.config, kimg)
+            self.writer.submit(self.run_dir / snapshot_name(kimg), network_tensors(copies), metadata)
+        if checkpoint:
+            path = checkpoint_path(self.run_dir, state.images)
+            self.writer.submit(path, copies, state.metadata(self.config))
+            self.writer.call(path, lambda: drop_old_checkpoints(self.run_dir, self.config.schedule.keep_checkpoints))
 
+    def reserve_memory(self) -> None:
+        """Make the copies' memory now, when everything has been allocated once, and not at the first checkpoint."""
+        tensors = self.state.tensors()
+        if self.state.world.is_first:
+            self.writer.snapshot(tensors)
 
-@torch.no_grad()
-def update_ema(config: RunConfig, state: TrainingState) -> None:
-    """G_ema <- beta G_ema + (1 - beta) G; buffers are copied."""
-    beta = config.ema.beta(state.images, config.schedule.batch_size)
-    averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
-    torch._foreach_lerp_(averaged, current, 1 - beta)
-    for target, source in zip(state.G_ema.buffers(), state.networks.G.buffers(), strict=True):
-        target.copy_(source)
+    def save_pictures(self) -> None:
+        """Sample pictures of the averaged generator; a full disk does not end the training."""
+        try:
+            paths = pictures.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
+            self.log.pictures(self.state.images, paths)
+        except OSError as error:
+            self.log.say(f"no sample pictures: {error.strerror or error}")
 
-
-def save_everything(config: RunConfig, state: TrainingState, dataset: ImageDataset, run_dir: Path, log: RunLog) -> None:
-    """Snapshot, pictures, checkpoint, metrics: a run whose checkpoint says it is finished has its last snapshot."""
-    write_snapshot(state, config, run_dir)
-    state.save(checkpoint_path(run_dir, state.images), config)
-    drop_old_checkpoints(run_dir)
-    if config.schedule.metrics:
+    def measure(self) -> None:
+        """The metrics of config.schedule, into metric-NAME.jsonl."""
+        state = self.state
         context = MetricContext(
-            model=model_of(state, config), D=state.networks.D, dataset=dataset, seed=config.seed, batch_size=64
+            model=self.model(),
+            D=state.networks.D,
+            dataset=self.dataset,
+            seed=self.config.seed,
+            batch_size=64,
+            world=state.world,
         )
-        for name in config.schedule.metrics:
+        for name in self.config.schedule.metrics:
             result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
-            append_result(run_dir, result)
-            log.metric(state.images, name, result["results"])
+            if state.world.is_first:
+                append_result(self.run_dir, result)
+                self.log.metric(state.images, name, result["results"])
+                if name == self.config.schedule.metrics[0]:
+                    self.keep_if_best(name, result["results"])
+
+    def keep_if_best(self, name: str, results: dict[str, float]) -> None:
+        """The checkpoint with the best value of the first metric outlives those that come after it."""
+        state, best = self.state, best_record(self.run_dir)
+        badness = find(name).badness(results)
+        known = best is not None and best["metric"] == name
+        if not math.isfinite(badness) or (known and badness >= best["badness"]):
+            return
+        quantity, value = next(iter(results.items()))
+        path, kimg = checkpoint_path(self.run_dir, state.images), state.images / 1000
+        record = {"metric": name, "quantity": quantity, "value": value, "badness": badness, "kimg": kimg}
+        note_best(self.run_dir, record | {"checkpoint": path.name, "snapshot": snapshot_name(kimg)})
+
+    def model(self) -> Model:
+        """The averaged generator as users get it."""
+        return Model(self.state.G_ema, self.config, device=self.state.device, kimg=self.state.images / 1000)
+
+    def _best(self) -> str | None:
+        best = best_record(self.run_dir)
+        if best is None:
+            return None
+        return f"{best['quantity']} {best['value']:.4g} at {best['kimg']:g} kimg: {best['snapshot']}"
+
+    def _say_skipped(self) -> None:
+        skipped = self.guard.start_tick()
+        if skipped:
+            self.log.say(f"{skipped} steps skipped, their gradients were NaN or Inf; inputs in {self.guard.saved}")
+
+    def _make_sure_of_checkpoint(self) -> None:
+        """Raises UserError when a file of the last save could not be written."""
+        self.writer.wait()
+        failures = self.writer.failures()
+        if failures:
+            raise UserError(f"{failures[0]}; make room or give access, then the same command goes on from the last one")
 
 
 def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
@@ -140,68 +244,5 @@ def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
     pictures.save_png(run_dir / "reals.png", pictures.image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
-def write_snapshot(state: TrainingState, config: RunConfig, run_dir: Path) -> None:
-    """Networks and sample pictures."""
-    kimg = state.images / 1000
-    networks = {"G": state.networks.G, "D": state.networks.D, "G_ema": state.G_ema}
-    save_snapshot(run_dir / snapshot_name(kimg), config, kimg, networks)
-    pictures.save_training_samples(run_dir, model_of(state, config), kimg)
-
-
-def model_of(state: TrainingState, config: RunConfig) -> Model:
-    """The averaged generator as users get it."""
-    return Model(state.G_ema, config, device=state.networks.pl_mean.device, kimg=state.images / 1000)
-
-
-def prepare_hardware(config: RunConfig) -> torch.device:
-    """The device of this process, with the arithmetic switches set and the operators chosen."""
-    hardware = config.hardware
-    ops.use(ops.default() if hardware.ops == "auto" else hardware.ops)
-    device = choose_device(hardware.device)
-    torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
-    torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
-    torch.backends.cudnn.benchmark = hardware.benchmark
-    if device.type == "cpu":
-        return_memory() if hardware.ops == "reference" else keep_memory()
-    return device
-
-
-def open_dataset(config: RunConfig) -> ImageDataset:
-    """The training images as the configuration names them."""
-    data = config.data
-    return ImageDataset(
-        data.path,
-        resolution=config.generator.img_resolution,
-        use_labels=data.conditional,
-        mirror=data.mirror,
-        max_size=data.subset,
-        seed=config.seed,
-        cache=True,
-    )
-
-
-def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
-    """Real images [N, C, R, R] in [-1, 1] and labels on the device, from where the state left off."""
-    device = state.networks.pl_mean.device
-    order = SampleOrder(len(dataset), config.seed)
-    source = batches(
-        dataset,
-        order,
-        state.images,
-        config.schedule.batch_size,
-        workers=config.data.workers,
-        pin_memory=device.type == "cuda",
-    )
-    for images, labels in source:
-        images = images.to(device, non_blocking=True).float() / 127.5 - 1
-        yield images, labels.to(device, non_blocking=True)
-
-
-def label_drawer(dataset: ImageDataset, state: TrainingState) -> Callable[[int], Tensor]:
-    """A function count -> labels [count, c_dim] for the generator: those of random real images."""
-    device = state.networks.pl_mean.device
-    if dataset.label_dim == 0:
-        return lambda count: torch.zeros([count, 0], device=device)
-    labels = torch.stack([torch.as_tensor(dataset.get_label(i)) for i in range(len(dataset))]).to(device)
-    stream = state.streams["labels"]
-    return lambda count: labels[torch.randint(len(labels), [count], generator=stream, device=device)]
+def _place(world: World) -> str:
+    return str(world.device) if world.size == 1 else f"{world.size} ranks, {world.device.type}"

@@ -106,6 +106,12 @@ def heatmap_pictures(layout: Layout, level: int, side: int) -> np.ndarray:
     return _with_crosses(pictures, layout, [level])
 
 
+def all_levels_pictures(layout: Layout, side: int) -> np.ndarray:
+    """The level-0 heatmaps in colour with crosses at the centres of all levels: uint8 [N, side, side, 3]."""
+    pictures = HEAT(_heat(layout, 0, side), bytes=True)[..., :3]
+    return _with_crosses(pictures, layout, range(len(layout.centers)))
+
+
 def overlay_pictures(cells: np.ndarray, layout: Layout) -> np.ndarray:
     """Cells uint8 [N, side, side, 3] tinted by the level-0 heatmap, with the centres of all levels; the same shape.
 

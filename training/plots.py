@@ -31,10 +31,13 @@ def plot_scores(run_dir: Path, target: Path) -> None:
     upper.plot(kimg, [line.get("scores/fake/max") for line in stats], "tab:orange", ls=":", label="generated, highest")
     upper.set(ylabel="score (logit of D)", title="Scores of the discriminator")
     upper.legend(fontsize="small")
+    lower.plot(kimg, [line.get("scores/di") for line in stats], "tab:grey", lw=0.8, label="all images of a tick")
     di = read_lines(run_dir / "metric-di.jsonl")
-    lower.plot([line["kimg"] for line in di], [line["results"]["di"] for line in di], "o-", color="tab:green")
+    lower.plot([line["kimg"] for line in di], [line["results"]["di"] for line in di], "o-", color="tab:green",
+               label="64 at a time (the metric)")
     lower.axhline(0, color="grey", lw=0.5)
     lower.set(xlabel="thousands of images shown", ylabel="DI (0 is equilibrium)")
+    lower.legend(fontsize="small")
     _save(figure, target)
 
 

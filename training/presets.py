@@ -2,8 +2,9 @@
 
 Layers, later ones win:
 1. the base configuration, configs/CFG.yaml (with `auto: true`: after what auto_settings computes);
-2. the method, configs/methods/METHOD.yaml;
-3. what the base configuration says of this method under `methods:`;
+2. the method, configs/methods/METHOD.yaml or, for a row of the papers' tables, configs/tables/METHOD.yaml; before it
+   the method that it `inherits:`;
+3. what the base configuration says of a method under `methods:` (right after that method's own);
 4. named options such as --gamma;
 5. --set KEY=VALUE, in the order given;
 6. what follows from the data.
@@ -14,18 +15,22 @@ the same keys. Nothing here opens a file of the user's.
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
-from training.config import RunConfig
+from training.augment.pipes import PIPES, multipliers
+from training.config import AugmentConfig, RunConfig
 from training.config_keys import Layer, build, check_keys, leaves, merge, nested
+from training.scene_presets import sampler_layer, sel_layer
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+METHOD_FOLDERS = ("methods", "tables")
+AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
 ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
 
 
@@ -44,10 +49,11 @@ class DataFacts:
 class Options:
     """The command line of train.py as far as it defines a run; None: not given. Values are checked by resolve."""
 
-    data: str
-    cfg: str = "auto"
-    method: str = "spatialgan"
-    gpus: int = 1
+    data: str | None = None
+    cfg: str | None = None  # auto
+    method: str | None = None  # spatialgan
+    gpus: int | None = None
+    procs: int | None = None  # instead of gpus, on the CPU
     gamma: float | None = None
     kimg: float | None = None
     batch: int | None = None
@@ -60,6 +66,7 @@ class Options:
     resume: str | None = None
     freezed: int | None = None
     fp32: bool | None = None
+    bf16: bool | None = None
     nhwc: bool | None = None
     allow_tf32: bool | None = None
     nobench: bool | None = None
@@ -77,6 +84,11 @@ class Options:
     tau: float | None = None
     device: str | None = None
     settings: tuple[str, ...] = ()  # KEY=VALUE of --set
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return self.procs or self.gpus or 1
 
     def given(self, names: Iterable[str]) -> dict[str, Any]:
         """{name: value} of those options that were given."""
@@ -97,6 +109,9 @@ OPTION_KEYS = {
     "nhwc": "hardware.channels_last",
     "allow_tf32": "hardware.allow_tf32",
     "workers": "data.workers",
+    "aug": "augment.mode",
+    "p": "augment.p",
+    "target": "augment.target",
     "device": "hardware.device",
     "ops": "hardware.ops",
     "heatmap_mode": "generator.encoding.mode",
@@ -111,25 +126,28 @@ DECIDED = {
     "method": "--method",
     "data.path": "--data",
     "data.conditional": "--cond",
-    "hardware.gpus": "--gpus",
+    "hardware.gpus": "--gpus or --procs",
     **{f"generator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
     **{f"discriminator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
 }
 
 
 def resolve(options: Options, facts: DataFacts) -> RunConfig:
-    """The whole configuration of a run.
+    """The whole configuration of a run; options.data has to be given.
 
     Raises UserError, in one line, for anything unknown, out of range, contradictory or not there yet.
     """
-    _check_augmentation(options)
-    if options.gpus < 1:
-        raise UserError(f"--gpus={options.gpus}: give 1 or more; to do without a GPU, --device=cpu")
-    design = merge(base_layer(options.cfg, options.method, facts.resolution, options.gpus), _sel_layer(options))
+    options = replace(options, cfg=options.cfg or "auto", method=options.method or "spatialgan")
+    _check_processes(options)
+    design = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
+    design = merge(design, sel_layer(options.sel, design))
+    design = merge(design, sampler_layer(options.sampler, design))
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
+    layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
     said = {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)}
     config = build(merge(design, *layers), said)
+    _check_augmentation(options, config)
     _check_alignment(config)
     _check_data(config, facts)
     return config
@@ -137,20 +155,33 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
 
 def base_layer(cfg: str, method: str, resolution: int, gpus: int = 1) -> Layer:
     """Layers 1 to 3. Raises UserError when there is no such file, or a key in it is unknown."""
-    base = _load("--cfg", cfg, CONFIGS)
-    method_layer = _load("--method", method, CONFIGS / "methods")
+    base = _load("--cfg", cfg)
     computed = auto_settings(resolution, gpus) if base.pop("auto", False) else {}
-    for_method = base.pop("methods", {}).get(method, {})
-    for layer, where in ((base, f"configs/{cfg}.yaml"), (for_method, f"configs/{cfg}.yaml, methods: {method}")):
+    for_methods = base.pop("methods", {})
+    layers = [(base, f"configs/{cfg}.yaml")]
+    for name, method_layer in method_chain(method):
+        layers.append((method_layer, f"{name}.yaml"))
+        layers.append((for_methods.get(name, {}), f"configs/{cfg}.yaml, methods: {name}"))
+    for layer, where in layers:
         check_keys(layer, where)
-    check_keys(method_layer, f"configs/methods/{method}.yaml")
-    layer = merge(computed, base, method_layer, for_method)
+    layer = merge(computed, *(layer for layer, _ in layers))
     return merge(layer, {"schedule": _divided(layer.get("schedule", {}), gpus)})
 
 
-def known_names(kind: str = "") -> list[str]:
-    """Base configurations, or with kind="methods" methods, in alphabetical order."""
-    return sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
+def method_chain(method: str) -> list[tuple[str, Layer]]:
+    """The method and those it inherits from, [(name, layer)], the first ancestor first.
+
+    Raises UserError when there is no such method.
+    """
+    layer = _load("--method", method, *METHOD_FOLDERS)
+    parent = layer.pop("inherits", None)
+    layer.pop("about", None)  # what a row of a table is, for docs/reproduce.md
+    return [*(method_chain(parent) if parent else []), (method, layer)]
+
+
+def known_names(*folders: str) -> list[str]:
+    """Base configurations, or the methods in these folders of configs/, in alphabetical order."""
+    return sorted(path.stem for folder in folders or ("",) for path in (CONFIGS / folder).glob("*.yaml"))
 
 
 def auto_settings(resolution: int, gpus: int) -> Layer:
@@ -171,41 +202,49 @@ def auto_settings(resolution: int, gpus: int) -> Layer:
     }
 
 
-def _load(option: str, name: str, folder: Path) -> Layer:
-    path = folder / f"{name}.yaml"
-    names = known_names(str(folder.relative_to(CONFIGS)))
+def _load(option: str, name: str, *folders: str) -> Layer:
+    """Raises UserError when none of the folders of configs/ has a file of that name."""
+    names = known_names(*folders)
     if name not in names:
-        raise UserError(f"{option} '{name}' is unknown{nearest(name, names)}")
+        close = nearest(name, names)
+        listed = f"; known: {', '.join(known_names(*folders[:1]))}"
+        raise UserError(f"{option} '{name}' is unknown{close if 'known:' not in close else listed}")
+    path = next(path for folder in folders or ("",) if (path := CONFIGS / folder / f"{name}.yaml").is_file())
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _divided(schedule: Layer, gpus: int) -> Layer:
     """No pass is larger than a GPU's share of the batch."""
-    if not {"batch_size", "batch_gpu"} <= schedule.keys():
+    if schedule.get("batch_size") is None or schedule.get("batch_gpu") is None:
         return {}
     return {"batch_gpu": min(schedule["batch_gpu"], max(schedule["batch_size"] // gpus, 1))}
 
 
-def _sel_layer(options: Options) -> Layer:
-    """--sel; without spatial encoding there is nothing to align."""
-    if options.sel not in (None, "none", "norm"):
-        raise UserError(f"--sel '{options.sel}' is unknown{nearest(options.sel, ['none', 'norm'])}")
-    if options.sel == "none":
-        return {"generator": {"encoding": None}, "align": {"weight": 0}}
-    return {} if options.sel is None else nested("generator.encoding.layer", options.sel)
+def _pipe_layer(options: Options) -> Layer:
+    """--augpipe switches each transform on or off."""
+    if options.augpipe is None:
+        return {}
+    if options.augpipe not in PIPES:
+        raise UserError(f"--augpipe '{options.augpipe}' is unknown{nearest(options.augpipe, PIPES)}")
+    return {"augment": {"transforms": multipliers(options.augpipe)}}
 
 
 def _option_layer(options: Options) -> Layer:
+    if options.aug is not None and options.aug not in AUG_MODES:
+        raise UserError(f"--aug '{options.aug}' is unknown{nearest(options.aug, AUG_MODES)}")
     layers = [nested(OPTION_KEYS[name], value) for name, value in options.given(OPTION_KEYS).items()]
+    layers.append(_pipe_layer(options))
     if options.batch is not None:
-        layers.append(nested("schedule.batch_gpu", max(options.batch // options.gpus, 1)))
+        layers.append(nested("schedule.batch_gpu", max(options.batch // options.processes, 1)))
     if options.metrics is not None:
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         layers.append(nested("schedule.metrics", [] if names == ["none"] else names))
-    if options.resume is not None:  # weights that have learnt already need no short average at first
-        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}})
+    if options.resume is not None:  # weights that have learnt already need no short average at first, but p soon
+        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
     if options.fp32:
         layers.append({"networks": {"num_fp16_res": 0, "conv_clamp": None}})
+    if options.bf16 is not None:
+        layers.append(nested("networks.half_type", "bfloat16" if options.bf16 else "float16"))
     if options.nobench is not None:
         layers.append(nested("hardware.benchmark", not options.nobench))
     if options.sel_max_res is not None:
@@ -243,8 +282,21 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
         "data": {"path": os.path.abspath(options.data)},
         "generator": image,
         "discriminator": image,
-        "hardware": {"gpus": options.gpus},
+        "hardware": {"gpus": options.processes},
     }
+
+
+def overridden(saved: RunConfig, options: Options) -> RunConfig:
+    """A saved configuration with the options that were given. Raises UserError as resolve does."""
+    _check_processes(options)
+    layers = [saved.model_dump(mode="json"), _option_layer(replace(options, resume=None))]
+    layers += map(_set_layer, options.settings)
+    if options.gpus is not None or options.procs is not None:
+        layers.append({"hardware": {"gpus": options.processes}})
+        layers.append({"schedule": _divided(merge(*layers)["schedule"], options.processes)})
+    config = build(merge(*layers), {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)})
+    _check_augmentation(options, config)
+    return config
 
 
 def _run_name(options: Options, facts: DataFacts) -> str:
@@ -253,20 +305,31 @@ def _run_name(options: Options, facts: DataFacts) -> str:
     parts += [f"subset{options.subset}"] if options.subset is not None else []
     parts += [options.cfg, options.method]
     parts += [f"{name}{value:g}" for name, value in options.given(["gamma", "kimg", "batch", "freezed"]).items()]
+    parts += [options.aug if options.aug in ("ada", "fixed") else "", options.augpipe or ""]
+    parts += [f"{name}{value:g}" for name, value in options.given(["p", "target"]).items()]
     parts += ["resume" if options.resume is not None else ""]
     return re.sub(r"[^\w.-]", "_", "-".join(part for part in parts if part))
 
 
-def _check_augmentation(options: Options) -> None:
-    known = ("ada", "fixed", "noaug")
-    if options.aug is not None and options.aug not in known:
-        raise UserError(f"--aug '{options.aug}' is unknown{nearest(options.aug, known)}")
-    wanted = options.given(["p", "target", "augpipe"])
-    if options.aug in ("ada", "fixed"):
-        wanted = {"aug": options.aug, **wanted}
-    if wanted:
-        (name, value), *_ = wanted.items()
-        raise UserError(f"--{name}={value}: augmentation is not there yet; leave it out, or use --aug=noaug alone")
+def _check_processes(options: Options) -> None:
+    if options.gpus is not None and options.gpus < 1:
+        raise UserError(f"--gpus={options.gpus}: give 1 or more; to do without a GPU, --device=cpu")
+    if options.procs is not None and options.procs < 1:
+        raise UserError(f"--procs={options.procs}: give 1 or more")
+    if options.procs is not None and options.gpus is not None:
+        raise UserError("--procs is for CPUs, --gpus for GPUs; give one of them")
+
+
+def _check_augmentation(options: Options, config: RunConfig) -> None:
+    """Options of a mode of augmentation other than the one in force would be in vain."""
+    mode = config.augment.mode
+    meant = {"p": ("fixed",), "target": ("ada",), "augpipe": ("ada", "fixed")}
+    for name, value in options.given(meant).items():
+        if mode not in meant[name]:
+            wanted = " or ".join(f"--aug={one}" for one in meant[name])
+            raise UserError(f"--{name}={value} needs {wanted}; augmentation is {mode} here")
+    if mode == "fixed" and options.p is None and config.augment.p == 0:
+        raise UserError("--aug=fixed needs its probability; add --p, for example --p=0.2")
 
 
 def _check_heard(options: Options, design: Layer) -> None:

@@ -10,10 +10,16 @@ from pydantic import ValidationError
 
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_json, write_json
+from training.checkpoint import latest_checkpoint, read_about
 from training.config import RunConfig
-from training.state import latest_checkpoint, read_about
 
 CONFIG = "config.json"
+
+# What never changes what a run learns, up to rounding: the same command on other hardware goes on with its run.
+HARDWARE = ("hardware", "data.workers", "schedule.batch_gpu")
+# What may change besides when a run is continued by name.
+PLAN = ("name", "resume", "schedule.total_kimg", "schedule.kimg_per_tick", "schedule.snapshot_ticks",
+        "schedule.metrics", "schedule.keep_checkpoints", "schedule.nonfinite_limit")
 
 
 class Progress(Enum):
@@ -45,9 +51,41 @@ def find(outdir: str | Path, config: RunConfig, new: bool = False) -> RunDir:
         return RunDir(outdir, _progress(outdir, config))
     taken = _numbered(outdir)
     for path in [] if new else [taken[number] for number in sorted(taken, reverse=True)]:
-        if _saved_config(path) == config:
+        saved = _saved_config(path)
+        if saved is not None and first_difference(saved, config, HARDWARE) is None:
             return RunDir(path, _progress(path, config))
     return RunDir(outdir / f"{max(taken, default=-1) + 1:05d}-{config.name}", Progress.NEW)
+
+
+def going_on(path: Path, config: RunConfig) -> RunDir:
+    """The run in `path`, to be continued with `config`.
+
+    Raises UserError, naming the first difference, when `config` would have it learn something else.
+    """
+    difference = first_difference(load_config(path), config, HARDWARE + PLAN)
+    if difference is not None:
+        raise UserError(f"{path} is a run with other settings ({difference}); begin a new run for those")
+    return RunDir(path, _progress(path, config))
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is the directory of a run."""
+    return (path / CONFIG).is_file()
+
+
+def runs(outdir: Path) -> list[Path]:
+    """The runs in `outdir` by number; `outdir` itself where it is a run."""
+    if is_run(outdir):
+        return [outdir]
+    return [path for _, path in sorted(_numbered(outdir).items()) if is_run(path)]
+
+
+def load_config(path: Path) -> RunConfig:
+    """The configuration of the run in `path`. Raises UserError when this version does not understand it."""
+    saved = _saved_config(path)
+    if saved is None:
+        raise UserError(f"{path / CONFIG} is no configuration of this version; begin a new run")
+    return saved
 
 
 def create(place: RunDir, config: RunConfig) -> Path:
@@ -94,10 +132,11 @@ def _check_same(run_dir: Path, config: RunConfig, new: bool) -> None:
     saved = _saved_config(run_dir)
     if saved is None:
         raise UserError(f"{run_dir / CONFIG} is no configuration of this version; choose another --outdir")
-    if saved != config:
+    difference = first_difference(saved, config, HARDWARE)
+    if difference is not None:
         raise UserError(
-            f"{run_dir} is a run with other settings ({_first_difference(saved, config)}); "
-            "give those, or the directory above it for a new run"
+            f"{run_dir} is a run with other settings ({difference}); give those, "
+            "--continue to change the length of the run only, or the directory above it for a new run"
         )
 
 
@@ -110,12 +149,15 @@ def _check_place(outdir: Path) -> None:
         raise UserError(f"cannot write to directory {nearest}; choose another --outdir")
 
 
-def _first_difference(saved: RunConfig, config: RunConfig) -> str:
-    """Such as "loss.r1_gamma is 1 there, 2 here"."""
+def first_difference(saved: RunConfig, config: RunConfig, apart_from: tuple[str, ...] = ()) -> str | None:
+    """Such as "loss.r1_gamma is 1 there, 2 here"; None when all agrees but keys in, or below, `apart_from`."""
     there, here = (_flat(one.model_dump(mode="json")) for one in (saved, config))
     keys = sorted({**there, **here}, key=lambda key: key == "name")  # the name only repeats other differences
-    key = next(key for key in keys if there.get(key, "-") != here.get(key, "-"))
-    return f"{key} is {there.get(key, 'absent')} there, {here.get(key, 'absent')} here"
+    for key in keys:
+        free = any(key == other or key.startswith(other + ".") for other in apart_from)
+        if not free and there.get(key, "-") != here.get(key, "-"):
+            return f"{key} is {there.get(key, 'absent')} there, {here.get(key, 'absent')} here"
+    return None
 
 
 def _flat(tree: dict, prefix: str = "") -> dict[str, object]:

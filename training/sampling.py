@@ -20,7 +20,7 @@ from torch_utils.devices import choose_device
 from training.config import RunConfig
 from training.generator import Generator, set_memory_format
 from training.heatmaps import Layout, check_counts, concatenate, sample_layout
-from training.randomness import Randomness, latents
+from training.randomness import Randomness, latents, object_latents
 from training.snapshot import open_snapshot
 from training.synthesis import Noise, NoiseMode
 
@@ -58,8 +58,14 @@ class Model:
         return self.config.generator.encoding is not None
 
     def latents(self, seeds: Sequence[int]) -> Tensor:
-        """z [N, z_dim], one row a seed."""
-        return latents(_checked_seeds(seeds), self.config.generator.z_dim).to(self.device)
+        """z [N, z_dim], one row a seed; [N, n + 1, z_dim] for scenes of n objects, the background's code last.
+
+        To restyle an object, replace its code: z[:, i] = model.latents([other])[:, i].
+        """
+        seeds, z_dim = _checked_seeds(seeds), self.config.generator.z_dim
+        shape = self.config.generator.latent_shape
+        z = latents(seeds, z_dim) if len(shape) == 1 else object_latents(seeds, shape[0] - 1, z_dim)
+        return z.to(self.device)
 
     def layout(self, seeds: Sequence[int]) -> Layout | None:
         """Random layouts, one a seed, drawn as in training; None when the model hears none."""
@@ -75,24 +81,29 @@ class Model:
         *,
         z: Tensor | None = None,
         ws: Tensor | None = None,
+        layout: Layout | None = None,
         labels: Labels | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Tensor:
-        """ws [N, num_ws, w_dim] that images() would use when called with the same arguments."""
+        """ws [N, num_ws, (n + 1,) w_dim] that images() would use when called with the same arguments.
+
+        `layout` matters only where it is a part of the latent (SEL "flatten").
+        """
         if ws is not None:
             if z is not None or labels is not None or truncation_psi != 1:
                 raise UserError("ws are final styles: z, labels and truncation cannot be combined with them")
-            ws = _checked_shape("ws", ws, [self.G.num_ws, self.config.generator.w_dim])
+            ws = _checked_shape("ws", ws, list(self.G.w_shape))
             return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
-        z = self.latents(seeds) if z is None else _checked_shape("z", z, [self.config.generator.z_dim])
+        z = self.latents(seeds) if z is None else _checked_shape("z", z, list(self.config.generator.latent_shape))
         if seeds is not None:
             z = _one_each(z, len(seeds), "latents")
         if truncation_psi != 1 and self.config.generator.mapping.w_avg_beta is None:
             raise UserError("this model was trained without a mean style (w_avg_beta: null), so it cannot truncate")
         rows = self._label_rows(labels, len(z))
+        layout = self._layout_of(layout, seeds, len(z)) if self.G.hears_in_latent else None
         with torch.inference_mode():
-            ws = self.G.styles(z.to(self.device), rows, truncation_psi, truncation_cutoff)
+            ws = self.G.styles(z.to(self.device), rows, truncation_psi, truncation_cutoff, layout=layout)
         return ws.clone()  # unlike a tensor of inference mode, a copy can be optimised or changed in place
 
     def images(
@@ -107,29 +118,37 @@ class Model:
         truncation_cutoff: int | None = None,
         noise_mode: NoiseMode = "const",
         batch_size: int = 32,
+        block_outputs: dict[int, Tensor] | None = None,
     ) -> Tensor:
         """Images [N, C, R, R], float32 on the model's device, values about [-1, 1].
 
         seeds: N numbers; they give the latents, the layouts and random noise, each unless passed in.
-        z [N, z_dim] or ws [N, num_ws, w_dim]: latents instead (one for all seeds, or one each).
+        z [N, z_dim] or ws [N, num_ws, w_dim]: latents instead (one for all seeds, or one each); of scenes with n
+        objects z [N, n + 1, z_dim] or ws [N, num_ws, n + 1, w_dim].
         layout: where things are, one for all or one each; None: self.layout(seeds).
         labels: for conditional models only, class numbers or rows [N, c_dim]; one for all or one each.
         truncation_psi: 1 is off, 0 the mean picture; truncation_cutoff: only in this many first layers.
         noise_mode: per-pixel noise "const" (the model's own), "random" (by seed) or "none".
         batch_size: images at a time; changes nothing but rounding in the last bits.
+        block_outputs: an empty dictionary to be filled with {r: the synthesis network's features [N, C, r, r]}.
 
         Raises UserError when something is missing, does not fit the model, or has the wrong length.
         """
         seeds = None if seeds is None else _checked_seeds(seeds)
         truncation = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
-        ws = self.styles(seeds, z=z, ws=ws, labels=labels, **truncation)
+        ws = self.styles(seeds, z=z, ws=ws, layout=layout, labels=labels, **truncation)
         layout = self._layout_of(layout, seeds, len(ws))
-        parts = []
+        parts, outputs = [], []
         with torch.inference_mode():
             for start in range(0, len(ws), batch_size):
                 now = slice(start, start + batch_size)
                 noise = self._noise(noise_mode, None if seeds is None else seeds[now])
-                parts.append(self.G.synthesis(ws[now], None if layout is None else layout[now], noise).float())
+                outputs.append({})
+                wanted = {} if block_outputs is None else {"block_outputs": outputs[-1]}
+                here = None if layout is None else layout[now]
+                parts.append(self.G.synthesis(ws[now], here, noise, **wanted).float())
+            if block_outputs is not None:
+                block_outputs |= {r: torch.cat([part[r] for part in outputs]).float() for r in outputs[0]}
         return torch.cat(parts)
 
     def _layout_of(self, layout: Layout | None, seeds: Sequence[int] | None, count: int) -> Layout | None:

@@ -54,6 +54,31 @@ def parse_moves(texts: Sequence[str]) -> list[Centre]:
     return [_parse(part, "--move", "dx,dy") for text in texts for part in text.split(";") if part.strip()]
 
 
+def parse_removals(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """(level, index) of sub-heatmaps from 'level:index' or 'index' (level 0), several in one text apart by ','.
+
+    Raises UserError for any other form.
+    """
+    found = []
+    for part in (part for text in texts for part in text.split(",")):
+        match = re.fullmatch(r"\s*(?:(\d+):)?(\d+)\s*", part)
+        if match is None:
+            raise UserError(f"--remove '{part}' is not of the form level:index or index")
+        found.append((int(match[1] or 0), int(match[2])))
+    return found
+
+
+def parse_restyles(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """(object, seed) from 'object:seed', several in one text apart by ','. Raises UserError for any other form."""
+    found = []
+    for part in (part for text in texts for part in text.split(",")):
+        match = re.fullmatch(r"\s*(\d+):(\d+)\s*", part)
+        if match is None:
+            raise UserError(f"--restyle '{part}' is not of the form object:seed")
+        found.append((int(match[1]), int(match[2])))
+    return found
+
+
 def parse_grid(text: str) -> tuple[int, int]:
     """(columns, rows) from '8x4'. Raises UserError for any other form."""
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
@@ -73,6 +98,13 @@ def placed(layout: Layout, centers: Sequence[Centre]) -> Layout:
         dx, dy = (target - layout.centers[center.level][:, center.index]).unbind(-1)
         layout = layout.moved(center.level, center.index, dx, dy)
         layout.centers[center.level][:, center.index] = target  # exactly, also where the sum was rounded
+    return layout
+
+
+def without(layout: Layout, removals: Sequence[tuple[int, int]]) -> Layout:
+    """A copy in which these sub-heatmaps, (level, index), are 0. Raises UserError when there is none such."""
+    for level, index in removals:
+        layout = layout.with_strength(level, index, 0.0)
     return layout
 
 

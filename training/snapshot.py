@@ -5,22 +5,25 @@ holds "steergan" (a JSON text: format version, images shown in thousands, the wh
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path
+from torch_utils.tensor_files import write_tensors
+from training.backbones import make_discriminator, make_generator
 from training.config import RunConfig, Section
 from training.discriminator import Discriminator
 from training.generator import Generator
 
 VERSION = 1
+NETWORKS = ("G", "G_ema", "D")
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,15 @@ class Snapshot:
 
     def generator(self, name: str = "G_ema") -> Generator:
         """"G_ema" (for pictures) or "G" (the one in training), on the CPU, in evaluation mode."""
-        return self._fill(Generator, self.config.generator, name)
+        return self._fill(make_generator, self.config.generator, name)
 
     def discriminator(self) -> Discriminator:
         """D on the CPU, in evaluation mode."""
-        return self._fill(Discriminator, self.config.discriminator, "D")
+        return self._fill(make_discriminator, self.config.discriminator, "D")
 
-    def _fill(self, kind: type[nn.Module], config: Section, name: str) -> nn.Module:
+    def _fill(self, make: Callable[[Any], nn.Module], config: Section, name: str) -> nn.Module:
         with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
-            network = kind(config)
+            network = make(config)
         prefix = name + "."
         with _open(self.path) as file:
             state = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
@@ -58,16 +61,24 @@ def snapshot_name(kimg: float) -> str:
     return f"network-snapshot-{round(kimg):06d}.safetensors"
 
 
+def snapshot_metadata(config: RunConfig, kimg: float) -> dict[str, str]:
+    """What a snapshot says of itself."""
+    return {"steergan": json.dumps({"version": VERSION, "kimg": kimg, "config": config.model_dump(mode="json")})}
+
+
+def network_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those that a snapshot holds, of all the tensors of a training state."""
+    return {name: tensor for name, tensor in tensors.items() if name.split(".")[0] in NETWORKS}
+
+
 def save_snapshot(path: str | Path, config: RunConfig, kimg: float, networks: dict[str, nn.Module]) -> None:
     """Write {"G": ..., "G_ema": ..., "D": ...} atomically."""
     tensors = {
-        f"{name}.{key}": tensor.detach().cpu().contiguous().clone()
+        f"{name}.{key}": tensor.detach().cpu().contiguous()
         for name, network in networks.items()
         for key, tensor in network.state_dict().items()
     }
-    about = {"version": VERSION, "kimg": kimg, "config": config.model_dump(mode="json")}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"steergan": json.dumps(about)})
+    write_tensors(path, tensors, snapshot_metadata(config, kimg))
 
 
 def open_snapshot(path: str | Path) -> Snapshot:

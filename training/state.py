@@ -4,143 +4,140 @@ import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path
+from torch_utils.distributed import World
+from torch_utils.stats import RunningStatistics
+from torch_utils.tensor_files import write_tensors
+from training import resume
+from training.augment.pipeline import make_pipe
+from training.backbones import make_discriminator, make_generator
+from training.checkpoint import ENTRY, VERSION, read_about, read_tensors
 from training.config import OptimizerConfig, RunConfig
-from training.discriminator import Discriminator
 from training.generator import Generator, set_memory_format
 from training.phases import Networks
 from training.randomness import Randomness
 from training.snapshot import open_snapshot
 
-KEEP = 2  # checkpoints kept in a run directory
-
 
 @dataclass
 class TrainingState:
-    """The networks, their optimizers, the random streams and the counters of a run.
+    """The networks, their optimizers, the random streams, the statistics since the last report, and the counters.
 
-    `images` counts the real images shown to D, `seconds` the training time so far; `records` holds small values that
-    others want kept, such as the best metric.
+    `common` are the random streams that all ranks draw alike, and share out; `streams` are this rank's own. `images`
+    counts the real images shown to D, `seconds` what the run has spent so far, by part (see RunLog).
     """
 
     networks: Networks
     G_ema: Generator
     optimizers: dict[str, torch.optim.Optimizer]
+    common: Randomness
     streams: Randomness
+    world: World = field(default_factory=World)
+    statistics: RunningStatistics = field(default_factory=RunningStatistics)
     images: int = 0
     steps: int = 0
-    seconds: float = 0.0
-    records: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
-    def create(config: RunConfig, device: torch.device) -> "TrainingState":
-        """Fresh weights from config.seed, or those of the snapshot config.resume where names and shapes agree."""
+    def create(config: RunConfig, world: World) -> "TrainingState":
+        """Fresh weights from config.seed, or those of config.resume: a snapshot, where names and shapes agree."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            G, D = Generator(config.generator), Discriminator(config.discriminator)
+            G, D = make_generator(config.generator), make_discriminator(config.discriminator)
         G_ema = copy.deepcopy(G).eval().requires_grad_(False)
-        if config.resume is not None:
-            snapshot = open_snapshot(config.resume)
-            copy_matching(snapshot.generator("G"), G)
-            copy_matching(snapshot.generator("G_ema"), G_ema)
-            copy_matching(snapshot.discriminator(), D)
+        if config.resume is not None and resume.kind_of(config.resume) is resume.Kind.WEIGHTS:
+            _take_weights(config.resume, G, G_ema, D)
+        device = world.device
         channels_last = config.hardware.keeps_channels_last(device.type)
         for network in (G, D, G_ema):
             network.to(device)
             set_memory_format(network, channels_last)
-        optimizers = {
-            "G": _adam(G, config.generator_optimizer),
-            "D": _adam(D, config.discriminator_optimizer),
-        }
-        networks = Networks(G, D, torch.zeros([], device=device))
-        return TrainingState(networks, G_ema, optimizers, Randomness(config.seed, device))
+        optimizers = {"G": _adam(G, config.generator_optimizer), "D": _adam(D, config.discriminator_optimizer)}
+        common, own = Randomness(config.seed, device), Randomness(config.seed, device, world.rank)
+        augment = make_pipe(config.augment, config.schedule.batch_size)
+        augment = None if augment is None else augment.to(device)
+        networks = Networks(G, D, torch.zeros([], device=device), augment, torch.zeros([], device=device))
+        return TrainingState(networks, G_ema, optimizers, common, own, world)
+
+    @property
+    def device(self) -> torch.device:
+        return self.world.device
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors of the state under flat names."""
-        flat = {"pl_mean": self.networks.pl_mean}
+        """All tensors of the state under flat names; random streams of all ranks, so every rank has to call."""
+        flat = {"pl_mean": self.networks.pl_mean, "move_mean": self.networks.move_mean}
         for name, module in self._modules().items():
             flat |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for number, slots in optimizer.state_dict()["state"].items():
                 flat |= {f"optimizer.{name}.{number}.{key}": torch.as_tensor(value) for key, value in slots.items()}
-        flat |= {f"stream.{name}": value for name, value in self.streams.state_dict().items()}
-        return flat
+        flat |= {f"stream.{name}": value for name, value in self.common.state_dict().items()}
+        for name, value in self.streams.state_dict().items():
+            everyone = self.world.gather_rows(value[None].to(self.device)).cpu()
+            flat |= {f"stream.{rank}.{name}": each for rank, each in enumerate(everyone)}
+        self.statistics.collect(self.world)
+        return flat | {f"statistics.{name}": value for name, value in self.statistics.state_dict().items()}
 
     def save(self, path: Path, config: RunConfig) -> None:
-        """Write a checkpoint atomically."""
-        flat = {name: value.detach().cpu().contiguous().clone() for name, value in self.tensors().items()}
+        """Write a checkpoint, and wait for it."""
+        flat = {name: value.detach().cpu().contiguous() for name, value in self.tensors().items()}
+        write_tensors(path, flat, self.metadata(config))
+
+    def metadata(self, config: RunConfig) -> dict[str, str]:
+        """What a checkpoint says of itself."""
         about = {
-            "version": 1,
+            "version": VERSION,
             "images": self.images,
             "steps": self.steps,
             "seconds": self.seconds,
-            "records": self.records,
+            "ranks": self.world.size,
+            "torch": torch.__version__,
             "config": config.model_dump(mode="json"),
         }
-        with atomic_path(path) as temporary:
-            save_file(flat, temporary, metadata={"steergan-checkpoint": json.dumps(about)})
+        return {ENTRY: json.dumps(about)}
 
     def load(self, path: Path) -> None:
-        """Take over everything from a checkpoint. Raises UserError when it is damaged or of other networks."""
-        about = read_about(path)
-        with safe_open(path, framework="pt") as file:
-            flat = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        """Take over everything from a checkpoint. Raises UserError when it is damaged or of other networks.
+
+        The streams of a rank that did not exist then begin anew, in a way that repeats nothing.
+        """
+        about, flat = read_about(path), read_tensors(path)
         try:
             for name, module in self._modules().items():
-                module.load_state_dict(_below(flat, name))
+                # Augmentation may be another than when the checkpoint was written.
+                module.load_state_dict(_below(flat, name), strict=name != "augment")
             for name, optimizer in self.optimizers.items():
                 _load_optimizer(optimizer, _below(flat, f"optimizer.{name}"))
         except (RuntimeError, ValueError) as error:
-            raise UserError(f"{path}: does not fit this run's networks ({error})") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path}: does not fit this run's networks ({reason})") from error
         self.networks.pl_mean.copy_(flat["pl_mean"])
-        self.streams.load_state_dict(_below(flat, "stream"))
+        self.networks.move_mean.copy_(flat.get("move_mean", torch.zeros([])))  # checkpoints from before it have none
+        streams = _below(flat, "stream")
+        self.common.load_state_dict({name: value for name, value in streams.items() if "." not in name})
+        self._load_own_streams(_below(streams, str(self.world.rank)), about["images"])
+        self.statistics.load_state_dict(_below(flat, "statistics"), self.world)
         self.images, self.steps, self.seconds = about["images"], about["steps"], about["seconds"]
-        self.records = about["records"]
+
+    def _load_own_streams(self, saved: dict[str, Tensor], images: int) -> None:
+        if not saved:
+            self.streams = Randomness(self.common.seed, self.device, f"{self.world.rank} from {images}")
+        self.streams.load_state_dict(saved)
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+        modules = {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+        return modules if self.networks.augment is None else {**modules, "augment": self.networks.augment}
 
 
-def checkpoint_path(run_dir: Path, images: int) -> Path:
-    """Where the checkpoint after `images` images goes."""
-    return run_dir / f"checkpoint-{images:010d}.safetensors"
-
-
-def latest_checkpoint(run_dir: Path) -> Path | None:
-    """The newest checkpoint of a run directory that opens; None where there is none."""
-    for path in sorted(run_dir.glob("checkpoint-*.safetensors"), reverse=True):
-        try:
-            read_about(path)
-        except UserError:
-            continue
-        return path
-    return None
-
-
-def drop_old_checkpoints(run_dir: Path) -> None:
-    """Remove all but the newest KEEP checkpoints."""
-    for path in sorted(run_dir.glob("checkpoint-*.safetensors"))[:-KEEP]:
-        path.unlink()
-
-
-def read_about(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself (images, steps, config, ...). Raises UserError when it cannot be read."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("steergan-checkpoint")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a readable checkpoint, perhaps cut short ({error})") from error
-    if text is None:
-        raise UserError(f"{path}: not a checkpoint of this project")
-    return json.loads(text)
+def _take_weights(path: str, G: nn.Module, G_ema: nn.Module, D: nn.Module) -> None:
+    snapshot = open_snapshot(path)
+    copy_matching(snapshot.generator("G"), G)
+    copy_matching(snapshot.generator("G_ema"), G_ema)
+    copy_matching(snapshot.discriminator(), D)
 
 
 def copy_matching(source: nn.Module, target: nn.Module) -> list[str]:

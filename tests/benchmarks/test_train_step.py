@@ -40,15 +40,15 @@ class Clock:
         return next(self.values)
 
 
-def test_methods_take_turns_and_the_first_round_does_not_count():
+def test_methods_take_turns_and_the_first_rounds_do_not_count():
     turns = []
     benches = {
-        "A": Clock("A", turns, "xy", [90, 90, 1, 10, 2, 20, 30, 30]),
-        "B": Clock("B", turns, "x", [90, 5, 7, 6]),
+        "A": Clock("A", turns, "xy", [90, 90, 90, 90, 1, 10, 2, 20, 30, 30]),
+        "B": Clock("B", turns, "x", [90, 90, 5, 7, 6]),
     }
     samples = take_turns(benches, repeats=3)
     assert samples == {"A": {"x": [1, 2, 30], "y": [10, 20, 30]}, "B": {"x": [5, 7, 6]}}
-    assert turns == ["Ax", "Bx", "Ay"] * 4
+    assert turns == ["Ax", "Bx", "Ay"] * 5
     assert medians(samples["A"]) == {"x": 2, "y": 20}
 
 

@@ -15,7 +15,7 @@ from tests.golden.cases import Case, assert_close, assert_close_gradients, asser
 from tests.golden.networks import discriminator_config, generator_config, make_discriminator, make_generator
 from training import losses
 from training.config import RunConfig
-from training.phases import Batch, Networks, d_main, d_r1, g_main, g_path
+from training.phases import Batch, Inputs, Networks, d_main, d_r1, g_main, g_path
 from training.randomness import Randomness
 from training.synthesis import Noise
 
@@ -152,9 +152,10 @@ def stored_path_noise(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("stored_path_noise")
 def test_training_phases(case: Case, networks: Networks):
     z, c, real_images, real_c = (case.common(key) for key in ("z", "c", "real_img", "real_c"))
-    batch = Batch(z, c, None, real_images, real_c)
     trained, phases = PHASES[case.params["phase"]]
     for phase in phases:
+        count = len(z) // case.params["pl_batch_shrink"] if phase is g_path else len(z)
+        batch = Batch(Inputs(z, c)[:count], real_images, real_c)
         loss, statistics = phase(networks, batch, run_config(case), Randomness(0, "cpu"))
         (loss * case.params["gain"]).backward()
         for name, term in terms_of(statistics, case).items():

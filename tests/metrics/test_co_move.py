@@ -1,23 +1,32 @@
-"""The centroid co-move ratio, on a painter whose obedience is known."""
+"""The Co-move Ratio, on a painter whose obedience is known, and its parts."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from dnnlib.errors import UserError
-from metrics.co_move import background_change, centred, centroids, co_move_ratio, object_masks
-from metrics.registry import MetricContext, evaluate
+from metrics import co_move
+from metrics.co_move import LOST, NO_OBJECT, draw_commands, kept_inside, moved_one_each, ratio, summarize, under
+from metrics.detectors.instances import Instances
+from metrics.registry import MetricContext, check, evaluate
 from tests.tiny_models import tiny_config, tiny_model
+from tests.training.small import make_layout
 from training.heatmaps import Layout, concatenate
 
 SIZE = 64
+COLORS = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0))
 
 
-class NoData:
-    """What a result says of the data set; the pictures of this metric are all generated."""
+class KnownScenes:
+    """What a result says of the data set, and how many objects its scenes have."""
 
     name, mirror = "none", False
+
+    def __init__(self, objects):
+        self.scenes = {"0.png": {"objects": [{}] * objects}}
 
     def content_hash(self):
         return "0"
@@ -27,141 +36,182 @@ class NoData:
 
 
 class Painter:
-    """Draws a disc where the level-0 centre is, times `gain` (x, y), on a background graded from top to bottom."""
+    """Draws a disc of a colour of its own at each level-0 centre; disc i makes gains[i] of its centre's moves.
 
-    def __init__(self, gain=(1.0, 1.0), bleeding=0.0, is_blank=lambda z, centre: False):
-        self.config, self.device, self.kimg = tiny_config(), torch.device("cpu"), 1.0
-        self.gain, self.bleeding, self.is_blank = gain, bleeding, is_blank
+    `hides(seed, centre)`: discs that are not drawn. `stray`: discs are drawn this far to the right of their centres.
+    """
 
-    def latents(self, seeds):
-        return torch.arange(len(seeds), dtype=torch.float32)[:, None]
+    def __init__(self, gains, hides=lambda seed, centre: False, stray=0.0):
+        config = tiny_config(counts=(len(gains), 2, 4))
+        self.config, self.device, self.kimg = config, torch.device("cpu"), 1.0
+        self.gains, self.hides, self.stray = gains, hides, stray
 
     def layout(self, seeds):
         return concatenate([self._one_layout(torch.Generator().manual_seed(seed)) for seed in seeds])
 
     def _one_layout(self, stream):
-        centre = torch.rand([1, 1, 2], generator=stream) - 0.5
-        return Layout((centre, centre.repeat(1, 2, 1)), (torch.ones(1, 1), torch.ones(1, 2)))
+        """Centres of several discs keep apart."""
+        columns = torch.linspace(-1, 1, 2 * len(self.gains) + 1)[1::2] * 0.9
+        centers = torch.stack([columns, torch.rand([len(self.gains)], generator=stream) - 0.5], 1)[None]
+        return Layout((centers, centers[:, :1]), (torch.ones(1, len(self.gains)), torch.ones(1, 1)))
 
-    def images(self, *, z, layout, labels, batch_size):
-        pairs = zip(z[:, 0].tolist(), layout.centers[0][:, 0].tolist(), strict=True)
-        return torch.stack([self._paint(number, centre) for number, centre in pairs])
+    def images(self, seeds, *, layout, labels, batch_size):
+        starts = self.layout(seeds).centers[0]
+        pairs = zip(seeds, starts, layout.centers[0], strict=True)
+        return torch.stack([self._paint(seed, start, now) for seed, start, now in pairs])
 
-    def _paint(self, z, centre):
+    def _paint(self, seed, start, now):
         axis = torch.linspace(-1, 1, SIZE)
-        picture = (0.5 * axis[:, None] + self.bleeding * centre[0]).expand(SIZE, SIZE)
-        if not self.is_blank(z, centre):
-            x, y = (position * gain for position, gain in zip(centre, self.gain, strict=True))
-            disc = (axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2 < 0.2**2
-            picture = picture.where(~disc, 3.0)  # beyond 1, which the metric clamps
-        return picture.expand(3, -1, -1)
+        picture = (0.2 * axis[:, None]).expand(3, SIZE, SIZE)
+        for gain, color, begun, center in zip(self.gains, COLORS, start, now, strict=False):
+            x, y = begun + gain * (center - begun)
+            disc = (axis[None, :] - x - self.stray) ** 2 + (axis[:, None] - y) ** 2 < 0.2**2
+            if not self.hides(seed, center):
+                picture = torch.where(disc, torch.tensor(color)[:, None, None], picture)
+        return picture
 
 
-def measure(painter, num=12, **settings):
-    return evaluate("centroid_co_move", MetricContext(painter, None, NoData(), num=num, **settings))["results"]
+def measure(painter, num=40, name="co_move", **settings):
+    data = KnownScenes(len(painter.gains))
+    return evaluate(name, MetricContext(painter, None, data, num=num, **settings))
 
 
-def test_masks_hold_what_stands_out_of_its_row():
-    image = torch.linspace(-1, 1, 8)[None, :, None].repeat(3, 1, 8)
-    image[:, 2, 5] += 0.11  # 0.33 over the channels
-    image[:, 6, 1] -= 0.12  # 0.36
-    assert object_masks(image[None]).nonzero().tolist() == [[0, 6, 1]]
-
-
-def test_centroids_are_in_border_to_border_coordinates():
-    masks = torch.zeros(3, 5, 5, dtype=torch.bool)
-    masks[0, :2, 3:] = True
-    masks[1, :, 4] = True
-    masks[2, 2, :3] = True  # 3 pixels are no object
-    found = centroids(masks)
-    torch.testing.assert_close(found[:2], torch.tensor([[0.75, -0.75], [1.0, 0.0]]))
-    assert found[2].isnan().all()
-
-
-def test_ratio_is_the_share_of_the_command_along_the_command():
-    before = torch.zeros(3, 2)
-    after = torch.tensor([[0.3, 0.0], [0.15, 0.9], [-0.3, 0.3]])
-    torch.testing.assert_close(co_move_ratio(before, after, torch.tensor([0.3, 0.0])), torch.tensor([1.0, 0.5, -1.0]))
-
-
-def test_background_change_leaves_the_objects_out():
-    before, after = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
-    after[:, :, 0] = 9.0
-    objects = torch.zeros(2, 4, 4, dtype=torch.bool)
-    objects[0, 0] = True
-    objects[1] = True
-    change = background_change(before, after, objects)
-    assert change[0].item() == pytest.approx(0.5)
-    assert change[1].isnan()
-
-
-def test_centred_brings_all_levels_along():
-    layout = Painter().layout([3, 4])
-    moved = centred(layout)
-    torch.testing.assert_close(moved.centers[0], torch.zeros(2, 1, 2))
-    torch.testing.assert_close(moved.centers[1] - moved.centers[0], layout.centers[1] - layout.centers[0])
-
-
-@pytest.mark.parametrize("gain", [(1.0, 1.0), (0.0, 0.0), (0.8, 0.4)])
+@pytest.mark.parametrize("gain", [1.0, 0.6, 0.0])
 def test_a_known_obedience_is_found(gain):
-    results = measure(Painter(gain))
-    for start in ("from_prior", "from_centre"):
-        assert results[f"{start}_horizontal"] == pytest.approx(gain[0], abs=0.02)
-        assert results[f"{start}_vertical"] == pytest.approx(gain[1], abs=0.02)
-        assert results[start] == pytest.approx(sum(gain) / 2, abs=0.02)
-        assert results[f"{start}_background_change"] == pytest.approx(0, abs=1e-6)
-        assert results[f"{start}_no_object"] == 0
-        assert results[f"{start}_pictures"] == 60
+    result = measure(Painter([gain]))
+    values = result["results"]
+    assert values["co_move"] == pytest.approx(gain, abs=0.03)
+    assert values["co_move_ci95"] < 0.06
+    assert values["co_move_counted"] == 40
+    assert values["co_move_no_object"] == values["co_move_lost"] == 0
+    assert result["detector"] == "color, one object"
+    assert result["num_samples"] == 40
 
 
-def test_background_that_changes_with_the_centre_is_seen():
-    results = measure(Painter(bleeding=0.5))
-    horizontal_half = 0.5 * 0.5 * 0.3  # vertical moves leave the background alone
-    assert results["from_centre_background_change"] == pytest.approx(horizontal_half, abs=1e-4)
+def test_any_of_several_centres_is_moved_and_its_own_object_followed():
+    result = measure(Painter([0.9, 0.3, 0.9]), num=90)
+    assert result["detector"] == "color"
+    assert result["results"]["co_move"] == pytest.approx(0.7, abs=0.08)
+    assert result["results"]["co_move_counted"] > 80
+    one_gain = measure(Painter([0.5, 0.5, 0.5]), num=30)["results"]
+    assert one_gain["co_move"] == pytest.approx(0.5, abs=0.05)
 
 
-def test_pictures_without_an_object_are_counted_and_left_out():
-    results = measure(Painter((0.5, 0.5), is_blank=lambda z, centre: z % 4 == 0))
-    assert results["from_prior_no_object"] == 15
-    assert results["from_prior"] == pytest.approx(0.5, abs=0.02)
-    gone_right = measure(Painter((0.5, 0.5), is_blank=lambda z, centre: centre[0] > 0.2))
-    assert gone_right["from_centre_no_object"] == 12
-    assert gone_right["from_centre_vertical"] == pytest.approx(0.5, abs=0.02)
-    assert math.isnan(gone_right["from_centre_horizontal"])  # nothing is known of moves to the right
+def test_centres_beside_the_object_do_not_count():
+    values = measure(Painter([1.0], stray=0.4))["results"]
+    assert values["co_move_no_object"] == 1
+    assert values["co_move_counted"] == 0
+    assert math.isnan(values["co_move"])
+    assert math.isnan(values["co_move_ci95"])
 
 
-def test_nothing_found_is_not_a_number():
-    results = measure(Painter(is_blank=lambda z, centre: True), num=2)
-    assert results["from_prior_no_object"] == 10
-    assert all(math.isnan(results[key]) for key in ("from_prior", "from_prior_ci95", "from_prior_background_change"))
+def test_the_share_of_pictures_without_objects_is_told():
+    values = measure(Painter([0.7], hides=lambda seed, centre: seed % 4 == 0), num=80)["results"]
+    assert 0.1 < values["co_move_no_object"] < 0.4
+    assert values["co_move_counted"] == 80 - round(80 * values["co_move_no_object"])
+    assert values["co_move"] == pytest.approx(0.7, abs=0.03)
 
 
-def test_interval_is_over_latents():
-    assert measure(Painter((0.7, 0.7)))["from_prior_ci95"] < 0.02
-    obeys_half_the_time = Painter()
-    obeys_half_the_time._paint = lambda z, centre: Painter((z % 2, z % 2))._paint(z, centre)
-    results = measure(obeys_half_the_time, num=16)
-    assert results["from_prior"] == pytest.approx(0.5, abs=0.02)
-    assert results["from_prior_ci95"] == pytest.approx(1.96 * (0.25 * 16 / 15) ** 0.5 / 4, abs=0.02)
+def test_objects_that_vanish_when_moved_are_lost():
+    middle = Painter([1.0]).layout([0]).centers[0][0, 0, 0].item()
+    values = measure(Painter([1.0], hides=lambda seed, centre: centre[0] != middle))["results"]
+    assert values["co_move_lost"] == 1
+    assert values["co_move_counted"] == 0
 
 
 def test_batch_size_changes_nothing():
-    painter = Painter((0.9, 0.6))
-    assert measure(painter, num=7, batch_size=3) == measure(painter, num=7)
+    first, second = (measure(Painter([0.8]), num=7, batch_size=size)["results"] for size in (3, 7))
+    assert first == pytest.approx(second)
 
 
-def test_a_real_model_can_be_measured():
-    context = MetricContext(tiny_model(), None, NoData(), num=3)
-    first, second = (evaluate("centroid_co_move", context) for _ in range(2))
-    assert first["num_latents"] == 3
-    assert first["results"]["from_prior_pictures"] == 15
-    assert str(first["results"]) == str(second["results"])
+@pytest.mark.parametrize("name", ["co_move", "co_move5k", "co_move50k"])
+def test_three_sizes_of_one_metric(name):
+    result = measure(Painter([1.0]), num=3, name=name)
+    assert result["metric"] == name
+    assert result["results"]["co_move_counted"] == 3
 
 
-@pytest.mark.parametrize("options, reason", [
-    ({"method": "stylegan2"}, "no heatmaps to move"),
-    ({"counts": (3, 2, 4)}, "pictures of one object, this model places 3"),
+@pytest.mark.parametrize("method, counts", [
+    ("spatialgan", (1, 2, 4)), ("spatialgan", (3, 2, 4)), ("spatialgan-indoor", (3,)),
 ])
-def test_models_it_does_not_apply_to(options, reason):
-    with pytest.raises(UserError, match=reason):
-        evaluate("centroid_co_move", MetricContext(tiny_model(**options), None, NoData(), num=1))
+def test_a_real_model_can_be_measured(method, counts):
+    context = MetricContext(tiny_model(method, counts=counts), None, KnownScenes(counts[0]), num=4)
+    first, second = (evaluate("co_move", context)["results"] for _ in range(2))
+    assert str(first) == str(second)
+    assert first["co_move_counted"] + 4 * (first["co_move_no_object"] + first["co_move_lost"]) == pytest.approx(4)
+
+
+def test_models_without_centres_are_refused():
+    with pytest.raises(UserError, match=r"'co_move' does not apply.*stylegan2 has no heatmaps to move"):
+        check(["co_move"], tiny_config("stylegan2"))
+
+
+def test_photographs_without_weights_are_refused(tmp_path):
+    data = SimpleNamespace(scenes={})
+    context = MetricContext(Painter([1.0]), None, data, num=1, detector_weights=str(tmp_path / "absent"))
+    with pytest.raises(UserError, match="no weights for Mask R-CNN"):
+        co_move.co_move(context, 1)
+
+
+# ---- its parts
+
+
+def test_commands_are_as_said():
+    seeds, centers, offsets = draw_commands(500, 3, np.random.default_rng(0))
+    lengths = offsets.norm(dim=1)
+    assert lengths.min() >= 0.1
+    assert lengths.max() <= 0.4
+    assert set(centers) == {0, 1, 2}
+    assert len(set(seeds)) == 500
+    assert offsets.mean(0).abs().max() < 0.05
+
+
+def test_commands_stay_within_the_picture():
+    centers = torch.tensor([[0.9, -0.9], [0.9, 0.0], [0.0, 0.0]])
+    offsets = torch.tensor([[0.3, 0.3], [0.2, 0.1], [0.3, -0.3]])
+    kept = kept_inside(centers, offsets)
+    torch.testing.assert_close(kept, torch.tensor([[-0.3, 0.3], [-0.2, 0.1], [0.3, -0.3]]))
+
+
+def test_each_layout_has_its_own_move():
+    layout = make_layout(3, counts=(3, 2, 4))
+    offsets = torch.tensor([[0.1, 0.0], [0.0, 0.2], [-0.3, 0.3]])
+    moved = moved_one_each(layout, [2, 0, 1], offsets)
+    for n, index in enumerate([2, 0, 1]):
+        expected = layout[[n]].moved(0, index, *offsets[n].tolist())
+        for level in range(3):
+            torch.testing.assert_close(moved.centers[level][[n]], expected.centers[level])
+
+
+def boxes(*corners, side=16):
+    """bool [n, side, side]: 4x4 boxes at (x, y)."""
+    masks = torch.zeros(len(corners), side, side, dtype=torch.bool)
+    for mask, (x, y) in zip(masks, corners, strict=True):
+        mask[y : y + 4, x : x + 4] = True
+    return masks
+
+
+def test_the_object_under_a_centre():
+    masks = boxes((0, 0), (10, 2))
+    assert under(masks, torch.tensor([-1.0, -1.0])) == 0
+    assert under(masks, torch.tensor([11 / 7.5 - 1, 3 / 7.5 - 1])) == 1
+    assert under(masks, torch.tensor([1.0, 1.0])) is None
+    assert under(masks[:0], torch.tensor([0.0, 0.0])) is None
+
+
+def test_an_object_is_recognised_by_its_features_not_by_its_place():
+    features = torch.tensor([[0.0], [5.0]])
+    before = Instances(boxes((0, 0), (10, 10)), features)
+    swapped = Instances(boxes((0, 2), (4, 0)), features.flip(0) + 0.1)
+    offset = torch.tensor([4, 0]) / 7.5
+    assert ratio(before, swapped, torch.tensor([-0.9, -0.9]), offset) == pytest.approx(1)
+    assert ratio(before, Instances(boxes(), features[:0]), torch.tensor([-0.9, -0.9]), offset) == LOST
+    assert ratio(before, swapped, torch.tensor([0.0, 0.0]), offset) == NO_OBJECT
+
+
+def test_summary_is_over_what_counts():
+    values = summarize([1.0, 0.0, NO_OBJECT, LOST])
+    assert values["co_move"] == 0.5
+    assert values["co_move_ci95"] == pytest.approx(1.96 * 0.5**0.5 / 2**0.5)
+    assert values["co_move_counted"] == 2
+    assert values["co_move_no_object"] == values["co_move_lost"] == 0.25

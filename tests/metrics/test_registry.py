@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from dnnlib.errors import UserError
@@ -12,6 +13,8 @@ from tests.tiny_models import tiny_config, tiny_model
 
 
 class Data:
+    """12 grey pictures of noise."""
+
     name, mirror = "animals", True
 
     def content_hash(self):
@@ -19,6 +22,9 @@ class Data:
 
     def __len__(self):
         return 12
+
+    def __getitem__(self, index):
+        return np.random.default_rng(index).integers(0, 256, (1, 16, 16), dtype=np.uint8), None
 
 
 @pytest.fixture
@@ -77,6 +83,77 @@ def test_a_result_records_how_to_repeat_it(constant):
 def test_number_asked_for_goes_before_the_metrics_own(constant):
     assert evaluate("constant", make_context(num=3))["num_draws"] == 3
     assert evaluate("constant", make_context(num=3).with_num(None))["num_draws"] == 7
+
+
+# ---- families
+
+
+@pytest.mark.parametrize(
+    "name, num",
+    [("fid50k_full", 50_000), ("fid5k_full", 5000), ("fid500", 500), ("pr50k3", 50_000), ("pr5003_full", 500),
+     ("rfd1k_full", 1000), ("dc10k5", 10_000), ("fid", None), ("pr3", None), ("is", None)],
+)  # fmt: skip
+def test_the_number_in_a_name(name, num):
+    found = registry.find(name)
+    assert (found.name, found.num, found.unit) == (name, num, "images")
+
+
+@pytest.mark.parametrize("name", ["fid50kfull", "fid5m", "fd50k", "fid-5", "pr50k", "rfd50k_fu", "50k"])
+def test_other_names_are_unknown(name):
+    with pytest.raises(UserError, match=f"unknown metric '{name}'"):
+        registry.find(name)
+
+
+def test_no_image_at_all_is_refused():
+    with pytest.raises(UserError, match="'fid0_full' takes no image at all"):
+        registry.find("fid0_full")
+
+
+def test_known_metrics_of_the_field_have_their_names():
+    names = {"fid50k_full", "fid50k", "kid50k_full", "kid50k", "pr50k3_full", "pr50k3", "is50k"}
+    names |= {"ppl2_wend", "ppl_zfull", "ppl_wfull", "ppl_zend", "ppl_wend", "fdd50k_full", "rfd50k_full"}
+    assert names <= registry.known().keys()
+
+
+def test_a_number_is_needed_for_a_network():
+    with pytest.raises(UserError, match=r"'fid' does not apply: a network makes any number of images.*fid50k"):
+        registry.check(["fid"], tiny_config())
+
+
+def test_a_family_says_its_number_in_name_and_quantities(monkeypatch):
+    monkeypatch.setattr(registry, "_METRICS", {})
+
+    @registry.family("half{n}_full", num=50_000, extractor="random", output="pooled")
+    def compute(context, num, extractor, output):
+        """Half of it."""
+        return {"": num / 2, "other": 1.0}
+
+    assert registry.known() == {"half50k_full": "Half of it."}
+    result = evaluate("half50k_full", make_context(num=300))
+    assert result["metric"] == "half300_full"
+    assert result["results"] == {"half300_full": 150, "half300_full_other": 1}
+    assert result["num_images"] == 300
+    assert result["extractor"]["name"] == "random"
+
+
+def test_settings_are_recorded():
+    layout = tiny_model().layout([1])
+    result = evaluate("rfd4", make_context(seed=2, batch_size=3, truncation_psi=0.5, layout=layout, use_cache=False))
+    expected = {"seed": 2, "batch": 3, "procs": 1, "device": "cpu", "trunc": 0.5}
+    assert {key: result[key] for key in expected} == expected
+    assert len(result["layout_sha256"]) == 64
+    assert evaluate("rfd4", make_context(use_cache=False))["layout_sha256"] is None
+
+
+def test_weights_are_fetched_for_what_needs_them(monkeypatch):
+    fetched = []
+
+    class Noting:
+        def fetch(self, name):
+            fetched.append(name)
+
+    registry.fetch_weights(["di", "rfd1k", "fid5k_full", "kid5k", "ppl2_wend"], Noting())
+    assert fetched == ["inception", "lpips", "random"]
 
 
 def test_shared_values_are_computed_once():

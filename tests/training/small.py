@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training import backbones
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator
 from training.heatmaps import Layout
-from training.phases import Batch, Networks, draw_batch
+from training.phases import Batch, Networks, draw_inputs
 from training.randomness import Randomness
 
 RESOLUTION = 32  # the smallest at which the discriminator has features of all three levels
@@ -69,8 +70,8 @@ def make_discriminator(seed: int = 1, **changes) -> Discriminator:
 
 
 def make_networks(config: RunConfig) -> Networks:
-    G = seeded(lambda: Generator(config.generator))
-    D = seeded(lambda: Discriminator(config.discriminator), 1)
+    G = seeded(lambda: backbones.make_generator(config.generator))
+    D = seeded(lambda: backbones.make_discriminator(config.discriminator), 1)
     return Networks(G, D, torch.zeros([]))
 
 
@@ -81,7 +82,15 @@ def real_images(count: int = 4, seed: int = 5) -> Tensor:
 
 def make_batch(networks: Networks, config: RunConfig, count: int = 4, seed: int = 3) -> Batch:
     labels = torch.zeros([count, 0])
-    return draw_batch(networks, config, Randomness(seed, "cpu"), labels, real_images(count), labels)
+    return Batch(draw_inputs(networks.G, config, Randomness(seed, "cpu"), labels), real_images(count), labels)
+
+
+INDOOR = {**ENCODING, "layer": "indoor", "counts": [3], "max_resolution": None}  # scenes of three objects
+OBJECTS = {
+    "generator": generator_config(encoding=INDOOR),
+    "sampler": {"kind": "multi-object", "spread": [0.1, 0.5]},
+    "align": {"match": "best"},
+}  # changes to run_config
 
 
 def make_layout(count: int = 4, counts: tuple[int, ...] = (1, 2, 4), seed: int = 2) -> Layout:

@@ -9,21 +9,26 @@ from training.attention import (
     alignment_loss,
     attention_map,
     attention_maps,
+    candidate_maps,
     channel_weights,
+    level_distance,
+    nearest_distance,
     normalize,
     target_map,
     truncated_distance,
 )
 from training.config import AlignConfig
 from training.discriminator import Discriminator, Judgement
-from training.heatmaps import LEVEL_RESOLUTIONS, resize
+from training.heatmaps import LEVEL_RESOLUTIONS, Layout, resize
 
 CONFIGS = [
     AlignConfig(),
     AlignConfig(gradient="loss", relu="channel", resolution="image"),
     AlignConfig(gradient="logits", relu="channel", level_weights=(0.5, 2, 1), tau=0.1),
+    AlignConfig(match="best"),
+    AlignConfig(match="best", gradient="loss", relu="channel", resolution="image", tau=0.1),
 ]
-each_config = pytest.mark.parametrize("config", CONFIGS, ids=["papers", "released", "mixed"])
+each_config = pytest.mark.parametrize("config", CONFIGS, ids=["papers", "released", "mixed", "best", "best-released"])
 
 
 def judge(images: Tensor, net: Discriminator | None = None) -> Judgement:
@@ -134,6 +139,20 @@ def test_truncated_distance(tau, expected):
     assert truncated_distance(attention, torch.zeros(5), tau).item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("match", ["all", "best"])
+@pytest.mark.parametrize("tau", [0.0, 1.0])
+def test_extreme_thresholds(match, tau, generator):
+    """tau = 0 forgives nothing; above 1, where differences end, nothing is selected and the plain mean serves."""
+    attention = torch.rand([4, 1, 4, 4], generator=generator())
+    layout = make_layout(counts=(1, 1, 1))
+    config = AlignConfig(match=match, tau=tau)
+    apart = (attention - target_map(layout, 0, 4)).abs().mean((1, 2, 3))
+    if match == "best":  # the only part, or its normalised form, whichever is nearer
+        normalised = (attention - normalize(layout.heatmaps(0, 4))).abs().mean((1, 2, 3))
+        apart = torch.minimum(apart, normalised)
+    torch.testing.assert_close(level_distance(attention, layout, 0, config), apart.mean())
+
+
 def test_only_selected_elements_are_pushed():
     attention = torch.tensor(DIFFERENCES, requires_grad=True)
     truncated_distance(attention, torch.zeros(5), 0.25).backward()
@@ -145,6 +164,41 @@ def test_perfect_attention_has_no_loss():
     assert truncated_distance(target, target, 0.25) == 0
 
 
+# ---- scenes of objects: the nearest candidate
+
+
+def test_candidates_are_the_parts_and_the_whole():
+    layout = make_layout(counts=(3,))
+    for level in range(3):  # the one level of the layout serves all
+        found = candidate_maps(layout, level, 8)
+        assert torch.equal(found[:, :3], layout.heatmaps(0, 8))
+        assert torch.equal(found[:, 3:], target_map(layout, 0, 8))
+
+
+def test_each_sample_is_compared_with_what_is_nearest_to_it():
+    candidates = torch.stack([torch.zeros(2, 2), torch.ones(2, 2)]).expand(3, -1, -1, -1)
+    attention = torch.tensor([0.1, 0.7, 1.0])[:, None, None, None].expand(-1, 1, 2, 2).clone().requires_grad_()
+    distance = nearest_distance(attention, candidates, 0.0)
+    assert distance.item() == pytest.approx((0.1 + 0.3 + 0.0) / 3)
+    distance.backward()
+    assert attention.grad.mean((1, 2, 3)).sign().tolist() == [1, -1, 0]  # each away from or towards its own
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.25, 0.6])
+def test_nearest_of_one_candidate_is_the_truncated_distance(tau):
+    attention = torch.tensor(DIFFERENCES).view(1, 1, 1, 5)
+    expected = truncated_distance(attention, torch.zeros(5), tau)
+    torch.testing.assert_close(nearest_distance(attention, torch.zeros(1, 1, 1, 5), tau), expected)
+
+
+def test_order_of_objects_does_not_matter_to_the_loss(generator):
+    attention, layout = torch.rand([4, 1, 8, 8], generator=generator()), make_layout(counts=(3,))
+    turned = Layout((layout.centers[0][:, [1, 2, 0]],), (layout.spreads[0][:, [1, 2, 0]],))
+    config = AlignConfig(match="best")
+    expected = level_distance(attention, layout, 1, config)
+    torch.testing.assert_close(level_distance(attention, turned, 1, config), expected)
+
+
 # ---- the loss
 
 
@@ -152,7 +206,7 @@ def test_perfect_attention_has_no_loss():
 def test_loss_is_the_weighted_sum_over_levels(config):
     judged = judge(real_images())
     maps = attention_maps(judged.logits, judged.features, config, RESOLUTION)
-    levels = [truncated_distance(maps[i], target_map(make_layout(), i, maps[i].shape[2]), config.tau) for i in range(3)]
+    levels = [level_distance(maps[i], make_layout(), i, config) for i in range(3)]
     expected = sum(w * d for w, d in zip(config.level_weights, levels, strict=True))
     torch.testing.assert_close(loss_of(judged, config), expected)
 
@@ -195,9 +249,20 @@ class Frozen:
         total = 0.0
         for level, r in enumerate(LEVEL_RESOLUTIONS):
             m = (self.raw(features64(self.net, images)[r], r) - self.low[r]) / self.span[r]
-            distance = (m - target_map(make_layout(), level, m.shape[2])).abs()
-            total += self.config.level_weights[level] * distance[distance > self.config.tau].mean().item()
+            total += self.config.level_weights[level] * self.distance(m, level)
         return total
+
+    def distance(self, m: Tensor, level: int) -> float:
+        """By a loop over samples and candidates."""
+        tau, layout, r = self.config.tau, make_layout(), m.shape[2]
+        if self.config.match == "all":
+            distance = (m - target_map(layout, level, r)).abs()
+            return distance[distance > tau].mean().item()
+        nearest = []
+        for sample, candidates in zip(m, candidate_maps(layout, level, r), strict=True):
+            apart = [(sample[0] - candidate).abs() for candidate in candidates]
+            nearest.append(min(d[d > tau].mean().item() if (d > tau).sum() > 1 else d.mean().item() for d in apart))
+        return sum(nearest) / len(nearest)
 
 
 @each_config

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from tests.training.small import discriminator_config, generator_config, run_config
 from training.config import (
     AlignConfig,
+    AugmentConfig,
     ConvConfig,
     EmaConfig,
     EncodingConfig,
@@ -16,6 +17,7 @@ from training.config import (
     SamplerConfig,
     ScheduleConfig,
     Section,
+    TransformsConfig,
 )
 
 
@@ -62,8 +64,22 @@ def test_sections_are_frozen():
         (OptimizerConfig, {"reg_interval": 0}),
         (OptimizerConfig, {"reg_interval": 4, "lr": 0}),
         (OptimizerConfig, {"reg_interval": 4, "betas": [0, 2]}),
+        (EncodingConfig, {"layer": "spade"}),
+        (EncodingConfig, {"counts": []}),
+        (EncodingConfig, {"kernel_size": 4}),
+        (EncodingConfig, {"dilation": 0}),
+        (AlignConfig, {"match": "worst"}),
+        (LossConfig, {"adversarial": "wasserstein"}),
+        (LossConfig, {"move_step": 0}),
+        (SamplerConfig, {"impulse_share": 1.5}),
         (SamplerConfig, {"kind": "uniform"}),
         (SamplerConfig, {"spread": [0, 1]}),
+        (AugmentConfig, {"mode": "adaptive"}),
+        (AugmentConfig, {"p": 1.5}),
+        (AugmentConfig, {"p": -0.5}),
+        (AugmentConfig, {"interval": 0}),
+        (TransformsConfig, {"hue": -1}),
+        (TransformsConfig, {"imgfilter_bands": [1, 1, 1]}),
         (ScheduleConfig, {"batch_size": 0}),
         (ScheduleConfig, {"total_kimg": 0}),
     ],
@@ -79,6 +95,19 @@ def test_impossible_values_are_refused(section, bad):
 def test_resolution_must_be_a_power_of_two(make, resolution):
     with pytest.raises(ValidationError, match=f"power of two, not {resolution}"):
         make(img_resolution=resolution)
+
+
+@pytest.mark.parametrize("layer, codes, shape", [("norm", 1, (8,)), ("flatten", 1, (8,)), ("indoor", 6, (6, 8))])
+def test_latents_of_an_image(layer, codes, shape):
+    encoding = EncodingConfig(layer=layer, counts=(5,))
+    assert encoding.codes == codes
+    assert generator_config(encoding=encoding).latent_shape == shape
+    assert generator_config(encoding=None).latent_shape == (8,)
+
+
+def test_backbones_must_agree():
+    with pytest.raises(ValidationError, match=r"generator\.backbone is sndcgan, but discriminator\.backbone"):
+        run_config(generator=generator_config(backbone="sndcgan"), loss={"pl_weight": 0})
 
 
 # ---- batches

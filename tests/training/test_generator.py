@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.small import make_generator, make_layout
+from tests.training.small import make_discriminator, make_generator, make_layout, real_images
 from training.generator import set_memory_format
 from training.synthesis import Noise
 
@@ -88,3 +88,26 @@ def test_every_parameter_learns(encoding):
     net(latents(), layout=layout).square().sum().backward()
     without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert without == []
+
+
+@pytest.mark.parametrize("resolutions", [1, 3])
+def test_half_precision_changes_only_rounding(resolutions: int):
+    """bfloat16 runs on CPUs, too; float16 only on GPUs. Pictures are float32 either way."""
+    half = {"num_fp16_res": resolutions, "conv_clamp": 256}
+    exact = make_generator(synthesis={**half, "half_type": "float16"})
+    rough = make_generator(synthesis={**half, "half_type": "bfloat16"})
+    z, layout = torch.randn([4, 8], generator=torch.Generator().manual_seed(0)), make_layout()
+    wanted, images = exact(z, None, layout), rough(z, None, layout)
+    assert images.dtype == torch.float32
+    error = ((images - wanted).norm() / wanted.norm()).item()
+    assert 1e-4 < error < 3e-2
+
+
+def test_half_precision_is_kept_by_the_discriminator_too():
+    half = {"num_fp16_res": 2, "conv_clamp": 256}
+    exact, rough = (make_discriminator(**half, half_type=kind) for kind in ("float16", "bfloat16"))
+    images = real_images()
+    wanted, judged = exact(images), rough(images, features=(16,))
+    assert judged.features[16].dtype == torch.bfloat16
+    assert judged.logits.dtype == torch.float32
+    assert 1e-5 < ((judged.logits - wanted.logits).norm() / wanted.logits.norm()).item() < 5e-2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dnnlib.errors import UserError
 from tests.training.small import make_layout
-from training.heatmaps import EPS, Layout, RenderedLayout, check_counts, concatenate, resize
+from training.heatmaps import EPS, Layout, RenderedLayout, check_counts, concatenate, flattened, resize
 
 coordinates = st.floats(-1, 1)
 spreads = st.floats(0.01, 4)
@@ -190,3 +190,78 @@ def test_counts_of_another_method_are_refused():
     message = "scene.json has 1/2/4 centres at levels 0 to 2, but this model takes 3 centres at level 0"
     with pytest.raises(UserError, match=message):
         check_counts(layout, [3], "scene.json")
+
+
+# ---- strengths, spreads, scenes of one level
+
+
+def test_strength_scales_a_heatmap_and_0_removes_it():
+    layout = make_layout(2)
+    weaker = layout.with_strength(2, 1, torch.tensor([0.0, 0.5]))
+    before, after = layout.heatmaps(2, 8), weaker.heatmaps(2, 8)
+    assert after[0, 1].abs().max() == 0
+    torch.testing.assert_close(after[1, 1], before[1, 1] / 2)
+    assert torch.equal(after[:, [0, 2, 3]], before[:, [0, 2, 3]])
+    assert torch.equal(weaker.heatmaps(1, 8), layout.heatmaps(1, 8))
+    assert layout.strengths is None
+
+
+def test_spread_of_one_part_can_be_changed():
+    layout = make_layout(2)
+    wider = layout.with_spread(1, 0, 2.0)
+    assert wider.spreads[1][:, 0].tolist() == [2, 2]
+    assert torch.equal(wider.spreads[1][:, 1], layout.spreads[1][:, 1])
+    assert wider.centers == layout.centers
+    assert (wider.heatmaps(1, 8)[:, 0] > layout.heatmaps(1, 8)[:, 0]).any()
+
+
+@pytest.mark.parametrize("change", [Layout.with_spread, Layout.with_strength])
+def test_changing_what_there_is_not_is_refused(change):
+    with pytest.raises(UserError, match="no centre 0:1 in a layout with 1/2/4 centres at levels 0 to 2"):
+        change(make_layout(), 0, 1, 0.5)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.5, float("nan")])
+def test_strengths_are_shares(strength):
+    with pytest.raises(UserError, match=rf"layout 0: strength 1:1 is {strength:g}; it must be in \[0, 1\]"):
+        make_layout().with_strength(1, 1, strength).validate()
+
+
+def test_strengths_stay_with_their_pictures():
+    layout = make_layout(4).with_strength(0, 0, torch.tensor([0.0, 0.25, 0.5, 1.0]))
+    moved = layout.moved(0, 0, 0.1, 0.1).to("cpu")
+    assert moved.strengths[0].flatten().tolist() == [0, 0.25, 0.5, 1]
+    assert layout[[2, 1]].strengths[0].flatten().tolist() == [0.5, 0.25]
+    assert layout[1:3].repeat(2).strengths[0].flatten().tolist() == [0.25, 0.25, 0.5, 0.5]
+    joined = concatenate([make_layout(1), layout[:2]])
+    assert joined.strengths[0].flatten().tolist() == [1, 0, 0.25]
+
+
+def test_floor_is_added_to_the_gaussian():
+    layout = make_layout(2)
+    torch.testing.assert_close(layout.heatmaps(1, 8, floor=0.0) + EPS, layout.heatmaps(1, 8))
+
+
+def test_a_single_level_serves_as_every_level():
+    layout = make_layout(2, (3,))
+    for level in range(3):
+        assert torch.equal(layout.heatmaps(level, 8), layout.heatmaps(0, 8))
+    pictures = RenderedLayout((layout.heatmaps(0, 8),))
+    assert torch.equal(pictures.heatmaps(2, 8), pictures.levels[0])
+    with pytest.raises(UserError, match="no centre 1:0 in a layout with 3 centres at level 0"):
+        layout.moved(1, 0, 0.1, 0.1)
+
+
+def test_objects_of_a_scene_move_alone():
+    layout = make_layout(2, (3,))
+    moved = layout.moved(0, 1, 0.2, 0.1)
+    changed = (moved.centers[0] - layout.centers[0]).abs().sum(2) > 0
+    assert changed.tolist() == [[False, True, False]] * 2
+
+
+def test_flattened_layouts_are_the_sums_of_each_level():
+    layout = make_layout(2)
+    vector = flattened(layout)
+    assert vector.shape == (2, 16 + 64 + 256)
+    torch.testing.assert_close(vector[:, 16:80].unflatten(1, (8, 8)), layout.heatmaps(1, 8).sum(1))
+    assert flattened(make_layout(2, (3,))).shape == (2, 336)

@@ -3,9 +3,9 @@
 | defect | test |
 | --- | --- |
 | 1. heatmaps come from a global random stream: the same z gives different pictures | tests/training/test_sampling.py |
-| 2. PPL draws new heatmaps for the two ends of a step | with the metric (in training: test_phases.py, fixed layouts) |
+| 2. PPL draws new heatmaps for the two ends of a step | here (in training: test_phases.py, fixed layouts) |
 | 3. training with alignment off crashes; "style mixing off = False" still switches it off | here |
-| 4. with augmentation, images are transformed and heatmaps are not | here: none until it moves both |
+| 4. with augmentation, images are transformed and heatmaps are not | here, and tests/training/augment/test_layouts.py |
 | 5. no way to give centres on the command line | tests/test_generate.py |
 | 6. GradCAM costs a second forward and backward pass of D | here |
 """
@@ -14,9 +14,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
+from metrics.context import MetricContext
+from metrics.path_length import step_lengths
+from tests.tiny_models import tiny_model
 from tests.training.small import (
     generator_config,
     make_batch,
@@ -25,7 +27,12 @@ from tests.training.small import (
     real_images,
     run_config,
 )
+from training import phases
 from training.attention import channel_weights
+from training.augment import geometry
+from training.augment.affine import Affine
+from training.augment.pipeline import AugmentPipe
+from training.augment.strength import Strength
 from training.heatmaps import LEVEL_RESOLUTIONS
 from training.phases import Networks, g_main, g_path, make_phases
 from training.randomness import Randomness
@@ -37,6 +44,26 @@ def count_passes(module: nn.Module) -> list[str]:
     module.register_forward_hook(lambda *_: passes.append("forward"))
     module.register_full_backward_hook(lambda *_: passes.append("backward"))
     return passes
+
+
+# ---- 2. heatmaps within path lengths
+
+
+class Difference:
+    """Mean absolute difference of pictures, as a perceptual distance that needs no weights."""
+
+    def perceptual_distance(self, device):
+        return lambda a, b: (a - b).abs().mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_a_path_length_of_no_step_is_exactly_zero(space):
+    context = MetricContext(tiny_model(), None, None, extractors=Difference(), batch_size=4)
+    still, moved = (step_lengths(context, 6, epsilon, space, full=True, crop=False) for epsilon in (0.0, 0.1))
+    assert still.tolist() == [0.0] * 6
+    assert (moved > 0).all()
+    layouts = context.model.layout([1, 2])
+    assert not torch.equal(layouts.centers[0][0], layouts.centers[0][1])  # each path has a layout of its own
 
 
 # ---- 3. switching things off
@@ -73,11 +100,25 @@ def test_style_mixing_is_on_when_on_and_off_when_off(phase):
 # ---- 4. augmentation without the heatmaps
 
 
-@pytest.mark.parametrize("mode", ["ada", "fixed"])
-def test_augmentation_is_refused_as_long_as_heatmaps_would_not_follow(mode):
-    with pytest.raises(ValidationError, match=r"augment\.mode"):
-        run_config(augment={"mode": mode})
-    assert run_config().augment.mode == "noaug"
+def test_heatmaps_are_compared_as_the_augmented_image_shows_them(monkeypatch):
+    """Alignment meets the very images that D sees: mirrored images with mirrored heatmaps."""
+    config = run_config(augment={"mode": "fixed", "p": 1, "transforms": {"xflip": 1}})
+    mirror = AugmentPipe(config.augment.transforms, Strength(1.0))
+    networks, layouts = make_networks(config), []
+    networks.augment = mirror
+    batch = make_batch(networks, config)
+    monkeypatch.setattr(phases, "alignment_loss", lambda *args: layouts.append(args[2]) or args[0].mean())
+    monkeypatch.setattr(geometry, "draw_geometry", lambda *args: mirrored(4))
+    g_main(networks, batch, config, Randomness(0, "cpu"))
+    for level, resolution in enumerate(LEVEL_RESOLUTIONS):
+        seen, made = layouts[0].heatmaps(level, resolution), batch.inputs.layout.heatmaps(level, resolution)
+        torch.testing.assert_close(seen, made.flip(3), rtol=0, atol=1e-4)
+        assert not torch.allclose(seen, made, atol=0.1)
+
+
+def mirrored(count: int) -> Affine:
+    one = torch.ones(count)
+    return Affine.identity(count, torch.float32, one.device).scaled(-one, one)
 
 
 # ---- 6. the price of GradCAM

@@ -62,3 +62,12 @@ def test_normalised_rows_have_unit_mean_square(generator):
     x = torch.randn([4, 32], generator=generator()) * 7
     torch.testing.assert_close(normalize_2nd_moment(x).square().mean(1), torch.ones(4))
     assert normalize_2nd_moment(torch.zeros(1, 3)).tolist() == [[0, 0, 0]]
+
+
+def test_dilated_convolution(generator):
+    conv = seeded(lambda: Conv2d(2, 3, 3, dilation=2, activation="lrelu"))
+    x = torch.randn([1, 2, 7, 7], generator=generator())
+    expected = F.conv2d(x, conv.weight / 18**0.5, conv.bias, padding=2, dilation=2)
+    torch.testing.assert_close(conv(x), F.leaky_relu(expected, 0.2) * 2**0.5)
+    with pytest.raises(ValueError, match="neither enlarges nor reduces"):
+        Conv2d(2, 3, 3, dilation=2, up=2)

@@ -54,9 +54,31 @@ def test_file_is_readable_for_people(tmp_path: Path):
     assert found == document(level([[0.5, -0.25]], [0.75]))
 
 
+def test_scenes_of_objects_with_strengths(tmp_path: Path):
+    layout = make_layout(2, (3,)).with_strength(0, 1, 0.0)
+    save_layout(tmp_path / "scene.json", layout)
+    found = load_layout(tmp_path / "scene.json")
+    assert same(found, layout)
+    assert found.counts == (3,)
+    assert torch.equal(found.strengths[0], layout.strengths[0])
+    written = json.loads((tmp_path / "scene.json").read_text())
+    assert written["layouts"][0]["levels"][0]["strengths"] == [1, 0, 1]
+
+
+def test_strengths_may_be_left_out_where_they_are_1():
+    levels = [level([[0, 0]], [1]), {**level([[0, 0], [0, 0]], [1, 1]), "strengths": [0.5, 0]}]
+    found = layout_from_json(document(*levels))
+    assert [strengths.tolist() for strengths in found.strengths] == [[[1]], [[0.5, 0]]]
+    assert layout_from_json(document(GOOD)).strengths is None
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
+        (document({**GOOD, "strengths": [1, 1]}), "malformed layout .*as many strengths as centres"),
+        (document({**GOOD, "strengths": [2]}), r"layout 0: strength 0:0 is 2; it must be in \[0, 1\]"),
+        (document(GOOD, layouts=[{"levels": [GOOD], "noise": {"kind": "x", "seed": 1, "share": 1}}]), "kind of noise"),
+        (document(GOOD, layouts=[{"levels": [GOOD], "noise": {"kind": "impulse"}}]), "malformed layout .*seed"),
         ([1], r'not a layout file \(no "format": "steergan-layout"\)'),
         ({"layouts": []}, r'not a layout file \(no "format": "steergan-layout"\)'),
         (document(GOOD, format="another"), "not a layout file"),

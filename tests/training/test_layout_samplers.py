@@ -10,7 +10,11 @@ from training.heatmaps import Layout, sample_layout
 
 MANY = 20000
 PAPER, RELEASED = SamplerConfig(kind="paper"), SamplerConfig(kind="released")
-each_sampler = pytest.mark.parametrize("config", [PAPER, RELEASED], ids=["paper", "released"])
+FREE, NOISE = SamplerConfig(kind="non-hierarchical"), SamplerConfig(kind="noise")
+OBJECTS = SamplerConfig(kind="multi-object", spread=(0.1, 0.5))
+each_sampler = pytest.mark.parametrize(
+    "config", [PAPER, RELEASED, FREE, NOISE], ids=["paper", "released", "non-hierarchical", "noise"]
+)
 
 
 def draw(config: SamplerConfig, count: int = MANY, seed: int = 11, **options) -> Layout:
@@ -111,3 +115,44 @@ def test_released_children_are_uniform_around_their_level_0_centre(level, reach)
     offsets = layout.centers[level] - layout.centers[0]
     assert offsets.abs().max() <= reach + 1e-6
     assert fits(offsets.flatten(), uniform(-reach, reach))
+
+
+# ---- ablations
+
+
+def test_non_hierarchical_levels_are_drawn_independently():
+    layout = draw(FREE)
+    for level in range(3):
+        fitted = scipy.stats.truncnorm(-1.5, 1.5, scale=2 / 3)
+        assert fits(layout.centers[level][:, 0, 0], fitted)
+        assert layout.centers[level].abs().max() <= 1
+    first, second = layout.centers[0][:, 0, 0], layout.centers[1][:, 0, 0]
+    assert abs(scipy.stats.spearmanr(first.numpy(), second.numpy()).statistic) < 0.03
+
+
+@pytest.mark.parametrize("kind", ["noise", "impulse"])
+def test_spoilt_heatmaps_have_the_centres_of_the_paper(kind):
+    spoilt, paper = draw(SamplerConfig(kind=kind), 6), draw(PAPER, 6)
+    assert same(spoilt, paper)
+    assert spoilt.noise.seeds.unique().numel() == 6
+    assert not torch.equal(spoilt.heatmaps(0, 8), paper.heatmaps(0, 8))
+
+
+# ---- several objects
+
+
+def test_objects_lie_anywhere_each_with_a_spread():
+    layout = draw(OBJECTS, counts=(3,))
+    assert layout.counts == (3,)
+    assert layout.centers[0].abs().max() <= 1
+    for index in range(3):
+        assert fits(layout.centers[0][:, index, 1], scipy.stats.truncnorm(-1, 1))
+        assert fits(layout.spreads[0][:, index], uniform(0.1, 0.5))
+    a, b = layout.centers[0][:, 0, 0], layout.centers[0][:, 1, 0]
+    assert abs(scipy.stats.spearmanr(a.numpy(), b.numpy()).statistic) < 0.03
+    assert layout.validate() is layout
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_any_number_of_objects(count):
+    assert draw(OBJECTS, 4, counts=(count,)).counts == (count,)

@@ -9,8 +9,11 @@ from safetensors.torch import load_file
 
 from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
-from training import loop
+from torch_utils.distributed import World
+from training import loop, step
+from training.checkpoint import latest_checkpoint
 from training.config import (
+    AugmentConfig,
     DataConfig,
     DiscriminatorConfig,
     EncodingConfig,
@@ -21,8 +24,9 @@ from training.config import (
     ScheduleConfig,
     SynthesisConfig,
 )
+from training.phases import make_phases
 from training.snapshot import open_snapshot
-from training.state import TrainingState, copy_matching, latest_checkpoint
+from training.state import TrainingState, copy_matching
 
 BATCH = 8
 
@@ -35,6 +39,7 @@ def data(tmp_path_factory):
 
 def configuration(data, kimg: float, method: str = "spatialgan", **changes) -> RunConfig:
     encoding = None if method == "stylegan2" else EncodingConfig()
+    changes = {"augment": AugmentConfig(mode="ada", p=0.5, interval=2, kimg=0.1)} | changes
     return RunConfig(
         name="test",
         method=method,
@@ -101,6 +106,49 @@ def test_a_continued_run_is_bit_identical_to_an_uninterrupted_one(method, data, 
     assert (whole / "fakes000000.png").read_bytes() == (parts / "fakes000000.png").read_bytes()
 
 
+ADA = AugmentConfig(mode="ada", p=0.4, target=0.6, interval=3, kimg=0.2)
+
+
+def test_a_continued_run_has_the_p_of_an_uninterrupted_one(data, tmp_path):
+    """It stops between two changes of p, with signs half collected."""
+    whole = train(configuration(data, 0.064, "stylegan2", augment=ADA), tmp_path / "whole")
+    parts = train(configuration(data, 0.032, "stylegan2", augment=ADA), tmp_path / "parts")
+    train(configuration(data, 0.064, "stylegan2", augment=ADA), parts)
+    a, b = (load_file(latest_checkpoint(run)) for run in (whole, parts))
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+    assert {"augment.strength.p", "augment.strength.signs", "stream.0.augment"} <= a.keys()
+    assert a["augment.strength.signs"][1] == 2 * BATCH  # after 8 steps, 2 since the last change
+
+
+def test_augmentation_may_change_between_checkpoint_and_continuation(data, tmp_path):
+    """What the checkpoint does not have begins as configured; a fixed p is the configuration's."""
+    run = train(configuration(data, 0.016, "stylegan2", augment=AugmentConfig()), tmp_path / "run")
+    for augment, p in [(ADA, 0.4), (AugmentConfig(mode="fixed", p=0.3), 0.3), (AugmentConfig(), None)]:
+        state = TrainingState.create(configuration(data, 0.032, "stylegan2", augment=augment), World())
+        state.load(latest_checkpoint(run))
+        found = state.networks.augment
+        assert (None if found is None else found.strength.p.item()) == (None if p is None else pytest.approx(p))
+        state.save(latest_checkpoint(run), configuration(data, 0.016, "stylegan2", augment=augment))
+
+
+def test_p_follows_the_signs_every_few_steps(data, tmp_path):
+    run = train(configuration(data, 0.064, "stylegan2", augment=ADA), tmp_path / "run")
+    lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+    seen = [line["augment/p"] for line in lines if "augment/p" in line]
+    step = BATCH * 3 / 200
+    assert len(seen) == 2
+    assert abs(seen[0] - 0.4) == pytest.approx(step, abs=1e-6)
+    assert abs(seen[1] - seen[0]) == pytest.approx(step, abs=1e-6)
+
+
+def test_a_fixed_p_stays(data, tmp_path):
+    augment = AugmentConfig(mode="fixed", p=0.3, interval=1)
+    run = train(configuration(data, 0.032, augment=augment), tmp_path / "run")
+    lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+    assert [line["augment/p"] for line in lines] == pytest.approx([0.3, 0.3])
+
+
 def test_only_the_newest_checkpoints_are_kept(data, tmp_path):
     run = train(configuration(data, 0.080), tmp_path / "run")
     kept = sorted(path.name for path in run.glob("checkpoint-*"))
@@ -117,31 +165,32 @@ def test_a_damaged_newest_checkpoint_is_passed_over(finished, data, tmp_path):
 def test_a_batch_in_two_passes_is_seen_whole(data):
     """Two passes of 4 report all 8 scores and end in one step of D."""
     config = configuration(data, 1.0, "stylegan2")
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     before = state.networks.D.epilogue.out.weight.detach().clone()
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    phase = next(p for p in loop.make_phases(config) if p.name == "D_main")
-    statistics = loop.RunningStatistics()
-    loop.run_phase(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0), statistics)
-    assert statistics.report()["scores/real"].count == 8
+    phase = next(p for p in make_phases(config) if p.name == "D_main")
+    batches = step.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+    assert [len(batch.real_images) for batch in batches] == [4, 4]
+    assert step.run_phase(phase, config, state, batches)
+    assert state.statistics.report()["scores/real"].count == 8
     assert not torch.equal(before, state.networks.D.epilogue.out.weight)
 
 
 def test_the_average_follows_the_schedule(data):
     """Karras et al. 2020: G_ema <- beta G_ema + (1 - beta) G with a half-life in images; at 0 images beta is 0."""
     config = configuration(data, 1.0)
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     with torch.no_grad():
         for parameter in state.networks.G.parameters():
             parameter.add_(1.0)
-    loop.update_ema(config, state)
+    step.update_ema(config, state)
     assert torch.equal(state.G_ema.mapping.layers[0].weight, state.networks.G.mapping.layers[0].weight)
     state.images = 1000  # half-life 50 images: 8 of them are 0.16 half-lives
     with torch.no_grad():
         for parameter in state.networks.G.parameters():
             parameter.add_(1.0)
     old = state.G_ema.mapping.layers[0].weight.clone()
-    loop.update_ema(config, state)
+    step.update_ema(config, state)
     moved = (state.G_ema.mapping.layers[0].weight - old).mean().item()
     assert moved == pytest.approx(1 - 0.5 ** (BATCH / 50), abs=1e-5)
 
@@ -151,7 +200,7 @@ def test_frozen_layers_keep_their_weights(data, tmp_path):
     config = config.model_copy(
         update={"discriminator": config.discriminator.model_copy(update={"freeze_layers": 2})}
     )
-    start = TrainingState.create(config, torch.device("cpu")).networks.D
+    start = TrainingState.create(config, World()).networks.D
     run = train(config, tmp_path / "run")
     trained = open_snapshot(run).discriminator()
     assert torch.equal(start.blocks["32"].from_rgb.weight, trained.blocks["32"].from_rgb.weight)
@@ -161,7 +210,7 @@ def test_frozen_layers_keep_their_weights(data, tmp_path):
 
 def test_resume_starts_from_a_snapshots_weights(finished, data):
     snapshot = finished / "network-snapshot-000000.safetensors"
-    state = TrainingState.create(configuration(data, 1.0, resume=str(snapshot)), torch.device("cpu"))
+    state = TrainingState.create(configuration(data, 1.0, resume=str(snapshot)), World())
     source = open_snapshot(snapshot)
     assert state.images == 0
     for name, tensor in source.generator("G").state_dict().items():
@@ -172,7 +221,7 @@ def test_resume_into_another_size_names_what_it_could_not_copy(finished, data):
     source = open_snapshot(finished).generator("G")
     config = configuration(data, 1.0)
     wider = config.generator.model_copy(update={"w_dim": 16})
-    target = loop.TrainingState.create(config.model_copy(update={"generator": wider}), torch.device("cpu")).networks.G
+    target = TrainingState.create(config.model_copy(update={"generator": wider}), World()).networks.G
     missing = copy_matching(source, target)
     assert "mapping.w_avg" in missing
     assert "synthesis.blocks.4.const" not in missing
@@ -180,7 +229,7 @@ def test_resume_into_another_size_names_what_it_could_not_copy(finished, data):
 
 def test_a_checkpoint_of_other_networks_is_refused_in_one_line(finished, data):
     config = configuration(data, 1.0, "stylegan2")
-    state = TrainingState.create(config, torch.device("cpu"))
+    state = TrainingState.create(config, World())
     with pytest.raises(UserError, match="does not fit"):
         state.load(latest_checkpoint(finished))
 
@@ -190,3 +239,15 @@ def test_training_leaves_the_global_random_stream_alone(data, tmp_path):
     before = torch.random.get_rng_state()
     train(configuration(data, 0.016), tmp_path / "run")
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_best_checkpoint_outlives_the_newer_ones(data, tmp_path, monkeypatch):
+    """By the first metric: here its best value is that of the first of five snapshots."""
+    values = iter([0.5, -0.9, 0.8, 0.7, 0.6])
+    monkeypatch.setattr(loop, "evaluate", lambda name, context: {"metric": "di", "results": {"di": next(values)}})
+    config = configuration(data, 0.080, "stylegan2")
+    config = config.model_copy(update={"schedule": config.schedule.model_copy(update={"metrics": ("di",)})})
+    run = train(config, tmp_path / "run")
+    kept = sorted(path.name for path in run.glob("checkpoint-*"))
+    assert kept == [f"checkpoint-{images:010d}.safetensors" for images in (16, 64, 80)]
+    assert "best: di 0.5 at 0.016 kimg: network-snapshot-000000.safetensors" in (run / "log.txt").read_text()

@@ -62,3 +62,31 @@ def test_path_penalty_uses_the_updated_mean_and_lets_gradients_through_it():
     penalty.sum().backward()
     through_the_mean = -2 * (-0.1 + 1.9) * 0.05
     assert lengths.grad.tolist() == pytest.approx([2 * -0.1 + through_the_mean, 2 * 1.9 + through_the_mean])
+
+
+def test_hinge_losses():
+    fake, real = torch.tensor([[-2.0], [0.5]]), torch.tensor([[3.0], [0.5]])
+    assert losses.generator_hinge_loss(fake).flatten().tolist() == [2, -0.5]
+    assert losses.discriminator_hinge_loss(fake, real).flatten().tolist() == [0, 2]
+
+
+def test_path_length_of_several_codes_is_that_of_one_long_code(generator):
+    ws = torch.randn([2, 5, 3, 4], generator=generator(), requires_grad=True)
+    slope = torch.randn([5, 12, 6], generator=generator(1))
+    images = torch.einsum("nli,lij->nj", ws.flatten(2), slope)[:, None, :, None]
+    noise = torch.randn(images.shape, generator=generator(2))
+    gradient = torch.einsum("lij,nj->nli", slope, noise[:, 0, :, 0] / 6**0.5)
+    expected = gradient.square().sum(2).mean(1).sqrt()
+    torch.testing.assert_close(losses.path_lengths(images, ws, noise), expected)
+
+
+def test_movement_speed_is_change_over_step():
+    before = torch.zeros(2, 1, 2, 2)
+    after = torch.tensor([[[[0.3, 0.3], [0.3, 0.3]]], [[[0.4, 0], [0, 0]]]])
+    torch.testing.assert_close(losses.movement_speeds(before, after, 0.1), torch.tensor([3.0, 2.0]))
+
+
+def test_pictures_that_do_not_change_have_a_finite_gradient():
+    picture = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    losses.movement_speeds(torch.zeros(1, 1, 2, 2), picture, 0.1).sum().backward()
+    assert picture.grad.isfinite().all()

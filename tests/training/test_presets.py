@@ -11,7 +11,17 @@ from dnnlib.errors import UserError
 from training.config import RunConfig
 from training.discriminator import Discriminator
 from training.generator import Generator
-from training.presets import CONFIGS, OPTION_KEYS, DataFacts, Options, auto_settings, base_layer, known_names, resolve
+from training.presets import (
+    CONFIGS,
+    OPTION_KEYS,
+    DataFacts,
+    Options,
+    auto_settings,
+    base_layer,
+    known_names,
+    method_chain,
+    resolve,
+)
 
 FACTS = DataFacts("animals", resolution=32, num_channels=3, size=5000, label_dim=10)
 
@@ -30,8 +40,11 @@ def refusal(*settings: str, **options) -> str:
 # ---- the files
 
 
-@pytest.mark.parametrize("cfg", known_names())
-@pytest.mark.parametrize("method", known_names("methods"))
+NOT_TOGETHER = {("sndcgan", "spatialgan-indoor")}  # styles of objects need StyleGAN2's layers
+EVERY_PAIR = [(cfg, method) for cfg in known_names() for method in known_names("methods")]
+
+
+@pytest.mark.parametrize("cfg, method", [pair for pair in EVERY_PAIR if pair not in NOT_TOGETHER])
 def test_every_base_resolves_with_every_method(cfg: str, method: str):
     config = run(cfg=cfg, method=method)
     assert config.name == f"animals-{cfg}-{method}"
@@ -41,8 +54,8 @@ def test_every_base_resolves_with_every_method(cfg: str, method: str):
 
 
 def test_the_known_names():
-    assert known_names() == ["auto", "cifar", "demo", "paper1024", "paper256", "paper512", "stylegan2"]
-    assert known_names("methods") == ["eqgan-sa", "spatialgan", "stylegan2"]
+    assert known_names() == ["auto", "cifar", "demo", "paper1024", "paper256", "paper512", "sndcgan", "stylegan2"]
+    assert known_names("methods") == ["eqgan-sa", "eqgan-sa-paper", "spatialgan", "spatialgan-indoor", "stylegan2"]
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
@@ -140,17 +153,21 @@ ONE_KEY = [
     ("ops", "reference", "hardware.ops"),
     ("allow_tf32", True, "hardware.allow_tf32"),
     ("workers", 0, "data.workers"),
+    ("aug", "ada", "augment.mode"),
+    ("p", 0.2, "augment.p"),
+    ("target", 0.5, "augment.target"),
     ("device", "cpu", "hardware.device"),
     ("heatmap_mode", "fine", "generator.encoding.mode"),
     ("sampler", "paper", "sampler.kind"),
     ("align", 0.25, "align.weight"),
     ("tau", 0.0, "align.tau"),
 ]
+COMPANIONS = {"p": {"aug": "fixed"}, "target": {"aug": "ada"}}
 
 
 @pytest.mark.parametrize("name, value, key", ONE_KEY)
 def test_options_that_set_one_key(name: str, value, key: str):
-    found = run(**{name: value})
+    found = run(**{name: value}, **COMPANIONS.get(name, {}))
     for part in key.split("."):
         found = getattr(found, part)
     assert found == value
@@ -206,6 +223,67 @@ def test_spatial_encoding_on_and_off():
     assert run(method="stylegan2", align=0.0).generator.encoding is None
 
 
+def test_spatialgan_indoor_is_spatialgan_with_objects():
+    config, single = run(cfg="paper256", method="spatialgan-indoor"), run(cfg="paper256")
+    encoding = config.generator.encoding
+    assert (encoding.layer, encoding.counts, encoding.max_resolution) == ("indoor", (3,), None)
+    assert (config.sampler.kind, config.sampler.spread) == ("multi-object", (0.1, 0.5))
+    assert config.align == single.align.model_copy(update={"match": "best"})
+    assert config.generator.latent_shape == (4, 512)
+
+
+@pytest.mark.parametrize("options", [{"sel": "indoor"}, {"sampler": "multi-object"}])
+def test_options_for_several_objects_bring_their_kind_of_scene(options: dict):
+    config = run(cfg="paper256", **options)
+    encoding = config.generator.encoding
+    assert encoding.layer == options.get("sel", "norm")
+    assert (encoding.counts, encoding.max_resolution) == ((3,), None)
+    assert (config.sampler.kind, config.sampler.spread, config.align.match) == ("multi-object", (0.1, 0.5), "best")
+
+
+@pytest.mark.parametrize("sampler", ["paper", "released", "non-hierarchical", "noise", "impulse"])
+def test_samplers_for_one_object_bring_theirs(sampler: str):
+    config = run(cfg="paper256", method="spatialgan-indoor", sel="norm", sampler=sampler)
+    encoding = config.generator.encoding
+    assert (encoding.counts, encoding.max_resolution) == ((1, 2, 4), 16)
+    assert (config.sampler.kind, config.sampler.spread, config.align.match) == (sampler, (0.5, 1.0), "all")
+
+
+def test_what_fits_already_is_left_as_it_is():
+    settings = ("sampler.spread=[0.2, 0.3]", "generator.encoding.counts=[5]")
+    config = run(*settings, method="spatialgan-indoor", sel="norm", sampler="multi-object")
+    assert (config.sampler.spread, config.generator.encoding.counts) == ((0.2, 0.3), (5,))
+    assert run(sampler="noise", cfg="demo").sampler.spread == (0.2, 0.5)  # the base's
+
+
+def test_set_alone_cannot_mix_scenes():
+    assert refusal("sampler.kind=multi-object") == (
+        "sampler.kind multi-object needs generator.encoding.counts of one level, such as [3], not [1, 2, 4]"
+    )
+    assert refusal("generator.encoding.layer=indoor") == (
+        "generator.encoding: layer indoor takes one number of objects, such as counts [3], not [1, 2, 4]"
+    )
+    assert refusal(cfg="sndcgan", method="spatialgan-indoor") == (
+        "generator: backbone sndcgan has no encoding layer indoor; use norm or concat"
+    )
+
+
+# ---- inheritance
+
+
+def test_a_method_inherits_and_a_base_speaks_of_the_ancestor_before_the_heir():
+    config = run(cfg="demo", method="spatialgan-indoor")
+    assert config.generator.encoding.residual_scale == 1  # demo's word on spatialgan
+    assert config.sampler.kind == "multi-object"  # the heir's own, although demo gives spatialgan another
+    assert config.method == "spatialgan-indoor"
+
+
+def test_chain_of_a_row_of_a_table():
+    chain = method_chain("spatialgan-1-multi-object")
+    assert [name for name, _ in chain] == ["spatialgan", "spatialgan-indoor", "spatialgan-1-multi-object"]
+    assert chain[2][1] == {"generator": {"encoding": {"layer": "norm"}}, "align": {"match": "all"}}
+
+
 def test_run_names_tell_runs_apart_and_fit_a_file_system():
     config = run(cond=True, mirror=True, subset=100, gamma=0.5, kimg=20.0, resume="x", facts=replace(FACTS, name="a b"))
     assert config.name == "a_b-cond-mirror-subset100-demo-spatialgan-gamma0.5-kimg20-resume"
@@ -237,10 +315,57 @@ def test_auto_file_adds_what_does_not_depend_on_the_data():
     assert "auto" not in layer
 
 
+# ---- augmentation
+
+
+def test_augmentation_is_off_unless_asked_for():
+    pairs = [pair for pair in EVERY_PAIR if pair not in NOT_TOGETHER]
+    assert all(run(cfg=cfg, method=method).augment.mode == "noaug" for cfg, method in pairs)
+
+
+def test_aug_options():
+    adaptive = run(aug="ada", target=0.7, augpipe="bgcf").augment
+    assert (adaptive.mode, adaptive.p, adaptive.target, adaptive.transforms.imgfilter) == ("ada", 0, 0.7, 1)
+    fixed = run(aug="fixed", p=0.3, augpipe="blit").augment
+    assert (fixed.mode, fixed.p, fixed.transforms.xflip, fixed.transforms.scale) == ("fixed", 0.3, 1, 0)
+
+
+def test_settings_go_before_the_pipe():
+    transforms = run("augment.transforms.hue=0.5", "augment.transforms.scale_std=0.4", aug="ada").augment.transforms
+    assert (transforms.hue, transforms.scale_std, transforms.xflip) == (0.5, 0.4, 1)
+    assert run("augment.mode=ada", target=0.5).augment.target == 0.5
+
+
+def test_transferred_weights_let_p_move_faster():
+    assert (run().augment.kimg, run(resume="x.safetensors").augment.kimg) == (500, 100)
+
+
+def test_names_of_augmented_runs():
+    assert run(aug="ada", target=0.5, augpipe="bgcf").name == "animals-demo-spatialgan-ada-bgcf-target0.5"
+    assert run(aug="fixed", p=0.2).name == "animals-demo-spatialgan-fixed-p0.2"
+    assert run(aug="noaug").name == "animals-demo-spatialgan"
+
+
+def test_the_filter_needs_room():
+    small = {"facts": replace(FACTS, resolution=16), "method": "stylegan2", "aug": "ada"}
+    expected = (
+        "augment.transforms.imgfilter needs images of 22x22 or more, not 16x16; set it to 0, or use --augpipe=bgc"
+    )
+    assert refusal(**small, augpipe="bgcf") == expected
+    assert run(**small, augpipe="bgc").augment.transforms.imgfilter == 0
+    assert run("augment.transforms.imgfilter=0", **small, augpipe="bgcf").augment.transforms.imgfilter == 0
+
+
+def test_only_grey_and_color_images_are_augmented():
+    layers = replace(FACTS, num_channels=4)
+    assert "grey or RGB images; these have 4 channels" in refusal(aug="ada", facts=layers)
+    assert run(aug="ada", facts=replace(FACTS, num_channels=1)).augment.mode == "ada"
+
+
 # ---- refusals
 
-BASES = "auto, cifar, demo, paper1024, paper256, paper512, stylegan2"
-NO_AUGMENTATION = "augmentation is not there yet; leave it out, or use --aug=noaug alone"
+BASES = "auto, cifar, demo, paper1024, paper256, paper512, sndcgan, stylegan2"
+SAMPLERS = "'paper', 'released', 'multi-object', 'non-hierarchical', 'noise' or 'impulse'"
 BY_ITSELF = "and cannot be set by itself"
 HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "paper"), ("align", 1.0), ("tau", 0.1)]
 
@@ -251,14 +376,24 @@ HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "
         ({"cfg": "paper265"}, "--cfg 'paper265' is unknown; did you mean 'paper256'?"),
         ({"cfg": "demo.yaml"}, "--cfg 'demo.yaml' is unknown; did you mean 'demo'?"),
         ({"cfg": "../configs/demo"}, f"--cfg '../configs/demo' is unknown; known: {BASES}"),
+        ({"method": "supp-2-tau-0.2"}, "--method 'supp-2-tau-0.2' is unknown; did you mean 'supp-2-tau-0.25'?"),
+        ({"method": "zzz"}, f"--method 'zzz' is unknown; known: {', '.join(known_names('methods'))}"),
         ({"method": "spacialgan"}, "--method 'spacialgan' is unknown; did you mean 'spatialgan'?"),
-        ({"sel": "concat"}, "--sel 'concat' is unknown; known: none, norm"),
+        ({"sel": "concatenate"}, "--sel 'concatenate' is unknown; did you mean 'concat'?"),
+        ({"sel": "spade"}, "--sel 'spade' is unknown; known: concat, flatten, indoor, none, norm"),
         ({"aug": "adda"}, "--aug 'adda' is unknown; did you mean 'ada'?"),
-        ({"aug": "ada"}, f"--aug=ada: {NO_AUGMENTATION}"),
-        ({"aug": "fixed", "p": 0.2}, f"--aug=fixed: {NO_AUGMENTATION}"),
-        ({"p": 0.2}, f"--p=0.2: {NO_AUGMENTATION}"),
-        ({"target": 0.6}, f"--target=0.6: {NO_AUGMENTATION}"),
-        ({"augpipe": "bgc"}, f"--augpipe=bgc: {NO_AUGMENTATION}"),
+        ({"aug": "fixed"}, "--aug=fixed needs its probability; add --p, for example --p=0.2"),
+        ({"p": 0.2}, "--p=0.2 needs --aug=fixed; augmentation is noaug here"),
+        ({"aug": "ada", "p": 0.2}, "--p=0.2 needs --aug=fixed; augmentation is ada here"),
+        ({"aug": "fixed", "p": 1.2}, "--p (augment.p) is 1.2: Input should be less than or equal to 1"),
+        ({"aug": "fixed", "p": -0.1}, "--p (augment.p) is -0.1: Input should be greater than or equal to 0"),
+        ({"target": 0.6}, "--target=0.6 needs --aug=ada; augmentation is noaug here"),
+        ({"aug": "noaug", "target": 0.6}, "--target=0.6 needs --aug=ada; augmentation is noaug here"),
+        ({"aug": "fixed", "p": 0.2, "target": 0.6}, "--target=0.6 needs --aug=ada; augmentation is fixed here"),
+        ({"aug": "ada", "target": 1.5}, "--target (augment.target) is 1.5: Input should be less than or equal to 1"),
+        ({"augpipe": "bgc"}, "--augpipe=bgc needs --aug=ada or --aug=fixed; augmentation is noaug here"),
+        ({"aug": "ada", "augpipe": "bgcfncc"}, "--augpipe 'bgcfncc' is unknown; did you mean 'bgcfnc'?"),
+        ({"aug": "ada", "augpipe": "colour"}, "--augpipe 'colour' is unknown; did you mean 'color'?"),
         ({"gpus": 0}, "--gpus=0: give 1 or more; to do without a GPU, --device=cpu"),
         ({"gamma": -1.0}, "--gamma (loss.r1_gamma) is -1.0: Input should be greater than or equal to 0"),
         ({"device": "tpu"}, "--device (hardware.device) is 'tpu': Input should be 'auto', 'cuda' or 'cpu'"),
@@ -266,7 +401,7 @@ HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "
             {"heatmap_mode": "corse"},
             "--heatmap-mode (generator.encoding.mode) is 'corse': Input should be 'coarse' or 'fine'",
         ),
-        ({"sampler": "p"}, "--sampler (sampler.kind) is 'p': Input should be 'paper' or 'released'"),
+        ({"sampler": "p"}, f"--sampler (sampler.kind) is 'p': Input should be {SAMPLERS}"),
         ({"batch": 30, "gpus": 4}, "schedule.batch_size 30 must be a multiple of batch_gpu x gpus = 7 x 4"),
         ({"batch": 2, "gpus": 4}, "schedule.batch_size 2 must be a multiple of batch_gpu x gpus = 1 x 4"),
     ],

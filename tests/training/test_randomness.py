@@ -3,7 +3,7 @@
 import torch
 
 from tests.training.small import global_streams
-from training.randomness import Randomness, latents
+from training.randomness import Randomness, latents, object_latents
 
 
 def draw(streams: Randomness, name: str, count: int = 5) -> list[float]:
@@ -56,3 +56,11 @@ def test_latents_of_a_seed_do_not_depend_on_the_batch():
     assert torch.equal(z[0], z[2])
     assert torch.equal(z[1:2], latents([9], 6))
     assert not torch.equal(z[0], z[1])
+
+
+def test_codes_of_a_scene_depend_on_seed_and_object_only():
+    few, many = object_latents([4, 5], 2, 8), object_latents([5], 6, 8)
+    assert few.shape == (2, 3, 8)
+    assert torch.equal(few[1, :2], many[0, :2])
+    assert torch.equal(few[1, 2], many[0, 6])  # the background's
+    assert torch.pdist(torch.cat([few[0], many[0]])).min() > 0.1

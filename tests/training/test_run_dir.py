@@ -4,14 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from dnnlib.errors import UserError
 from dnnlib.files import read_json
 from tests.tiny_models import tiny_config
+from torch_utils.distributed import World
+from training.checkpoint import checkpoint_path
 from training.config import RunConfig
 from training.run_dir import Progress, RunDir, create, find
-from training.state import TrainingState, checkpoint_path
+from training.state import TrainingState
 
 CONFIG = tiny_config().model_copy(update={"name": "animals-demo"})
 OTHER = CONFIG.model_copy(update={"seed": 1})
@@ -21,7 +22,7 @@ def make(outdir: Path, config: RunConfig = CONFIG, kimg: float | None = None) ->
     """A run as training leaves it, with a checkpoint after `kimg`."""
     path = create(find(outdir, config, new=True), config)
     if kimg is not None:
-        state = TrainingState.create(config, torch.device("cpu"))
+        state = TrainingState.create(config, World())
         state.images = round(kimg * 1000)
         state.save(checkpoint_path(path, state.images), config)
     return path
@@ -100,7 +101,7 @@ def test_outdir_being_another_run_is_refused_with_the_difference(tmp_path: Path)
     renamed = OTHER.model_copy(update={"name": "animals-seed1"})
     assert refusal(path, renamed) == (
         f"{path} is a run with other settings (seed is 0 there, 1 here); "
-        "give those, or the directory above it for a new run"
+        "give those, --continue to change the length of the run only, or the directory above it for a new run"
     )
     assert "is a run directory; for a new run give the directory above it" in refusal(path, CONFIG, new=True)
 

@@ -56,14 +56,28 @@ def test_batches_follow_the_order(dataset, workers):
     np.testing.assert_array_equal(images[1], dataset[int(order.indices(9, 1)[0])][0])
 
 
-@pytest.mark.parametrize("world", [2, 4])
-def test_order_does_not_depend_on_the_number_of_processes(dataset, world):
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_order_does_not_depend_on_the_number_of_processes(dataset, world, workers):
+    """Within an epoch and across its end: 10 images, 8 a step."""
     order = SampleOrder(10, seed=5)
-    alone = first(4, batches(dataset, order, 3, 8))
-    together = [first(4, batches(dataset, order, 3, 8, rank=rank, world=world)) for rank in range(world)]
-    for step, (images, labels) in enumerate(alone):
-        assert torch.equal(torch.cat([rank[step][0] for rank in together]), images)
-        assert torch.equal(torch.cat([rank[step][1] for rank in together]), labels)
+    expected = order.indices(3, 32).reshape(4, 8)
+    ranks = [
+        first(4, batches(dataset, SampleOrder(10, seed=5), 3, 8, rank=rank, world=world, workers=workers))
+        for rank in range(world)
+    ]
+    for step, indices in enumerate(expected):
+        images, labels = (torch.cat([rank[step][part] for rank in ranks]) for part in (0, 1))
+        assert labels.argmax(dim=1).tolist() == indices.tolist()
+        np.testing.assert_array_equal(images, [dataset[int(i)][0] for i in indices])
+
+
+def test_a_run_continued_with_more_processes_sees_what_it_would_have_seen(dataset):
+    order = SampleOrder(10, seed=5)
+    whole = [classes(batch) for batch in first(6, batches(dataset, order, 0, 8))]
+    later = [first(3, batches(dataset, order, 3 * 8, 8, rank=rank, world=4)) for rank in range(4)]
+    continued = [[label for rank in later for label in classes(rank[step])] for step in range(3)]
+    assert continued == whole[3:]
 
 
 def test_indivisible_batch(dataset):

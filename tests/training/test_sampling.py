@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from tests.tiny_models import save_tiny_snapshot, tiny_generator, tiny_model
+from tests.tiny_models import save_tiny_snapshot, tiny_config, tiny_generator, tiny_model
 from tests.training.small import global_streams
 from training.heatmaps import Layout, concatenate
 from training.sampling import Model
@@ -286,3 +286,76 @@ def test_cuda_draws_the_same_pictures(model: Model):
     assert images.device.type == "cuda"
     torch.testing.assert_close(images.cpu(), model.images([0, 1]), rtol=1e-2, atol=2e-2)
     assert torch.equal(*(fast.images([0, 1], noise_mode="random") for _ in range(2)))
+
+
+# ---- scenes of several objects
+
+
+@pytest.fixture(scope="module")
+def scene() -> Model:
+    return tiny_model("spatialgan-indoor")
+
+
+def test_scenes_have_a_code_for_each_object_and_the_background(scene: Model):
+    z = scene.latents([3, 4])
+    assert z.shape == (2, 4, 8)
+    assert torch.equal(z[1:], scene.latents([4]))
+    assert scene.layout([3]).counts == (3,)
+    assert scene.styles([3, 4]).shape == (2, scene.G.num_ws, 4, 8)
+    assert_close(scene.images([3, 4])[1:], scene.images([4]))
+
+
+def test_scenes_can_be_given_as_z_or_ws(scene: Model):
+    layout = scene.layout([3])
+    expected = scene.images([3])
+    assert_close(scene.images(z=scene.latents([3]), layout=layout), expected)
+    assert_close(scene.images(ws=scene.styles([3]), layout=layout), expected)
+    with pytest.raises(UserError, match=r"z must have the shape \[N, 4, 8\] for this model, not \[1, 8\]"):
+        scene.images(z=torch.zeros(1, 8), layout=layout)
+    with pytest.raises(UserError, match=r"ws must have the shape \[N, 6, 4, 8\] for this model"):
+        scene.images(ws=torch.zeros(1, 6, 8), layout=layout)
+
+
+def test_objects_are_moved_removed_and_restyled(scene: Model):
+    layout, before = scene.layout([3]), scene.images([3])
+    for changed in (layout.moved(0, 1, 0.2, 0.2), layout.with_strength(0, 1, 0.0), layout.with_spread(0, 1, 2.0)):
+        assert not torch.allclose(scene.images([3], layout=changed), before)
+    z = scene.latents([3])
+    z[:, 1] = scene.latents([8])[:, 1]
+    assert not torch.allclose(scene.images(z=z, layout=layout), before)
+    gone = layout.with_strength(0, 1, 0.0)
+    assert_close(scene.images(z=z, layout=gone), scene.images([3], layout=gone))
+
+
+def test_layouts_of_single_objects_are_refused(scene: Model, model: Model):
+    message = "layout has 1/2/4 centres at levels 0 to 2, but this model takes 3 centres at level 0"
+    with pytest.raises(UserError, match=message):
+        scene.images([3], layout=model.layout([3]))
+
+
+# ---- a layout that is a part of the latent
+
+
+def test_flattened_layouts_reach_the_picture_through_the_styles():
+    config = tiny_config(counts=(1, 2, 4))
+    encoding = config.generator.encoding.model_copy(update={"layer": "flatten"})
+    config = config.model_copy(update={"generator": config.generator.model_copy(update={"encoding": encoding})})
+    flat = Model(tiny_generator(config), config, "cpu")
+    layout = flat.layout([3])
+    assert_close(flat.images([3], layout=layout), flat.images([3]))
+    assert_close(flat.images(ws=flat.styles([3], layout=layout), layout=layout), flat.images([3]))
+    assert not torch.allclose(flat.images([3], layout=layout.moved(0, 0, 0.3, 0.3)), flat.images([3]))
+    assert flat.G.mapping.z_dim == 8 + 336
+
+
+# ---- features
+
+
+def test_block_outputs_are_those_of_all_batches():
+    model, outputs = tiny_model(), {}
+    images = model.images([0, 1, 2], batch_size=2, block_outputs=outputs)
+    assert {r: tuple(x.shape[2:]) for r, x in outputs.items()} == {4: (4, 4), 8: (8, 8), 16: (16, 16)}
+    assert all(len(x) == 3 and x.dtype == torch.float32 for x in outputs.values())
+    alone = {}
+    torch.testing.assert_close(model.images([2], block_outputs=alone), images[2:])
+    torch.testing.assert_close(alone[8], outputs[8][2:])

@@ -6,7 +6,14 @@ import torch.nn.functional as F
 
 from tests.training.small import make_layout, seeded
 from training.config import EncodingConfig
-from training.spatial_encoding import FEATURES, HeatmapEncoder, SpatialEncoding, instance_norm
+from training.spatial_encoding import (
+    FEATURES,
+    ConcatEncoding,
+    HeatmapEncoder,
+    SpatialEncoding,
+    instance_norm,
+    make_encoding,
+)
 
 COARSE = EncodingConfig(mode="coarse", hidden_channels=8)
 FINE = EncodingConfig(mode="fine", hidden_channels=8)
@@ -121,3 +128,61 @@ def test_gradients_reach_the_feature_the_heatmaps_and_every_parameter(generator)
     assert torch.autograd.gradcheck(net, (x, features), fast_mode=True)
     net(x, features).square().sum().backward()
     assert all(p.grad.abs().max() > 0 for p in net.parameters())
+
+
+# ---- concatenation
+
+
+def test_concatenation_is_the_formula(generator):
+    config = COARSE.model_copy(update={"layer": "concat", "concat_channels": 7})
+    net = seeded(lambda: ConcatEncoding(6, FEATURES, config))
+    x, features = torch.randn([2, 6, 5, 5], generator=generator()), torch.rand([2, FEATURES, 5, 5])
+
+    def convolve(conv, x):
+        return F.conv2d(x, conv.weight / (conv.weight[0].numel()) ** 0.5, conv.bias, padding=1)
+
+    def act(x):
+        return F.leaky_relu(x, 0.2) * 2**0.5
+
+    inner = act(convolve(net.conv1, act(convolve(net.conv0, torch.cat([x, act(convolve(net.shared, features))], 1)))))
+    torch.testing.assert_close(net(x, features), x + 0.1 * convolve(net.output, inner), rtol=1e-4, atol=1e-5)
+    assert net.conv0.weight.shape == (7, 6 + 8, 3, 3)
+    net(x, features).square().sum().backward()
+    assert all(p.grad.abs().max() > 0 for name, p in net.named_parameters() if "weight" in name)
+
+
+def test_sizes_of_the_papers_concatenation():
+    with torch.device("meta"):
+        net = make_encoding(512, 16, EncodingConfig(layer="concat"))
+    assert [net.shared.weight.shape[0], net.conv0.weight.shape[0], net.conv1.weight.shape[0]] == [64, 256, 512]
+
+
+# ---- what a feature sees of its heatmap
+
+
+@pytest.mark.parametrize(
+    "kernel, dilation, reach", [(3, 1, 2), (7, 1, 6), (3, 2, 4), (7, 2, 12)], ids=["3", "7", "3 by 2", "7 by 2"]
+)
+def test_kernel_and_dilation_widen_the_view(kernel, dilation, reach):
+    config = FINE.model_copy(update={"kernel_size": kernel, "dilation": dilation})
+    net, picture = encoder(config), torch.zeros(1, 1, 32, 32)
+    dot = picture.clone()
+    dot[..., 16, 16] = 1
+    changed = (net.levels[0](dot) - net.levels[0](picture)).abs().amax((0, 1)) > 0
+    seen = changed.any(0).nonzero().flatten().tolist()
+    assert (min(seen), max(seen)) == (16 - reach, 16 + reach)
+
+
+# ---- one level for all
+
+
+@pytest.mark.parametrize("layer", ["norm", "concat"])
+def test_scenes_of_one_level_are_heard_by_every_block(layer):
+    config = COARSE.model_copy(update={"layer": layer, "counts": (3,)})
+    net, layout = encoder(config), make_layout(2, (3,))
+    assert [HeatmapEncoder.channels(r, 1) for r in (4, 8, 16, 32)] == [32] * 4
+    features = net(layout, [(r, r) for r in (4, 16, 32)])
+    assert [tuple(f.shape) for f in features.values()] == [(2, 32, r, r) for r in (4, 16, 32)]
+    assert make_encoding(6, 32, config).shared.weight.shape[1] == 32
+    moved = net(layout.moved(0, 2, 0.3, 0), [(4, 4)])
+    assert not torch.equal(moved[4, 4], features[4, 4])

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dnnlib.cache import cache_dir
 from dnnlib.files import write_json
 from torch_utils.native.toolchain import Device, Toolchain, ToolError, digest, runtime_digest
 
@@ -28,14 +29,6 @@ except ImportError:  # no such locks on Windows; finished libraries are renamed 
 SOURCES = Path(__file__).with_name("csrc")
 INSTALLED = Path(__file__).with_name("prebuilt")  # libraries of an installation with STEERGAN_AOT=1
 FAILURE_HOURS = 24  # a failed build is not tried again for so long, unless asked for
-
-
-def cache_root() -> Path:
-    """STEERGAN_CACHE, else steergan below XDG_CACHE_HOME, else ~/.cache/steergan."""
-    own = os.environ.get("STEERGAN_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "steergan"
 
 
 def source_files(device: Device) -> list[Path]:
@@ -57,7 +50,7 @@ def slot_prefix(device: Device) -> str:
 def finished(device: Device) -> Path | None:
     """The newest library that runs here, whatever compiled it: from the cache, or installed with the package."""
     pattern = f"{slot_prefix(device)}-*/steergan_{device}.so"
-    found = [path for root in (cache_root() / "native", INSTALLED) for path in root.glob(pattern)]
+    found = [path for root in (cache_dir() / "native", INSTALLED) for path in root.glob(pattern)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
@@ -73,7 +66,7 @@ class Slot:
     @staticmethod
     def of(toolchain: Toolchain) -> "Slot":
         name = f"{slot_prefix(toolchain.device)}-{digest(toolchain)}"
-        return Slot(cache_root() / "native" / name, toolchain.device)
+        return Slot(cache_dir() / "native" / name, toolchain.device)
 
     def make(self) -> None:
         """Create the folder. Raises ToolError when that is impossible."""

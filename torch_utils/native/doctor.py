@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch.utils import cpp_extension
 
+from dnnlib.cache import cache_dir
 from torch_utils.native import toolchain
-from torch_utils.native.cache import Slot, cache_root, finished
+from torch_utils.native.cache import Slot, finished
 from torch_utils.native.toolchain import Device, ToolError
 
 
@@ -30,7 +31,7 @@ def examine() -> list[Finding]:
     findings = [
         Finding("torch", f"{torch.__version__} (CUDA {torch.version.cuda or 'none'})"),
         Finding("processor", f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"),
-        Finding("cache", str(cache_root())),
+        Finding("cache", str(cache_dir())),
     ]
     for device in devices():
         findings += _tools(device)

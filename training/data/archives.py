@@ -27,6 +27,10 @@ class Archive:
         with self.open(name) as file:
             return file.read()
 
+    def check_unchanged(self) -> None:
+        """Raises UserError when the archive as a whole has vanished, or changed since it was opened."""
+        raise NotImplementedError
+
     def where(self, name: str) -> str:
         """How to name one file in a message."""
         return f"{self.path}/{name}"
@@ -65,6 +69,10 @@ class FolderArchive(Archive):
     def open(self, name: str) -> BinaryIO:
         return (self.path / name).open("rb")
 
+    def check_unchanged(self) -> None:
+        if not self.path.is_dir():
+            raise _vanished(self.path)
+
 
 class ZipArchive(Archive):
     """All files in a zip. Each process opens it for itself: a shared file position would mix up reads."""
@@ -73,21 +81,47 @@ class ZipArchive(Archive):
         self.path = path
         self._file: zipfile.ZipFile | None = None
         self._owner = 0
+        self._stamp: tuple[int, int] | None = None  # size and time of the file that `names` are from
         self.names = sorted(info.filename for info in self._zip().infolist() if not info.is_dir())
+        self._stamp = self._stamp_now()
 
     def open(self, name: str) -> BinaryIO:
         return self._zip().open(name)
+
+    def check_unchanged(self) -> None:
+        if self._stamp is None:
+            return
+        now = self._stamp_now()
+        if now is None:
+            raise _vanished(self.path)
+        if now != self._stamp:
+            raise UserError(
+                f"{self.path} has been changed while it was in use ({self._stamp[0]} bytes before, {now[0]} now); "
+                "restore it and give the command again"
+            )
+
+    def _stamp_now(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
 
     def _zip(self) -> zipfile.ZipFile:
         if self._file is None or self._owner != os.getpid():
             try:
                 self._file, self._owner = zipfile.ZipFile(self.path), os.getpid()
             except (zipfile.BadZipFile, OSError) as error:
+                self.check_unchanged()
                 raise UserError(f"{self.path} cannot be read as a zip archive ({error}); is it complete?") from error
         return self._file
 
     def __getstate__(self):
         return {**self.__dict__, "_file": None}
+
+
+def _vanished(path: Path) -> UserError:
+    return UserError(f"{path} has vanished while it was in use; bring it back and give the command again")
 
 
 def open_archive(path: str | Path) -> Archive:

@@ -40,6 +40,10 @@ DAMAGE = (
 )
 
 
+class DamagedImage(UserError):
+    """One file that cannot be read; the others may well be."""
+
+
 class Header(NamedTuple):
     """What can be told of an image without decoding it."""
 
@@ -74,18 +78,20 @@ def has_alpha(image: Image.Image) -> bool:
 
 def reason(error: Exception) -> str:
     """What a DAMAGE exception says, without the file object that Pillow's words show."""
-    return "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return str(getattr(error, "strerror", None) or error)
 
 
 @contextmanager
 def naming_damage(where: str) -> Iterator[None]:
-    """Turns whatever a damaged image file makes the block raise into a UserError that names `where`."""
+    """Turns whatever a damaged image file makes the block raise into a DamagedImage that names `where`."""
     try:
         yield
     except UserError:
         raise
     except DAMAGE as error:
-        raise UserError(
+        raise DamagedImage(
             f"{where} is damaged ({reason(error)}); remove it, or write the data set anew with dataset_tool.py, "
             "which leaves such files out"
         ) from error
@@ -102,11 +108,31 @@ def decode(data: bytes, where: str) -> np.ndarray:
     """Pixels uint8 [C, H, W] of an 8-bit grey or RGB image. Raises UserError naming `where` for all others."""
     with naming_damage(where), Image.open(io.BytesIO(data)) as image:
         _check_kind(image, where)
+        if data.startswith(_PNG_SIGNATURE):
+            _check_png(data)
         if pyspng is not None and image.mode in ("L", "RGB") and data.startswith(_PNG_SIGNATURE):
             pixels = pyspng.load(data)
         else:
             pixels = np.asarray(image.convert("L" if _CHANNELS[image.mode] == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
+
+
+def _check_png(data: bytes) -> None:
+    """Raises ValueError when pixels or palette do not agree with their checksum, which decoders leave unread.
+
+    A PNG is a signature of 8 bytes, then chunks: length, type, contents, CRC-32 of type and contents.
+    """
+    start, kind = 8, b""
+    while kind != b"IEND":
+        if start + 12 > len(data):
+            raise ValueError("cut short")
+        length, kind = struct.unpack_from(">I4s", data, start)
+        end = start + 8 + length
+        if end + 4 > len(data):
+            raise ValueError("cut short")
+        if kind[:1].isupper() and zlib.crc32(memoryview(data)[start + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            raise ValueError(f"wrong checksum of {kind.decode('ascii', 'replace')}")
+        start = end + 4
 
 
 def _raw_mode(decoder_arguments: object) -> str:

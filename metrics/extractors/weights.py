@@ -1,0 +1,116 @@
+"""Weights of the feature extractors: published files, fetched and checked, or files of the user's choice."""
+
+import pickle
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dnnlib.cache import cache_dir
+from dnnlib.downloads import RemoteFile, fetch, sha256_of
+from dnnlib.errors import UserError
+from dnnlib.parsing import nearest
+
+_FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+
+PUBLISHED = {
+    "inception": RemoteFile(
+        "weights-inception-2015-12-05-6726825d.pth",
+        _FIDELITY + "weights-inception-2015-12-05-6726825d.pth",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        95_628_359,
+    ),
+    "vgg16": RemoteFile(
+        "vgg16-397923af.pth",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        553_433_881,
+    ),
+    "lpips": RemoteFile(
+        "weights-vgg16-lpips.pth",
+        _FIDELITY + "weights-vgg16-lpips.pth",
+        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        7_289,
+    ),
+    "dinov2": RemoteFile(
+        "dinov2_vitl14_pretrain.pth",
+        "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
+        "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
+        1_217_586_395,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """Where weights come from: `given` {name: path} goes before the published files."""
+
+    given: dict[str, Path] = field(default_factory=dict)
+    show_progress: bool = False
+
+    def path(self, name: str) -> Path:
+        """The file of weights `name`, downloaded if need be. Raises UserError when it is not to be had."""
+        if name in self.given:
+            return self.given[name]
+        return fetch(PUBLISHED[name], cache_dir() / "weights", self.show_progress)
+
+    def load(self, name: str) -> tuple[dict[str, Tensor], str]:
+        """The tensors of weights `name` by their names, and the SHA-256 of the file they are from."""
+        path = self.path(name)
+        return read_tensors(path), sha256_of(path)
+
+
+def parse_weights(texts: Iterable[str], wanted: Iterable[str]) -> dict[str, Path]:
+    """NAME=FILE, or FILE alone where only one of `wanted` it can be for, to {name: path}.
+
+    Raises UserError when a name is unknown, a file is missing, or it is unclear whose weights a file has.
+    """
+    wanted, given = sorted(set(wanted)), {}
+    for text in texts:
+        name, _, file = text.rpartition("=")
+        if not name and len(wanted) != 1:
+            needed = f"these metrics need those of {', '.join(wanted)}" if wanted else "these metrics need none"
+            raise UserError(f"--weights {text}: whose weights are they? Write NAME=FILE; {needed}")
+        name = name or wanted[0]
+        if name not in PUBLISHED:
+            raise UserError(f"--weights {text}: no extractor has weights '{name}'{nearest(name, PUBLISHED)}")
+        if not Path(file).is_file():
+            raise UserError(f"--weights {text}: there is no file {file}")
+        given[name] = Path(file)
+    return given
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file, or of a PyTorch file of nothing but tensors; no code in it is run.
+
+    Raises UserError when it is neither.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: no file of weights, or cut short ({_first_line(error)})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path}: no file of weights: it holds other things than named tensors")
+    return state
+
+
+T = TypeVar("T")
+
+
+def fitting(fill: Callable[[], T], name: str) -> T:
+    """The value of `fill()`, which fills a network. Raises UserError when the weights are those of another network."""
+    try:
+        return fill()
+    except RuntimeError as error:
+        raise UserError(f"the weights given for '{name}' are of another network ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

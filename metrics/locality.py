@@ -1,0 +1,89 @@
+"""What moves where it should not: change far from a moved centre, relative to change near it (ours).
+
+The papers' authors name the weakness ("altering one sub-heatmap would change the appearance of some remote areas",
+SpatialGAN, section 5) but do not measure it.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from metrics.registry import MetricContext, Values, metric
+from training.config import RunConfig
+from training.heatmaps import Layout
+
+STEP = 0.3  # how far a centre is moved, in half sides of the image
+EDGE = 0.1  # a pixel belongs to the neighbourhood where the moved sub-heatmap exceeds this, before or after
+LATENTS = 256
+
+
+def neighbourhood(before: Layout, after: Layout, index: Tensor, resolution: int) -> Tensor:
+    """Pixels near the moved level-0 centre, index [N] of each picture, before or after: bool [N, R, R]."""
+    rows = torch.arange(len(before), device=index.device)
+    near = [layout.heatmaps(0, resolution, floor=0.0)[rows, index] > EDGE for layout in (before, after)]
+    return near[0] | near[1]
+
+
+def changes(before: Tensor, after: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean absolute change of images [N, C, R, R] inside and outside of masks [N, R, R]: [N] each, NaN for no pixel."""
+    change = (after - before).abs().mean(1)
+    outside = inside.logical_not()
+    return tuple((change * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, outside))
+
+
+def _no_heatmaps(config: RunConfig) -> str | None:
+    if config.generator.encoding is None:
+        return f"a model of method {config.method} has no heatmaps to move"
+    return None
+
+
+@metric("locality", num=LATENTS, unit="latents", refuse=_no_heatmaps)
+def locality(context: MetricContext, num: int) -> Values:
+    """Change outside the neighbourhood of a moved level-0 centre, relative to inside (0: nothing else changes)."""
+    rng = np.random.default_rng(context.seed)
+    labels = context.random_labels(num, rng)
+    seeds = rng.integers(2**31, size=num).tolist()
+    layout = context.model.layout(seeds)
+    index = torch.from_numpy(rng.integers(layout.counts[0], size=num))
+    angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, size=num)).float()
+    inside, outside = observe(context, seeds, labels, layout, index, angle)
+    seen = inside.isfinite() & outside.isfinite() & (inside > 0)
+    ratios = outside[seen] / inside[seen]
+    return {
+        "locality": (outside[seen].mean() / inside[seen].mean()).item(),
+        "locality_median": ratios.median().item() if len(ratios) else float("nan"),
+        "change_inside": inside[seen].mean().item(),
+        "change_outside": outside[seen].mean().item(),
+        "unchanged": int(num - seen.sum()),
+    }
+
+
+@torch.inference_mode()
+def observe(
+    context: MetricContext, seeds: list[int], labels: Tensor | None, layout: Layout, index: Tensor, angle: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Change inside and outside, float64 [N] each on the CPU, when centre `index` of each picture moves by STEP."""
+    inside, outside = [], []
+    chunks = torch.arange(len(seeds)).split(context.batch_size)
+    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
+        part = chunk.tolist()
+        how = {"z": context.model.latents([seeds[i] for i in part]), "batch_size": len(part)}
+        how["labels"] = None if labels is None else labels[part]
+        moved = shifted(layout[part], index[part], angle[part])
+        before = context.model.images(layout=layout[part], **how).clamp(-1, 1)
+        after = context.model.images(layout=moved, **how).clamp(-1, 1)
+        mask = neighbourhood(layout[part], moved, index[part].to(before.device), before.shape[2])
+        near, far = changes(before, after, mask)
+        inside.append(near.double().cpu())
+        outside.append(far.double().cpu())
+    return torch.cat(inside), torch.cat(outside)
+
+
+def shifted(layout: Layout, index: Tensor, angle: Tensor) -> Layout:
+    """Every picture with its level-0 centre `index` [N] moved by STEP in direction `angle` [N]."""
+    device = layout.centers[0].device
+    for number in range(layout.counts[0]):
+        now = (STEP * (index == number)).to(device)
+        layout = layout.moved(0, number, now * angle.cos().to(device), now * angle.sin().to(device))
+    return layout

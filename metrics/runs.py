@@ -1,0 +1,170 @@
+"""From a request to results: what calc_metrics.py does, in one process or several."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from dnnlib.errors import UserError
+from dnnlib.files import make_dir
+from metrics import registry
+from metrics.context import MetricContext
+from metrics.detectors.choice import DetectorName
+from metrics.extractors import Extractors, WeightFiles, weights_of
+from metrics.extractors.weights import parse_weights
+from metrics.image_files import ImageFiles
+from metrics.networks import load_model, open_network
+from torch_utils.allocator import keep_memory
+from torch_utils.devices import choose_device
+from torch_utils.distributed import World, current
+from training.config import RunConfig
+from training.generator import set_memory_format
+from training.heatmaps import Layout, check_counts, load_layout
+from training.run_data import open_data
+from training.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Request:
+    """What calc_metrics.py was asked for, in the form of its options.
+
+    networks: one, or two to compare, or none where `images`, files, are measured.
+    """
+
+    networks: tuple[str, ...]
+    names: tuple[str, ...]
+    images: str | None = None
+    data: str | None = None
+    mirror: bool | None = None
+    num: int | None = None
+    batch: int = 64
+    trunc: float = 1.0
+    layout: str | None = None
+    seed: int = 0
+    weights: tuple[str, ...] = ()
+    device: str = "auto"
+    use_cache: bool = True
+    detector: DetectorName = "auto"
+    detector_weights: str | None = None
+    progress: bool = False
+    as_json: bool = False
+    save: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A result, and the network it is of (None: of files)."""
+
+    result: dict[str, Any]
+    snapshot: Snapshot | None = field(default=None)
+
+
+def check(request: Request) -> None:
+    """Look at everything that can be looked at before the work begins, and fetch the weights of extractors.
+
+    Raises UserError when something is amiss.
+    """
+    registry.check(request.names)
+    for name in request.names:
+        if (request.trunc != 1 or request.layout) and not registry.find(name).honours_options:
+            raise UserError(f"--trunc and --layout do not apply to the metric '{name}', which has pictures of its own")
+    if request.images is not None:
+        _check_files(request)
+    for network in request.networks:
+        snapshot = open_network(network)
+        registry.check(request.names, snapshot.config)
+        _layout(request, snapshot.config)
+        if request.save:
+            make_dir(snapshot.path.parent)
+    choose_device(request.device)
+    registry.fetch_weights(request.names, _extractors(request))
+
+
+def measure(request: Request) -> Iterator[Measured]:
+    """Compute every metric of every network (or of the files). All processes of the world iterate together."""
+    world = current()
+    if world.size == 1:
+        world = World(device=choose_device(request.device))
+    torch.backends.cudnn.benchmark = False  # two GPUs might choose different algorithms, and round differently
+    extractors = _extractors(request)
+    if request.images is not None:
+        yield from _measure(request, _context_of_files(request, extractors, world), None)
+    for network in request.networks:
+        snapshot = open_network(network)
+        yield from _measure(request, _context_of_network(request, snapshot, extractors, world), snapshot)
+
+
+def _measure(request: Request, context: MetricContext, snapshot: Snapshot | None) -> Iterator[Measured]:
+    for name in request.names:
+        result = registry.evaluate(name, context)
+        if snapshot is not None:
+            result["snapshot"] = snapshot.path.name
+        yield Measured(result, snapshot)
+
+
+def _context_of_network(
+    request: Request, snapshot: Snapshot, extractors: Extractors, world: World
+) -> MetricContext:
+    dataset = open_data(snapshot.config, request.data, request.mirror)
+    model = load_model(snapshot, world.device)
+    on_cpu = model.device.type == "cpu"
+    if on_cpu:
+        keep_memory()
+    D = snapshot.discriminator().to(model.device)
+    set_memory_format(D, channels_last=on_cpu)
+    return MetricContext(
+        model,
+        D,
+        dataset,
+        truncation_psi=request.trunc,
+        layout=_layout(request, snapshot.config),
+        **_common(request, extractors, world),
+    )
+
+
+def _context_of_files(request: Request, extractors: Extractors, world: World) -> MetricContext:
+    pictures, real = ImageFiles(request.images), ImageFiles(request.data)
+    return MetricContext(None, None, real, pictures=pictures, **_common(request, extractors, world))
+
+
+def _common(request: Request, extractors: Extractors, world: World) -> dict[str, Any]:
+    return {
+        "seed": request.seed,
+        "num": request.num,
+        "batch_size": request.batch,
+        "progress": request.progress,
+        "extractors": extractors,
+        "use_cache": request.use_cache,
+        "detector": request.detector,
+        "detector_weights": request.detector_weights,
+        "world": world,
+    }
+
+
+def _check_files(request: Request) -> None:
+    """That two sets of files are there, and that nothing is asked of them which only a network can give."""
+    if request.networks:
+        raise UserError("--images are measured in place of a network; leave --network and --compare out")
+    if request.data is None:
+        raise UserError("--images are compared with --data, a folder or zip of real images; say where it is")
+    if request.trunc != 1 or request.layout or request.mirror:
+        raise UserError("--trunc, --layout and --mirror are for a network's images; leave them out with --images")
+    for name in request.names:
+        if not registry.find(name).takes_pictures:
+            raise UserError(f"metric '{name}' does not apply: it needs a network; leave it out of --metrics")
+    for path in (request.images, request.data):
+        ImageFiles(path)
+
+
+def _layout(request: Request, config: RunConfig) -> Layout | None:
+    if request.layout is None:
+        return None
+    if config.generator.encoding is None:
+        raise UserError(f"--layout: the model (method {config.method}) hears no layout; leave it out")
+    return check_counts(load_layout(request.layout), config.generator.encoding.counts, request.layout)
+
+
+def _extractors(request: Request) -> Extractors:
+    wanted = {name for each in registry.extractors_of(request.names) for name in weights_of(each)}
+    return Extractors(WeightFiles(parse_weights(request.weights, wanted), show_progress=request.progress))

@@ -1,0 +1,31 @@
+"""Results as people read them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Result = dict[str, Any]
+
+
+def table(result: Result) -> str:
+    """A result, one quantity a line."""
+    rows = [f"{result['metric']} ({_amount(result)}, {result['seconds']:.1f} s)"]
+    rows += [f"  {key:30} {value:10.4g}" for key, value in result["results"].items()]
+    return "\n".join(rows)
+
+
+def comparison(first: Sequence[Result], second: Sequence[Result], names: tuple[str, str]) -> str:
+    """The same metrics of two networks side by side: both values, and how much the second one is above the first."""
+    width = max(12, *(len(name) + 2 for name in names))
+    rows = [f"{'':30}" + "".join(f"{name:>{width}}" for name in (*names, "difference"))]
+    for a, b in zip(first, second, strict=True):
+        for key, value in a["results"].items():
+            other = b["results"][key]
+            cells = [f"{value:{width}.4g}", f"{other:{width}.4g}", f"{other - value:+{width}.4g}"]
+            rows.append(f"{key:30}" + "".join(cells))
+    return "\n".join(rows)
+
+
+def _amount(result: Result) -> str:
+    """Such as "200 draws"."""
+    unit = next(key.removeprefix("num_") for key in result if key.startswith("num_"))
+    return f"{result[f'num_{unit}']} {unit}"

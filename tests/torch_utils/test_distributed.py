@@ -1,0 +1,67 @@
+"""Several processes: what they exchange, and how a failure of one ends all. These start real processes."""
+
+import json
+import time
+
+import pytest
+import torch
+
+from dnnlib.errors import UserError
+from tests.torch_utils import ranks
+from torch_utils.distributed import World, current, is_launched
+from torch_utils.launch import launch
+
+
+def test_a_world_of_one_leaves_everything_alone():
+    world, x = current(), torch.tensor([1.0, 2.0])
+    world.mean_([x])
+    world.reduce_([x], "max")
+    world.barrier()
+    assert world == World()
+    assert world.is_first
+    assert not is_launched()
+    assert x.tolist() == [1.0, 2.0]
+    assert world.gather_rows(x) is x
+    assert world.mean(x) is x
+    assert world.share("a") == "a"
+    assert world.first(lambda: 3) == 3
+    with pytest.raises(UserError, match="no"):
+        world.first(ranks._refuse)
+
+
+def test_one_process_runs_here():
+    seen = []
+    launch(seen.append, 1, "cpu", 7)
+    assert seen == [7]
+
+
+def test_two_ranks_exchange(tmp_path):
+    launch(ranks.exchange, 2, "cpu", tmp_path)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert (first["rank"], second["rank"], first["size"]) == (0, 1, 2)
+    for each in (first, second):
+        assert each["mean"] == [0.5, 0.5, 5.0]
+        assert each["min"] == 2.0
+        assert each["rows"] == [[0, 0], [1, 1], [1, 1]]
+        assert each["shared"] == {"from": 0}
+        assert each["first"] == 0
+        assert each["refused"] == "no"
+        assert each["gradient"] == pytest.approx((2 + 3) / 2)  # both ranks' losses reach both ranks' x
+        assert each["threads"] >= 1
+
+
+def test_a_rank_that_refuses_ends_all_with_its_own_message():
+    start = time.monotonic()
+    with pytest.raises(UserError, match="rank 1 found no data"):
+        launch(ranks.fail, 2, "cpu", "user")
+    assert time.monotonic() - start < 60, "the other rank was waited for"
+
+
+@pytest.mark.parametrize(
+    "how, text", [("bug", "rank 1 failed first:\nTraceback"), ("kill", "rank 1 was killed by SIGKILL")]
+)
+def test_the_first_failure_is_shown(how, text, capfd):
+    with pytest.raises(SystemExit) as caught:
+        launch(ranks.fail, 2, "cpu", how)
+    assert caught.value.code == 1
+    assert text in capfd.readouterr().err

@@ -1,0 +1,81 @@
+"""What test_ranks.py has one or two processes do: a step of every phase, and whole runs."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from tests.training.small import discriminator_config, generator_config, run_config
+from torch_utils.distributed import World, current
+from training import loop, losses, step
+from training.config import RunConfig
+from training.phases import make_phases
+from training.state import TrainingState
+
+BATCH, STEPS = 8, 2
+MEASURE = losses.path_lengths
+
+
+def one_group_config(**changes) -> RunConfig:
+    """Without what differs from rank to rank: groups of the minibatch standard deviation, and per-pixel noise."""
+    given = {
+        "generator": generator_config(synthesis={"use_noise": False}),
+        "discriminator": discriminator_config(mbstd_num_channels=0),
+        "schedule": {"batch_size": BATCH},
+        "loss": {"style_mixing_prob": 0.9},
+    }
+    return run_config(**{**given, **changes})
+
+
+def gradients(path: Path, bucket_bytes: int, align: dict) -> None:
+    """Write what each optimiser got in each phase of two steps, with w_avg and the mean path length after them."""
+    world, config = current(), one_group_config(align=align)
+    state = TrainingState.create(config, world)
+    phases = make_phases(config)
+    reducers = step.make_reducers(phases, state)
+    for reducer in reducers.values():
+        reducer._bucket_bytes = bucket_bytes
+    share = BATCH // world.size
+    draw = torch.Generator().manual_seed(0)
+    path_noise = torch.randn([BATCH // 2, 3, 32, 32], generator=draw)
+    seen = {}
+    for number in range(STEPS):
+        reals = torch.rand([BATCH, 3, 32, 32], generator=draw)[world.rank * share :][:share]
+        for phase in phases:
+            _use_path_noise(path_noise, world)
+            found = _gradients_of(phase, config, state, reals, reducers)
+            seen |= {f"{number}.{phase.name}.{name}": gradient for name, gradient in found}
+        step.update_ema(config, state)
+    losses.path_lengths = MEASURE
+    seen |= {"w_avg": state.G_ema.mapping.w_avg, "pl_mean": state.networks.pl_mean}
+    if world.is_first:
+        save_file({name: value.detach().contiguous().clone() for name, value in seen.items()}, path)
+
+
+def _use_path_noise(noise: torch.Tensor, world: World) -> None:
+    """The direction that path lengths are measured along is a rank's own; here each takes its part of a common one."""
+    share = len(noise) // world.size
+    mine = noise[world.rank * share :][:share]
+    losses.path_lengths = lambda images, ws, _: MEASURE(images, ws, mine)
+
+
+def _gradients_of(phase, config, state, reals, reducers):
+    network, optimizer = getattr(state.networks, phase.trained), state.optimizers[phase.trained]
+    seen = []
+    step = optimizer.step
+
+    def look_and_step():
+        seen.extend((name, p.grad.clone()) for name, p in network.named_parameters() if p.grad is not None)
+        step()
+
+    optimizer.step = look_and_step
+    labels = torch.zeros([len(reals), 0])
+    batches = step.passes(phase, config, state, reals, labels, lambda n: torch.zeros([n, 0]))
+    step.run_phase(phase, config, state, batches, reducers.get(phase.name))
+    optimizer.step = step
+    return seen
+
+
+def train(config: RunConfig, run_dir: Path) -> None:
+    """A whole run."""
+    loop.train(config, run_dir)

@@ -1,0 +1,69 @@
+"""Every kind of method goes through the loop, and a run continued from its checkpoint is the uninterrupted one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.data_samples import picture, write_zip
+from training import pictures
+from training.checkpoint import checkpoint_path
+from training.config import RunConfig
+from training.loop import train
+from training.presets import DataFacts, Options, resolve
+from training.run_dir import create, find
+from training.sampling import Model
+
+TINY = (
+    "networks.channel_base=128", "networks.channel_max=8", "generator.z_dim=8", "generator.w_dim=8",
+    "generator.encoding.hidden_channels=8", "schedule.kimg_per_tick=0.016", "schedule.snapshot_ticks=1",
+    "loss.move_weight=0.1", "loss.move_interval=1",
+)  # fmt: skip
+KINDS = {
+    "objects": {"cfg": "demo", "method": "spatialgan-indoor"},
+    "concatenated": {"cfg": "demo", "sel": "concat"},
+    "flattened": {"cfg": "demo", "sel": "flatten"},
+    "impulses": {"cfg": "demo", "sampler": "impulse"},
+    "sndcgan": {"cfg": "sndcgan"},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    files = {f"{number:02d}.png": picture(number, 32) for number in range(24)}
+    return write_zip(tmp_path_factory.mktemp("data") / "noise.zip", files)
+
+
+def configuration(data: Path, kimg: float, **options) -> RunConfig:
+    facts = DataFacts("noise", resolution=32, num_channels=3, size=24)
+    given = Options(data=str(data), batch=8, kimg=kimg, workers=0, device="cpu", metrics="none", settings=TINY)
+    return resolve(Options(**{**vars(given), **options}), facts)
+
+
+def run(folder: Path, config: RunConfig) -> Path:
+    path = create(find(folder, config), config)
+    train(config, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of two seeds only: most of the time would go into them."""
+    save = pictures.save_training_samples
+    monkeypatch.setattr(pictures, "save_training_samples", lambda *about: save(*about, seeds=range(2)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_continued_run_is_the_uninterrupted_one(kind: str, data: Path, tmp_path: Path):
+    long, short = (configuration(data, kimg, **KINDS[kind]) for kimg in (0.016, 0.008))
+    whole = run(tmp_path / "whole", long)
+    parts = run(tmp_path / "parts", short)
+    train(long, parts)
+    expected, found = (load_file(checkpoint_path(path, 16)) for path in (whole, parts))
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    assert expected["move_mean"] != 0
+    images = Model.load(whole, "cpu").images([1, 2])
+    assert images.isfinite().all()
+    assert list(whole.glob("steer*.png"))

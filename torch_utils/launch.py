@@ -1,0 +1,122 @@
+"""Start several processes of one program on this machine, by PyTorch's elastic launcher.
+
+When one fails, all end, and the caller gets the error of the one that failed first.
+"""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from dnnlib.errors import UserError
+from torch_utils.distributed import joined
+
+GRACE = 120  # seconds a process has, when asked to end, to finish its step and save
+LAST_WORDS = 5  # seconds that a process whose peer is gone waits before it goes, too
+
+
+def launch(function: Callable[..., None], procs: int, device: str, *args: Any) -> None:
+    """Call function(*args) in `procs` processes that have joined one world on `device` ("auto", "cuda", "cpu").
+
+    One process: here. `function` and `args` have to pickle. A signal that ends this process is handed on, and this
+    returns when the others have ended by themselves.
+
+    Raises UserError where a process raised it; for any other failure, prints that process's traceback and raises
+    SystemExit(1).
+    """
+    if procs == 1:
+        with joined(device):
+            function(*args)
+        return
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what failed is said below
+    with tempfile.TemporaryDirectory() as reports:
+        try:
+            elastic_launch(_settings(procs), _rank)(function, device, reports, args)
+        except ChildFailedError as error:
+            _explain(error.failures, _read_reports(Path(reports)))
+        except SignalException:
+            _explain({}, _read_reports(Path(reports)))
+
+
+def _settings(procs: int) -> LaunchConfig:
+    os.environ.setdefault("OMP_NUM_THREADS", "1") if procs >= (os.cpu_count() or 1) else None
+    known = {field.name for field in fields(LaunchConfig)}
+    grace = {"shutdown_timeout": GRACE} if "shutdown_timeout" in known else {}
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=procs,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        start_method="spawn",
+        **grace,
+    )
+
+
+def _rank(function: Callable[..., None], device: str, reports: str, args: tuple) -> None:
+    """What each process does. An error is noted before the others can notice that this one is gone."""
+    try:
+        with joined(device):
+            try:
+                function(*args)
+            except BaseException as error:
+                _leave(error, Path(reports))
+    except Exception as error:  # they never met, or could not part
+        _leave(error, Path(reports))
+
+
+def _leave(error: BaseException, reports: Path) -> NoReturn:
+    lost_peer = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    note = {
+        "time": time.time_ns(),
+        "rank": os.environ["RANK"],
+        "lost_peer": lost_peer,
+        "user_error": str(error) if isinstance(error, UserError) else None,
+        "traceback": traceback.format_exc(),
+    }
+    (reports / f"{note['rank']}.json").write_text(json.dumps(note))
+    if lost_peer:
+        time.sleep(LAST_WORDS)  # so that the launcher sees first who was lost
+    os._exit(1)  # without the interpreter's farewell, which may wait for the others
+
+
+def _read_reports(folder: Path) -> list[dict[str, Any]]:
+    """What the processes noted, causes before consequences."""
+    notes = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    return sorted(notes, key=lambda note: (note["lost_peer"], note["time"]))
+
+
+def _explain(failures: dict[int, ProcessFailure], notes: list[dict[str, Any]]) -> None:
+    """Say which process failed first, and how. A killed one left no note, only others that miss it."""
+    if notes and not notes[0]["lost_peer"]:
+        first = notes[0]
+        if first["user_error"] is not None:
+            raise UserError(first["user_error"])
+        _give_up(f"rank {first['rank']} failed first:\n{first['traceback']}")
+    killed = {rank: failure for rank, failure in failures.items() if failure.exitcode < 0}
+    for rank, failure in killed.items():
+        _give_up(f"rank {rank} was killed by {failure.signal_name()}; out of memory?")
+    for note in notes:
+        _give_up(f"rank {note['rank']} lost another one:\n{note['traceback']}")
+    for rank, failure in failures.items():
+        _give_up(f"rank {rank} ended with status {failure.exitcode}")
+
+
+def _give_up(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,54 @@
+"""Real images and labels on their way into the training."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from training.config import RunConfig
+from training.dataset import ImageDataset, SampleOrder, batches
+from training.state import TrainingState
+
+
+def open_dataset(config: RunConfig) -> ImageDataset:
+    """The training images as the configuration names them."""
+    data = config.data
+    return ImageDataset(
+        data.path,
+        resolution=config.generator.img_resolution,
+        use_labels=data.conditional,
+        mirror=data.mirror,
+        max_size=data.subset,
+        seed=config.seed,
+        cache=True,
+        skip_damaged=True,
+    )
+
+
+def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
+    """This rank's real images [n, C, R, R] in [-1, 1] and labels on the device, from where the state left off."""
+    device = state.device
+    order = SampleOrder(len(dataset), config.seed)
+    source = batches(
+        dataset,
+        order,
+        state.images,
+        config.schedule.batch_size,
+        rank=state.world.rank,
+        world=state.world.size,
+        workers=config.data.workers,
+        pin_memory=device.type == "cuda",
+    )
+    for images, labels in source:
+        images = images.to(device, non_blocking=True).float() / 127.5 - 1
+        yield images, labels.to(device, non_blocking=True)
+
+
+def label_drawer(dataset: ImageDataset, state: TrainingState) -> Callable[[int], Tensor]:
+    """A function count -> labels [count, c_dim] for the generator: those of random real images."""
+    device = state.device
+    if dataset.label_dim == 0:
+        return lambda count: torch.zeros([count, 0], device=device)
+    labels = torch.stack([torch.as_tensor(dataset.get_label(i)) for i in range(len(dataset))]).to(device)
+    stream = state.common["labels"]
+    return lambda count: labels[torch.randint(len(labels), [count], generator=stream, device=device)]
