@@ -68,7 +68,7 @@ class Bench:
 
     def seconds(self, part: str) -> float:
         """Wall time of one call of a part, with this bench's operators and switches."""
-        prepare_hardware(self.config)
+        prepare_hardware(self.config, World())
         self._wait()
         start = time.perf_counter()
         self.parts[part]()
