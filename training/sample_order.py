@@ -156,12 +156,13 @@ def _by_workers(
     started = [process for process in active_children() if process not in others]
     try:
         yield from iterator
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, OSError, EOFError) as error:  # it may die while it hands over a batch
+        dead = [f"process {process.pid}, status {process.exitcode}" for process in started if not process.is_alive()]
+        if not dead:
             raise
         raise UserError(
-            f"a process that reads images has died ({' '.join(str(error).split())}); mostly that is for want of "
-            f"memory or of shared memory (/dev/shm): go on with fewer --workers than {workers}"
+            f"a process that reads images has died ({'; '.join(dead)}); mostly that is for want of memory or of "
+            f"shared memory (/dev/shm): go on with fewer --workers than {workers}"
         ) from error
     finally:
         del iterator  # asks them to end, unless an error still holds it

@@ -1,13 +1,15 @@
-"""What test_ranks.py has one or two processes do: a step of every phase, and whole runs."""
+"""What test_ranks.py has one or two processes do: a step of every phase."""
 
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from safetensors.torch import save_file
 
 from tests.training.small import discriminator_config, generator_config, run_config
 from torch_utils.distributed import World, current
-from training import loop, losses, step
+from training import losses, step
 from training.config import RunConfig
 from training.phases import make_phases
 from training.state import TrainingState
@@ -42,40 +44,35 @@ def gradients(path: Path, bucket_bytes: int, align: dict) -> None:
     for number in range(STEPS):
         reals = torch.rand([BATCH, 3, 32, 32], generator=draw)[world.rank * share :][:share]
         for phase in phases:
-            _use_path_noise(path_noise, world)
-            found = _gradients_of(phase, config, state, reals, reducers)
+            with patch.object(losses, "path_lengths", along(path_noise, world)):
+                found = _gradients_of(phase, config, state, reals, reducers)
             seen |= {f"{number}.{phase.name}.{name}": gradient for name, gradient in found}
         step.update_ema(config, state)
-    losses.path_lengths = MEASURE
     seen |= {"w_avg": state.G_ema.mapping.w_avg, "pl_mean": state.networks.pl_mean}
     if world.is_first:
         save_file({name: value.detach().contiguous().clone() for name, value in seen.items()}, path)
 
 
-def _use_path_noise(noise: torch.Tensor, world: World) -> None:
+def along(noise: torch.Tensor, world: World) -> Callable:
     """The direction that path lengths are measured along is a rank's own; here each takes its part of a common one."""
     share = len(noise) // world.size
     mine = noise[world.rank * share :][:share]
-    losses.path_lengths = lambda images, ws, _: MEASURE(images, ws, mine)
+    return lambda images, ws, _: MEASURE(images, ws, mine)
 
 
 def _gradients_of(phase, config, state, reals, reducers):
     network, optimizer = getattr(state.networks, phase.trained), state.optimizers[phase.trained]
     seen = []
-    step = optimizer.step
+    original = optimizer.step
 
     def look_and_step():
         seen.extend((name, p.grad.clone()) for name, p in network.named_parameters() if p.grad is not None)
-        step()
+        original()
 
     optimizer.step = look_and_step
     labels = torch.zeros([len(reals), 0])
     batches = step.passes(phase, config, state, reals, labels, lambda n: torch.zeros([n, 0]))
     step.run_phase(phase, config, state, batches, reducers.get(phase.name))
-    optimizer.step = step
+    optimizer.step = original
     return seen
 
-
-def train(config: RunConfig, run_dir: Path) -> None:
-    """A whole run."""
-    loop.train(config, run_dir)

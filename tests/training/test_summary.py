@@ -18,11 +18,19 @@ from tests.training.small import (
     make_networks,
     run_config,
 )
+from torch_utils import ops
 from training import summary
 from training.phases import make_phases
 from training.randomness import Randomness
 
 CONFIG = run_config(loss={"style_mixing_prob": 0.5})
+
+
+@pytest.fixture(autouse=True)
+def countable_operators():
+    """PyTorch's counter knows no formulas for ours."""
+    with ops.use("pytorch"):
+        yield
 
 
 @pytest.fixture(scope="module")
