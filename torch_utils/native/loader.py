@@ -20,13 +20,15 @@ _lock = threading.Lock()
 def is_loaded(device: str) -> bool:
     """Whether there are native operators for "cpu" or "cuda"; the first call loads them, and builds them if need be.
 
-    Where that fails there is one warning, with the cause and the cure.
+    Where that fails there is one warning, with the cause and the cure. Nothing is loaded while torch.compile traces:
+    call an operator, or this, before.
     """
     known = _loaded.get(device)
-    return _first_load(device) if known is None else known
+    if known is None and not torch.compiler.is_compiling():
+        known = _first_load(device)
+    return bool(known)
 
 
-@torch.compiler.disable
 def _first_load(device: str) -> bool:
     with _lock:
         if device not in _loaded:

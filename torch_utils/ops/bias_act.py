@@ -15,6 +15,8 @@ from torch_utils.native.operators import native
 from torch_utils.ops import reference
 from torch_utils.ops.selection import bias_act_wins, is_reference, takes_native
 
+CUDA_GRID = 65535  # the native version takes no more samples or channels there
+
 
 class Activation(NamedTuple):
     """An activation with its default slope and gain; `function` takes (x, alpha).
@@ -101,6 +103,8 @@ def scale_and_add(x: Tensor, scale: Tensor | None, noise: Tensor | None) -> Tens
 
 def _native_takes(x: Tensor, dim: int, scale: Tensor | None, noise: Tensor | None) -> bool:
     """Whether the native version knows these shapes."""
+    if x.device.type == "cuda" and max(x.shape[:-1], default=0) > CUDA_GRID:
+        return False
     if scale is None and noise is None:
         return dim % x.ndim == 1 or x.is_contiguous()
     if x.ndim != 4 or dim != 1 or (scale is not None and scale.shape != x.shape[:2]):

@@ -170,15 +170,19 @@ struct Sums {
     void* pixel;
 };
 
+// How many elements a slice has, about: of all channels, where a thread or block takes them all; else of one.
 #if defined(STEERGAN_CUDA) || defined(__CUDACC__)
 constexpr int64_t kSliceElements = 16384;
+constexpr int64_t kPlaneElements = 4096;
 #else
 constexpr int64_t kSliceElements = 65536;
+constexpr int64_t kPlaneElements = 0;
 #endif
 
 // Pixels whose sums are made together. Does not depend on the number of threads, so that neither do the results.
 inline int64_t slice_pixels(const BiasAct& a) {
     int64_t pixels = kSliceElements / (a.channels > 0 ? a.channels : 1);
+    pixels = a.channels_last || pixels > kPlaneElements ? pixels : kPlaneElements;
     pixels = pixels < 1 ? 1 : pixels;
     return pixels < a.pixels ? pixels : (a.pixels > 0 ? a.pixels : 1);
 }

@@ -63,10 +63,12 @@ at::MemoryFormat format(bool channels_last) {
 
 Tensor dense(const Tensor& x) { return x.contiguous(x.suggest_memory_format()); }
 
+constexpr const char* kTooLarge = "steergan: image too large";
+
 // ---- upfirdn2d
 
 int narrow_int(int64_t value) {
-    TORCH_CHECK(value >= 0 && value <= std::numeric_limits<int>::max() / 8, "steergan: image too large");
+    TORCH_CHECK(value >= 0 && value <= std::numeric_limits<int>::max() / 8, kTooLarge);
     return int(value);
 }
 
@@ -90,6 +92,7 @@ Tensor upfirdn2d(
     a.y = axis(up[1], down[1], padding[2], padding[3], f.size(0), x.size(2));
     a.inner = last ? x.size(1) : 1;
     a.images = last ? x.size(0) : x.size(0) * x.size(1);
+    TORCH_CHECK(int64_t(a.y.size_out) * a.x.size_out * a.inner < std::numeric_limits<int>::max(), kTooLarge);
     Tensor y = at::empty({x.size(0), x.size(1), a.y.size_out, a.x.size_out}, x.options(), format(last));
     if (y.numel() > 0) launch_upfirdn2d(a, x.const_data_ptr(), f.const_data_ptr(), y.data_ptr(), current_stream());
     return y;

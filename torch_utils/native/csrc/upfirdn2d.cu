@@ -11,37 +11,59 @@ namespace steergan {
 namespace {
 
 constexpr int kMaxTaps = 1024;
+constexpr int64_t kMaxImages = 65535;  // at once; a block then goes on to further ones
 
 template <class T>
 struct Task {
     Axis x, y;
-    int64_t inner, packs, total;  // packs of a pixel; threads with work
-    int strips;                   // of rows, in an image
+    int64_t images, inner;
+    unsigned packs, work;  // packs of a pixel; of an image, strips of rows by columns by packs
     const T* from;
     const Wide<T>* taps;
     T* to;
 };
 
-// Any factors and filter; Up, Down 0: known at run time only.
-template <int N, int Up, int Down, class T>
+// Any factors, any filter.
+template <int N, class T>
 __device__ void resample_pixel(const Task<T>& t, const Wide<T>* taps, int64_t image, int oy, int ox, int64_t channel) {
     using W = Wide<T>;
-    Axis x = t.x, y = t.y;
-    if (Up > 0) x.up = y.up = Up;
-    if (Down > 0) x.down = y.down = Down;
-    Window across = window(x, ox), along = window(y, oy);
+    Window across = window(t.x, ox), along = window(t.y, oy);
     W sum[N] = {};
     for (int j = 0; j < along.count; j++) {
-        const T* row = t.from + ((image * y.size + along.sample + j) * x.size + across.sample) * t.inner + channel;
-        const W* tap = taps + (along.tap + j * y.up) * x.taps + across.tap;
+        const T* row = t.from + ((image * t.y.size + along.sample + j) * t.x.size + across.sample) * t.inner + channel;
+        const W* tap = taps + (along.tap + j * t.y.up) * t.x.taps + across.tap;
         for (int i = 0; i < across.count; i++) {
             W pixel[N];
             load<N>(row + i * t.inner, pixel);
 #pragma unroll
-            for (int k = 0; k < N; k++) sum[k] += tap[i * x.up] * pixel[k];
+            for (int k = 0; k < N; k++) sum[k] += tap[i * t.x.up] * pixel[k];
         }
     }
-    store<N>(sum, t.to + ((image * y.size_out + oy) * x.size_out + ox) * t.inner + channel);
+    store<N>(sum, t.to + ((image * t.y.size_out + oy) * t.x.size_out + ox) * t.inner + channel);
+}
+
+// Factors and a filter of Taps x Taps that the compiler knows; Taps / Up of its taps meet a sample along each axis.
+template <int N, int Up, int Down, int Taps, class T>
+__device__ void resample_known(const Task<T>& t, const Wide<T>* taps, int64_t image, int oy, int ox, int64_t channel) {
+    using W = Wide<T>;
+    int top = oy * Down - t.y.pad, left = ox * Down - t.x.pad;
+    int first_y = divide_up(top, Up), first_x = divide_up(left, Up);
+    const W* tap = taps + (first_y * Up - top) * Taps + first_x * Up - left;
+    const T* from = t.from + image * t.y.size * t.x.size * t.inner + channel;
+    W sum[N] = {};
+#pragma unroll
+    for (int j = 0; j < Taps / Up; j++) {
+#pragma unroll
+        for (int i = 0; i < Taps / Up; i++) {
+            int y = first_y + j, x = first_x + i;
+            if (y < 0 || y >= t.y.size || x < 0 || x >= t.x.size) continue;
+            W pixel[N];
+            load<N>(from + (int64_t(y) * t.x.size + x) * t.inner, pixel);
+#pragma unroll
+            for (int k = 0; k < N; k++) sum[k] += tap[(j * Taps + i) * Up] * pixel[k];
+        }
+    }
+    store<N>(sum, t.to + ((image * t.y.size_out + oy) * t.x.size_out + ox) * t.inner + channel);
 }
 
 // A filter of Taps x Taps without resampling: Rows rows of the result from Rows + Taps - 1 rows of the image.
@@ -80,28 +102,27 @@ __global__ void __launch_bounds__(kThreads) resample(Task<T> t) {
     __shared__ Wide<T> taps[Taps > 0 ? Taps * Taps : kMaxTaps];
     for (int i = threadIdx.x; i < t.x.taps * t.y.taps; i += kThreads) taps[i] = t.taps[i];
     __syncthreads();
-    int64_t step = int64_t(gridDim.x) * kThreads;
-    for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < t.total; i += step) {
-        int64_t channel = i % t.packs * N, rest = i / t.packs;
-        int ox = int(rest % t.x.size_out);
-        rest /= t.x.size_out;
-        int oy = int(rest % t.strips) * Rows;
-        int64_t image = rest / t.strips;
-        if constexpr (Rows > 1) {
-            filter_strip<N, Taps, Rows>(t, taps, image, oy, ox, channel);
-        } else {
-            resample_pixel<N, Up, Down>(t, taps, image, oy, ox, channel);
+    for (int64_t image = blockIdx.y; image < t.images; image += gridDim.y) {
+        for (unsigned i = blockIdx.x * kThreads + threadIdx.x; i < t.work; i += gridDim.x * kThreads) {
+            int64_t channel = int64_t(i % t.packs) * N;
+            int ox = int(i / t.packs % t.x.size_out), oy = int(i / t.packs / t.x.size_out) * Rows;
+            if constexpr (Rows > 1) {
+                filter_strip<N, Taps, Rows>(t, taps, image, oy, ox, channel);
+            } else if constexpr (Taps > 0) {
+                resample_known<N, Up, Down, Taps>(t, taps, image, oy, ox, channel);
+            } else {
+                resample_pixel<N>(t, taps, image, oy, ox, channel);
+            }
         }
     }
 }
 
 template <int N, int Up, int Down, int Taps, int Rows, class T>
 void start(Task<T> t, const Upfirdn2d& a, cudaStream_t stream) {
-    t.packs = a.inner / N;
-    t.strips = (a.y.size_out + Rows - 1) / Rows;
-    t.total = a.images * t.strips * a.x.size_out * t.packs;
-    int64_t blocks = blocks_for(t.total, kThreads);
-    resample<N, Up, Down, Taps, Rows><<<unsigned(blocks < kMaxBlocks ? blocks : kMaxBlocks), kThreads, 0, stream>>>(t);
+    t.packs = unsigned(a.inner / N);
+    t.work = unsigned((a.y.size_out + Rows - 1) / Rows * int64_t(a.x.size_out) * t.packs);
+    dim3 grid(unsigned(blocks_for(t.work, kThreads)), unsigned(min(a.images, kMaxImages)));
+    resample<N, Up, Down, Taps, Rows><<<grid, kThreads, 0, stream>>>(t);
 }
 
 template <int N, class T>
@@ -115,7 +136,8 @@ void choose(const Task<T>& t, const Upfirdn2d& a, cudaStream_t stream) {
 
 template <class T>
 void run(const Upfirdn2d& a, const void* x, const void* taps, void* y, void* on) {
-    Task<T> t{a.x, a.y, a.inner, 0, 0, 0, static_cast<const T*>(x), static_cast<const Wide<T>*>(taps), static_cast<T*>(y)};
+    auto factors = static_cast<const Wide<T>*>(taps);
+    Task<T> t{a.x, a.y, a.images, a.inner, 0, 0, static_cast<const T*>(x), factors, static_cast<T*>(y)};
     auto stream = static_cast<cudaStream_t>(on);
     if (packs_fit<T>(a.inner, x, y)) return choose<kPackSize<T>>(t, a, stream);
     choose<1>(t, a, stream);

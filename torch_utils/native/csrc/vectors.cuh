@@ -8,7 +8,6 @@
 namespace steergan {
 
 constexpr int kThreads = 256;
-constexpr int64_t kMaxBlocks = 1 << 20;
 
 // N numbers, moved as one when N > 1; their address must be a multiple of their size.
 template <class T, int N>
