@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from multiprocessing import active_children
+from multiprocessing.connection import wait
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from dnnlib.errors import UserError
 from training.data.damage import Damage
 from training.data.prefetch import Prefetcher
 
+LAST_BREATH = 5  # seconds from a process's connections closing to its end
 _KEPT_EPOCHS = 2  # a batch can lie across the border of two
 
 logger = logging.getLogger("steergan")
@@ -159,11 +161,13 @@ def _by_workers(
     try:
         yield from iterator
     except (RuntimeError, OSError, EOFError) as error:  # it may die while it hands over a batch
-        dead = [f"process {process.pid}, status {process.exitcode}" for process in started if not process.is_alive()]
+        ready = wait([process.sentinel for process in started], timeout=LAST_BREATH)
+        dead = [process for process in started if process.sentinel in ready]
         if not dead:
             raise
+        names = "; ".join(f"process {process.pid}" for process in dead)
         raise UserError(
-            f"a process that reads images has died ({'; '.join(dead)}); mostly that is for want of memory or of "
+            f"a process that reads images has died ({names}); mostly that is for want of memory or of "
             f"shared memory (/dev/shm): go on with fewer --workers than {workers}"
         ) from error
     finally:
