@@ -95,6 +95,8 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--nhwc", help="Keep feature maps with channels last; without the option, on CPUs only.", **YES_NO)
 @click.option("--allow-tf32", help="Let NVIDIA GPUs round float32 to TF32.", **YES_NO)
 @click.option("--nobench", help="Keep cuDNN from timing its algorithms.", **YES_NO)
+@click.option("--compile", metavar="no|default|reduce-overhead",
+              help="torch.compile D where one derivative of it is taken; reduce-overhead: with CUDA graphs.")
 @click.option("--ops", metavar="auto|native|pytorch|reference",
               help="Which versions of the operators: the fastest, the native ones, PyTorch's, or the plain yardstick.")
 def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any) -> None:

@@ -305,6 +305,7 @@ class HardwareConfig(Section):
     channels_last: bool | None = None  # None: on the CPU
     allow_tf32: bool = False
     benchmark: bool = True  # let cuDNN time its algorithms
+    compile: Literal["no", "default", "reduce-overhead"] = "no"  # torch.compile where it can; the last: CUDA graphs
     ops: Literal["auto", "native", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
 
     def keeps_channels_last(self, device_type: str) -> bool:

@@ -88,7 +88,8 @@ class Phase:
     """`loss(networks, batch, config, streams)` trains `trained` ("G" or "D") every `interval` steps.
 
     `gain` multiplies the gradient, so that a rare phase weighs as much as one at every step. `shrink`: it generates
-    that many times fewer images than a batch has; 0: none.
+    that many times fewer images than a batch has; 0: none. `compiles`: D may be compiled, as there is one derivative
+    and one backward pass through it (GradCAM and R1 take more).
     """
 
     name: str
@@ -96,6 +97,7 @@ class Phase:
     interval: int
     loss: Callable[[Networks, Batch, RunConfig, Randomness], tuple[Tensor, Statistics]]
     shrink: int = 1
+    compiles: bool = False
 
     @property
     def gain(self) -> int:
@@ -114,7 +116,7 @@ def make_phases(config: RunConfig) -> list[Phase]:
         phases.append(Phase("G_path", "G", interval, g_path, shrink=config.loss.pl_batch_shrink))
     if config.loss.move_weight > 0 and config.generator.encoding is not None:
         phases.append(Phase("G_move", "G", config.loss.move_interval, g_move, shrink=config.loss.pl_batch_shrink))
-    phases.append(Phase("D_main", "D", 1, d_main))
+    phases.append(Phase("D_main", "D", 1, d_main, compiles=True))
     if config.loss.r1_gamma > 0:
         phases.append(Phase("D_r1", "D", config.discriminator_optimizer.reg_interval, d_r1, shrink=0))
     return phases

@@ -70,6 +70,7 @@ class Options:
     nhwc: bool | None = None
     allow_tf32: bool | None = None
     nobench: bool | None = None
+    compile: str | None = None
     ops: str | None = None
     workers: int | None = None
     aug: str | None = None
@@ -113,6 +114,7 @@ OPTION_KEYS = {
     "p": "augment.p",
     "target": "augment.target",
     "device": "hardware.device",
+    "compile": "hardware.compile",
     "ops": "hardware.ops",
     "heatmap_mode": "generator.encoding.mode",
     "sampler": "sampler.kind",

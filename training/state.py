@@ -41,6 +41,7 @@ class TrainingState:
     images: int = 0
     steps: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    compiled_D: nn.Module | None = None  # shares its parameters with networks.D
 
     @staticmethod
     def create(config: RunConfig, world: World) -> "TrainingState":
@@ -61,7 +62,9 @@ class TrainingState:
         augment = make_pipe(config.augment, config.schedule.batch_size)
         augment = None if augment is None else augment.to(device)
         networks = Networks(G, D, torch.zeros([], device=device), augment, torch.zeros([], device=device))
-        return TrainingState(networks, G_ema, optimizers, common, own, world)
+        mode = config.hardware.compile
+        compiled = None if mode == "no" else torch.compile(D, mode=mode, dynamic=False)
+        return TrainingState(networks, G_ema, optimizers, common, own, world, compiled_D=compiled)
 
     @property
     def device(self) -> torch.device:

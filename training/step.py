@@ -1,6 +1,7 @@
 """What happens to the networks in a step: the passes of a phase, its gradients, the average, the augmentation."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -51,8 +52,10 @@ def run_phase(
     networks.G.requires_grad_(phase.trained == "G")
     networks.D.requires_grad_(phase.trained == "D")
     networks.D.freeze_layers(config.discriminator.freeze_layers)
+    compiled = state.compiled_D if phase.compiles else None
+    used = networks if compiled is None else replace(networks, D=compiled)
     for batch in batches:
-        loss, terms = phase.loss(networks, batch, config, state.streams)
+        loss, terms = phase.loss(used, batch, config, state.streams)
         if reducer is not None and batch is batches[-1]:
             reducer.begin()
         (loss * phase.gain).backward()

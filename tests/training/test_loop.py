@@ -18,6 +18,7 @@ from training.config import (
     DiscriminatorConfig,
     EncodingConfig,
     GeneratorConfig,
+    HardwareConfig,
     LossConfig,
     MappingConfig,
     RunConfig,
@@ -251,3 +252,23 @@ def test_the_best_checkpoint_outlives_the_newer_ones(data, tmp_path, monkeypatch
     kept = sorted(path.name for path in run.glob("checkpoint-*"))
     assert kept == [f"checkpoint-{images:010d}.safetensors" for images in (16, 64, 80)]
     assert "best: di 0.5 at 0.016 kimg: network-snapshot-000000.safetensors" in (run / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_compiling_changes_nothing_but_speed(data):
+    """The gradients of D main, which is the phase that compiles, agree with those of the eager D."""
+    found = []
+    for mode in ("no", "default"):
+        config = configuration(data, 1.0, "stylegan2", hardware=HardwareConfig(device="cpu", compile=mode))
+        state = TrainingState.create(config, World())
+        images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        phase = next(p for p in make_phases(config) if p.compiles)
+        batches = step.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+        optimizer = state.optimizers["D"]
+        optimizer.step = lambda optimizer=optimizer: found.append(
+            torch.cat([p.grad.flatten() for group in optimizer.param_groups for p in group["params"]])
+        )
+        assert step.run_phase(phase, config, state, batches)
+    eager, compiled = found
+    assert ((eager - compiled).norm() / eager.norm()).item() < 1e-5
+    assert not torch.equal(eager, compiled), "nothing was compiled"
