@@ -28,8 +28,6 @@ def open_dataset(config: RunConfig) -> ImageDataset:
 def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
     """This rank's real images [n, C, R, R] in [-1, 1] and labels on the device, from where the state left off."""
     device = state.device
-    # Beside a training on the CPU a thread takes from the steps what it saves them.
-    prefetch = 2 if config.data.workers or device.type == "cuda" else 0
     order = SampleOrder(len(dataset), config.seed)
     source = batches(
         dataset,
@@ -39,7 +37,6 @@ def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState)
         rank=state.world.rank,
         world=state.world.size,
         workers=config.data.workers,
-        prefetch=prefetch,
         pin_memory=device.type == "cuda",
     )
     for images, labels in source:

@@ -78,7 +78,6 @@ def batches(
     Step k covers positions start + k * batch_size ... of `order`; rank r gets the r-th of `world` equal
     parts, b = batch_size / world. What is yielded does not depend on `workers` (processes that prepare
     up to `prefetch` batches each; with 0 a thread of this process does), and no global random stream is touched.
-    With `prefetch` 0 nothing is made in advance.
     Damaged images that `dataset` passes over are counted in dataset.damage and logged, each once.
     Raises UserError when an image cannot be used, the data set has vanished or a worker has been killed, ValueError
     when `world` does not divide `batch_size`.
@@ -88,8 +87,7 @@ def batches(
     share = batch_size // world
     steps = (order.indices(start + k * batch_size + rank * share, share) for k in itertools.count())
     said: set[str] = set()
-    source = _fetch(_Fetcher(dataset), steps, workers, max(prefetch, 1), pin_memory)
-    with Prefetcher(source, prefetch) if prefetch else closing(source) as ready:
+    with Prefetcher(_fetch(_Fetcher(dataset), steps, workers, prefetch, pin_memory), prefetch) as ready:
         for batch in ready:
             _report(batch.damaged, said)
             dataset.damage.add(batch.damaged)

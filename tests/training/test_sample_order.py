@@ -106,9 +106,3 @@ def test_a_bad_image_is_one_line_from_workers_too(tmp_path, monkeypatch, workers
         first(3, batches(dataset, SampleOrder(6, 0), 0, 6, workers=workers))
     assert "5.png" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_without_prefetching_the_batches_are_the_same(tmp_path):
-    dataset = ImageDataset(write_zip(tmp_path / "a.zip", {f"{i}.png": picture(i, size=8) for i in range(10)}))
-    ahead, at_once = (first(5, batches(dataset, SampleOrder(10, 0), 0, 4, prefetch=n)) for n in (2, 0))
-    assert all(torch.equal(a[0], b[0]) for a, b in zip(ahead, at_once, strict=True))
