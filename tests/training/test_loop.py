@@ -25,7 +25,10 @@ from training.config import (
     ScheduleConfig,
     SynthesisConfig,
 )
+from training.feed import label_drawer, open_dataset, real_batches
+from training.hardware import prepare_hardware
 from training.phases import make_phases
+from training.run_log import NoLog
 from training.snapshot import open_snapshot
 from training.state import TrainingState, copy_matching
 
@@ -272,3 +275,23 @@ def test_compiling_changes_nothing_but_speed(data):
     eager, compiled = found
     assert ((eager - compiled).norm() / eager.norm()).item() < 1e-5
     assert not torch.equal(eager, compiled), "nothing was compiled"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["no", "default", "reduce-overhead"])
+def test_nothing_in_a_step_waits_for_the_gpu(data, tmp_path, mode):
+    """PyTorch raises an error at whatever synchronises; the first steps may, while they compile and allocate."""
+    config = configuration(data, 1.0, hardware=HardwareConfig(device="cuda", compile=mode))
+    world = prepare_hardware(config, World())
+    state, dataset = TrainingState.create(config, world), open_dataset(config)
+    run = loop.Run(config, state, dataset, tmp_path, NoLog(), None)
+    reals, draw_labels = real_batches(config, dataset, state), label_drawer(dataset, state)
+    for _ in range(17):  # every phase twice
+        run.step(*next(reals), draw_labels)
+    batch = next(reals)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run.step(*batch, draw_labels)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    reals.close()
