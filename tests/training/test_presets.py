@@ -151,6 +151,7 @@ ONE_KEY = [
     ("freezed", 2, "discriminator.freeze_layers"),
     ("nhwc", False, "hardware.channels_last"),
     ("ops", "reference", "hardware.ops"),
+    ("compile", "default", "hardware.compile"),
     ("allow_tf32", True, "hardware.allow_tf32"),
     ("workers", 0, "data.workers"),
     ("aug", "ada", "augment.mode"),
