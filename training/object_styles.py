@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_utils.ops import bias_act, conv2d_resample
+from torch_utils.ops.modulated_conv2d import bounded_filters, filter_energy
 from training.layers import Linear
 
 
@@ -84,10 +85,9 @@ def modulated_conv2d_by_map(
     The filters' norms are those of the weights scaled by the spatial mean of S. Arguments as in modulated_conv2d.
     """
     if x.dtype == torch.float16:  # keep products in range; demodulation cancels both factors
-        weight = weight / (weight.abs().amax((1, 2, 3), keepdim=True) * weight[0].numel() ** 0.5)
+        weight = bounded_filters(weight)
         styles = styles.scaled(1 / styles.bound())
-    energy = weight.square().sum((2, 3))
-    coefficients = torch.rsqrt(styles.mean().square() @ energy.T + 1e-8) * gain
+    coefficients = torch.rsqrt(styles.mean().square() @ filter_energy(weight).T + 1e-8) * gain
     y = x * styles.pixels(x)
     y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, padding=padding, flip_weight=flip_weight)
     return bias_act(y, bias, scale=coefficients, noise=noise, act=act, gain=act_gain, clamp=clamp)

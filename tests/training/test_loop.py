@@ -21,6 +21,7 @@ from training.config import (
     HardwareConfig,
     LossConfig,
     MappingConfig,
+    OptimizerConfig,
     RunConfig,
     ScheduleConfig,
     SynthesisConfig,
@@ -281,17 +282,21 @@ def test_compiling_changes_nothing_but_speed(data):
 @pytest.mark.parametrize("mode", ["no", "default", "reduce-overhead"])
 def test_nothing_in_a_step_waits_for_the_gpu(data, tmp_path, mode):
     """PyTorch raises an error at whatever synchronises; the first steps may, while they compile and allocate."""
-    config = configuration(data, 1.0, hardware=HardwareConfig(device="cuda", compile=mode))
+    everything = {name: OptimizerConfig(reg_interval=1) for name in ("generator_optimizer", "discriminator_optimizer")}
+    config = configuration(data, 1.0, hardware=HardwareConfig(device="cuda", compile=mode), **everything)
     world = prepare_hardware(config, World())
     state, dataset = TrainingState.create(config, world), open_dataset(config)
     run = loop.Run(config, state, dataset, tmp_path, NoLog(), None)
     reals, draw_labels = real_batches(config, dataset, state), label_drawer(dataset, state)
-    for _ in range(17):  # every phase twice
+    for _ in range(4):
         run.step(*next(reals), draw_labels)
-    batch = next(reals)
+    batch, before = next(reals), state.networks.D.epilogue.out.weight.clone()
     torch.cuda.set_sync_debug_mode("error")
     try:
         run.step(*batch, draw_labels)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     reals.close()
+    assert [phase.name for phase in run.phases] == ["G_main", "G_path", "D_main", "D_r1"]
+    assert not torch.equal(state.networks.D.epilogue.out.weight, before), "the step did nothing"
+    assert run.guard.skipped == 0

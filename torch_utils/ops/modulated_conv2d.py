@@ -65,7 +65,12 @@ def modulated_conv2d(
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[N, Co]: 1 / norm of each sample's scaled output filter."""
-    return torch.rsqrt(styles.square() @ _Energy.apply(weight).T + 1e-8)
+    return torch.rsqrt(styles.square() @ filter_energy(weight).T + 1e-8)
+
+
+def filter_energy(weight: Tensor) -> Tensor:
+    """Squares summed over each filter's taps: weight [Co, Ci, k, k] -> [Co, Ci]."""
+    return _Energy.apply(weight)
 
 
 class _Energy(torch.autograd.Function):
@@ -84,9 +89,12 @@ class _Energy(torch.autograd.Function):
 
 def _prescale(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
     """Keep float16 products in range; demodulation cancels both factors (up to its 1e-8)."""
-    fan_in = weight[0].numel()
-    largest = weight.abs().amax((1, 2, 3), keepdim=True)
-    return weight / (largest * fan_in**0.5), styles / styles.abs().amax(1, keepdim=True)
+    return bounded_filters(weight), styles / styles.abs().amax(1, keepdim=True)
+
+
+def bounded_filters(weight: Tensor) -> Tensor:
+    """weight [Co, Ci, k, k], each output filter scaled so that its largest tap is 1 / sqrt(fan-in)."""
+    return weight / (weight.abs().amax((1, 2, 3), keepdim=True) * weight[0].numel() ** 0.5)
 
 
 def _pointwise(x: Tensor, weight: Tensor, styles: Tensor, coefficients: Tensor | None) -> Tensor:
