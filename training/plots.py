@@ -32,7 +32,7 @@ def plot_scores(run_dir: Path, target: Path) -> None:
     upper.set(ylabel="score (logit of D)", title="Scores of the discriminator")
     upper.legend(fontsize="small")
     lower.plot(kimg, [line.get("scores/di") for line in stats], "tab:grey", lw=0.8, label="all images of a tick")
-    di = read_lines(run_dir / "metric-di.jsonl")
+    di = metric_over_time(run_dir, "di")
     lower.plot([line["kimg"] for line in di], [line["results"]["di"] for line in di], "o-", color="tab:green",
                label="64 at a time (the metric)")
     lower.axhline(0, color="grey", lw=0.5)
@@ -57,7 +57,7 @@ def plot_losses(run_dir: Path, target: Path) -> None:
 def plot_metric(run_dir: Path, metric: str, keys: dict[str, str], target: Path) -> None:
     """Values of one metric over time; `keys` maps result keys to labels."""
     plt = _pyplot()
-    lines = read_lines(run_dir / f"metric-{metric}.jsonl")
+    lines = metric_over_time(run_dir, metric)
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
     for key, label in keys.items():
         axes.plot([line["kimg"] for line in lines], [line["results"][key] for line in lines], "o-", label=label)
@@ -65,6 +65,12 @@ def plot_metric(run_dir: Path, metric: str, keys: dict[str, str], target: Path) 
     axes.axhline(0, color="grey", lw=0.5)
     axes.legend(fontsize="small")
     _save(figure, target)
+
+
+def metric_over_time(run_dir: Path, metric: str) -> list[dict]:
+    """The lines of a metric from the first snapshot to the last, whenever they were written; the newest of each."""
+    newest = {line["kimg"]: line for line in read_lines(run_dir / f"metric-{metric}.jsonl")}
+    return [newest[kimg] for kimg in sorted(newest)]
 
 
 def _pyplot():

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from training.plots import plot_losses, plot_metric, plot_scores, read_lines
+from training.plots import metric_over_time, plot_losses, plot_metric, plot_scores, read_lines
 
 
 @pytest.fixture
@@ -37,3 +37,9 @@ def test_an_unfinished_last_line_is_left_out(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a": 2')
     assert read_lines(tmp_path / "a.jsonl") == [{"a": 1}]
     assert read_lines(tmp_path / "missing.jsonl") == []
+
+
+def test_metrics_are_plotted_in_the_order_of_training(tmp_path):
+    lines = [{"kimg": kimg, "results": {"di": value}} for kimg, value in ((20, 1), (0, 2), (10, 3), (20, 4))]
+    (tmp_path / "metric-di.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [line["results"]["di"] for line in metric_over_time(tmp_path, "di")] == [2, 3, 4]
