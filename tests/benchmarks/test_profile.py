@@ -1,0 +1,207 @@
+"""The profile: every moment and every operation counted once, and the sums and shares that are made of them."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity
+from torch.profiler import profile as torch_profile
+
+from benchmarks import profile as benchmark
+from benchmarks.kinds import KINDS, kind_of, seconds_by_kind
+from benchmarks.profile import UNATTRIBUTED, convolution_rates, gflop_per_call, measure, profiled
+from benchmarks.train_step import INFERENCE, Bench
+from tests.tiny_models import tiny_config
+from training.config import HardwareConfig, RunConfig, ScheduleConfig
+from training.summary import _CountFlops
+
+CPU = torch.device("cpu")
+INTERVALS = {"G_main": 1, "G_path": 4, "D_main": 1, "D_r1": 16}
+
+
+def small_config(ops: str = "auto", batch_gpu: int = 2, resolution: int = 32) -> RunConfig:
+    change = {
+        "schedule": ScheduleConfig(batch_size=2, batch_gpu=batch_gpu),
+        "hardware": HardwareConfig(device="cpu", ops=ops),
+    }
+    return tiny_config(resolution=resolution).model_copy(update=change)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(small_config("native"))
+
+
+# ---- kinds
+
+
+@pytest.mark.parametrize("name, kind", [
+    ("aten::mkldnn_convolution", "convolutions"),
+    ("aten::_slow_conv2d_forward", "convolutions"),
+    ("aten::convolution_backward", "convolutions"),
+    ("aten::addmm", "matrix products"),
+    ("steergan::upfirdn2d", "upfirdn2d"),
+    ("steergan::bias_act_grad", "bias_act"),
+    ("GeneratedBackwardFor_steergan_bias_act_default", "bias_act"),
+    ("aten::leaky_relu_backward", "bias_act"),
+    ("aten::add_", "elementwise"),
+    ("aten::rsqrt", "elementwise"),
+    ("aten::normal_", "elementwise"),
+    ("aten::sum", "reductions"),
+    ("aten::linalg_vector_norm", "reductions"),
+    ("aten::copy_", "copies and layout"),
+    ("aten::_to_copy", "copies and layout"),
+    ("aten::flip", "copies and layout"),
+    ("aten::_fused_adam_", "optimiser"),
+    ("Optimizer.step#Adam.step", "optimiser"),
+    ("aten::empty_strided", "allocation, other"),
+    ("aten::_convert_indices_from_coo_to_csr", "allocation, other"),
+    ("autograd::engine::evaluate_function: GeneratedBackwardFor_steergan_bias_act_defaultBackward",
+     "allocation, other"),
+    ("cudaLaunchKernel", "allocation, other"),
+])  # fmt: skip
+def test_kinds_by_name(name, kind):
+    assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize("name, shapes, kind", [
+    ("aten::mkldnn_convolution", [[4, 64, 9, 9], [64, 1, 1, 4], []], "upfirdn2d"),
+    ("aten::mkldnn_convolution", [[4, 64, 9, 9], [64, 64, 3, 3], []], "convolutions"),
+    ("aten::mkldnn_convolution", [[4, 1, 9, 9], [64, 1, 3, 3], []], "convolutions"),  # of grey images
+    ("aten::convolution_backward", [[4, 64, 9, 9], [4, 64, 9, 9], [64, 1, 1, 4]], "upfirdn2d"),
+    ("aten::convolution_backward", [[4, 64, 9, 9], [4, 1, 9, 9], [64, 1, 3, 3]], "convolutions"),
+])
+def test_filters_of_each_channel_are_no_networks_convolutions(name, shapes, kind):
+    assert kind_of(name, shapes) == kind
+
+
+@pytest.mark.parametrize("part", [*INTERVALS, INFERENCE])
+def test_kinds_sum_to_the_wall_time(bench, part, monkeypatch):
+    seen = []
+    seconds = Bench.seconds
+    monkeypatch.setattr(Bench, "seconds", lambda *a: seen.append(seconds(*a)) or seen[-1])
+    kinds = profiled(bench, part)
+    assert list(kinds) == [*KINDS, UNATTRIBUTED]
+    assert sum(kinds.values()) == pytest.approx(seen[0])
+    assert min(kinds.values()) >= 0  # none of it twice, or less than nothing would be left over
+    assert min(kinds[kind] for kind in ("convolutions", "matrix products", "upfirdn2d", "bias_act")) > 0
+    assert (kinds["optimiser"] > 0) == (part != INFERENCE)
+    assert kinds[UNATTRIBUTED] + kinds["allocation, other"] < seen[0] * 0.9
+
+
+@pytest.mark.parametrize("part", ["G_main", "G_path"])
+def test_rows_within_rows_count_once(bench, part):
+    bench.seconds(part)
+    with torch_profile(activities=[ProfilerActivity.CPU], record_shapes=True) as watched:
+        bench.seconds(part)
+    calls = [call for call in watched.events() if call.device_type == DeviceType.CPU]
+    outermost = sum(call.time_range.elapsed_us() for call in calls if call.cpu_parent is None)
+    spent = seconds_by_kind(calls, CPU)
+    assert spent.total() == pytest.approx(outermost / 1e6, rel=1e-6)
+    assert min(call.self_cpu_time_total for call in calls) > -1e-3
+    optimiser = next(call for call in calls if call.name.startswith("Optimizer.step"))
+    assert spent["optimiser"] >= optimiser.time_range.elapsed_us() / 1e6 * 0.999  # with all that it calls
+
+
+# ---- operations
+
+
+@pytest.mark.parametrize("batch_gpu", [1, 2])
+def test_operations_are_those_that_a_call_makes(batch_gpu):
+    config = small_config("pytorch", batch_gpu)
+    bench = Bench(config)
+    counted = {}
+    for part, run in bench.parts.items():
+        with _CountFlops() as counter:
+            run()
+        counted[part] = counter.flops / 1e9
+    assert gflop_per_call(config) == pytest.approx(counted)
+    assert gflop_per_call(small_config("reference", batch_gpu)) == pytest.approx(counted)  # to the same end
+
+
+def test_rates_are_operations_by_seconds(monkeypatch):
+    monkeypatch.setattr(benchmark, "seconds", lambda run, device: run() is None or 0.5)
+    found = convolution_rates(small_config(), CPU)
+    assert [(each["channels"], each["resolution"], each["dtype"]) for each in found] == [
+        (8, 32, "float32"), (8, 16, "float32"), (8, 8, "float32"), (8, 4, "float32")
+    ]
+    for each in found:
+        rate = 2 * 9 * 2 * 8 * 8 * each["resolution"] ** 2 / 0.5 / 1e9
+        assert (each["nchw"], each["channels_last"]) == pytest.approx((rate, rate))
+
+
+def test_convolutions_are_of_the_type_that_the_networks_have_there(monkeypatch):
+    monkeypatch.setattr(benchmark, "seconds", lambda run, device: 1.0)
+    config = small_config()
+    half = config.discriminator.model_copy(update={"num_fp16_res": 2, "half_type": "bfloat16", "channel_max": 4})
+    found = convolution_rates(config.model_copy(update={"discriminator": half}), CPU)
+    assert [(each["channels"], each["dtype"]) for each in found] == [
+        (8, "float32"), (4, "bfloat16"), (8, "float32"), (4, "bfloat16"), *[(8, "float32"), (4, "float32")] * 2
+    ]
+
+
+# ---- the report
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The machine computes 10 GFLOP/s at best, and the run is a small one."""
+    rates = {"channels": 8, "resolution": 32, "dtype": "float32", "nchw": 5.0, "channels_last": 10.0}
+    monkeypatch.setattr(benchmark, "convolution_rates", lambda config, device: [rates])
+    monkeypatch.setattr(benchmark, "product_rate", lambda device, dtype: 20e9)
+    monkeypatch.setattr(benchmark, "resolved", lambda *_: small_config())
+
+
+def test_a_step_has_each_phase_as_often_as_it_runs(quick):
+    report = measure(small_config(), repeats=1)
+    phases, step = report["phases"], report["step"]
+    assert list(phases) == [*INTERVALS, INFERENCE]
+    for key in ("seconds", "gflop"):
+        assert step[key] == pytest.approx(sum(phases[name][key] / every for name, every in INTERVALS.items()) / 2)
+    for kind in (*KINDS, UNATTRIBUTED):
+        parts = (phases[name]["kinds"][kind] / every for name, every in INTERVALS.items())
+        assert step["kinds"][kind] == pytest.approx(sum(parts) / 2)
+    for entry in (*phases.values(), step):
+        assert entry["gflops"] == pytest.approx(entry["gflop"] / entry["seconds"])
+        assert entry["share"] == pytest.approx(entry["gflops"] / 10)
+    assert (report["conv_gflops"], report["product_gflops"], report["unsteadiness"]) == (10, 20, 1)
+
+
+def test_report_and_its_file(quick, tmp_path):
+    path = tmp_path / "new" / "profile.json"
+    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--batch=2", "--repeats=1", f"--json={path}"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(path.read_text())
+    assert {"conv_gflops", "phases", "step", "settings", "machine"} < report.keys()
+    for entry in (report["phases"]["G_main"], report["step"]):
+        assert entry.keys() == {"seconds", "gflop", "gflops", "share", "kinds"}
+    assert {"cpu", "threads", "torch", "gpu"} == report["machine"].keys()
+    assert "the best, which counts: 10.0; a matrix product: 20.0" in result.output
+    step = next(line for line in result.output.splitlines() if line.startswith("a training step  "))
+    assert step.split()[-1] == f"{report['step']['share']:.1%}"
+    assert "D_r1, s a call (profiled)" in result.output
+
+
+def test_the_table_is_sorted_and_its_shares_are_of_the_sum():
+    kinds = {"convolutions": 1.0, "elementwise": 3.0, "reductions": 0.0}
+    lines = benchmark._kind_lines("G_main", {"kinds": kinds}, "s a call")
+    assert [line.split() for line in lines[1:]] == [
+        ["elementwise", "3.0000", "75.0%"], ["convolutions", "1.0000", "25.0%"]
+    ]
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["--ops=natve"], "should be 'auto', 'native', 'pytorch' or 'reference'"),
+    (["--method=stylegan"], "did you mean"),
+    (["--cfg=paper265"], "did you mean 'paper256'"),
+    (["--res=48"], "power of two"),
+    (["--batch=0"], "--batch"),
+    (["--device=gpu"], "use auto, cpu or cuda"),
+])
+def test_refusals(arguments, text):
+    result = CliRunner().invoke(benchmark.main, ["--device=cpu", *arguments])
+    assert result.exit_code == 2
+    assert text in result.output
+    assert result.output.count("\n") == 1
