@@ -1,7 +1,7 @@
 """What kind of work the rows of torch.profiler are, and how long each kind took.
 
-Convolutions with one filter a channel are upfirdn2d's, which PyTorch's version is made of; the rest of that version,
-and of PyTorch's bias_act, counts as what it is.
+PyTorch's versions of our operators have rows of many names: convolutions with one filter a channel are upfirdn2d's and
+leaky_relu is bias_act's; the rest, such as padding and adding a bias, counts as what it is.
 """
 
 import re
@@ -57,7 +57,7 @@ def _is_depthwise(operator: str, shapes: Shapes) -> bool:
     if len(shapes) <= images or len(shapes[images]) != 4:
         return False
     filters, inputs = shapes[images][:2]
-    return inputs == 1 and all(shape[1] == filters for shape in shapes[:images])
+    return inputs == 1 and all([*shape[1:2]] == [filters] for shape in shapes[:images])
 
 
 @cache
