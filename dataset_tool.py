@@ -55,14 +55,18 @@ def main(ctx, source, dest, max_images, transform, width, height, resize_filter,
 @click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
 @click.option("--kind", type=click.Choice(list(KINDS)), default="critters", show_default=True,
               help="One animal a picture, or rooms with two to four things.")
+@click.option("--objects", type=click.IntRange(1, 5), metavar="N", help="So many things in every room.")
 @click.option("--images", type=click.IntRange(min=1), default=5000, show_default=True, help="How many pictures.")
 @click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other pictures.")
-def toy(dest, kind, images, resolution, seed):
+def toy(dest, kind, objects, images, resolution, seed):
     """Draw simple scenes whose ground truth is known."""
     _check_resolution(resolution)
+    if objects is not None and kind != "rooms":
+        raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind=rooms")
+    options = {} if objects is None else {"objects": objects}
     with open_writer(dest) as writer:
-        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution))
+        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options))
     _report(dest, images, resolution)
 
 

@@ -1,5 +1,5 @@
-"""Procedural pictures with a known truth, by kind. Each kind is a function (rng, resolution) of numpy's
-Generator and a side in pixels that returns uint8 pixels [R, R, 3] and the scene (see ground_truth)."""
+"""Procedural pictures with a known truth, by kind. Each kind is a function (rng, resolution) of numpy's Generator and
+a side in pixels, perhaps with options, that returns uint8 pixels [R, R, 3] and the scene (see ground_truth)."""
 
 from collections.abc import Callable
 
@@ -10,4 +10,4 @@ from training.scenes.rooms import room
 
 Scene = tuple[np.ndarray, dict]
 
-KINDS: dict[str, Callable[[np.random.Generator, int], Scene]] = {"critters": critter, "rooms": room}
+KINDS: dict[str, Callable[..., Scene]] = {"critters": critter, "rooms": room}

@@ -17,13 +17,13 @@ _STRAY = 0.06
 _SIDES = (-1, 1)
 
 
-def room(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict]:
-    """A room with two to four of window, rug, bed, table and lamp. See scenes for what is returned;
+def room(rng: np.random.Generator, resolution: int, objects: int | None = None) -> tuple[np.ndarray, dict]:
+    """A room with two to four, or `objects`, of window, rug, bed, table and lamp. See scenes for what is returned;
     a thing hidden by others is not in the truth."""
     horizon = rng.uniform(0.5, 0.65)
     wall = colors.random_color(rng)
     floor = colors.contrasting(rng, [wall], _CONTRAST)
-    kinds = _choose_kinds(rng)
+    kinds = _choose_kinds(rng, objects)
     canvas = Canvas(_wall_and_floor(resolution, horizon, wall, floor))
     for owner, (kind, x) in enumerate(kinds.items(), start=1):
         color = colors.contrasting(rng, _behind(kind, wall, floor), _CONTRAST)
@@ -32,9 +32,9 @@ def room(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict]:
     return canvas.pixels(), {"objects": objects}
 
 
-def _choose_kinds(rng: np.random.Generator) -> dict[str, float]:
+def _choose_kinds(rng: np.random.Generator, objects: int | None) -> dict[str, float]:
     """Kinds from back to front with their x; things that stand on the floor get columns of their own."""
-    chosen = set(rng.permutation(list(_BUILDERS))[: rng.integers(2, 5)])
+    chosen = set(rng.permutation(list(_BUILDERS))[: objects or rng.integers(2, 5)])
     columns = iter(rng.permutation(_COLUMNS) + rng.uniform(-_STRAY, _STRAY, size=3))
     flat = {"window", "rug"}
     return {
