@@ -18,6 +18,7 @@ ELEMENTWISE, REDUCTIONS, COPIES = "elementwise", "reductions", "copies and layou
 OPTIMISER, OTHER = "optimiser", "allocation, other"
 KINDS = (CONVOLUTIONS, PRODUCTS, UPFIRDN2D, BIAS_ACT, ELEMENTWISE, REDUCTIONS, COPIES, OPTIMISER, OTHER)
 
+_OURS = {"upfirdn2d": UPFIRDN2D, "bias_act": BIAS_ACT, "winograd": CONVOLUTIONS}  # the last with all that goes with it
 # Names of aten operators, without underscores around them.
 _CONVOLUTION = re.compile(r"conv(olution|_|\d)")
 _NAMES = {
@@ -39,7 +40,7 @@ def kind_of(name: str, shapes: Shapes = ()) -> str:
     if name.startswith(("Optimizer.", "aten::_fused_adam")):
         return OPTIMISER
     if "steergan" in name and not name.startswith("autograd::"):
-        return UPFIRDN2D if "upfirdn2d" in name else BIAS_ACT
+        return next((kind for operator, kind in _OURS.items() if operator in name), OTHER)
     if not name.startswith("aten::"):
         return OTHER
     operator = name.removeprefix("aten::")

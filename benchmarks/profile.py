@@ -3,10 +3,11 @@
     python -m benchmarks.profile --res 256 --batch 4 --device cpu --method stylegan2
 
 Floating-point operations are those of convolutions (upfirdn2d's small ones, too) and matrix products, forward and
-backward, as training.summary counts them, whichever operators run; a multiply-add is two. The machine's rate is that of
-the fastest 3x3 convolution, forward, of those that the networks are made of, in NCHW or channels last. Kinds of work
-are from one more call of each phase under torch.profiler, which takes a little longer: time of the calling thread, on a
-GPU of its kernels. What the profiler does not see, Python above all, is "unattributed"; on a GPU, where it waits.
+backward, as training.summary counts them, whichever operators run and with whatever tricks; a multiply-add is two. The
+machine's rate is that of the fastest 3x3 convolution, forward, of those that the networks are made of, in NCHW or
+channels last. Kinds of work are from one more call of each phase under torch.profiler, which takes a little longer:
+time of the calling thread, on a GPU of its kernels. What the profiler does not see, Python above all, is
+"unattributed"; on a GPU, where it waits.
 """
 
 import os

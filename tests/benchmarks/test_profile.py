@@ -45,6 +45,8 @@ def bench() -> Bench:
     ("aten::addmm", "matrix products"),
     ("steergan::upfirdn2d", "upfirdn2d"),
     ("steergan::bias_act_grad", "bias_act"),
+    ("steergan::winograd", "convolutions"),
+    ("steergan::something_new", "allocation, other"),
     ("GeneratedBackwardFor_steergan_bias_act_default", "bias_act"),
     ("aten::leaky_relu_backward", "bias_act"),
     ("aten::add_", "elementwise"),
