@@ -43,6 +43,8 @@ from training.generation import DEFAULT_FRAMES, Request, generate
 @click.option("--grid", metavar="WxH", help="One PNG of W columns and H rows; without --seeds, seeds 0 to W*H-1.")
 @click.option("--batch", metavar="N", type=click.IntRange(min=1), default=32, show_default=True,
               help="Pictures computed at a time.")
+@click.option("--precision", type=click.Choice(["trained", "float32", "bfloat16", "float16"]), default="trained",
+              show_default=True, help="What the network computes in: as it was trained, or all layers in one type.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def main(**given):
     """Make pictures with a trained model: one PNG a seed (seed0007.png), a grid, or strips of a moving centre."""

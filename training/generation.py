@@ -56,6 +56,7 @@ class Request:
     show_heatmaps: bool = False
     grid: str | None = None
     batch: int = 32
+    precision: str = "trained"
     device: str = "auto"
 
 
@@ -128,7 +129,7 @@ def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
     latents = load_latents(request.latents) if request.latents else {}
     kind, seeds = _which(request.seeds, grid, latents)
     names = [f"{kind}{seed:04d}" for seed in seeds]
-    model = Model.load(request.network, request.device)
+    model = Model.load(request.network, request.device, precision=request.precision)
     _check_steerable(model, request)
     layout = _layout(model, request.layout, seeds)
     if layout is not None:

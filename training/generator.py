@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dnnlib.errors import UserError
 from training.config import GeneratorConfig
 from training.heatmaps import flattened
 from training.mapping import MappingNetwork, truncate
@@ -77,3 +78,18 @@ def set_memory_format(network: nn.Module, channels_last: bool) -> None:
     for module in network.modules():
         if hasattr(module, "memory_format"):
             module.memory_format = chosen
+
+
+def set_precision(generator: nn.Module, name: str) -> None:
+    """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16".
+
+    Raises UserError for a network that knows float32 only.
+    """
+    synthesis = generator.synthesis
+    if not isinstance(synthesis, SynthesisNetwork):
+        if name != "float32":
+            raise UserError(f"this model's network computes in float32 only, not in {name}")
+        return
+    synthesis.half = set() if name == "float32" else set(synthesis.resolutions) - {4}
+    if synthesis.half:
+        synthesis.half_type = name

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
+from training.captured import CapturedSynthesis
 from training.config import RunConfig
-from training.generator import Generator, set_memory_format
+from training.generator import Generator, set_memory_format, set_precision
 from training.heatmaps import Layout, check_counts, concatenate, sample_layout
 from training.randomness import Randomness, latents, object_latents
 from training.snapshot import open_snapshot
@@ -27,6 +28,7 @@ from training.synthesis import Noise, NoiseMode
 SEED_LIMIT = 2**32
 Labels = int | Sequence[int] | Tensor
 Weights = Literal["G_ema", "G"]
+Precision = Literal["trained", "float32", "bfloat16", "float16"]
 
 
 class Model:
@@ -36,20 +38,35 @@ class Model:
         self.device = choose_device(device)
         self.G = generator.to(self.device).eval()
         self.config, self.kimg = config, kimg
+        on_gpu = self.device.type == "cuda"
+        self._synthesize = CapturedSynthesis(self.G.synthesis) if on_gpu else self.G.synthesis
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "auto", weights: Weights = "G_ema") -> "Model":
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device = "auto",
+        weights: Weights = "G_ema",
+        precision: Precision = "trained",
+    ) -> "Model":
         """Load a snapshot file, or the newest one of a run directory.
 
-        Raises UserError when there is no readable snapshot at `path`, or no such device.
+        precision: of the synthesis network: "trained" as the configuration has it, or all layers above 4x4 in
+        "float32", "bfloat16" or (on a GPU) "float16".
+
+        Raises UserError when there is no readable snapshot at `path`, no such device, or an unknown choice.
         """
         if weights not in get_args(Weights):
             raise UserError(f"no weights '{weights}' in a snapshot; use G_ema or G")
+        if precision not in get_args(Precision):
+            raise UserError(f"no precision '{precision}'; use {', '.join(get_args(Precision))}")
         device = choose_device(device)
         snapshot = open_snapshot(path)
         with torch.random.fork_rng(devices=[]):  # a new network draws weights, although they are replaced at once
             generator = snapshot.generator(weights)
         set_memory_format(generator, channels_last=device.type == "cpu")
+        if precision != "trained":
+            set_precision(generator, precision)
         return cls(generator, snapshot.config, device, snapshot.kimg)
 
     @property
@@ -146,7 +163,8 @@ class Model:
                 outputs.append({})
                 wanted = {} if block_outputs is None else {"block_outputs": outputs[-1]}
                 here = None if layout is None else layout[now]
-                parts.append(self.G.synthesis(ws[now], here, noise, **wanted).float())
+                synthesize = self.G.synthesis if wanted else self._synthesize
+                parts.append(synthesize(ws[now], here, noise, **wanted).float())
             if block_outputs is not None:
                 block_outputs |= {r: torch.cat([part[r] for part in outputs]).float() for r in outputs[0]}
         return torch.cat(parts)
@@ -214,4 +232,6 @@ def _one_each(things: Tensor | Layout, count: int, what: str) -> Tensor | Layout
     """`things` for `count` pictures: as they are, or the only one for every picture."""
     if len(things) not in (1, count):
         raise UserError(f"{len(things)} {what} for {count} pictures; give one for all, or one for each")
-    return things if len(things) == count else things[[0] * count]
+    if len(things) == count:
+        return things
+    return things.expand(count, *things.shape[1:]) if isinstance(things, Tensor) else things[[0] * count]

@@ -84,8 +84,15 @@ class SynthesisLayer(nn.Module):
             "clamp": None if self.clamp is None else self.clamp * gain,
         }
         if self.objects is None:
-            return modulated_conv2d(x, self.weight, self.affine(w), **how)
+            return modulated_conv2d(x, self.weight, _styles(self.affine, w), **how)
         return modulated_conv2d_by_map(x, self.weight, style_map(self.affine, self.objects, w, features), **how)
+
+
+def _styles(affine: Linear, w: Tensor) -> Tensor:
+    """Styles [N, C] of w [N, w_dim]; one row, expanded, where w is that."""
+    if len(w) > 1 and w.stride(0) == 0:
+        return affine(w[:1]).expand(len(w), -1)
+    return affine(w)
 
 
 class ToRGB(nn.Module):
@@ -106,7 +113,7 @@ class ToRGB(nn.Module):
         if self.sel is not None:
             x = self.sel(x, features)
         if self.objects is None:
-            x = modulated_conv2d(x, self.weight, self.affine(w) * self.style_gain, demodulate=False)
+            x = modulated_conv2d(x, self.weight, _styles(self.affine, w), demodulate=False, gain=self.style_gain)
         else:
             styles = style_map(self.affine, self.objects, w, features)
             x = pointwise_by_map(x, self.weight, styles.scaled(self.style_gain))

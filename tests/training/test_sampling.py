@@ -141,7 +141,7 @@ def test_one_layout_or_latent_serves_all_seeds(model: Model):
     layout = model.layout([1])
     assert torch.equal(model.images([1, 2, 3], layout=layout), model.images([1, 2, 3], layout=layout.repeat(3)))
     ws = model.styles([4])
-    assert torch.equal(model.images([1, 2, 3], ws=ws), model.images([1, 2, 3], ws=ws.repeat(3, 1, 1)))
+    torch.testing.assert_close(model.images([1, 2, 3], ws=ws), model.images([1, 2, 3], ws=ws.repeat(3, 1, 1)))
     z = model.latents([4])
     assert torch.equal(model.images([1, 2], z=z), model.images([1, 2], z=z.repeat(2, 1)))
 
@@ -275,6 +275,17 @@ def test_a_truncated_checkpoint(tmp_path: Path):
     with pytest.raises(UserError, match="perhaps cut short"):
         Model.load(path, "cpu")
 
+
+
+def test_precision_of_the_synthesis_network(tmp_path: Path):
+    path = save_tiny_snapshot(tmp_path)
+    exact = Model.load(path, "cpu").images([0, 1])
+    assert torch.equal(Model.load(path, "cpu", precision="float32").images([0, 1]), exact)
+    coarse = Model.load(path, "cpu", precision="bfloat16").images([0, 1])
+    assert not torch.equal(coarse, exact)
+    torch.testing.assert_close(coarse, exact, rtol=0, atol=0.1 * exact.abs().max().item())
+    with pytest.raises(UserError, match="no precision 'int8'; use trained, float32"):
+        Model.load(path, "cpu", precision="int8")
 
 
 @pytest.mark.gpu

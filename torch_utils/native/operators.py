@@ -23,6 +23,8 @@ _SCHEMAS = (
     " -> (Tensor, Tensor, Tensor, Tensor)",
     "bias_act_grad_grad(Tensor v, Tensor? v_scale, Tensor? v_noise, Tensor? v_b, Tensor g, Tensor ref,"
     f" {_PARAMETERS}, bool from_output, bool[3] wanted) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "winograd(Tensor x, Tensor filters, Tensor? in_scale, Tensor? out_scale, Tensor? noise, Tensor? b, str act,"
+    " float alpha, float gain, float clamp) -> Tensor",
 )
 
 _library = torch.library.Library("steergan", "DEF")
@@ -108,6 +110,18 @@ def _no_third_derivative(ctx, *grads):
     raise NotImplementedError("bias_act has no native third derivative; choose the operators 'pytorch' for it")
 
 
+# ---- winograd
+
+
+def _winograd_fake(x: Tensor, filters: Tensor, *_) -> Tensor:
+    size = [len(x), filters.shape[1] * filters.shape[3], *x.shape[2:]]
+    return x.new_empty(size).contiguous(memory_format=torch.channels_last)
+
+
+def _no_derivative(ctx, *grads):
+    raise NotImplementedError("winograd is for inference; where gradients are needed, use conv2d_resample")
+
+
 # ---- helpers
 
 
@@ -142,3 +156,4 @@ _register("upfirdn2d", _upfirdn2d_fake, _upfirdn2d_setup, _upfirdn2d_backward)
 _register("bias_act", _bias_act_fake, _bias_act_setup, _bias_act_backward)
 _register("bias_act_grad", _bias_act_grad_fake, _bias_act_grad_setup, _bias_act_grad_backward)
 _register("bias_act_grad_grad", _bias_act_grad_grad_fake, lambda ctx, inputs, output: None, _no_third_derivative)
+_register("winograd", _winograd_fake, lambda ctx, inputs, output: None, _no_derivative)

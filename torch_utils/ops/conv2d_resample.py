@@ -8,6 +8,7 @@ below puts the expensive one where it has the fewest pixels to visit.
 import torch.nn.functional as F
 from torch import Tensor
 
+from torch_utils.ops.kept import keeps, kept
 from torch_utils.ops.selection import is_reference
 from torch_utils.ops.upfirdn2d import Pair, down_padding, parse_padding, up_padding, upfirdn2d
 
@@ -113,10 +114,19 @@ def _transposed(
     x0, x1, y0, y1 = pads
     rest = [x0 - (width - 1), x1 - (width - up), y0 - (height - 1), y1 - (height - up)]
     crop_x, crop_y = max(-max(rest[:2]), 0), max(-max(rest[2:]), 0)
-    w = w.flip((2, 3)) if flip_weight else w
-    x = F.conv_transpose2d(x, _swap_channels(w, groups), stride=up, padding=(crop_y, crop_x), groups=groups)
+    w = _transposed_weight(w, groups, flip_weight)
+    x = F.conv_transpose2d(x, w, stride=up, padding=(crop_y, crop_x), groups=groups)
     rest = [rest[0] + crop_x, rest[1] + crop_x, rest[2] + crop_y, rest[3] + crop_y]
     return upfirdn2d(x, f, padding=rest, gain=up**2, flip_filter=flip_filter)
+
+
+def _transposed_weight(w: Tensor, groups: int, flip_weight: bool) -> Tensor:
+    """That of the transposed convolution; a tidy copy is kept in inference mode."""
+
+    def make() -> Tensor:
+        return _swap_channels(w.flip((2, 3)) if flip_weight else w, groups)
+
+    return kept(w, ("transposed", groups, flip_weight), lambda: make().contiguous()) if keeps() else make()
 
 
 def _swap_channels(w: Tensor, groups: int) -> Tensor:

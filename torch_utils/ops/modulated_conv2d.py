@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from torch_utils.ops import reference
+from torch_utils.ops import reference, winograd
 from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
+from torch_utils.ops.kept import kept
 from torch_utils.ops.selection import is_reference
 from torch_utils.ops.upfirdn2d import Pair
 
@@ -32,7 +33,8 @@ def modulated_conv2d(
     Scaling the input by the styles and the output by the demodulation coefficients is the same as scaling the
     weights, and lets the whole batch share one convolution; the latter happens in the pass over memory that adds
     noise and bias and activates. A 1x1 convolution is a matrix product per sample, where scaling the weights is
-    cheaper.
+    cheaper; it is, too, where all samples have the same style, which shows in a stride of 0 (Tensor.expand). In
+    inference mode on a CPU, winograd takes the place of most 3x3 convolutions.
 
     Args:
         x: [N, Ci, H, W]; weight: [Co, Ci, k, k]; styles: [N, Ci].
@@ -47,16 +49,25 @@ def modulated_conv2d(
     """
     then = {"act": act, "gain": act_gain, "clamp": clamp}
     resampling = {"f": resample_filter, "up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
-    if x.dtype == torch.float16 and demodulate:
-        weight, styles = _prescale(weight, styles)
     if is_reference():
         y = reference.modulated_conv2d(conv2d_resample, x, weight, styles, demodulate, **resampling) * gain
         return bias_act(y, bias, noise=noise, **then)
+    is_shared = len(x) > 1 and styles.stride(0) == 0
+    if is_shared:
+        styles = styles[:1]
+    if x.dtype == torch.float16 and demodulate:
+        weight, styles = _prescale(weight, styles)
     coefficients = _demodulation(weight, styles) * gain if demodulate else None
     if coefficients is None and gain != 1:
         styles = styles * gain
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
         y = _pointwise(x, weight, styles, coefficients)
+        return bias_act(y, bias, noise=noise, **then)
+    if winograd.takes(x, weight, up, down, padding):
+        factors = [None if each is None else each.expand(len(x), -1) for each in (styles, coefficients)]
+        return winograd.convolve(x, weight, flip_weight, *factors, noise, bias, act, act_gain, clamp)
+    if is_shared:
+        y = conv2d_resample(x, _modulated(weight, styles, coefficients).to(x.dtype), **resampling)
         return bias_act(y, bias, noise=noise, **then)
     y = bias_act(x, scale=styles)
     y = conv2d_resample(y, weight.to(x.dtype), **resampling)
@@ -65,7 +76,14 @@ def modulated_conv2d(
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[N, Co]: 1 / norm of each sample's scaled output filter."""
-    return torch.rsqrt(styles.square() @ filter_energy(weight).T + 1e-8)
+    energy = kept(weight, "energy", lambda: filter_energy(weight))
+    return torch.rsqrt(styles.square() @ energy.T + 1e-8)
+
+
+def _modulated(weight: Tensor, styles: Tensor, coefficients: Tensor | None) -> Tensor:
+    """The weights of one style [1, Ci]."""
+    weight = weight * styles[:, :, None, None]
+    return weight if coefficients is None else weight * coefficients[0][:, None, None, None]
 
 
 def filter_energy(weight: Tensor) -> Tensor:
@@ -89,7 +107,7 @@ class _Energy(torch.autograd.Function):
 
 def _prescale(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
     """Keep float16 products in range; demodulation cancels both factors (up to its 1e-8)."""
-    return bounded_filters(weight), styles / styles.abs().amax(1, keepdim=True)
+    return kept(weight, "bounded", lambda: bounded_filters(weight)), styles / styles.abs().amax(1, keepdim=True)
 
 
 def bounded_filters(weight: Tensor) -> Tensor:

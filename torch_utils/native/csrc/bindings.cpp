@@ -13,6 +13,9 @@
 
 #include "bias_act.h"
 #include "upfirdn2d.h"
+#ifndef STEERGAN_CUDA
+#include "winograd.h"
+#endif
 
 #ifdef STEERGAN_CUDA
 #include <c10/cuda/CUDAGuard.h>
@@ -232,6 +235,43 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bias_act_grad_grad(
     return {for_g, for_x, for_scale, for_noise, for_bias};
 }
 
+// ---- winograd
+
+#ifndef STEERGAN_CUDA
+// A parameter of so many elements, as floats without gaps; nothing for none.
+Tensor floats(const Optional& from, int64_t size, const char* name) {
+    if (!from.has_value() || !from->defined()) return {};
+    TORCH_CHECK(from->scalar_type() == at::kFloat && from->numel() == size, "winograd: ", name, " is float32 with ",
+                size, " elements");
+    return from->contiguous();
+}
+
+const float* start(const Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
+
+Tensor winograd(
+    const Tensor& input, const Tensor& filters, const Optional& in_scale, const Optional& out_scale,
+    const Optional& noise, const Optional& bias, c10::string_view act, double alpha, double gain, double clamp) {
+    TORCH_CHECK(input.dim() == 4 && input.scalar_type() == at::kFloat, "winograd: images [N, C, H, W] of float32");
+    int64_t samples = input.size(0), in = input.size(1), height = input.size(2), width = input.size(3);
+    TORCH_CHECK(filters.dim() == 4 && filters.scalar_type() == at::kFloat && filters.is_contiguous() &&
+                    filters.size(0) == kWinogradPoints && filters.size(2) == in && filters.size(3) == kWinogradLanes,
+                "winograd: filters are float32 [36, out / 16, in, 16] without gaps");
+    TORCH_CHECK(in % kWinogradLanes == 0, "winograd: channels are multiples of 16");
+    int64_t out = filters.size(1) * kWinogradLanes, pixels = height * width;
+    Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    bool shared = noise.has_value() && noise->defined() && noise->numel() == pixels;
+    Tensor scale = floats(in_scale, samples * in, "in_scale"), gains = floats(out_scale, samples * out, "out_scale");
+    Tensor noises = floats(noise, shared ? pixels : samples * pixels, "noise"), shifts = floats(bias, out, "bias");
+    Tensor y = at::empty({samples, out, height, width}, x.options(), at::MemoryFormat::ChannelsLast);
+    Winograd a{samples, height, width, in, out, activation(act), float(alpha), float(gain), float(clamp), !shared};
+    if (y.numel() > 0) {
+        launch_winograd(a, start(x), start(filters), start(scale), start(gains), start(noises), start(shifts),
+                        y.data_ptr<float>());
+    }
+    return y;
+}
+#endif
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(steergan, STEERGAN_DEVICE, m) {
@@ -239,6 +279,9 @@ TORCH_LIBRARY_IMPL(steergan, STEERGAN_DEVICE, m) {
     m.impl("bias_act", TORCH_FN(bias_act));
     m.impl("bias_act_grad", TORCH_FN(bias_act_grad));
     m.impl("bias_act_grad_grad", TORCH_FN(bias_act_grad_grad));
+#ifndef STEERGAN_CUDA
+    m.impl("winograd", TORCH_FN(winograd));
+#endif
 }
 
 }  // namespace steergan

@@ -1,0 +1,186 @@
+"""Minimal filtering against a direct convolution, in float64; and what is kept of the filters, and when."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.implementations import check_native
+from torch_utils import ops
+from torch_utils.ops import modulated_conv2d, reference, selection, setup_filter, winograd
+from torch_utils.ops.kept import kept
+
+FIR = setup_filter([1, 3, 3, 1])
+SIZES = [(8, 8), (4, 4), (7, 10), (1, 1), (3, 17)]
+TOLERANCE = 2e-5  # of the largest number of the result; seen: up to 1e-5, and 3e-7 of a plain float32 sum
+
+needs_native = pytest.mark.usefixtures("native_cpu")
+
+
+@pytest.fixture
+def native_cpu():
+    check_native()
+
+
+def inputs(generator, size=(8, 8), ci: int = 32, co: int = 48, count: int = 2) -> tuple[Tensor, ...]:
+    """x [N, Ci, H, W], weight, in_scale, out_scale, bias."""
+    draw = {"generator": generator}
+    x = torch.randn([count, ci, *size], **draw).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn([co, ci, 3, 3], **draw)
+    return x, weight, torch.randn([count, ci], **draw), torch.rand([count, co], **draw), torch.randn([co], **draw)
+
+
+def direct(x, weight, flip_weight=True, in_scale=None, out_scale=None, noise=None, bias=None) -> Tensor:
+    """In float64, by the definition; without an activation."""
+    x = x.double() if in_scale is None else x.double() * in_scale.double()[:, :, None, None]
+    with ops.use("reference"):
+        y = ops.conv2d_resample(x, weight.double(), padding=1, flip_weight=flip_weight)
+    y = y if out_scale is None else y * out_scale.double()[:, :, None, None]
+    y = y if noise is None else y + noise.double()
+    return y if bias is None else y + bias.double()[:, None, None]
+
+
+def assert_near(actual: Tensor, expected: Tensor, largest: Tensor | None = None) -> None:
+    """`largest`: what was rounded, where a clamp has made it smaller since."""
+    assert actual.shape == expected.shape
+    assert actual.is_contiguous(memory_format=torch.channels_last)
+    assert (actual - expected).abs().max() <= TOLERANCE * (expected if largest is None else largest).abs().max()
+
+
+@needs_native
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("noises", [[], [2, 1]])
+@pytest.mark.parametrize("flip_weight", [True, False])
+def test_equals_a_direct_convolution(size, noises, flip_weight, generator):
+    x, weight, in_scale, out_scale, bias = inputs(generator(), size)
+    given = flip_weight, in_scale, out_scale, torch.randn([*noises, *size], generator=generator(1)), bias
+    assert_near(winograd.convolve(x, weight, *given), direct(x, weight, *given))
+
+
+@needs_native
+@pytest.mark.parametrize("ci, co", [(16, 16), (64, 80), (112, 16)])
+def test_any_multiples_of_16_channels(ci, co, generator):
+    x, weight, *_ = inputs(generator(), (12, 9), ci, co, count=5)
+    assert_near(winograd.convolve(x, weight), direct(x, weight))
+
+
+@needs_native
+@pytest.mark.parametrize("act", ["linear", "lrelu", "relu", "swish"])
+@pytest.mark.parametrize("clamp", [None, 1.5])
+def test_then_does_what_bias_act_does(act, clamp, generator):
+    x, weight, _, out_scale, bias = inputs(generator())
+    y = winograd.convolve(x, weight, bias=bias, out_scale=out_scale, act=act, gain=1.3, clamp=clamp)
+    plain = direct(x, weight, out_scale=out_scale)
+    expected = reference.bias_act(plain, bias, 1, lambda u: ops.bias_act(u, act=act, gain=1.0), 1.3, clamp)
+    assert_near(y, expected, largest=plain)
+
+
+@needs_native
+def test_a_result_does_not_depend_on_the_rest_of_the_batch(generator):
+    x, weight, *_ = inputs(generator(), (24, 24), count=7)
+    together = winograd.convolve(x, weight)
+    for n in range(7):
+        assert torch.equal(winograd.convolve(x[n : n + 1], weight), together[n : n + 1])
+
+
+@needs_native
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"x": torch.zeros(1, 24, 8, 8)},
+        {"x": torch.zeros(1, 32, 8, 8, dtype=torch.float64)},
+        {"in_scale": torch.zeros(3, 32)},
+        {"bias": torch.zeros(31)},
+    ],
+)
+def test_refuses_what_it_cannot_do(wrong, generator):
+    x, weight, *_ = inputs(generator())
+    with pytest.raises(RuntimeError, match="winograd"):
+        winograd.convolve(**{"x": x, "weight": weight[:, : 24 if wrong.get("x", x).shape[1] == 24 else 32]} | wrong)
+
+
+@needs_native
+def test_has_no_derivative(generator):
+    x, weight, *_ = inputs(generator())
+    y = winograd.convolve(x.requires_grad_(), weight)
+    with pytest.raises(NotImplementedError, match="inference"):
+        y.sum().backward()
+
+
+# ---- when it is used
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """The native operators, wherever there is one."""
+    monkeypatch.setattr(winograd, "winograd_wins", lambda *_: True)
+    with ops.use("native"):
+        yield
+
+
+@needs_native
+@pytest.mark.parametrize("demodulate", [True, False])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_modulated_conv2d_uses_it_in_inference_mode_only(demodulate, is_shared, always, generator, monkeypatch):
+    x, weight, styles, _, bias = inputs(generator())
+    styles = styles[:1].expand(2, -1) if is_shared else styles
+    calls = []
+    convolve = winograd.convolve
+    monkeypatch.setattr(winograd, "convolve", lambda *a, **k: calls.append(1) or convolve(*a, **k))
+    how = {"padding": 1, "demodulate": demodulate}
+    how |= {"bias": bias, "act": "lrelu", "act_gain": 1.2, "clamp": 2.0, "gain": 0.7}
+    with torch.no_grad():
+        given = x.double(), weight.double(), styles.double()
+        expected, plain = modulated_conv2d(*given, **how), modulated_conv2d(*given, **how | {"clamp": None})
+        assert not calls
+        modulated_conv2d(x, weight, styles, **how)
+        assert not calls
+    with torch.inference_mode():
+        y = modulated_conv2d(x, weight, styles, **how)
+    assert calls
+    assert_near(y, expected, largest=plain)
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+@pytest.mark.parametrize("kernel, up", [(3, 1), (3, 2), (1, 1)])
+def test_a_style_of_all_samples_is_that_of_each(kernel, up, is_last, generator):
+    x = torch.randn([3, 5, 4, 4], generator=generator()).double()
+    x = x.contiguous(memory_format=torch.channels_last) if is_last else x
+    weight = torch.randn([4, 5, kernel, kernel], generator=generator(1)).double()
+    style = torch.randn([1, 5], generator=generator(2)).double()
+    how = {"up": up, "padding": kernel // 2, "resample_filter": FIR, "gain": 0.7, "act": "lrelu"}
+    shared = modulated_conv2d(x, weight, style.expand(3, -1), **how)
+    torch.testing.assert_close(shared, modulated_conv2d(x, weight, style.repeat(3, 1), **how))
+
+
+# ---- what is kept
+
+
+def test_filters_are_made_again_when_the_weights_change(generator):
+    weight, made = nn.Parameter(torch.ones(2)), []
+
+    def make() -> Tensor:
+        made.append(1)
+        return weight.detach() * 2
+
+    with torch.inference_mode():
+        assert kept(weight, "twice", make) is kept(weight, "twice", make)
+        assert len(made) == 1
+    with torch.no_grad():
+        weight += 1
+    with torch.inference_mode():
+        assert kept(weight, "twice", make).tolist() == [4, 4]
+        assert len(made) == 2
+        weight.data = torch.zeros(2)
+        assert kept(weight, "twice", make).tolist() == [0, 0]
+
+
+def test_nothing_is_kept_outside_inference_mode():
+    weight = nn.Parameter(torch.ones(2))
+    results = [kept(weight, "copy", lambda: weight.detach().clone()) for _ in range(2)]
+    assert results[0] is not results[1]
+
+
+@pytest.mark.parametrize("channels, wins", [(512, True), (16, False)])
+def test_small_layers_are_left_to_the_direct_convolution(channels, wins):
+    x = torch.empty([1, channels, 64, 64], device="meta")
+    assert selection.winograd_wins(x, channels) == wins

@@ -1,0 +1,32 @@
+"""What is made of weights once and kept as long as they stay the same: only in inference mode, where they rest."""
+
+from collections.abc import Callable, Hashable
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+def keeps() -> bool:
+    """Whether anything is kept now."""
+    return torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
+
+
+def kept(weight: Tensor, what: Hashable, make: Callable[[], Tensor]) -> Tensor:
+    """make(), or what it gave for the same `weight` and `what` before, if the weight has not been changed since.
+
+    It is given up together with the weight. Outside inference mode nothing is kept.
+    """
+    if not keeps() or weight.is_inference():
+        return make()
+    state = (weight.data_ptr(), weight._version)
+    before, made = _kept.get(weight, (None, {}))
+    if before != state:
+        made = {}
+        _kept[weight] = (state, made)
+    if what not in made:
+        with torch.inference_mode(False), torch.no_grad():
+            made[what] = make()
+    return made[what]
