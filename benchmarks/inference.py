@@ -10,7 +10,7 @@ trained ones.
 
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import torch
@@ -23,8 +23,8 @@ from dnnlib.parsing import int_ranges
 from torch_utils.devices import choose_device
 from training.backbones import make_generator
 from training.config import RunConfig
-from training.generator import set_memory_format
-from training.sampling import Model
+from training.generator import set_memory_format, set_precision
+from training.sampling import Model, Precision
 
 OWN, ONE = "own styles", "one style"
 STYLES = (OWN, ONE)
@@ -34,12 +34,14 @@ TRAINING_BATCH = 4  # a configuration has one, though nothing is trained here
 class Drawing(Timed):
     """A generator; the parts are batches of each size, in both styles: see part_name."""
 
-    def __init__(self, config: RunConfig, batches: list[int]):
+    def __init__(self, config: RunConfig, batches: list[int], precision: Precision = "trained"):
         super().__init__(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             generator = make_generator(config.generator)
         set_memory_format(generator, config.hardware.keeps_channels_last(self.device.type))
+        if precision != "trained":
+            set_precision(generator, precision)
         self.model = Model(generator, config, self.device)
         self.parts = {}
         for batch in batches:
@@ -58,14 +60,20 @@ def part_name(style: str, batch: int) -> str:
     return f"{style}, {batch}"
 
 
-def measure(configs: dict[str, RunConfig], batches: list[int], repeats: int, progress: bool = False) -> dict[str, Any]:
+def measure(
+    configs: dict[str, RunConfig],
+    batches: list[int],
+    repeats: int,
+    precision: Precision = "trained",
+    progress: bool = False,
+) -> dict[str, Any]:
     """{"generators": {name: {"images_per_s": rates, "peak_mb"}}, "ratio": rates or None, "unsteadiness"}.
 
     rates: {"own styles" or "one style": {batch: number}}; medians over `repeats`. ratio: of the first generator's
     images per second to the second's. peak_mb: MiB for the largest batch.
     """
-    peaks = {name: peak_of(_largest_batch, config, max(batches)) for name, config in configs.items()}
-    drawings = {name: Drawing(config, batches) for name, config in configs.items()}
+    peaks = {name: peak_of(_largest_batch, config, max(batches), precision) for name, config in configs.items()}
+    drawings = {name: Drawing(config, batches, precision) for name, config in configs.items()}
     samples = take_turns(drawings, repeats, progress)
     rates = {name: images_per_s(each, batches) for name, each in samples.items()}
     return {
@@ -75,8 +83,8 @@ def measure(configs: dict[str, RunConfig], batches: list[int], repeats: int, pro
     }
 
 
-def _largest_batch(config: RunConfig, batch: int) -> torch.device:
-    drawing = Drawing(config, [batch])
+def _largest_batch(config: RunConfig, batch: int, precision: Precision) -> torch.device:
+    drawing = Drawing(config, [batch], precision)
     for part in drawing.parts:
         drawing.seconds(part)
     return drawing.device
@@ -134,11 +142,13 @@ def compared(method: str, kind: str, vs_kind: str | None) -> dict[str, str]:
 @click.option("--ops", "kind", default="auto", show_default=True,
               help="The operators: auto, native, pytorch, reference.")
 @click.option("--vs-ops", "vs_kind", metavar="NAME", help="Those that they are compared with.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), default="trained", show_default=True,
+              help="What the network computes in: as it is trained, or all layers in one type.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures here, too.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True,
               help="Rounds that count; their median is reported.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: PyTorch's choice]")
-def main(res, device, method, cfg, batches, kind, vs_kind, json_file, repeats, threads):
+def main(res, device, method, cfg, batches, kind, vs_kind, precision, json_file, repeats, threads):
     """Measure how many pictures a second a generator makes, by batch size."""
     sizes, kinds = parse_batches(batches), compared(method, kind, vs_kind)
     if json_file is not None:
@@ -146,12 +156,14 @@ def main(res, device, method, cfg, batches, kind, vs_kind, json_file, repeats, t
     if threads is not None:
         torch.set_num_threads(threads)
     where = choose_device(device)
+    if precision == "float16" and where.type == "cpu":
+        raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
     configs = {name: resolved(method, cfg, res, TRAINING_BATCH, where.type, each) for name, each in kinds.items()}
     about = machine(where)
     settings = {"res": res, "device": where.type, "method": method, "cfg": cfg, "ops": kind, "vs_ops": vs_kind}
-    settings |= {"batches": batches, "repeats": repeats}
+    settings |= {"batches": batches, "precision": precision, "repeats": repeats}
     click.echo(heading(settings, about))
-    report = measure(configs, sizes, repeats, progress=True)
+    report = measure(configs, sizes, repeats, precision, progress=True)
     click.echo(table(report))
     if json_file is not None:
         write_json(json_file, report | {"settings": settings, "machine": about})
