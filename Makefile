@@ -10,6 +10,8 @@ RUN := $(VENV)/bin/python
 # Two processes of one thread each: torch's own threads would fight over the cores.
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
 TRAIN_STEP := -m benchmarks.train_step --res 256 --method spatialgan --vs stylegan2
+PROFILE := -m benchmarks.profile --res 256 --method stylegan2
+INFERENCE := -m benchmarks.inference --res 256 --method stylegan2
 # Small shapes of every kernel: what the sanitizer watches runs many times slower.
 SANITIZED = compute-sanitizer --error-exitcode 9 --target-processes application-only \
 	$(PYTHON) -m pytest -q -m gpu tests/torch_utils/native/test_gpu.py -k "not 96 and not 512"
@@ -46,12 +48,14 @@ lint: $(INSTALLED)  ## check the code with ruff
 kernels:  ## compile every .cu file with nvcc, where there is one (no GPU needed)
 	@tools/compile_kernels.sh
 
-bench: $(INSTALLED)  ## time a training step on the CPU: the method against plain StyleGAN2
+bench: $(INSTALLED)  ## on the CPU: time training against plain StyleGAN2, see where time goes, time generating
 	@mkdir -p $(OUT)
 	@$(RUN) $(TRAIN_STEP) --batch 4 --device cpu --json $(OUT)/train_step_cpu.json
+	@$(RUN) $(PROFILE) --batch 4 --device cpu --json $(OUT)/profile_cpu.json
+	@$(RUN) $(INFERENCE) --device cpu --json $(OUT)/inference_cpu.json
 
 # The machine's own Python and CUDA torch, no environment. Everything runs, even when something has failed before.
-gpu-check:  ## on a GPU machine: build the operators, run the tests marked gpu, time operators and a training step
+gpu-check:  ## on a GPU machine: build the operators, run the tests marked gpu, time everything
 	@$(PYTHON) tools/gpu_preflight.py
 	@mkdir -p $(OUT)
 	@status=0; \
@@ -62,6 +66,8 @@ gpu-check:  ## on a GPU machine: build the operators, run the tests marked gpu, 
 	$(PYTHON) -m benchmarks.ops --device cuda --dtype float32 --json $(OUT)/ops_float32.json || status=$$?; \
 	$(PYTHON) -m benchmarks.ops --device cuda --dtype float16 --nhwc 1 --json $(OUT)/ops_float16.json || status=$$?; \
 	$(PYTHON) $(TRAIN_STEP) --batch 16 --device cuda --json $(OUT)/train_step.json || status=$$?; \
+	$(PYTHON) $(PROFILE) --batch 16 --device cuda --json $(OUT)/profile.json || status=$$?; \
+	$(PYTHON) $(INFERENCE) --device cuda --json $(OUT)/inference.json || status=$$?; \
 	exit $$status
 
 lock:  ## resolve the ranges of pyproject.toml anew and pin them in requirements.txt

@@ -163,8 +163,12 @@ def table(rows: list[Row], reports: list[dict[str, Any]]) -> str:
 
 
 def read_reports(folder: Path) -> list[dict[str, Any]]:
-    """What benchmarks.train_step left in `folder`, in alphabetical order; [] where there is no such folder."""
-    return [read_json(path) for path in sorted(folder.glob("*.json"))]
+    """What benchmarks.train_step left in `folder`, in alphabetical order; [] where there is no such folder.
+
+    Other benchmarks leave their reports there, too; they name no methods.
+    """
+    found = (read_json(path) for path in sorted(folder.glob("*.json")))
+    return [report for report in found if "methods" in report]
 
 
 @click.command(cls=Command)

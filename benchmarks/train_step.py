@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,36 @@ Seconds = dict[str, float]  # of each phase, and of INFERENCE
 Samples = dict[str, list[float]]  # the same, of every round
 
 
-class Bench:
-    """A method's networks and data; `parts` are what there is to time, by name: the phases, and INFERENCE."""
+class Timed:
+    """Something to be timed on the device and with the operators of `config`; `parts`: what there is, by name."""
+
+    parts: dict[str, Callable[[], object]]
 
     def __init__(self, config: RunConfig):
         self.config = config
-        world = prepare_hardware(config, World())
-        self.device = world.device
-        self.state = TrainingState.create(config, world)
+        self.world = prepare_hardware(config, World())
+        self.device = self.world.device
+
+    def seconds(self, part: str) -> float:
+        """Wall time of one call of a part, with these operators and switches."""
+        prepare_hardware(self.config, World())
+        self._wait()
+        start = time.perf_counter()
+        self.parts[part]()
+        self._wait()
+        return time.perf_counter() - start
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+class Bench(Timed):
+    """A method's networks and data; the parts are the phases of a training step, and INFERENCE."""
+
+    def __init__(self, config: RunConfig):
+        super().__init__(config)
+        self.state = TrainingState.create(config, self.world)
         self.batch = config.schedule.batch_size
         draw = torch.Generator(self.device).manual_seed(1)
         size = [self.batch, config.generator.img_channels, *[config.generator.img_resolution] * 2]
@@ -62,22 +84,11 @@ class Bench:
         encoding = config.generator.encoding
         self.layout = None if encoding is None else sample_layout(self.batch, config.sampler, draw, encoding.counts)
         self.phases = {phase.name: phase for phase in make_phases(config)}
-        self.parts: dict[str, Callable[[], None]] = {
-            name: lambda name=name: self._train(name) for name in self.phases
-        } | {INFERENCE: self._infer}
+        self.parts = {name: lambda name=name: self._train(name) for name in self.phases} | {INFERENCE: self._infer}
 
-    def seconds(self, part: str) -> float:
-        """Wall time of one call of a part, with this bench's operators and switches."""
-        prepare_hardware(self.config, World())
-        self._wait()
-        start = time.perf_counter()
-        self.parts[part]()
-        self._wait()
-        return time.perf_counter() - start
-
-    def per_image(self, seconds: Seconds) -> float:
-        """Training seconds per image shown, each phase as often as it runs."""
-        return sum(seconds[name] / phase.interval for name, phase in self.phases.items()) / self.batch
+    def per_image(self, spent: Seconds) -> float:
+        """What a call of each phase takes, seconds or else, per image shown: each phase as often as it runs."""
+        return sum(spent[name] / phase.interval for name, phase in self.phases.items()) / self.batch
 
     def _train(self, name: str) -> None:
         phase, data = self.phases[name], (self.real_images, self.labels, lambda count: self.labels[:count])
@@ -86,10 +97,6 @@ class Bench:
     @torch.inference_mode()
     def _infer(self) -> None:
         self.state.G_ema(self.z, self.labels, self.layout)
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 def compare(configs: dict[str, RunConfig], repeats: int, show_progress: bool = False) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def compare(configs: dict[str, RunConfig], repeats: int, show_progress: bool = F
     return {"ratio": first / second, "methods": methods, "unsteadiness": max(map(unsteadiness, samples.values()))}
 
 
-def take_turns(benches: dict[str, Bench], repeats: int, show_progress: bool = False) -> dict[str, Samples]:
+def take_turns(benches: Mapping[str, Timed], repeats: int, show_progress: bool = False) -> dict[str, Samples]:
     """Seconds of every part of every bench, timed one after the other, part by part, `repeats` times."""
     device = next(iter(benches.values())).device
     warmup = WARMUP[device.type]
@@ -135,29 +142,49 @@ def medians(samples: Samples) -> Seconds:
 
 
 def unsteadiness(samples: Samples) -> float:
-    """The largest factor between the slowest and the fastest round of one training phase."""
+    """The largest factor between the slowest and the fastest round of one part, inference aside."""
     return max(max(values) / min(values) for part, values in samples.items() if part != INFERENCE)
+
+
+def warning(factor: float) -> list[str]:
+    """A line where the rounds differ by so much that their times say little, else none."""
+    if factor <= STEADY:
+        return []
+    return [
+        f"not to be trusted: a part took {factor:.1f} times as long in one round as in another; "
+        "the machine has other work, run again when it has none"
+    ]
 
 
 # --- memory -----------------------------------------------------------------------------------------------------
 
 
 def peak_mb(config: RunConfig) -> float:
-    """Peak memory in MiB of a step with all its phases: of the whole process on a CPU, of its tensors on a GPU.
-
-    Measured in a new process, so that neither this one nor another method adds to it.
-    """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_peak_of_step, config, torch.get_num_threads()).result()
+    """Peak memory in MiB of a step with all its phases, see peak_of."""
+    return peak_of(_one_step, config)
 
 
-def _peak_of_step(config: RunConfig, threads: int) -> float:
-    torch.set_num_threads(threads)
+def _one_step(config: RunConfig) -> torch.device:
     bench = Bench(config)
     for phase in bench.phases:
         bench.seconds(phase)
-    if bench.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(bench.device) / 2**20
+    return bench.device
+
+
+def peak_of(work: Callable[..., torch.device], *arguments: Any) -> float:
+    """Peak memory in MiB of `work(*arguments)`: of the whole process on a CPU, of its tensors on a GPU.
+
+    Measured in a new process, so that neither this one nor other work adds to it; `work` returns its device.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_peak, torch.get_num_threads(), work, *arguments).result()
+
+
+def _peak(threads: int, work: Callable[..., torch.device], *arguments: Any) -> float:
+    torch.set_num_threads(threads)
+    device = work(*arguments)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     return _peak_resident_kib() / 1024
 
 
@@ -181,6 +208,11 @@ def machine(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
+
+
+def heading(*facts: dict[str, Any]) -> str:
+    """What was asked for, and where, in a line."""
+    return "  ".join(f"{key} {value}" for part in facts for key, value in part.items() if value is not None)
 
 
 def _cpu_model() -> str:
@@ -217,12 +249,7 @@ def table(report: dict[str, Any], batch: int) -> str:
         rows.append(_row(label, [f"{method[key]:26.4f}" for method in methods]))
     rows.append(_row("peak MiB", [f"{method['peak_mb']:26.0f}" for method in methods]))
     rows.append(f"ratio per image shown, {names[0]} to {names[1]}: {report['ratio']:.3f}")
-    if report["unsteadiness"] > STEADY:
-        rows.append(
-            f"not to be trusted: a phase took {report['unsteadiness']:.1f} times as long in one round as in another; "
-            "the machine has other work, run again when it has none"
-        )
-    return "\n".join(rows)
+    return "\n".join([*rows, *warning(report["unsteadiness"])])
 
 
 def _row(label: str, cells: list[str]) -> str:
@@ -262,7 +289,7 @@ def main(res, batch, device, method, vs, ops, vs_ops, cfg, json_file, repeats, t
     configs = {name: resolved(each, cfg, res, batch, device, kind) for name, (each, kind) in pair.items()}
     about = machine(torch.device(device))
     settings = {"res": res, "batch": batch, "device": device, "cfg": cfg, "repeats": repeats}
-    click.echo("  ".join(f"{key} {value}" for key, value in (settings | about).items() if value is not None))
+    click.echo(heading(settings, about))
     report = compare(configs, repeats, show_progress=True)
     click.echo(table(report, batch))
     if json_file is not None:

@@ -17,8 +17,8 @@ from torch.utils.flop_counter import flop_registry
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from training.backbones import make_discriminator, make_generator
 from training.config import RunConfig
-from training.discriminator import Discriminator
 from training.generator import Generator
 from training.phases import Batch, Inputs, Networks, Phase, draw_inputs, make_phases
 from training.presets import DataFacts, known_names
@@ -88,7 +88,7 @@ def summarize(config: RunConfig) -> Summary:
     inputs, images = _inputs(networks.G, config, count), _images(config, count)
     forward = {"G": _flops(lambda: networks.G(inputs.z, inputs.c, inputs.layout)) / count}
     forward["D"] = _flops(lambda: networks.D(images, inputs.c)) / count
-    half = networks.G.synthesis.half | networks.D.half
+    half = networks.G.synthesis.half | networks.D.half if config.generator.backbone == "stylegan2" else set()
     half_from = min(half) if half else None
     phases = {phase.name: phase_cost(phase, networks, config, count, half_from) for phase in make_phases(config)}
     return Summary(
@@ -176,7 +176,7 @@ def _noting_saved_tensors() -> Iterator[_Kept]:
 
 def _networks(config: RunConfig) -> Networks:
     with META:
-        return Networks(Generator(config.generator), Discriminator(config.discriminator), torch.zeros([]))
+        return Networks(make_generator(config.generator), make_discriminator(config.discriminator), torch.zeros([]))
 
 
 def _inputs(G: Generator, config: RunConfig, count: int) -> Inputs:

@@ -63,6 +63,7 @@ def test_newest_report_counts_and_other_designs_and_machines_do_not():
 def test_the_command_writes_the_page(tmp_path: Path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "a.json").write_text(json.dumps(report(stylegan2=0.018)))
+    (tmp_path / "results" / "profile.json").write_text(json.dumps({"phases": {}, "settings": {}}))  # of another kind
     written = tmp_path / "page.md"
     result = CliRunner().invoke(main, ["--results", str(tmp_path / "results"), "--page", str(written)])
     assert result.exit_code == 0, result.output

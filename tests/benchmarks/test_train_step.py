@@ -56,7 +56,7 @@ def test_a_busy_machine_is_noticed():
     assert unsteadiness({"G_main": [2.0, 3.0, 2.5], "D_main": [1.0, 1.0, 1.0], "inference": [1.0, 9.0, 1.0]}) == 1.5
     method = {"phases": {"G_main": 2.0}, "per_image": 1.0, "inference_per_image": 1.0, "peak_mb": 1.0}
     report = {"ratio": 1.0, "methods": {"A": method, "B": method}, "unsteadiness": 1.5}
-    assert "not to be trusted: a phase took 1.5 times" in train_step.table(report, 2)
+    assert "not to be trusted: a part took 1.5 times" in train_step.table(report, 2)
     assert "not to be trusted" not in train_step.table(report | {"unsteadiness": 1.1}, 2)
 
 

@@ -63,6 +63,21 @@ def test_forward_flops_are_those_of_real_passes(small):
         assert small.flops[name] > 1e5
 
 
+def test_the_other_backbone_is_counted_as_it_is():
+    shape = {"backbone": "sndcgan"}
+    config = run_config(
+        generator=generator_config(**shape), discriminator=discriminator_config(**shape), loss={"pl_weight": 0}
+    )
+    networks, found = make_networks(config), summary.summarize(config)
+    inputs = make_batch(networks, config).inputs
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        networks.G(inputs.z, inputs.c, inputs.layout)
+    assert found.flops["G"] == counter.get_total_flops() / 4
+    for name in ("G", "D"):
+        assert sum(found.parameters[name].values()) == sum(p.numel() for p in getattr(networks, name).parameters())
+    assert found.half_from is None
+
+
 @pytest.mark.parametrize("name", ["G_main", "G_path", "D_main"])
 def test_a_phase_costs_what_it_costs_on_real_tensors(small, name):
     """D_r1 is left out because FlopCounterMode cannot follow it."""

@@ -1,0 +1,139 @@
+"""The benchmark of generating: what it draws, and how its rates are made of seconds."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from benchmarks import inference as benchmark
+from benchmarks.inference import Drawing, images_per_s, measure, part_name
+from benchmarks.train_step import peak_of
+from tests.tiny_models import tiny_config
+from training.config import HardwareConfig, RunConfig
+from training.sampling import Model
+
+
+def small_config(method: str = "spatialgan", ops: str = "auto") -> RunConfig:
+    return tiny_config(method).model_copy(update={"hardware": HardwareConfig(device="cpu", ops=ops)})
+
+
+@pytest.mark.parametrize("method", ["spatialgan", "spatialgan-indoor", "stylegan2"])
+def test_pictures_come_from_the_models_own_function(method, monkeypatch):
+    calls, results = [], []
+    images = Model.images
+
+    def noted(self, seeds, **given):
+        calls.append((seeds, given))
+        results.append(images(self, seeds, **given))
+
+    drawing = Drawing(small_config(method), [1, 3])
+    monkeypatch.setattr(Model, "images", noted)
+    assert list(drawing.parts) == [part_name(style, batch) for batch in (1, 3) for style in ("own styles", "one style")]
+    assert all(drawing.seconds(part) > 0 for part in drawing.parts)
+    assert [seeds for seeds, _ in calls] == [[0], [0], [0, 1, 2], [0, 1, 2]]
+    assert [len(given["ws"]) for _, given in calls] == [1, 1, 3, 1]
+    layouts = [given["layout"] for _, given in calls]
+    assert [layout and len(layout) for layout in layouts] == ([None] * 4 if method == "stylegan2" else [1, 1, 3, 3])
+    assert [len(result) for result in results] == [1, 1, 3, 3]
+    assert torch.allclose(results[2][0], results[3][0], atol=1e-5)  # the one style is the first seed's
+    assert not torch.allclose(results[2][1], results[3][1], atol=1e-2)
+
+
+def test_all_operators_draw_the_same_pictures_each_in_its_own_layout():
+    drawings = {ops: Drawing(small_config(ops=ops), [2]) for ops in ("auto", "reference")}
+    weights = {ops: each.model.G.synthesis.blocks["8"].conv1.weight for ops, each in drawings.items()}
+    assert weights["auto"].is_contiguous(memory_format=torch.channels_last)
+    assert weights["reference"].is_contiguous()
+    first, second = (each.parts[part_name("own styles", 2)]() for each in drawings.values())
+    assert torch.allclose(first, second, atol=1e-4)
+
+
+def test_precision_is_that_of_the_features():
+    whole, half = (Drawing(small_config(), [1], precision) for precision in ("float32", "bfloat16"))
+    seen = {}
+    for name, drawing in (("float32", whole), ("bfloat16", half)):
+        block = drawing.model.G.synthesis.blocks["16"]
+        block.register_forward_hook(lambda module, given, result, name=name: seen.update({name: result[0].dtype}))
+    first, second = (drawing.parts[part_name("own styles", 1)]() for drawing in (whole, half))
+    assert seen == {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    assert 0 < (first - second).abs().max() < 0.1 * first.abs().max()
+
+
+def test_making_a_model_leaves_the_global_stream_alone():
+    before = torch.get_rng_state()
+    Drawing(small_config(), [1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_rates_are_of_the_median_round():
+    samples = {
+        "own styles, 1": [0.5, 0.25, 9.0], "one style, 1": [0.5], "own styles, 4": [2.0], "one style, 4": [1.0, 3.0]
+    }
+    assert images_per_s(samples, [1, 4]) == {"own styles": {"1": 2, "4": 2}, "one style": {"1": 2, "4": 2}}
+
+
+def test_peak_memory_is_of_the_largest_batch_in_a_process_of_its_own(monkeypatch):
+    held = torch.ones(2**28)  # 1 GiB here must not be counted there
+    assert 50 < peak_of(benchmark._largest_batch, small_config(), 2, "trained") < 1024
+    del held
+    asked = []
+    monkeypatch.setattr(benchmark, "peak_of", lambda *given: asked.append(given) or 1.0)
+    config = small_config()
+    measure({"a": config}, [1, 3, 2], repeats=1)
+    assert asked == [(benchmark._largest_batch, config, 3, "trained")]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(benchmark, "peak_of", lambda *_: 100.0)
+    monkeypatch.setattr(benchmark, "resolved", lambda method, cfg, res, batch, device, ops: small_config(method, ops))
+
+
+def test_report_of_one_generator(quick, tmp_path):
+    path = tmp_path / "new" / "inference.json"
+    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--repeats=1", "--batches=1,2", f"--json={path}"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(path.read_text())
+    rates = report["generators"]["spatialgan"]["images_per_s"]
+    assert rates.keys() == {"own styles", "one style"}
+    assert all(rate.keys() == {"1", "2"} and min(rate.values()) > 0 for rate in rates.values())
+    assert report["ratio"] is None
+    assert "ratio" not in result.output
+    assert report["generators"]["spatialgan"]["peak_mb"] == 100
+    assert {"cpu", "threads", "torch", "gpu"} == report["machine"].keys()
+
+
+def test_two_take_turns_and_their_ratio_is_shown(quick, tmp_path, monkeypatch):
+    turns = []
+    seconds = Drawing.seconds
+    monkeypatch.setattr(
+        Drawing, "seconds", lambda self, part: turns.append(self.config.hardware.ops) or seconds(self, part)
+    )
+    path = tmp_path / "inference.json"
+    options = ["--device=cpu", "--repeats=2", "--batches=2", "--vs-ops=reference", f"--json={path}"]
+    result = CliRunner().invoke(benchmark.main, options)
+    assert result.exit_code == 0, result.output
+    assert turns == ["auto", "reference"] * len(turns[::2])
+    report = json.loads(path.read_text())
+    first, second = (report["generators"][f"spatialgan ({ops})"]["images_per_s"] for ops in ("auto", "reference"))
+    for style, ratio in report["ratio"].items():
+        assert ratio["2"] == pytest.approx(first[style]["2"] / second[style]["2"])
+    shown = next(line for line in result.output.splitlines() if line.startswith("2 ")).split()
+    assert shown[-2:] == [f"{ratio['2']:.3f}" for ratio in report["ratio"].values()]
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["--batches=0,4"], "--batches '0,4': a batch has at least one picture"),
+    (["--batches=many"], "'many' is no list of numbers"),
+    (["--vs-ops=auto"], "--ops and --vs-ops are both auto"),
+    (["--vs-ops=refrence"], "should be 'auto', 'native', 'pytorch' or 'reference'"),
+    (["--precision=float16"], "--precision float16 is for a GPU"),
+    (["--precision=half"], "'half' is not one of 'trained', 'float32'"),
+    (["--method=spatialgun"], "did you mean 'spatialgan'"),
+])
+def test_refusals(arguments, text):
+    result = CliRunner().invoke(benchmark.main, ["--device=cpu", *arguments])
+    assert result.exit_code == 2
+    assert text in result.output
+    assert result.output.count("\n") == 1
