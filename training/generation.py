@@ -11,6 +11,7 @@ from tqdm import tqdm
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
+from torch_utils.allocator import keep_memory
 from training.heatmaps import Layout, check_counts, load_layout, save_layout
 from training.pictures import image_grid, moving_strip, samples_beside_heatmaps, save_png, square_columns, to_uint8
 from training.sampling import Model
@@ -130,6 +131,8 @@ def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
     kind, seeds = _which(request.seeds, grid, latents)
     names = [f"{kind}{seed:04d}" for seed in seeds]
     model = Model.load(request.network, request.device, precision=request.precision)
+    if model.device.type == "cpu":
+        keep_memory()
     _check_steerable(model, request)
     layout = _layout(model, request.layout, seeds)
     if layout is not None:
