@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_utils.ops import bias_act, conv2d_resample
-from torch_utils.ops.modulated_conv2d import bounded_filters, filter_energy
+from torch_utils.ops.modulated_conv2d import bounded_filters, filter_energy, pointwise
 from training.layers import Linear
 
 
@@ -96,15 +96,15 @@ def modulated_conv2d_by_map(
 def pointwise_by_map(x: Tensor, weight: Tensor, styles: StyleMap) -> Tensor:
     """A 1x1 convolution of x S(p), without demodulation: x [N, C, h, w], weight [Co, C, 1, 1] -> [N, Co, h, w].
 
-    With few output channels it is cheaper to convolve once for each code, and to weigh the results by the heatmaps.
+    With few output channels it is cheaper to convolve once for each code, and to weigh the results by the heatmaps. The
+    background is convolved by itself, so that heatmaps of 0 leave what a modulated convolution with its code gives.
     """
-    codes = torch.cat([styles.background[:, None], styles.objects], dim=1)  # [N, n + 1, C]
-    scaled = (codes[:, :, None] * weight[:, :, 0, 0]).flatten(1, 2).to(x.dtype)  # [N, (n + 1) Co, C]
+    y = pointwise(x, weight, styles.background)
+    scaled = (styles.objects[:, :, None] * weight[:, :, 0, 0]).flatten(1, 2).to(x.dtype)  # [N, n Co, C]
     heatmaps = styles.heatmaps.to(x.dtype)
     if x.is_contiguous(memory_format=torch.channels_last):
         rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ scaled.transpose(1, 2)
-        each = rows.unflatten(2, (-1, len(weight))).unflatten(1, x.shape[2:])  # [N, h, w, n + 1, Co]
-        mixed = each[..., 0, :] + (each[..., 1:, :] * heatmaps.permute(0, 2, 3, 1)[..., None]).sum(3)
-        return mixed.permute(0, 3, 1, 2)
+        each = rows.unflatten(2, (-1, len(weight))).unflatten(1, x.shape[2:])  # [N, h, w, n, Co]
+        return y + (each * heatmaps.permute(0, 2, 3, 1)[..., None]).sum(3).permute(0, 3, 1, 2)
     each = (scaled @ x.flatten(2)).unflatten(1, (-1, len(weight))).unflatten(3, x.shape[2:])
-    return each[:, 0] + (each[:, 1:] * heatmaps[:, :, None]).sum(1)
+    return y + (each * heatmaps[:, :, None]).sum(1)

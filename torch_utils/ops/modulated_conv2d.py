@@ -61,7 +61,7 @@ def modulated_conv2d(
     if coefficients is None and gain != 1:
         styles = styles * gain
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
-        y = _pointwise(x, weight, styles, coefficients)
+        y = pointwise(x, weight, styles, coefficients)
         return bias_act(y, bias, noise=noise, **then)
     if winograd.takes(x, weight, up, down, padding):
         factors = [None if each is None else each.expand(len(x), -1) for each in (styles, coefficients)]
@@ -115,7 +115,8 @@ def bounded_filters(weight: Tensor) -> Tensor:
     return weight / (weight.abs().amax((1, 2, 3), keepdim=True) * weight[0].numel() ** 0.5)
 
 
-def _pointwise(x: Tensor, weight: Tensor, styles: Tensor, coefficients: Tensor | None) -> Tensor:
+def pointwise(x: Tensor, weight: Tensor, styles: Tensor, coefficients: Tensor | None = None) -> Tensor:
+    """A 1x1 convolution with weights scaled by styles [N or 1, Ci], and by coefficients [N or 1, Co]."""
     scaled = weight[None, :, :, 0, 0] * styles[:, None, :]
     if coefficients is not None:
         scaled = scaled * coefficients[:, :, None]
