@@ -7,7 +7,7 @@ from torch_utils.ops import reference, winograd
 from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
 from torch_utils.ops.kept import kept
-from torch_utils.ops.selection import is_reference
+from torch_utils.ops.selection import folding_wins, is_reference
 from torch_utils.ops.upfirdn2d import Pair
 
 
@@ -33,8 +33,8 @@ def modulated_conv2d(
     Scaling the input by the styles and the output by the demodulation coefficients is the same as scaling the
     weights, and lets the whole batch share one convolution; the latter happens in the pass over memory that adds
     noise and bias and activates. A 1x1 convolution is a matrix product per sample, where scaling the weights is
-    cheaper; it is, too, where all samples have the same style, which shows in a stride of 0 (Tensor.expand). In
-    inference mode on a CPU, winograd takes the place of most 3x3 convolutions.
+    cheaper; on a GPU it is, too, where all samples have the same style, which shows in a stride of 0 (Tensor.expand).
+    In inference mode on a CPU, winograd takes the place of most 3x3 convolutions.
 
     Args:
         x: [N, Ci, H, W]; weight: [Co, Ci, k, k]; styles: [N, Ci].
@@ -52,7 +52,7 @@ def modulated_conv2d(
     if is_reference():
         y = reference.modulated_conv2d(conv2d_resample, x, weight, styles, demodulate, **resampling) * gain
         return bias_act(y, bias, noise=noise, **then)
-    is_shared = len(x) > 1 and styles.stride(0) == 0
+    is_shared = len(x) > 1 and styles.stride(0) == 0 and folding_wins(x)
     if is_shared:
         styles = styles[:1]
     if x.dtype == torch.float16 and demodulate:

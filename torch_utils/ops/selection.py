@@ -123,6 +123,14 @@ def winograd_wins(x: Tensor, out_channels: int) -> bool:
     return x.shape[2] * x.shape[3] >= 16**2 and min(x.shape[1], out_channels) >= 32
 
 
+def folding_wins(x: Tensor) -> bool:
+    """Whether to modulate the weights, rather than the images, where all images have one style.
+
+    On a CPU that costs a sixth of the speed: copies of the weights that are kept between calls serve no more.
+    """
+    return x.device.type == "cuda"
+
+
 def takes_native(x: Tensor, wins: bool) -> bool:
     """Whether the native version is to run on `x`; `wins`: it is the faster one, as far as measured."""
     choice = _current.name

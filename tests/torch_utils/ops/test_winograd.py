@@ -140,9 +140,11 @@ def test_modulated_conv2d_uses_it_in_inference_mode_only(demodulate, is_shared, 
     assert_near(y, expected, largest=plain)
 
 
+@pytest.mark.parametrize("folds", [True, False])
 @pytest.mark.parametrize("is_last", [True, False])
 @pytest.mark.parametrize("kernel, up", [(3, 1), (3, 2), (1, 1)])
-def test_a_style_of_all_samples_is_that_of_each(kernel, up, is_last, generator):
+def test_a_style_of_all_samples_is_that_of_each(kernel, up, is_last, folds, generator, monkeypatch):
+    monkeypatch.setitem(modulated_conv2d.__globals__, "folding_wins", lambda x: folds)
     x = torch.randn([3, 5, 4, 4], generator=generator()).double()
     x = x.contiguous(memory_format=torch.channels_last) if is_last else x
     weight = torch.randn([4, 5, kernel, kernel], generator=generator(1)).double()
