@@ -5,10 +5,13 @@
     python generate.py --network runs/00000-demo --seeds 7 --centers -0.4,0 --move 0.8,0 --video out/7.gif --outdir out
 """
 
+from typing import get_args
+
 import click
 
 from dnnlib.cli import Command
 from training.generation import DEFAULT_FRAMES, Request, generate
+from training.generator import Precision
 
 
 @click.command(cls=Command)
@@ -43,7 +46,7 @@ from training.generation import DEFAULT_FRAMES, Request, generate
 @click.option("--grid", metavar="WxH", help="One PNG of W columns and H rows; without --seeds, seeds 0 to W*H-1.")
 @click.option("--batch", metavar="N", type=click.IntRange(min=1), default=32, show_default=True,
               help="Pictures computed at a time.")
-@click.option("--precision", type=click.Choice(["trained", "float32", "bfloat16", "float16"]), default="trained",
+@click.option("--precision", type=click.Choice(get_args(Precision)), default="trained",
               show_default=True, help="What the network computes in: as it was trained, or all layers in one type.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def main(**given):

@@ -23,8 +23,8 @@ from dnnlib.parsing import int_ranges
 from torch_utils.devices import choose_device
 from training.backbones import make_generator
 from training.config import RunConfig
-from training.generator import set_memory_format, set_precision
-from training.sampling import Model, Precision
+from training.generator import Precision, check_precision, set_memory_format, set_precision
+from training.sampling import Model
 
 OWN, ONE = "own styles", "one style"
 STYLES = (OWN, ONE)
@@ -40,8 +40,7 @@ class Drawing(Timed):
             torch.manual_seed(config.seed)
             generator = make_generator(config.generator)
         set_memory_format(generator, config.hardware.keeps_channels_last(self.device.type))
-        if precision != "trained":
-            set_precision(generator, precision)
+        set_precision(generator, precision)
         self.model = Model(generator, config, self.device)
         self.parts = {}
         for batch in batches:
@@ -156,8 +155,7 @@ def main(res, device, method, cfg, batches, kind, vs_kind, precision, json_file,
     if threads is not None:
         torch.set_num_threads(threads)
     where = choose_device(device)
-    if precision == "float16" and where.type == "cpu":
-        raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
+    check_precision(precision, where)
     configs = {name: resolved(method, cfg, res, TRAINING_BATCH, where.type, each) for name, each in kinds.items()}
     about = machine(where)
     settings = {"res": res, "device": where.type, "method": method, "cfg": cfg, "ops": kind, "vs_ops": vs_kind}

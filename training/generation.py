@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
+from training.generator import Precision
 from training.heatmaps import Layout, check_counts, load_layout, save_layout
 from training.pictures import image_grid, moving_strip, samples_beside_heatmaps, save_png, square_columns, to_uint8
 from training.sampling import Model
@@ -57,7 +58,7 @@ class Request:
     show_heatmaps: bool = False
     grid: str | None = None
     batch: int = 32
-    precision: str = "trained"
+    precision: Precision = "trained"
     device: str = "auto"
 
 

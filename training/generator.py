@@ -1,5 +1,7 @@
 """The generator: latents, labels and a layout to images."""
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,8 @@ from training.heatmaps import flattened
 from training.mapping import MappingNetwork, truncate
 from training.spatial_encoding import HeatmapSource
 from training.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
+
+Precision = Literal["trained", "float32", "bfloat16", "float16"]  # trained: as the configuration has it
 
 
 class Generator(nn.Module):
@@ -80,12 +84,22 @@ def set_memory_format(network: nn.Module, channels_last: bool) -> None:
             module.memory_format = chosen
 
 
-def set_precision(generator: nn.Module, name: str) -> None:
-    """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16".
+def check_precision(name: str, device: torch.device) -> None:
+    """Raises UserError when there is no such precision, or not on such a device."""
+    if name not in get_args(Precision):
+        raise UserError(f"no precision '{name}'; use {', '.join(get_args(Precision))}")
+    if name == "float16" and device.type == "cpu":
+        raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
+
+
+def set_precision(generator: nn.Module, name: Precision) -> None:
+    """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16"; "trained" changes nothing.
 
     Raises UserError for a network that knows float32 only.
     """
     synthesis = generator.synthesis
+    if name == "trained":
+        return
     if not isinstance(synthesis, SynthesisNetwork):
         if name != "float32":
             raise UserError(f"this model's network computes in float32 only, not in {name}")

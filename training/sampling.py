@@ -19,7 +19,7 @@ from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
 from training.captured import CapturedSynthesis
 from training.config import RunConfig
-from training.generator import Generator, set_memory_format, set_precision
+from training.generator import Generator, Precision, check_precision, set_memory_format, set_precision
 from training.heatmaps import Layout, check_counts, concatenate, sample_layout
 from training.randomness import Randomness, latents, object_latents
 from training.snapshot import open_snapshot
@@ -28,7 +28,6 @@ from training.synthesis import Noise, NoiseMode
 SEED_LIMIT = 2**32
 Labels = int | Sequence[int] | Tensor
 Weights = Literal["G_ema", "G"]
-Precision = Literal["trained", "float32", "bfloat16", "float16"]
 
 
 class Model:
@@ -58,15 +57,13 @@ class Model:
         """
         if weights not in get_args(Weights):
             raise UserError(f"no weights '{weights}' in a snapshot; use G_ema or G")
-        if precision not in get_args(Precision):
-            raise UserError(f"no precision '{precision}'; use {', '.join(get_args(Precision))}")
         device = choose_device(device)
+        check_precision(precision, device)
         snapshot = open_snapshot(path)
         with torch.random.fork_rng(devices=[]):  # a new network draws weights, although they are replaced at once
             generator = snapshot.generator(weights)
         set_memory_format(generator, channels_last=device.type == "cpu")
-        if precision != "trained":
-            set_precision(generator, precision)
+        set_precision(generator, precision)
         return cls(generator, snapshot.config, device, snapshot.kimg)
 
     @property

@@ -286,6 +286,8 @@ def test_precision_of_the_synthesis_network(tmp_path: Path):
     torch.testing.assert_close(coarse, exact, rtol=0, atol=0.1 * exact.abs().max().item())
     with pytest.raises(UserError, match="no precision 'int8'; use trained, float32"):
         Model.load(path, "cpu", precision="int8")
+    with pytest.raises(UserError, match="float16 is for a GPU"):
+        Model.load(path, "cpu", precision="float16")
 
 
 @pytest.mark.gpu

@@ -5,6 +5,7 @@ decimate. FIR filter and convolution are both linear and shift-invariant, so the
 below puts the expensive one where it has the fewest pixels to visit.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -126,7 +127,9 @@ def _transposed_weight(w: Tensor, groups: int, flip_weight: bool) -> Tensor:
     def make() -> Tensor:
         return _swap_channels(w.flip((2, 3)) if flip_weight else w, groups)
 
-    return kept(w, ("transposed", groups, flip_weight), lambda: make().contiguous()) if keeps() else make()
+    if not keeps():
+        return make()
+    return kept(w, ("transposed", groups, flip_weight), lambda: make().clone(memory_format=torch.contiguous_format))
 
 
 def _swap_channels(w: Tensor, groups: int) -> Tensor:

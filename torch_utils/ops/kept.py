@@ -17,9 +17,11 @@ def keeps() -> bool:
 def kept(weight: Tensor, what: Hashable, make: Callable[[], Tensor]) -> Tensor:
     """make(), or what it gave for the same `weight` and `what` before, if the weight has not been changed since.
 
-    It is given up together with the weight. Outside inference mode nothing is kept.
+    It is given up together with the weight. Outside inference mode nothing is kept, nor while a CUDA graph is captured:
+    a replay is to see what the weights are then.
     """
-    if not keeps() or weight.is_inference():
+    is_captured = weight.is_cuda and torch.cuda.is_current_stream_capturing()
+    if not keeps() or is_captured or weight.is_inference():
         return make()
     state = (weight.data_ptr(), weight._version)
     before, made = _kept.get(weight, (None, {}))
