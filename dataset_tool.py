@@ -20,7 +20,7 @@ from training.data.sources import KNOWN, open_source
 from training.data.transforms import CROPS, FILTERS, Transform
 from training.data.writer import DatasetWriter, open_writer
 from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
-from training.scenes.procedural import KINDS
+from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
 
 _SHOWN_SKIPPED = 20
 
@@ -54,7 +54,7 @@ def main(ctx, source, dest, max_images, transform, width, height, resize_filter,
 @main.command()
 @click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
 @click.option("--kind", type=click.Choice(list(KINDS)), default="critters", show_default=True,
-              help="One animal a picture, or rooms with two to four things.")
+              help="One animal a picture, rooms with two to four things, or playrooms with three large toys.")
 @click.option("--objects", type=click.IntRange(1, 5), metavar="N", help="So many things in every room.")
 @click.option("--images", type=click.IntRange(min=1), default=5000, show_default=True, help="How many pictures.")
 @click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
@@ -62,8 +62,8 @@ def main(ctx, source, dest, max_images, transform, width, height, resize_filter,
 def toy(dest, kind, objects, images, resolution, seed):
     """Draw simple scenes whose ground truth is known."""
     _check_resolution(resolution)
-    if objects is not None and kind != "rooms":
-        raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind=rooms")
+    if objects is not None and kind not in SEVERAL_OBJECTS:
+        raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind={' or '.join(SEVERAL_OBJECTS)}")
     options = {} if objects is None else {"objects": objects}
     with open_writer(dest) as writer:
         _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options))

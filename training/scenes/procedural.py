@@ -7,7 +7,10 @@ import numpy as np
 
 from training.scenes.critters import critter
 from training.scenes.rooms import room
+from training.scenes.toys import playroom
 
 Scene = tuple[np.ndarray, dict]
 
-KINDS: dict[str, Callable[..., Scene]] = {"critters": critter, "rooms": room}
+KINDS: dict[str, Callable[..., Scene]] = {"critters": critter, "rooms": room, "playrooms": playroom}
+
+SEVERAL_OBJECTS = ("rooms", "playrooms")  # kinds with the option `objects`

@@ -1,0 +1,70 @@
+"""Playrooms: a pale wall and floor, and large bright toys anywhere in the air, each with a colour of its own.
+
+Positions and sizes are fractions of the picture's side, y down. Made for steering several objects in small pictures:
+toys are a third of the side, keep their distance, and no place is more usual for one than for another.
+"""
+
+import numpy as np
+
+from training.scenes import colors
+from training.scenes.canvas import Canvas, Model, box, ellipse, polygon
+from training.scenes.colors import BLACK, WHITE, Color
+
+_OBJECTS = 3
+_RADIUS = (0.13, 0.18)
+_MARGIN = 0.16  # how near to the border a toy's middle may be
+_APART = 0.32  # the least distance of two toys' middles, if there is room
+_TRIES = 200
+_PALE = 0.7  # white in walls and floors
+_CONTRAST = 0.9  # of a toy to the room and to the other toys
+
+
+def playroom(rng: np.random.Generator, resolution: int, objects: int | None = None) -> tuple[np.ndarray, dict]:
+    """A room with three, or `objects`, of ball, block and cone in it. See scenes for what is returned; a toy hidden by
+    others is not in the truth."""
+    room = [colors.mixed(colors.random_color(rng), WHITE, _PALE) for _ in range(2)]
+    canvas = Canvas(_wall_and_floor(rng, resolution, *room))
+    kinds, seen = [], list(room)
+    for owner, middle in enumerate(_middles(rng, objects or _OBJECTS), start=1):
+        kinds.append(str(rng.choice(list(_BUILDERS))))
+        seen.append(colors.contrasting(rng, seen, _CONTRAST))
+        radius = rng.uniform(*_RADIUS)
+        canvas.draw(_BUILDERS[kinds[-1]](seen[-1]).moved(radius * resolution, middle * resolution), owner)
+    return canvas.pixels(), {
+        "objects": [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
+    }
+
+
+def _wall_and_floor(rng: np.random.Generator, resolution: int, wall: Color, floor: Color) -> np.ndarray:
+    horizon = round(rng.uniform(0.5, 0.7) * resolution)
+    rows = np.where(np.arange(resolution)[:, None] < horizon, wall, floor)
+    return np.broadcast_to(rows[:, None].astype(float), (resolution, resolution, 3))
+
+
+def _middles(rng: np.random.Generator, count: int) -> np.ndarray:
+    """[count, 2], _APART from each other, or the most scattered of the tries."""
+    tries = rng.uniform(_MARGIN, 1 - _MARGIN, size=(_TRIES, count, 2))
+    distances = np.hypot(*np.moveaxis(tries[:, :, None] - tries[:, None], -1, 0)) + 9 * np.eye(count)
+    nearest = distances.min((1, 2))
+    good = np.flatnonzero(nearest >= _APART)
+    return tries[good[0] if good.size else nearest.argmax()]
+
+
+# Toys with a radius of 1 around (0, 0).
+
+
+def _ball(color: Color) -> Model:
+    shine = ellipse((-0.35, -0.35), (0.3, 0.3), colors.mixed(color, WHITE, 0.6))
+    return Model([ellipse((0, 0), (1, 1), color), shine])
+
+
+def _block(color: Color) -> Model:
+    return Model([box(-0.85, -0.85, 0.85, 0.85, color), box(-0.85, 0.35, 0.85, 0.85, colors.mixed(color, BLACK, 0.35))])
+
+
+def _cone(color: Color) -> Model:
+    shade = polygon([(0, -1), (1, 0.9), (0.3, 0.9)], colors.mixed(color, BLACK, 0.35))
+    return Model([polygon([(0, -1), (1, 0.9), (-1, 0.9)], color), shade])
+
+
+_BUILDERS = {"ball": _ball, "block": _block, "cone": _cone}
