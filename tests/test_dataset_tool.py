@@ -173,7 +173,7 @@ def test_nothing_readable(tmp_path):
 # -- sub-commands --
 
 
-@pytest.mark.parametrize("kind", ["critters", "rooms"])
+@pytest.mark.parametrize("kind", ["critters", "rooms", "playrooms"])
 @pytest.mark.parametrize("dest", ["toy.zip", "toy"])
 def test_toy(tmp_path, kind, dest):
     output = run("toy", "--dest", tmp_path / dest, "--kind", kind, "--images=7", "--resolution=16", "--seed=3")
@@ -193,8 +193,9 @@ def test_toy_pictures_depend_on_seed_and_number_only(tmp_path):
     assert not {x.tobytes() for x in few} & {x.tobytes() for x in other}
 
 
-def test_rooms_with_a_given_number_of_objects(tmp_path):
-    run("toy", "--dest", tmp_path / "toy", "--kind=rooms", "--objects=3", "--images=8", "--resolution=64")
+@pytest.mark.parametrize("kind", ["rooms", "playrooms"])
+def test_rooms_with_a_given_number_of_objects(tmp_path, kind):
+    run("toy", "--dest", tmp_path / "toy", "--kind", kind, "--objects=3", "--images=8", "--resolution=64")
     dataset = ImageDataset(tmp_path / "toy", resolution=64)
     assert [len(dataset.scene(i)["objects"]) for i in range(8)] == [3] * 8
 

@@ -127,6 +127,22 @@ def test_rooms_hold_two_to_four_things():
     assert kinds == {"bed", "table", "lamp", "window", "rug"}
 
 
+def test_playrooms_hold_three_large_toys_apart_from_each_other():
+    kinds, middles = set(), []
+    for seed in range(60):
+        toys = draw("playrooms", seed, 64)[1]["objects"]
+        assert len(toys) == 3
+        kinds |= {toy["kind"] for toy in toys}
+        boxes = np.array([toy["box"] for toy in toys]) / 2  # in sides of the picture
+        assert (boxes[:, 2:] - boxes[:, :2]).max(axis=1).min() > 0.15
+        assert (boxes[:, 2:] - boxes[:, :2]).max() < 0.4
+        middles.append([toy["center"] for toy in toys])
+    assert kinds == {"ball", "block", "cone"}
+    apart = [np.hypot(*np.subtract(*pair)) / 2 for one in middles for pair in itertools.combinations(one, 2)]
+    assert min(apart) > 0.28
+    assert np.abs(np.mean(middles, axis=(0, 1))).max() < 0.15  # no place is more usual than another
+
+
 def test_things_in_rooms_stand_off_their_surroundings():
     differing = []
     for seed in range(40):
