@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torch_utils import ops
+from torch_utils.ops import winograd
 from torch_utils.ops.bias_act import ACTIVATIONS
 
 
@@ -73,11 +74,15 @@ class Conv2d(nn.Module):
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """`gain` multiplies the result, and its clamp too."""
         before, after = split_gain(self.activation, gain)
-        weight = (self.weight * (self.weight_gain * before)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * before).to(x.dtype)
+        clamp = None if self.clamp is None else self.clamp * gain
+        if self.dilation == 1 and winograd.takes(x, self.weight, self.up, self.down, self.padding):
+            scale = x.new_tensor(self.weight_gain * before).expand(len(x), len(self.weight))
+            then = {"act": self.activation, "gain": after, "clamp": clamp}
+            return winograd.convolve(x, self.weight, out_scale=scale, bias=bias, **then)
+        weight = (self.weight * (self.weight_gain * before)).to(x.dtype)
         late = ops.adds_bias_late(x)  # where bias_act adds it for nothing, and sums up its gradient
         x = self._convolve(x, weight, None if late else bias)
-        clamp = None if self.clamp is None else self.clamp * gain
         return ops.bias_act(x, bias if late else None, act=self.activation, gain=after, clamp=clamp)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from torch_utils.ops import bias_act, conv2d_resample
+from torch_utils.ops import bias_act, conv2d_resample, winograd
 from torch_utils.ops.modulated_conv2d import bounded_filters, filter_energy, pointwise
 from training.layers import Linear
 
@@ -89,6 +89,8 @@ def modulated_conv2d_by_map(
         styles = styles.scaled(1 / styles.bound())
     coefficients = torch.rsqrt(styles.mean().square() @ filter_energy(weight).T + 1e-8) * gain
     y = x * styles.pixels(x)
+    if winograd.takes(y, weight, up, 1, padding):
+        return winograd.convolve(y, weight, flip_weight, None, coefficients, noise, bias, act, act_gain, clamp)
     y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, padding=padding, flip_weight=flip_weight)
     return bias_act(y, bias, scale=coefficients, noise=noise, act=act, gain=act_gain, clamp=clamp)
 

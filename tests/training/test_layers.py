@@ -4,7 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.implementations import check_native
 from tests.training.small import seeded
+from torch_utils import ops
+from torch_utils.ops import winograd
 from torch_utils.ops.bias_act import ACTIVATIONS
 from training.layers import Conv2d, Linear, normalize_2nd_moment, split_gain
 
@@ -71,3 +74,29 @@ def test_dilated_convolution(generator):
     torch.testing.assert_close(conv(x), F.leaky_relu(expected, 0.2) * 2**0.5)
     with pytest.raises(ValueError, match="neither enlarges nor reduces"):
         Conv2d(2, 3, 3, dilation=2, up=2)
+
+
+@pytest.mark.parametrize("activation", ["linear", "lrelu", "swish"])
+def test_minimal_filtering_in_inference_mode_gives_the_same(activation, generator):
+    """Where the layer takes it (torch_utils.ops.winograd); its filters follow the weights."""
+    check_native()
+    layer = seeded(lambda: Conv2d(32, 48, 3, activation=activation, clamp=0.9))
+    torch.nn.init.normal_(layer.bias, generator=generator(1))
+    x = torch.randn([2, 32, 16, 16], generator=generator()).contiguous(memory_format=torch.channels_last)
+    for _ in range(2):
+        expected = layer(x, gain=0.7)
+        with torch.inference_mode():
+            assert winograd.takes(x, layer.weight, 1, 1, layer.padding)
+            torch.testing.assert_close(layer(x, gain=0.7), expected, rtol=0, atol=5e-5)
+        with torch.no_grad():
+            layer.weight.neg_()
+
+
+def test_minimal_filtering_leaves_other_convolutions_alone(generator):
+    check_native()
+    x = torch.randn([1, 16, 24, 24], generator=generator())
+    for options in ({"dilation": 2}, {"up": 2}, {"down": 2}):
+        layer = seeded(lambda options=options: Conv2d(16, 16, 3, **options))
+        expected = layer(x)
+        with torch.inference_mode(), ops.use("native"):
+            torch.testing.assert_close(layer(x), expected, rtol=0, atol=5e-5)

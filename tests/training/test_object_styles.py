@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.implementations import check_native
 from tests.training.small import make_layout, seeded
-from torch_utils.ops import modulated_conv2d, setup_filter
+from torch_utils.ops import modulated_conv2d, setup_filter, use
 from training.object_styles import ObjectAffine, StyleMap, modulated_conv2d_by_map, pointwise_by_map
 
 N, OBJECTS, C, SIZE = 2, 3, 5, 6
@@ -117,6 +118,23 @@ def test_without_objects_it_is_the_modulated_convolution_of_the_background(chann
     how = {"up": up, "padding": 1, "resample_filter": setup_filter([1, 3, 3, 1]).double(), "flip_weight": up == 1}
     expected = modulated_conv2d(x, weight, found.background, **how)
     assert torch.equal(modulated_conv2d_by_map(x, weight, found, **how), expected)
+
+
+@pytest.mark.parametrize("up", [1, 2])
+def test_minimal_filtering_in_inference_mode_gives_the_same(up, generator):
+    """And, without objects, what a modulated convolution gives there (which rounds once less: it scales on the way)."""
+    check_native()
+    draw = {"generator": generator()}
+    x, weight = torch.randn([N, 32, 16, 16], **draw), torch.randn([48, 32, 3, 3], **draw)
+    found = StyleMap(torch.randn([N, OBJECTS, 32], **draw), make_layout(N, (OBJECTS,)).heatmaps(0, 16), x[:, :, 0, 0])
+    how = {"up": up, "padding": 1, "resample_filter": setup_filter([1, 3, 3, 1]), "flip_weight": up == 1,
+           "noise": torch.randn([16 * up] * 2, **draw), "bias": weight[:, 0, 0, 0], "act": "lrelu", "clamp": 1.0}
+    expected = modulated_conv2d_by_map(x, weight, found, **how)
+    with torch.inference_mode(), use("native"):
+        torch.testing.assert_close(modulated_conv2d_by_map(x, weight, found, **how), expected, rtol=0, atol=3e-5)
+        without = modulated_conv2d_by_map(x, weight, silent(found), **how)
+        plain = modulated_conv2d(x, weight, found.background, **how)
+        torch.testing.assert_close(without, plain, rtol=0, atol=2e-5)
 
 
 @each_format
