@@ -7,50 +7,18 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from metrics.features import generated_features, real_moments
 from metrics.moments import Moments, moments_of
-from metrics.registry import MetricContext, Values, family
+from metrics.registry import MetricContext, Values, comparison
 
 SMALL = 512  # a matrix of this size is no work
 ROUNDING = 1e-15  # of eigenvalues, relative to the largest
 TOLERANCE = 1e-7  # of the sum, if all rounding errors had one sign; in truth they have both, and it is far better
 
 
-@family("fid{n}_full", extractor="inception", output="2048", num=50_000)
-def fid_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Fréchet Inception Distance of N generated images to all real ones."""
-    return _distance(context, num, None, extractor, output)
-
-
-@family("fid{n}", extractor="inception", output="2048", num=50_000)
-def fid(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Fréchet Inception Distance of N generated images to N real ones."""
-    return _distance(context, num, num, extractor, output)
-
-
-@family("fdd{n}_full", extractor="dinov2", output="cls", num=50_000)
-def fdd_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Fréchet distance on DINOv2 features of N generated images to all real ones."""
-    return _distance(context, num, None, extractor, output)
-
-
-@family("fdd{n}", extractor="dinov2", output="cls", num=50_000)
-def fdd(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Fréchet distance on DINOv2 features of N generated images to N real ones."""
-    return _distance(context, num, num, extractor, output)
-
-
-@family("rfd{n}_full", extractor="random", output="pooled", num=50_000)
-def rfd_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Fréchet distance on random features (no FID) of N generated images to all real ones."""
-    return _distance(context, num, None, extractor, output)
-
-
-@family("rfd{n}", extractor="random", output="pooled", num=50_000)
-def rfd(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Fréchet distance on random features (no FID) of N generated images to N real ones."""
-    return _distance(context, num, num, extractor, output)
-
-
-def _distance(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+@comparison("fid{n}", "Fréchet Inception Distance", extractor="inception", output="2048")
+@comparison("fdd{n}", "Fréchet distance on DINOv2 features", extractor="dinov2", output="cls")
+@comparison("rfd{n}", "Fréchet distance on random features (no FID)", extractor="random", output="pooled")
+def frechet(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+    """Of `num` generated images to `max_real` real ones, or all."""
     fake = generated_features(context, extractor, num)[output]
     real = real_moments(context, extractor, output, max_real)
 

@@ -6,49 +6,17 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from metrics.features import generated_features, real_features
-from metrics.registry import MetricContext, Values, family
+from metrics.registry import MetricContext, Values, comparison
 
 SUBSETS, SUBSET_SIZE = 100, 1000
 SEED = 2020  # of the subsets: which images they are does not depend on the images' own seed
 
 
-@family("kid{n}_full", extractor="inception", output="2048", num=50_000)
-def kid_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Kernel Inception Distance of N generated images to all real ones, mean of 100 subsets of 1000."""
-    return _kid(context, num, None, extractor, output)
-
-
-@family("kid{n}", extractor="inception", output="2048", num=50_000)
-def kid(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Kernel Inception Distance of N generated images to N real ones, mean of 100 subsets of 1000."""
-    return _kid(context, num, num, extractor, output)
-
-
-@family("kdd{n}_full", extractor="dinov2", output="cls", num=50_000)
-def kdd_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Kernel distance on DINOv2 features of N generated images to all real ones."""
-    return _kid(context, num, None, extractor, output)
-
-
-@family("kdd{n}", extractor="dinov2", output="cls", num=50_000)
-def kdd(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Kernel distance on DINOv2 features of N generated images to N real ones."""
-    return _kid(context, num, num, extractor, output)
-
-
-@family("rkd{n}_full", extractor="random", output="pooled", num=50_000)
-def rkd_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Kernel distance on random features (no KID) of N generated images to all real ones."""
-    return _kid(context, num, None, extractor, output)
-
-
-@family("rkd{n}", extractor="random", output="pooled", num=50_000)
-def rkd(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Kernel distance on random features (no KID) of N generated images to N real ones."""
-    return _kid(context, num, num, extractor, output)
-
-
-def _kid(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+@comparison("kid{n}", "Kernel Inception Distance, mean of 100 subsets of 1000", extractor="inception", output="2048")
+@comparison("kdd{n}", "Kernel distance on DINOv2 features", extractor="dinov2", output="cls")
+@comparison("rkd{n}", "Kernel distance on random features (no KID)", extractor="random", output="pooled")
+def kernel(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+    """Of `num` generated images to `max_real` real ones, or all."""
     fake = generated_features(context, extractor, num)[output]
     real = real_features(context, extractor, max_real)[output]
     return context.on_first_rank(lambda: {"": kernel_distance(fake, real, device=context.device)})

@@ -6,6 +6,7 @@ Memory: the features twice, and three blocks: 4.1 GB for 50,000 real and 50,000 
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from metrics.extractors.base import full_precision
 from metrics.features import generated_features, real_features
-from metrics.registry import MetricContext, Values, family
+from metrics.registry import MetricContext, Values, comparison
 
 PR_NEIGHBOURS, DC_NEIGHBOURS = 3, 5
 MAX_REAL = 200_000
@@ -30,60 +31,22 @@ class Agreement(NamedTuple):
     coverage: float
 
 
-@family("pr{n}3_full", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
-def pr_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Precision and recall by 3 nearest neighbours, N generated images and all real ones (at most 200,000)."""
-    return _precision_recall(context, num, MAX_REAL, extractor, output)
+_vgg16 = partial(comparison, extractor="vgg16", output="fc2_relu", at_most=MAX_REAL, best="highest")
+_random = partial(comparison, extractor="random", output="pooled", at_most=MAX_REAL, best="highest")
 
 
-@family("pr{n}3", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
-def pr(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Precision and recall by 3 nearest neighbours, N generated images and N real ones."""
-    return _precision_recall(context, num, num, extractor, output)
-
-
-@family("rpr{n}3_full", extractor="random", output="pooled", num=50_000, best="highest")
-def rpr_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Precision and recall on random features, N generated images and all real ones (at most 200,000)."""
-    return _precision_recall(context, num, MAX_REAL, extractor, output)
-
-
-@family("rpr{n}3", extractor="random", output="pooled", num=50_000, best="highest")
-def rpr(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Precision and recall on random features, N generated images and N real ones."""
-    return _precision_recall(context, num, num, extractor, output)
-
-
-@family("dc{n}5_full", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
-def dc_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Density and coverage by 5 nearest neighbours, N generated images and all real ones (at most 200,000)."""
-    return _density_coverage(context, num, MAX_REAL, extractor, output)
-
-
-@family("dc{n}5", extractor="vgg16", output="fc2_relu", num=50_000, best="highest")
-def dc(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Density and coverage by 5 nearest neighbours, N generated images and N real ones."""
-    return _density_coverage(context, num, num, extractor, output)
-
-
-@family("rdc{n}5_full", extractor="random", output="pooled", num=50_000, best="highest")
-def rdc_full(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Density and coverage on random features, N generated images and all real ones (at most 200,000)."""
-    return _density_coverage(context, num, MAX_REAL, extractor, output)
-
-
-@family("rdc{n}5", extractor="random", output="pooled", num=50_000, best="highest")
-def rdc(context: MetricContext, num: int, extractor: str, output: str) -> Values:
-    """Density and coverage on random features, N generated images and N real ones."""
-    return _density_coverage(context, num, num, extractor, output)
-
-
-def _precision_recall(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+@_vgg16("pr{n}3", "Precision and recall by 3 nearest neighbours")
+@_random("rpr{n}3", "Precision and recall on random features")
+def precision_recall(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+    """Of `num` generated images and `max_real` real ones, or all."""
     found = _measure(context, num, max_real, extractor, output, PR_NEIGHBOURS)
     return {"precision": found.precision, "recall": found.recall}
 
 
-def _density_coverage(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+@_vgg16("dc{n}5", "Density and coverage by 5 nearest neighbours")
+@_random("rdc{n}5", "Density and coverage on random features")
+def density_coverage(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
+    """Of `num` generated images and `max_real` real ones, or all."""
     found = _measure(context, num, max_real, extractor, output, DC_NEIGHBOURS)
     return {"density": found.density, "coverage": found.coverage}
 

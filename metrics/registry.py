@@ -2,7 +2,8 @@
 
 A metric is a function (context, num) -> {quantity: number}, registered with `@metric(name, ...)`; the first line of
 its docstring is what --list shows. A family of metrics has the number of its images in its name, as in fid50k_full:
-`@family("fid{n}_full", ...)` registers the usual number, and any other one is found by its name.
+`@family("is{n}", ...)` registers the usual number, and any other one is found by its name; `@comparison("fid{n}", ...)`
+registers fid50k and fid50k_full.
 """
 
 import json
@@ -23,7 +24,17 @@ from metrics.extractors import Extractors
 from training.config import RunConfig
 from training.snapshot import snapshot_name
 
-__all__ = ["Metric", "MetricContext", "append_result", "check", "evaluate", "family", "known", "metric"]
+__all__ = [
+    "Metric",
+    "MetricContext",
+    "append_result",
+    "check",
+    "comparison",
+    "evaluate",
+    "family",
+    "known",
+    "metric",
+]
 
 VERSION = 1  # of the results; raised when a metric's definition changes
 
@@ -117,6 +128,31 @@ def family(template: str, *, num: int, extractor: str, output: str, best: Best =
 
         usual = template.format(n=_short(num))
         _METRICS[usual] = Metric(usual, named, num, "images", lambda config: None, extractor, template, best=best)
+        return compute
+
+    return register
+
+
+def comparison(
+    template: str, what: str, *, extractor: str, output: str, num: int = 50_000, at_most: int | None = None,
+    best: Best = "lowest",
+) -> Callable:  # fmt: skip
+    """Register two families for (context, num, max_real, extractor, output) -> {suffix: number}: N generated images
+    against N real ones, and, with "_full" behind the name, against all real ones (but `at_most`). `what`: is computed.
+    """
+    all_reals = "all real ones" if at_most is None else f"all real ones (at most {at_most:,})"
+
+    def register(compute: Callable[[MetricContext, int, int | None, str, str], Values]) -> Callable:
+        def against_as_many(context: MetricContext, num: int, extractor: str, output: str) -> Values:
+            return compute(context, num, num, extractor, output)
+
+        def against_all(context: MetricContext, num: int, extractor: str, output: str) -> Values:
+            return compute(context, num, at_most, extractor, output)
+
+        against_as_many.__doc__ = f"{what}: N generated images against N real ones."
+        against_all.__doc__ = f"{what}: N generated images against {all_reals}."
+        family(template, num=num, extractor=extractor, output=output, best=best)(against_as_many)
+        family(f"{template}_full", num=num, extractor=extractor, output=output, best=best)(against_all)
         return compute
 
     return register
