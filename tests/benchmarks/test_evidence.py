@@ -92,12 +92,12 @@ def test_command_writes_the_table(commands: list, tmp_path: Path):
     assert "| critters-stylegan2 | 1 | 0.500 | 0.500 |" in result.output
     assert (tmp_path / "table.md").read_text().count("\n") == 2 + len(read_list(LIST))
     shown = CliRunner().invoke(main, [f"--outdir={tmp_path}", "--show"])
-    assert "| rooms-indoor | - |" in shown.output
+    assert "| playrooms-indoor | - |" in shown.output
 
 
 def test_unknown_names_and_lists_are_refused(tmp_path: Path):
-    with pytest.raises(UserError, match="--only 'rooms-indor' is not in the list; did you mean 'rooms-indoor'"):
-        chosen(read_list(LIST), "rooms-indor")
+    with pytest.raises(UserError, match="--only 'playrooms-indor' is not in the list; did you mean 'playrooms-indoor'"):
+        chosen(read_list(LIST), "playrooms-indor")
     with pytest.raises(UserError, match="cannot read"):
         read_list(tmp_path / "missing.yaml")
     (tmp_path / "bad.yaml").write_text("runs: {a: {data: b}}")
