@@ -63,9 +63,10 @@ def modulated_conv2d(
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
         y = pointwise(x, weight, styles, coefficients)
         return bias_act(y, bias, noise=noise, **then)
-    if winograd.takes(x, weight, up, down, padding):
+    if winograd.takes(x, weight, up, down, padding, resample_filter):
         factors = [None if each is None else each.expand(len(x), -1) for each in (styles, coefficients)]
-        return winograd.convolve(x, weight, flip_weight, *factors, noise, bias, act, act_gain, clamp)
+        how = noise, bias, act, act_gain, clamp, up, resample_filter
+        return winograd.convolve(x, weight, flip_weight, *factors, *how)
     if is_shared:
         y = conv2d_resample(x, _modulated(weight, styles, coefficients).to(x.dtype), **resampling)
         return bias_act(y, bias, noise=noise, **then)

@@ -115,7 +115,7 @@ def upfirdn2d_wins(x: Tensor) -> bool:
     return x.device.type == "cuda" or x.numel() < SMALL_IMAGES
 
 
-def winograd_wins(x: Tensor, out_channels: int) -> bool:
+def winograd_wins(x: Tensor, out_channels: int, up: int = 1) -> bool:
     """Whether minimal filtering beats a direct 3x3 convolution on a CPU, the transform of the filters not counted.
 
     It takes half the time for 64 and more channels from 16x16 on; below, there are too few tiles to spread out for.
