@@ -53,7 +53,7 @@ def takes(
         return False
     if up == 2 and (f is None or f.shape != UP_TAPS):
         return False
-    return x.shape[1] % LANES == weight.shape[0] % LANES == 0 and takes_native(x, winograd_wins(x, len(weight), up))
+    return x.shape[1] % LANES == weight.shape[0] % LANES == 0 and takes_native(x, winograd_wins(x))
 
 
 def convolve(

@@ -8,12 +8,15 @@
 #include <algorithm>
 #include <vector>
 
+#include "shares.h"
+
 namespace steergan {
 namespace {
 
 constexpr int kTile = kWinogradTile, kPatch = kWinogradPatch, kPoints = kWinogradPoints;
 constexpr int64_t kGap = 5 * kLanes;  // between points, which would else share the sets of a cache
-constexpr int64_t kBlockTiles = 56;   // at most: few enough to stay in the cache, many for each reading of the filters
+constexpr int kToWrite = 1;
+constexpr int64_t kBlockTiles = 28;   // about: few enough to stay in the cache, many for each reading of the filters
 
 // ---- transforms of one row or column, at `step` from each other
 
@@ -46,6 +49,7 @@ struct Place {
 template <Kind K>
 class Block {
   public:
+    // of at most so many tiles
     Block(const Winograd& a, const Modulation& m, const float* x, const float* filters, float* y, int64_t most)
         : a_(a),
           modulated_(m, a.in, a.out, a.height * a.width),
@@ -60,13 +64,15 @@ class Block {
           products_(kPoints * products_step_),
           zeros_(a.in, 0.0f) {}
 
-    void run(int64_t first, int64_t count) {
-        for (int64_t i = 0; i < count; i++) spread_tile(place(first + i), spread_.get() + i * a_.in);
+    void run(Range tiles, Range channels) {
+        for (int64_t i = 0; i < tiles.count; i++) spread_tile(place(tiles.first + i), spread_.get() + i * a_.in);
         for (int p = 0; p < kPoints; p++) {
-            multiply(spread_.get() + p * spread_step_, filters_ + p * a_.in * a_.out,
-                     products_.get() + p * products_step_, count, a_.in, a_.out);
+            multiply(spread_.get() + p * spread_step_, filters_ + (p * a_.out + channels.first) * a_.in,
+                     products_.get() + p * products_step_, tiles.count, a_.in, channels.count);
         }
-        for (int64_t i = 0; i < count; i++) gather_tile(place(first + i), products_.get() + i * a_.out);
+        for (int64_t i = 0; i < tiles.count; i++) {
+            gather_tile(place(tiles.first + i), products_.get() + i * channels.count, channels);
+        }
     }
 
   private:
@@ -84,9 +90,10 @@ class Block {
             pixels[p] = inside ? x_ + ((at.n * a_.height + y) * a_.width + x) * a_.in : zeros_.data();
         }
         for (int64_t c = 0; c < a_.in; c += kLanes) {
-            Lanes scale = load(scales + c), columns[kPoints], points[kPoints];
+            Lanes scale = load(scales + c);
+            alignas(kLine) Lanes columns[kPoints], points[kPoints];
             for (int x = 0; x < kPatch; x++) {
-                Lanes column[kPatch];
+                alignas(kLine) Lanes column[kPatch];
                 for (int y = 0; y < kPatch; y++) column[y] = load(pixels[y * kPatch + x] + c) * scale;
                 spread(column, 1, columns + x, kPatch);
             }
@@ -95,13 +102,13 @@ class Block {
         }
     }
 
-    void gather_tile(Place at, const float* from) {
-        for (int64_t c = 0; c < a_.out; c += kLanes) {
-            Lanes points[kPoints], columns[kTile * kPatch], pixels[kTile * kTile];
+    void gather_tile(Place at, const float* from, Range channels) {
+        for (int64_t c = 0; c < channels.count; c += kLanes) {
+            alignas(kLine) Lanes points[kPoints], columns[kTile * kPatch], pixels[kTile * kTile];
             for (int p = 0; p < kPoints; p++) points[p] = load(from + p * products_step_ + c);
             for (int x = 0; x < kPatch; x++) gather(points + x, kPatch, columns + x, kPatch);
             for (int y = 0; y < kTile; y++) gather(columns + y * kPatch, 1, pixels + y * kTile, 1);
-            finish(at, c, pixels);
+            finish(at, channels.first + c, pixels);
         }
     }
 
@@ -112,7 +119,9 @@ class Block {
             for (int i = 0; i < kTile && at.x + i < a_.width; i++) {
                 int64_t pixel = (at.y + j) * a_.width + at.x + i;
                 Lanes sum = pixels[j * kTile + i] * scale + (bias + modulated_.noise(at.n, pixel));
-                store(modulated_.activate(sum), y_ + (at.n * a_.height * a_.width + pixel) * a_.out + c);
+                float* to = y_ + (at.n * a_.height * a_.width + pixel) * a_.out + c;
+                store(modulated_.activate(sum), to);
+                __builtin_prefetch(to + kTile * a_.out, kToWrite);  // of the next tile
             }
         }
     }
@@ -129,11 +138,11 @@ class Block {
 
 template <Kind K>
 void convolve(const Winograd& a, const Modulation& m, const float* x, const float* filters, float* y) {
-    int64_t tiles = a.images * at::divup(a.height, kTile) * at::divup(a.width, kTile), threads = at::get_num_threads();
-    int64_t blocks = at::divup(at::divup(tiles, kBlockTiles), threads) * threads, most = at::divup(tiles, blocks);
-    at::parallel_for(0, at::divup(tiles, most), 1, [&](int64_t begin, int64_t end) {
-        Block<K> block(a, m, x, filters, y, most);
-        for (int64_t i = begin; i < end; i++) block.run(i * most, std::min(most, tiles - i * most));
+    int64_t tiles = a.images * at::divup(a.height, kTile) * at::divup(a.width, kTile);
+    Shares shares(tiles, kBlockTiles, a.out, at::get_num_threads());
+    at::parallel_for(0, shares.count(), 1, [&](int64_t begin, int64_t end) {
+        Block<K> block(a, m, x, filters, y, at::divup(tiles, shares.blocks));
+        for (int64_t i = begin; i < end; i++) block.run(shares.block(i, tiles), shares.group(i));
     });
 }
 

@@ -1,5 +1,5 @@
-// Enlarging convolution of channels_last float images: a transposed convolution with 3x3 filters and stride 2 by minimal
-// filtering, then a FIR filter of 4x4 taps, band by band, so that what lies between them stays in the cache.
+// Enlarging convolution of channels_last float images: a transposed convolution with 3x3 filters and stride 2 by
+// minimal filtering, then a FIR filter of 4x4 taps, band by band, so that what lies between them stays in the cache.
 //
 // Along one axis the transposed convolution is t[2i] = w0 x[i] + w2 x[i - 1] and t[2i + 1] = w1 x[i]. Tiles of four
 // inputs make four results of either kind: the even ones by F(4, 2) at the points 0, 1, -1, 2 and infinity, with five

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "shares.h"
+
 namespace steergan {
 namespace {
 
@@ -29,7 +31,7 @@ constexpr int pixels_of(int filter) { return filter < kPoints ? 1 : kTile; }
 
 inline void spread(const Lanes* d, int step, Lanes* to, int to_step) {
     Lanes d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
-    Lanes values[kSide] = {2 * (d0 - d2) + (d3 - d1), 2 * d1 + (d2 - d3), 2 * d1 - 3 * d2 + d3, d3 - d1,
+    alignas(kLine) Lanes values[kSide] = {2 * (d0 - d2) + (d3 - d1), 2 * d1 + (d2 - d3), 2 * d1 - 3 * d2 + d3, d3 - d1,
                            2 * (d1 - d3) + (d4 - d2), d1, d2, d3, d4};
     for (int i = 0; i < kSide; i++) to[i * to_step] = values[i];
 }
@@ -45,8 +47,8 @@ inline void gather(const Lanes* m, Lanes* to) {
 
 // ---- where the vectors of a block lie
 
-// How many tiles there are along an axis. Where the image ends with a tile, one more is needed for the last even result:
-// its edge, of which only the product of the first point is not zero.
+// How many tiles there are along an axis. Where the image ends with a tile, one more is needed for the last even
+// result: its edge, of which only the product of the first point is not zero.
 struct Tiles {
     int64_t whole, edges;
     int64_t of(int filter) const { return filter == 0 ? whole + edges : whole; }
@@ -110,16 +112,17 @@ Extent extent(const WinogradUp& a) {
 template <Kind K>
 class Band {
   public:
-    Band(const WinogradUp& a, const Modulation& m, const Tensors& t)
+    Band(const WinogradUp& a, const Modulation& m, const Tensors& t, Range channels)
         : a_(a),
           t_(t),
+          channels_(channels),
           modulated_(m, a.in, a.out, 4 * a.height * a.width),
           most_(extent(a)),
           down_(a.height / kTile + 1),
           across_(a.width / kTile + 1),
-          ring_step_((2 * a.width + 3) * a.out),
+          ring_step_((2 * a.width + 3) * channels.count),
           spread_(size(a.in)),
-          products_(size(a.out)),
+          products_(size(channels.count)),
           ring_(kRing * ring_step_),
           zeros_(std::max(ring_step_, a.in), 0.0f),
           unused_(a.in) {
@@ -127,10 +130,12 @@ class Band {
     }
 
     // Rows of tiles, counted through all images. The FIR filter also sees some of what the one before them gives.
-    void run(int64_t begin, int64_t end) {
-        int64_t first = begin % down_ > 0 ? begin - 1 : begin, blocks = at::divup(end - first, most_.down);
+    void run(Range wanted) {
+        int64_t above = wanted.first % down_ > 0 ? 1 : 0, rows = wanted.count + above;
+        int64_t blocks = at::divup(rows, most_.down);
         for (int64_t i = 0; i < blocks; i++) {
-            block(first + (end - first) * i / blocks, first + (end - first) * (i + 1) / blocks, begin);
+            Range of_these = share(rows, i, blocks);
+            block({wanted.first - above + of_these.first, of_these.count}, wanted.first);
         }
     }
 
@@ -139,30 +144,31 @@ class Band {
         return Layout({most_.down, most_.down}, {most_.across, 1}, channels).size();
     }
 
-    void block(int64_t first, int64_t last, int64_t wanted) {
-        Tiles down = list_rows(first, last);
+    // Results are written from row `wanted` on.
+    void block(Range rows, int64_t wanted) {
+        Tiles down = list_rows(rows);
         bool at_once = most_.across >= across_;
         for (int64_t x = 0; x < across_; x += most_.across) {
             int64_t count = std::min(most_.across, across_ - x), edges = (x + count - 1) * kTile == a_.width;
             Tiles across{count - edges, edges};
-            Layout in(down, across, a_.in), out(down, across, a_.out);
+            Layout in(down, across, a_.in), out(down, across, channels_.count);
             for (const Row& row : rows_) spread_row(row, x, count, in);
             for (int f = 0; f < kFilters * kFilters; f++) {
-                multiply(spread_.get() + in.begin(f), t_.filters + f * a_.in * a_.out,
-                         products_.get() + out.begin(f), in.rows(f), a_.in, a_.out);
+                multiply(spread_.get() + in.begin(f), t_.filters + (f * a_.out + channels_.first) * a_.in,
+                         products_.get() + out.begin(f), in.rows(f), a_.in, channels_.count);
             }
             for (size_t i = 0; i < rows_.size(); i++) {
                 gather_row(rows_[i], x, count, out);
-                if (at_once && first + int64_t(i) >= wanted) filter(rows_[i]);
+                if (at_once && rows.first + int64_t(i) >= wanted) filter(rows_[i]);
             }
         }
-        if (!at_once && first >= wanted) filter(rows_[0]);
+        if (!at_once && rows.first >= wanted) filter(rows_[0]);
     }
 
-    Tiles list_rows(int64_t first, int64_t last) {
+    Tiles list_rows(Range rows) {
         Tiles found{0, 0};
         rows_.clear();
-        for (int64_t i = first; i < last; i++) {
+        for (int64_t i = rows.first; i < rows.first + rows.count; i++) {
             int64_t y = i % down_ * kTile;
             rows_.push_back({i / down_, y, 0, y == a_.height});
             rows_.back().slot = (rows_.back().edge ? found.edges : found.whole)++;
@@ -195,9 +201,10 @@ class Band {
             pixels[p] = inside ? t_.x + ((row.n * a_.height + y) * a_.width + x) * a_.in : zeros_.data();
         }
         for (int64_t c = 0; c < a_.in; c += kLanes) {
-            Lanes scale = load(scales + c), columns[kSide * kPatch], points[kSide];
+            Lanes scale = load(scales + c);
+            alignas(kLine) Lanes columns[kSide * kPatch], points[kSide];
             for (int x = 0; x < kPatch; x++) {
-                Lanes column[kPatch];
+                alignas(kLine) Lanes column[kPatch];
                 for (int y = 0; y < kPatch; y++) column[y] = load(pixels[y * kPatch + x] + c) * scale;
                 spread(column, 1, columns + x, kPatch);
             }
@@ -222,19 +229,19 @@ class Band {
     void gather_tile(const Row& row, int64_t x, const float* const* from) {
         int64_t height = std::min<int64_t>(kResults, 2 * (a_.height - row.y) + 1);
         int64_t width = std::min<int64_t>(kResults, 2 * (a_.width - x) + 1);
-        for (int64_t c = 0; c < a_.out; c += kLanes) {
-            Lanes columns[kSide][kResults];
+        for (int64_t c = 0; c < channels_.count; c += kLanes) {
+            alignas(kLine) Lanes columns[kSide][kResults];
             for (int i = 0; i < kSide; i++) {
-                Lanes column[kSide];
+                alignas(kLine) Lanes column[kSide];
                 for (int j = 0; j < kSide; j++) column[j] = load(from[j * kSide + i] + c);
                 gather(column, columns[i]);
             }
             for (int64_t j = 0; j < height; j++) {
-                Lanes line[kSide], results[kResults];
+                alignas(kLine) Lanes line[kSide], results[kResults];
                 for (int i = 0; i < kSide; i++) line[i] = columns[i][j];
                 gather(line, results);
-                float* to = ring_row(2 * row.y + j) + (2 * x + 1) * a_.out + c;
-                for (int64_t i = 0; i < width; i++) store(results[i], to + i * a_.out);
+                float* to = ring_row(2 * row.y + j) + (2 * x + 1) * channels_.count + c;
+                for (int64_t i = 0; i < width; i++) store(results[i], to + i * channels_.count);
             }
         }
     }
@@ -255,16 +262,18 @@ class Band {
     }
 
     void filter_row(int64_t n, int64_t y, const float* const* rows) {
-        const float *scales = modulated_.out_scales(n), *biases = modulated_.biases();
+        const float* scales = modulated_.out_scales(n) + channels_.first;
+        const float* biases = modulated_.biases() + channels_.first;
         Lanes taps[kTaps * kTaps];
         for (int i = 0; i < kTaps * kTaps; i++) taps[i] = all(t_.taps[i]);
         for (int64_t x = 0; x < 2 * a_.width; x++) {
             int64_t pixel = y * 2 * a_.width + x;
-            float noise = modulated_.noise(n, pixel), *to = t_.y + (n * 4 * a_.height * a_.width + pixel) * a_.out;
-            for (int64_t c = 0; c < a_.out; c += kLanes) {
+            float noise = modulated_.noise(n, pixel);
+            float* to = t_.y + (n * 4 * a_.height * a_.width + pixel) * a_.out + channels_.first;
+            for (int64_t c = 0; c < channels_.count; c += kLanes) {
                 Lanes sum = {};
-                for (int k = 0; k < kTaps; k++) {
-                    for (int l = 0; l < kTaps; l++) sum += taps[k * kTaps + l] * load(rows[k] + (x + l) * a_.out + c);
+                for (int k = 0; k < kTaps * kTaps; k++) {
+                    sum += taps[k] * load(rows[k / kTaps] + (x + k % kTaps) * channels_.count + c);
                 }
                 store(modulated_.activate(sum * load(scales + c) + (load(biases + c) + noise)), to + c);
             }
@@ -273,6 +282,7 @@ class Band {
 
     const WinogradUp& a_;
     const Tensors& t_;
+    Range channels_;  // of the result, which are made here
     Modulated<K> modulated_;
     Extent most_;
     int64_t down_, across_;  // rows and columns of tiles in an image
@@ -285,8 +295,11 @@ class Band {
 
 template <Kind K>
 void enlarge(const WinogradUp& a, const Modulation& m, const Tensors& t) {
-    at::parallel_for(0, a.images * (a.height / kTile + 1), 1, [&](int64_t begin, int64_t end) {
-        Band<K>(a, m, t).run(begin, end);
+    int64_t tiles = a.images * a.height * a.width / (kTile * kTile), rows = a.images * (a.height / kTile + 1);
+    Shares shares(tiles, kBlockTiles, a.out, at::get_num_threads());
+    shares.blocks = at::divup(at::get_num_threads(), shares.groups);  // a thread goes on to the next block by itself
+    at::parallel_for(0, shares.count(), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) Band<K>(a, m, t, shares.group(i)).run(shares.block(i, rows));
     });
 }
 
