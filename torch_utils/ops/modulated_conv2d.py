@@ -34,7 +34,7 @@ def modulated_conv2d(
     weights, and lets the whole batch share one convolution; the latter happens in the pass over memory that adds
     noise and bias and activates. A 1x1 convolution is a matrix product per sample, where scaling the weights is
     cheaper; on a GPU it is, too, where all samples have the same style, which shows in a stride of 0 (Tensor.expand).
-    In inference mode on a CPU, winograd takes the place of most 3x3 convolutions.
+    In inference mode on a CPU, winograd takes the place of most 3x3 convolutions, enlarging ones too.
 
     Args:
         x: [N, Ci, H, W]; weight: [Co, Ci, k, k]; styles: [N, Ci].
