@@ -47,6 +47,7 @@ def bench() -> Bench:
     ("steergan::upfirdn2d", "upfirdn2d"),
     ("steergan::bias_act_grad", "bias_act"),
     ("steergan::winograd", "convolutions"),
+    ("steergan::winograd_up", "convolutions"),
     ("steergan::something_new", "allocation, other"),
     ("GeneratedBackwardFor_steergan_bias_act_default", "bias_act"),
     ("aten::leaky_relu_backward", "bias_act"),

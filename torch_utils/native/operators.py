@@ -16,6 +16,9 @@ from torch_utils.native.geometry import adjoint_padding, result_size
 PIECEWISE_LINEAR = ("linear", "relu", "lrelu")
 
 _PARAMETERS = "Tensor? scale, Tensor? noise, Tensor? b, int dim, str act, float alpha, float gain, float clamp"
+_MODULATION = (
+    "Tensor? in_scale, Tensor? out_scale, Tensor? noise, Tensor? b, str act, float alpha, float gain, float clamp"
+)
 _SCHEMAS = (
     "upfirdn2d(Tensor x, Tensor taps, int[] up, int[] down, SymInt[] padding, bool flip) -> Tensor",
     f"bias_act(Tensor x, {_PARAMETERS}) -> Tensor",
@@ -23,8 +26,8 @@ _SCHEMAS = (
     " -> (Tensor, Tensor, Tensor, Tensor)",
     "bias_act_grad_grad(Tensor v, Tensor? v_scale, Tensor? v_noise, Tensor? v_b, Tensor g, Tensor ref,"
     f" {_PARAMETERS}, bool from_output, bool[3] wanted) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-    "winograd(Tensor x, Tensor filters, Tensor? in_scale, Tensor? out_scale, Tensor? noise, Tensor? b, str act,"
-    " float alpha, float gain, float clamp) -> Tensor",
+    f"winograd(Tensor x, Tensor filters, {_MODULATION}) -> Tensor",
+    f"winograd_up(Tensor x, Tensor filters, Tensor taps, {_MODULATION}) -> Tensor",
 )
 
 _library = torch.library.Library("steergan", "DEF")
@@ -118,6 +121,11 @@ def _winograd_fake(x: Tensor, filters: Tensor, *_) -> Tensor:
     return x.new_empty(size).contiguous(memory_format=torch.channels_last)
 
 
+def _winograd_up_fake(x: Tensor, filters: Tensor, *_) -> Tensor:
+    size = [len(x), filters.shape[1] * filters.shape[3], 2 * x.shape[2], 2 * x.shape[3]]
+    return x.new_empty(size).contiguous(memory_format=torch.channels_last)
+
+
 def _no_derivative(ctx, *grads):
     raise NotImplementedError("winograd is for inference; where gradients are needed, use conv2d_resample")
 
@@ -157,3 +165,4 @@ _register("bias_act", _bias_act_fake, _bias_act_setup, _bias_act_backward)
 _register("bias_act_grad", _bias_act_grad_fake, _bias_act_grad_setup, _bias_act_grad_backward)
 _register("bias_act_grad_grad", _bias_act_grad_grad_fake, lambda ctx, inputs, output: None, _no_third_derivative)
 _register("winograd", _winograd_fake, lambda ctx, inputs, output: None, _no_derivative)
+_register("winograd_up", _winograd_up_fake, lambda ctx, inputs, output: None, _no_derivative)

@@ -34,7 +34,7 @@ def modulated_conv2d(
     weights, and lets the whole batch share one convolution; the latter happens in the pass over memory that adds
     noise and bias and activates. A 1x1 convolution is a matrix product per sample, where scaling the weights is
     cheaper; on a GPU it is, too, where all samples have the same style, which shows in a stride of 0 (Tensor.expand).
-    In inference mode on a CPU, winograd takes the place of most 3x3 convolutions.
+    In inference mode on a CPU, winograd takes the place of most 3x3 convolutions, enlarging ones too.
 
     Args:
         x: [N, Ci, H, W]; weight: [Co, Ci, k, k]; styles: [N, Ci].
@@ -63,9 +63,10 @@ def modulated_conv2d(
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
         y = pointwise(x, weight, styles, coefficients)
         return bias_act(y, bias, noise=noise, **then)
-    if winograd.takes(x, weight, up, down, padding):
+    if winograd.takes(x, weight, up, down, padding, resample_filter):
         factors = [None if each is None else each.expand(len(x), -1) for each in (styles, coefficients)]
-        return winograd.convolve(x, weight, flip_weight, *factors, noise, bias, act, act_gain, clamp)
+        how = noise, bias, act, act_gain, clamp, up, resample_filter
+        return winograd.convolve(x, weight, flip_weight, *factors, *how)
     if is_shared:
         y = conv2d_resample(x, _modulated(weight, styles, coefficients).to(x.dtype), **resampling)
         return bias_act(y, bias, noise=noise, **then)

@@ -1,8 +1,10 @@
-"""3x3 convolutions with a quarter of the multiplications, where nothing is differentiated: F(4x4, 3x3) on a CPU.
+"""3x3 convolutions with fewer multiplications, where nothing is differentiated: minimal filtering on a CPU.
 
-The operator itself is native (torch_utils/native/csrc/winograd.h). Here is what becomes of the filters: they are spread
-out to the 36 points, which pays where that is done once and kept. An enlarging convolution gains nothing: together with
-its FIR filter it is one of 6x6 taps, with four times the products, and by itself it skips the zeros anyway.
+A plain one takes a quarter of them, by F(4x4, 3x3). An enlarging one takes 81 of 144: it is a transposed convolution,
+whose even rows and columns have two taps and its odd ones one, and F(4, 2) serves the former; the FIR filter follows.
+
+The operators are native (torch_utils/native/csrc/winograd.h, winograd_up.h). Here is what becomes of the filters: they
+are spread out to the points, which pays where that is done once and kept.
 """
 
 import math
@@ -14,6 +16,7 @@ from torch_utils.native.operators import native
 from torch_utils.ops.bias_act import ACTIVATIONS
 from torch_utils.ops.kept import keeps, kept
 from torch_utils.ops.selection import takes_native, winograd_wins
+from torch_utils.ops.upfirdn2d import Pair
 
 LANES = 16  # channels are multiples of this
 
@@ -27,14 +30,30 @@ SPREAD = (
     (0, 0, 1),
 )
 
+# The same for a transposed convolution with stride 2: F(4, 2) of its taps 2 and 0, which meet in even results, at the
+# points 0, 1, -1, 2 and infinity; and its tap 1, which makes the odd ones.
+SPREAD_UP = (
+    (0, 0, 1 / 2),
+    (1 / 2, 0, 1 / 2),
+    (1 / 6, 0, -1 / 6),
+    (1 / 3, 0, 1 / 6),
+    (1, 0, 0),
+    (0, 1, 0),
+)
+UP_TAPS = (4, 4)  # of the FIR filter
 
-def takes(x: Tensor, weight: Tensor, up: int, down: int, padding: object) -> bool:
+
+def takes(
+    x: Tensor, weight: Tensor, up: int = 1, down: int = 1, padding: Pair = 0, f: Tensor | None = None
+) -> bool:
     """Whether `convolve` can do this modulated convolution here and now, and is the faster way."""
     if not keeps() or x.device.type != "cpu" or x.dtype != torch.float32:
         return False
-    if up != 1 or down != 1 or padding != 1 or weight.shape[2:] != (3, 3):
+    if up not in (1, 2) or down != 1 or padding != 1 or weight.shape[2:] != (3, 3):
         return False
-    return x.shape[1] % LANES == weight.shape[0] % LANES == 0 and takes_native(x, winograd_wins(x, len(weight)))
+    if up == 2 and (f is None or f.shape != UP_TAPS):
+        return False
+    return x.shape[1] % LANES == weight.shape[0] % LANES == 0 and takes_native(x, winograd_wins(x))
 
 
 def convolve(
@@ -48,21 +67,29 @@ def convolve(
     act: str = "linear",
     gain: float = 1.0,
     clamp: float | None = None,
+    up: int = 1,
+    f: Tensor | None = None,
 ) -> Tensor:
     """clip(gain * act(out_scale * conv(x * in_scale) + noise + bias), -clamp, clamp), padded to keep the size.
 
     x [N, Ci, H, W], weight [Co, Ci, 3, 3], in_scale [N, Ci], out_scale [N, Co], noise [H, W] or [N, 1, H, W], bias
-    [Co] -> [N, Co, H, W] in channels_last, all float32. flip_weight as in conv2d_resample.
+    [Co] -> [N, Co, H, W] in channels_last, all float32. flip_weight as in conv2d_resample. For up = 2 conv enlarges,
+    with the FIR filter f [4, 4] from setup_filter; noise and result then have twice the height and width.
     """
-    filters = kept(weight, ("winograd", flip_weight), lambda: make_filters(weight, flip_weight))
     limit = math.inf if clamp is None else clamp
-    return native.winograd(x, filters, in_scale, out_scale, noise, bias, act, ACTIVATIONS[act].alpha, gain, limit)
+    how = in_scale, out_scale, noise, bias, act, ACTIVATIONS[act].alpha, gain, limit
+    if up == 1:
+        filters = kept(weight, ("winograd", flip_weight), lambda: make_filters(weight, flip_weight))
+        return native.winograd(x, filters, *how)
+    filters = kept(weight, ("winograd_up", flip_weight), lambda: make_filters(weight, flip_weight, up))
+    return native.winograd_up(x, filters, f.flip((0, 1)) * up**2, *how)
 
 
 @torch.no_grad()
-def make_filters(weight: Tensor, flip_weight: bool) -> Tensor:
+def make_filters(weight: Tensor, flip_weight: bool, up: int = 1) -> Tensor:
     """Spread weight [Co, Ci, 3, 3] out to [36, Co / 16, Ci, 16]."""
-    weight = weight if flip_weight else weight.flip((2, 3))
-    spread = torch.tensor(SPREAD, dtype=torch.float64)
+    is_turned = flip_weight == (up == 2)  # a transposed convolution meets its taps the other way round
+    weight = weight.flip((2, 3)) if is_turned else weight
+    spread = torch.tensor(SPREAD if up == 1 else SPREAD_UP, dtype=torch.float64)
     points = (spread @ weight.double() @ spread.T).float()
     return points.flatten(2).unflatten(0, (-1, LANES)).permute(3, 0, 2, 1).contiguous()

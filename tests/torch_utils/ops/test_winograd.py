@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from tests.implementations import check_native
 from torch_utils import ops
 from torch_utils.ops import modulated_conv2d, reference, selection, setup_filter, winograd
+from torch_utils.ops.bias_act import ACTIVATIONS
 from torch_utils.ops.kept import kept
 
 FIR = setup_filter([1, 3, 3, 1])
 SIZES = [(8, 8), (4, 4), (7, 10), (1, 1), (3, 17)]
+UPS = [1, 2]
 TOLERANCE = 2e-5  # of the largest number of the result; seen: up to 1e-5, and 3e-7 of a plain float32 sum
 
 needs_native = pytest.mark.usefixtures("native_cpu")
@@ -29,11 +31,11 @@ def inputs(generator, size=(8, 8), ci: int = 32, co: int = 48, count: int = 2) -
     return x, weight, torch.randn([count, ci], **draw), torch.rand([count, co], **draw), torch.randn([co], **draw)
 
 
-def direct(x, weight, flip_weight=True, in_scale=None, out_scale=None, noise=None, bias=None) -> Tensor:
+def direct(x, weight, flip_weight=True, in_scale=None, out_scale=None, noise=None, bias=None, up=1, f=None) -> Tensor:
     """In float64, by the definition; without an activation."""
     x = x.double() if in_scale is None else x.double() * in_scale.double()[:, :, None, None]
     with ops.use("reference"):
-        y = ops.conv2d_resample(x, weight.double(), padding=1, flip_weight=flip_weight)
+        y = ops.conv2d_resample(x, weight.double(), f, up=up, padding=1, flip_weight=flip_weight)
     y = y if out_scale is None else y * out_scale.double()[:, :, None, None]
     y = y if noise is None else y + noise.double()
     return y if bias is None else y + bias.double()[:, None, None]
@@ -50,36 +52,74 @@ def assert_near(actual: Tensor, expected: Tensor, largest: Tensor | None = None)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("noises", [[], [2, 1]])
 @pytest.mark.parametrize("flip_weight", [True, False])
-def test_equals_a_direct_convolution(size, noises, flip_weight, generator):
+@pytest.mark.parametrize("up", UPS)
+def test_equals_a_direct_convolution(size, noises, flip_weight, up, generator):
     x, weight, in_scale, out_scale, bias = inputs(generator(), size)
-    given = flip_weight, in_scale, out_scale, torch.randn([*noises, *size], generator=generator(1)), bias
-    assert_near(winograd.convolve(x, weight, *given), direct(x, weight, *given))
+    noise = torch.randn([*noises, *(up * side for side in size)], generator=generator(1))
+    given = {"flip_weight": flip_weight, "in_scale": in_scale, "out_scale": out_scale, "noise": noise, "bias": bias}
+    given |= {"up": up, "f": FIR if up > 1 else None}
+    assert_near(winograd.convolve(x, weight, **given), direct(x, weight, **given))
+
+
+@needs_native
+def test_enlarges_with_any_filter_of_4x4_taps(generator):
+    x, weight, *_ = inputs(generator())
+    f = torch.randn([4, 4], generator=generator(1))
+    assert_near(winograd.convolve(x, weight, up=2, f=f), direct(x, weight, up=2, f=f))
+
+
+@needs_native
+@pytest.mark.parametrize("size", [(64, 64), (5, 260), (300, 4)])  # some in several blocks, side by side or not
+def test_enlarges_large_images(size, generator):
+    x, weight, *_ = inputs(generator(), size, 16, 16)
+    assert_near(winograd.convolve(x, weight, up=2, f=FIR), direct(x, weight, up=2, f=FIR))
 
 
 @needs_native
 @pytest.mark.parametrize("ci, co", [(16, 16), (64, 80), (112, 16)])
-def test_any_multiples_of_16_channels(ci, co, generator):
+@pytest.mark.parametrize("up", UPS)
+def test_any_multiples_of_16_channels(ci, co, up, generator):
     x, weight, *_ = inputs(generator(), (12, 9), ci, co, count=5)
-    assert_near(winograd.convolve(x, weight), direct(x, weight))
+    how = {"up": up, "f": FIR if up > 1 else None}
+    assert_near(winograd.convolve(x, weight, **how), direct(x, weight, **how))
 
 
 @needs_native
-@pytest.mark.parametrize("act", ["linear", "lrelu", "relu", "swish"])
+@pytest.mark.parametrize("act", list(ACTIVATIONS))
 @pytest.mark.parametrize("clamp", [None, 1.5])
-def test_then_does_what_bias_act_does(act, clamp, generator):
+@pytest.mark.parametrize("up", UPS)
+def test_then_does_what_bias_act_does(act, clamp, up, generator):
     x, weight, _, out_scale, bias = inputs(generator())
-    y = winograd.convolve(x, weight, bias=bias, out_scale=out_scale, act=act, gain=1.3, clamp=clamp)
-    plain = direct(x, weight, out_scale=out_scale)
+    how = {"up": up, "f": FIR if up > 1 else None, "out_scale": out_scale}
+    y = winograd.convolve(x, weight, bias=bias, act=act, gain=1.3, clamp=clamp, **how)
+    plain = direct(x, weight, **how)
     expected = reference.bias_act(plain, bias, 1, lambda u: ops.bias_act(u, act=act, gain=1.0), 1.3, clamp)
     assert_near(y, expected, largest=plain)
 
 
 @needs_native
-def test_a_result_does_not_depend_on_the_rest_of_the_batch(generator):
+@pytest.mark.parametrize("up", UPS)
+def test_a_result_does_not_depend_on_the_rest_of_the_batch(up, generator):
     x, weight, *_ = inputs(generator(), (24, 24), count=7)
-    together = winograd.convolve(x, weight)
+    how = {"up": up, "f": FIR if up > 1 else None}
+    together = winograd.convolve(x, weight, **how)
     for n in range(7):
-        assert torch.equal(winograd.convolve(x[n : n + 1], weight), together[n : n + 1])
+        assert torch.equal(winograd.convolve(x[n : n + 1], weight, **how), together[n : n + 1])
+
+
+@needs_native
+@pytest.mark.parametrize("up", UPS)
+def test_a_result_does_not_depend_on_the_number_of_threads(up, generator):
+    x, weight, *_ = inputs(generator(), (21, 24), count=3)
+    how, before, results = {"up": up, "f": FIR if up > 1 else None}, torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            results.append(winograd.convolve(x, weight, **how))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
 
 
 @needs_native
@@ -90,6 +130,8 @@ def test_a_result_does_not_depend_on_the_rest_of_the_batch(generator):
         {"x": torch.zeros(1, 32, 8, 8, dtype=torch.float64)},
         {"in_scale": torch.zeros(3, 32)},
         {"bias": torch.zeros(31)},
+        {"up": 2, "f": setup_filter([1, 2, 1])},
+        {"up": 2, "f": FIR, "noise": torch.zeros(8, 8)},
     ],
 )
 def test_refuses_what_it_cannot_do(wrong, generator):
@@ -120,13 +162,14 @@ def always(monkeypatch):
 @needs_native
 @pytest.mark.parametrize("demodulate", [True, False])
 @pytest.mark.parametrize("is_shared", [True, False])
-def test_modulated_conv2d_uses_it_in_inference_mode_only(demodulate, is_shared, always, generator, monkeypatch):
+@pytest.mark.parametrize("up", UPS)
+def test_modulated_conv2d_uses_it_in_inference_mode_only(demodulate, is_shared, up, always, generator, monkeypatch):
     x, weight, styles, _, bias = inputs(generator())
     styles = styles[:1].expand(2, -1) if is_shared else styles
     calls = []
     convolve = winograd.convolve
     monkeypatch.setattr(winograd, "convolve", lambda *a, **k: calls.append(1) or convolve(*a, **k))
-    how = {"padding": 1, "demodulate": demodulate}
+    how = {"padding": 1, "demodulate": demodulate, "up": up, "resample_filter": FIR, "flip_weight": up == 1}
     how |= {"bias": bias, "act": "lrelu", "act_gain": 1.2, "clamp": 2.0, "gain": 0.7}
     with torch.no_grad():
         given = x.double(), weight.double(), styles.double()
@@ -138,6 +181,27 @@ def test_modulated_conv2d_uses_it_in_inference_mode_only(demodulate, is_shared, 
         y = modulated_conv2d(x, weight, styles, **how)
     assert calls
     assert_near(y, expected, largest=plain)
+
+
+@needs_native
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"up": 4},
+        {"up": 2, "f": setup_filter([1, 2, 1])},
+        {"up": 2, "f": setup_filter([1, 3, 3, 1], separable=True)},
+        {"up": 2, "f": None},
+        {"down": 2},
+        {"padding": 0},
+    ],
+)
+def test_leaves_other_ways_of_resampling_to_conv2d_resample(other, always, generator):
+    x, weight, *_ = inputs(generator())
+    usual = {"padding": 1, "f": FIR}
+    with torch.inference_mode():
+        assert winograd.takes(x, weight, **usual)
+        assert winograd.takes(x, weight, up=2, **usual)
+        assert not winograd.takes(x, weight, **usual | other)
 
 
 @pytest.mark.parametrize("folds", [True, False])
@@ -182,7 +246,7 @@ def test_nothing_is_kept_outside_inference_mode():
     assert results[0] is not results[1]
 
 
-@pytest.mark.parametrize("channels, wins", [(512, True), (16, False)])
-def test_small_layers_are_left_to_the_direct_convolution(channels, wins):
-    x = torch.empty([1, channels, 64, 64], device="meta")
-    assert selection.winograd_wins(x, channels) == wins
+@pytest.mark.parametrize("size, processor, wins", [(64, "AVX512", True), (2, "AVX512", False), (64, "AVX2", False)])
+def test_where_it_loses_the_direct_convolution_is_left_to_run(size, processor, wins, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    assert selection.winograd_wins(torch.empty([1, 512, size, size], device="meta")) == wins

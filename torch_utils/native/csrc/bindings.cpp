@@ -15,6 +15,7 @@
 #include "upfirdn2d.h"
 #ifndef STEERGAN_CUDA
 #include "winograd.h"
+#include "winograd_up.h"
 #endif
 
 #ifdef STEERGAN_CUDA
@@ -248,26 +249,56 @@ Tensor floats(const Optional& from, int64_t size, const char* name) {
 
 const float* start(const Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
 
+// Images and filters of minimal filtering; the latter [points, out / 16, in, 16].
+void check_filtered(const Tensor& x, const Tensor& filters, int64_t points) {
+    TORCH_CHECK(x.dim() == 4 && x.scalar_type() == at::kFloat, "winograd: images [N, C, H, W] of float32");
+    TORCH_CHECK(filters.dim() == 4 && filters.scalar_type() == at::kFloat && filters.is_contiguous() &&
+                    filters.size(0) == points && filters.size(2) == x.size(1) && filters.size(3) == kLanes,
+                "winograd: filters are float32 [", points, ", out / 16, in, 16] without gaps");
+    TORCH_CHECK(x.size(1) % kLanes == 0, "winograd: channels are multiples of 16");
+}
+
+// What goes with a convolution, kept alive here; `pixels` are those of the result.
+struct Modulators {
+    Tensor in_scale, out_scale, noise, bias;
+    Modulation pointers;
+
+    Modulators(const Tensor& x, int64_t out, int64_t pixels, const Optional& in_scales, const Optional& out_scales,
+               const Optional& noises, const Optional& biases, c10::string_view act, double alpha, double gain,
+               double clamp) {
+        bool shared = noises.has_value() && noises->defined() && noises->numel() == pixels;
+        in_scale = floats(in_scales, x.size(0) * x.size(1), "in_scale");
+        out_scale = floats(out_scales, x.size(0) * out, "out_scale");
+        noise = floats(noises, shared ? pixels : x.size(0) * pixels, "noise");
+        bias = floats(biases, out, "bias");
+        pointers = {start(in_scale), start(out_scale), start(noise), start(bias), !shared, activation(act),
+                    float(alpha), float(gain), float(clamp)};
+    }
+};
+
 Tensor winograd(
     const Tensor& input, const Tensor& filters, const Optional& in_scale, const Optional& out_scale,
     const Optional& noise, const Optional& bias, c10::string_view act, double alpha, double gain, double clamp) {
-    TORCH_CHECK(input.dim() == 4 && input.scalar_type() == at::kFloat, "winograd: images [N, C, H, W] of float32");
-    int64_t samples = input.size(0), in = input.size(1), height = input.size(2), width = input.size(3);
-    TORCH_CHECK(filters.dim() == 4 && filters.scalar_type() == at::kFloat && filters.is_contiguous() &&
-                    filters.size(0) == kWinogradPoints && filters.size(2) == in && filters.size(3) == kWinogradLanes,
-                "winograd: filters are float32 [36, out / 16, in, 16] without gaps");
-    TORCH_CHECK(in % kWinogradLanes == 0, "winograd: channels are multiples of 16");
-    int64_t out = filters.size(1) * kWinogradLanes, pixels = height * width;
+    check_filtered(input, filters, kWinogradPoints);
+    Winograd a{input.size(0), input.size(2), input.size(3), input.size(1), filters.size(1) * kLanes};
+    Modulators m(input, a.out, a.height * a.width, in_scale, out_scale, noise, bias, act, alpha, gain, clamp);
     Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
-    bool shared = noise.has_value() && noise->defined() && noise->numel() == pixels;
-    Tensor scale = floats(in_scale, samples * in, "in_scale"), gains = floats(out_scale, samples * out, "out_scale");
-    Tensor noises = floats(noise, shared ? pixels : samples * pixels, "noise"), shifts = floats(bias, out, "bias");
-    Tensor y = at::empty({samples, out, height, width}, x.options(), at::MemoryFormat::ChannelsLast);
-    Winograd a{samples, height, width, in, out, activation(act), float(alpha), float(gain), float(clamp), !shared};
-    if (y.numel() > 0) {
-        launch_winograd(a, start(x), start(filters), start(scale), start(gains), start(noises), start(shifts),
-                        y.data_ptr<float>());
-    }
+    Tensor y = at::empty({a.images, a.out, a.height, a.width}, x.options(), at::MemoryFormat::ChannelsLast);
+    if (y.numel() > 0) launch_winograd(a, m.pointers, start(x), start(filters), y.data_ptr<float>());
+    return y;
+}
+
+Tensor winograd_up(
+    const Tensor& input, const Tensor& filters, const Tensor& taps, const Optional& in_scale,
+    const Optional& out_scale, const Optional& noise, const Optional& bias, c10::string_view act, double alpha,
+    double gain, double clamp) {
+    check_filtered(input, filters, kWinogradUpFilters);
+    TORCH_CHECK(taps.sizes() == at::IntArrayRef({kWinogradUpTaps, kWinogradUpTaps}), "winograd: taps are 4x4");
+    WinogradUp a{input.size(0), input.size(2), input.size(3), input.size(1), filters.size(1) * kLanes};
+    Modulators m(input, a.out, 4 * a.height * a.width, in_scale, out_scale, noise, bias, act, alpha, gain, clamp);
+    Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast), f = floats(taps, taps.numel(), "taps");
+    Tensor y = at::empty({a.images, a.out, 2 * a.height, 2 * a.width}, x.options(), at::MemoryFormat::ChannelsLast);
+    if (y.numel() > 0) launch_winograd_up(a, m.pointers, start(x), start(filters), start(f), y.data_ptr<float>());
     return y;
 }
 #endif
@@ -281,6 +312,7 @@ TORCH_LIBRARY_IMPL(steergan, STEERGAN_DEVICE, m) {
     m.impl("bias_act_grad_grad", TORCH_FN(bias_act_grad_grad));
 #ifndef STEERGAN_CUDA
     m.impl("winograd", TORCH_FN(winograd));
+    m.impl("winograd_up", TORCH_FN(winograd_up));
 #endif
 }
 

@@ -6,30 +6,17 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cstring>
-#include <memory>
 #include <vector>
+
+#include "shares.h"
 
 namespace steergan {
 namespace {
 
-constexpr int kTile = kWinogradTile, kPatch = kWinogradPatch, kPoints = kWinogradPoints, kLanes = kWinogradLanes;
-
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
-
-inline Lanes load(const float* from) { return *reinterpret_cast<const Lanes*>(from); }
-inline void store(Lanes value, float* to) { *reinterpret_cast<Lanes*>(to) = value; }
-inline Lanes all(float value) { return Lanes{} + value; }
-
-// Rows and vectors of the product that are summed in registers.
-#ifdef __AVX512F__
-constexpr int kRows = 6, kColumns = 4;
-#else
-constexpr int kRows = 3, kColumns = 2;
-#endif
-constexpr int64_t kGap = 5 * kLanes;         // between points, which would else share the sets of a cache
-constexpr int kBlockRows = 48;               // tiles of a block, at most; a multiple of kRows
-constexpr int64_t kBlockElements = 1 << 21;  // of a block's spread input and products, about
+constexpr int kTile = kWinogradTile, kPatch = kWinogradPatch, kPoints = kWinogradPoints;
+constexpr int64_t kGap = 5 * kLanes;  // between points, which would else share the sets of a cache
+constexpr int kToWrite = 1;
+constexpr int64_t kBlockTiles = 28;   // about: few enough to stay in the cache, many for each reading of the filters
 
 // ---- transforms of one row or column, at `step` from each other
 
@@ -53,47 +40,7 @@ inline void gather(const Lanes* m, int step, Lanes* to, int to_step) {
     to[3 * to_step] = difference + 8 * difference2 + m[5 * step];
 }
 
-// ---- products
-
-// c[r, :] = sum over k of a[r, k] * b[k, :], for Rows rows and Columns vectors; b holds its columns vector by vector
-template <int Rows, int Columns>
-void multiply_few(const float* a, const float* b, float* c, int64_t depth, int64_t width) {
-    Lanes sums[Rows][Columns] = {};
-    for (int64_t k = 0; k < depth; k++) {
-        Lanes row[Columns];
-        for (int j = 0; j < Columns; j++) row[j] = load(b + (j * depth + k) * kLanes);
-        for (int r = 0; r < Rows; r++) {
-            Lanes factor = all(a[r * depth + k]);
-            for (int j = 0; j < Columns; j++) sums[r][j] += factor * row[j];
-        }
-    }
-    for (int r = 0; r < Rows; r++) {
-        for (int j = 0; j < Columns; j++) store(sums[r][j], c + r * width + j * kLanes);
-    }
-}
-
-template <int Columns>
-void multiply_columns(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t width) {
-    int64_t r = 0;
-    for (; r + kRows <= rows; r += kRows) multiply_few<kRows, Columns>(a + r * depth, b, c + r * width, depth, width);
-    for (; r < rows; r++) multiply_few<1, Columns>(a + r * depth, b, c + r * width, depth, width);
-}
-
-// a [rows, depth] times b [width / 16, depth, 16]
-void multiply(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t width) {
-    int64_t j = 0;
-    for (; j + kColumns * kLanes <= width; j += kColumns * kLanes) {
-        multiply_columns<kColumns>(a, b + j * depth, c + j, rows, depth, width);
-    }
-    for (; j < width; j += kLanes) multiply_columns<1>(a, b + j * depth, c + j, rows, depth, width);
-}
-
 // ---- a block of tiles
-
-struct Tensors {
-    const float *x, *filters, *in_scale, *out_scale, *noise, *bias;
-    float* y;
-};
 
 struct Place {
     int64_t n, y, x;  // of a tile's first pixel in the input
@@ -102,26 +49,30 @@ struct Place {
 template <Kind K>
 class Block {
   public:
-    Block(const Winograd& a, const Tensors& t, int64_t most)
+    // of at most so many tiles
+    Block(const Winograd& a, const Modulation& m, const float* x, const float* filters, float* y, int64_t most)
         : a_(a),
-          t_(t),
-          curve_{a.act, a.alpha, a.gain, a.clamp},
+          modulated_(m, a.in, a.out, a.height * a.width),
+          x_(x),
+          filters_(filters),
+          y_(y),
           down_((a.height + kTile - 1) / kTile),
           across_((a.width + kTile - 1) / kTile),
           spread_step_(most * a.in + kGap),
           products_step_(most * a.out + kGap),
-          spread_(new float[kPoints * spread_step_]),
-          products_(new float[kPoints * products_step_]),
-          zeros_(std::max(a.in, a.out), 0.0f),
-          ones_(std::max(a.in, a.out), 1.0f) {}
+          spread_(kPoints * spread_step_),
+          products_(kPoints * products_step_),
+          zeros_(a.in, 0.0f) {}
 
-    void run(int64_t first, int64_t count) {
-        for (int64_t i = 0; i < count; i++) spread_tile(place(first + i), spread_.get() + i * a_.in);
+    void run(Range tiles, Range channels) {
+        for (int64_t i = 0; i < tiles.count; i++) spread_tile(place(tiles.first + i), spread_.get() + i * a_.in);
         for (int p = 0; p < kPoints; p++) {
-            multiply(spread_.get() + p * spread_step_, t_.filters + p * a_.in * a_.out,
-                     products_.get() + p * products_step_, count, a_.in, a_.out);
+            multiply(spread_.get() + p * spread_step_, filters_ + (p * a_.out + channels.first) * a_.in,
+                     products_.get() + p * products_step_, tiles.count, a_.in, channels.count);
         }
-        for (int64_t i = 0; i < count; i++) gather_tile(place(first + i), products_.get() + i * a_.out);
+        for (int64_t i = 0; i < tiles.count; i++) {
+            gather_tile(place(tiles.first + i), products_.get() + i * channels.count, channels);
+        }
     }
 
   private:
@@ -131,17 +82,18 @@ class Block {
     }
 
     void spread_tile(Place at, float* to) {
-        const float* scales = t_.in_scale ? t_.in_scale + at.n * a_.in : ones_.data();
+        const float* scales = modulated_.in_scales(at.n);
         const float* pixels[kPoints];
         for (int p = 0; p < kPoints; p++) {  // one pixel of padding around the image
             int64_t y = at.y + p / kPatch - 1, x = at.x + p % kPatch - 1;
             bool inside = y >= 0 && y < a_.height && x >= 0 && x < a_.width;
-            pixels[p] = inside ? t_.x + ((at.n * a_.height + y) * a_.width + x) * a_.in : zeros_.data();
+            pixels[p] = inside ? x_ + ((at.n * a_.height + y) * a_.width + x) * a_.in : zeros_.data();
         }
         for (int64_t c = 0; c < a_.in; c += kLanes) {
-            Lanes scale = load(scales + c), columns[kPoints], points[kPoints];
+            Lanes scale = load(scales + c);
+            alignas(kLine) Lanes columns[kPoints], points[kPoints];
             for (int x = 0; x < kPatch; x++) {
-                Lanes column[kPatch];
+                alignas(kLine) Lanes column[kPatch];
                 for (int y = 0; y < kPatch; y++) column[y] = load(pixels[y * kPatch + x] + c) * scale;
                 spread(column, 1, columns + x, kPatch);
             }
@@ -150,62 +102,57 @@ class Block {
         }
     }
 
-    void gather_tile(Place at, const float* from) {
-        for (int64_t c = 0; c < a_.out; c += kLanes) {
-            Lanes points[kPoints], columns[kTile * kPatch], pixels[kTile * kTile];
+    void gather_tile(Place at, const float* from, Range channels) {
+        for (int64_t c = 0; c < channels.count; c += kLanes) {
+            alignas(kLine) Lanes points[kPoints], columns[kTile * kPatch], pixels[kTile * kTile];
             for (int p = 0; p < kPoints; p++) points[p] = load(from + p * products_step_ + c);
             for (int x = 0; x < kPatch; x++) gather(points + x, kPatch, columns + x, kPatch);
             for (int y = 0; y < kTile; y++) gather(columns + y * kPatch, 1, pixels + y * kTile, 1);
-            finish(at, c, pixels);
+            finish(at, channels.first + c, pixels);
         }
     }
 
     // The tile's pixels of 16 channels to where they belong.
     void finish(Place at, int64_t c, const Lanes* pixels) {
-        Lanes scale = load((t_.out_scale ? t_.out_scale + at.n * a_.out : ones_.data()) + c);
-        Lanes bias = load((t_.bias ? t_.bias : zeros_.data()) + c);
+        Lanes scale = load(modulated_.out_scales(at.n) + c), bias = load(modulated_.biases() + c);
         for (int j = 0; j < kTile && at.y + j < a_.height; j++) {
             for (int i = 0; i < kTile && at.x + i < a_.width; i++) {
-                int64_t pixel = (at.y + j) * a_.width + at.x + i, image = at.n * a_.height * a_.width;
-                float noise = t_.noise ? t_.noise[(a_.noise_per_sample ? image : 0) + pixel] : 0.0f;
-                float values[kLanes], *to = t_.y + (image + pixel) * a_.out + c;
-                store(pixels[j * kTile + i] * scale + (bias + noise), values);
-#pragma omp simd
-                for (int k = 0; k < kLanes; k++) to[k] = curve_.value(values[k]);
+                int64_t pixel = (at.y + j) * a_.width + at.x + i;
+                Lanes sum = pixels[j * kTile + i] * scale + (bias + modulated_.noise(at.n, pixel));
+                float* to = y_ + (at.n * a_.height * a_.width + pixel) * a_.out + c;
+                store(modulated_.activate(sum), to);
+                __builtin_prefetch(to + kTile * a_.out, kToWrite);  // of the next tile
             }
         }
     }
 
     const Winograd& a_;
-    const Tensors& t_;
-    Curve<K, float> curve_;
+    Modulated<K> modulated_;
+    const float *x_, *filters_;
+    float* y_;
     int64_t down_, across_;
     int64_t spread_step_, products_step_;  // from point to point
-    std::unique_ptr<float[]> spread_, products_;
-    std::vector<float> zeros_, ones_;
+    Buffer spread_, products_;
+    std::vector<float> zeros_;
 };
 
 template <Kind K>
-void convolve(const Winograd& a, const Tensors& t) {
-    int64_t tiles = a.images * ((a.height + kTile - 1) / kTile) * ((a.width + kTile - 1) / kTile);
-    int64_t fitting = kBlockElements / (kPoints * (a.in + a.out)) / kRows * kRows;
-    int64_t most = std::min(tiles, std::clamp<int64_t>(fitting, 4 * kRows, kBlockRows));
-    at::parallel_for(0, (tiles + most - 1) / most, 1, [&](int64_t begin, int64_t end) {
-        Block<K> block(a, t, most);
-        for (int64_t i = begin; i < end; i++) block.run(i * most, std::min(most, tiles - i * most));
+void convolve(const Winograd& a, const Modulation& m, const float* x, const float* filters, float* y) {
+    int64_t tiles = a.images * at::divup(a.height, kTile) * at::divup(a.width, kTile);
+    Shares shares(tiles, kBlockTiles, a.out, at::get_num_threads());
+    at::parallel_for(0, shares.count(), 1, [&](int64_t begin, int64_t end) {
+        Block<K> block(a, m, x, filters, y, at::divup(tiles, shares.blocks));
+        for (int64_t i = begin; i < end; i++) block.run(shares.block(i, tiles), shares.group(i));
     });
 }
 
 }  // namespace
 
-void launch_winograd(
-    const Winograd& a, const float* x, const float* filters, const float* in_scale, const float* out_scale,
-    const float* noise, const float* bias, float* y) {
-    Tensors t{x, filters, in_scale, out_scale, noise, bias, y};
-    switch (kind_of(a.act)) {
-        case Kind::linear: return convolve<Kind::linear>(a, t);
-        case Kind::lrelu: return convolve<Kind::lrelu>(a, t);
-        default: return convolve<Kind::any>(a, t);
+void launch_winograd(const Winograd& a, const Modulation& m, const float* x, const float* filters, float* y) {
+    switch (kind_of(m.act)) {
+        case Kind::linear: return convolve<Kind::linear>(a, m, x, filters, y);
+        case Kind::lrelu: return convolve<Kind::lrelu>(a, m, x, filters, y);
+        default: return convolve<Kind::any>(a, m, x, filters, y);
     }
 }
 
