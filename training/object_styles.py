@@ -89,8 +89,9 @@ def modulated_conv2d_by_map(
         styles = styles.scaled(1 / styles.bound())
     coefficients = torch.rsqrt(styles.mean().square() @ filter_energy(weight).T + 1e-8) * gain
     y = x * styles.pixels(x)
-    if winograd.takes(y, weight, up, 1, padding):
-        return winograd.convolve(y, weight, flip_weight, None, coefficients, noise, bias, act, act_gain, clamp)
+    if winograd.takes(y, weight, up, 1, padding, resample_filter):
+        then = noise, bias, act, act_gain, clamp, up, resample_filter
+        return winograd.convolve(y, weight, flip_weight, None, coefficients, *then)
     y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, padding=padding, flip_weight=flip_weight)
     return bias_act(y, bias, scale=coefficients, noise=noise, act=act, gain=act_gain, clamp=clamp)
 

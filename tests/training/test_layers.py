@@ -85,7 +85,7 @@ def test_minimal_filtering_in_inference_mode_gives_the_same(activation, generato
     x = torch.randn([2, 32, 16, 16], generator=generator()).contiguous(memory_format=torch.channels_last)
     for _ in range(2):
         expected = layer(x, gain=0.7)
-        with torch.inference_mode():
+        with torch.inference_mode(), ops.use("native"):
             assert winograd.takes(x, layer.weight, 1, 1, layer.padding)
             torch.testing.assert_close(layer(x, gain=0.7), expected, rtol=0, atol=5e-5)
         with torch.no_grad():
