@@ -63,6 +63,11 @@ configuration. The numbers are the papers' own; **none of them has been repeated
 last column is what a row costs, from seconds per image measured by `benchmarks.train_step` on a GPU and put into
 `benchmarks/results`; where it says "{not_measured}", nobody has.
 
+Until then, this is known: a training image of paper256 takes 402 GFLOP with stylegan2, 421 with spatialgan, 405 with
+spatialgan-indoor and 709 with eqgan-sa (`--dry-run` counts them), so 25 million images take 10 to 18 EFLOP: 93 to 164
+hours of a GPU that does 30 TFLOP/s throughout. On two CPU cores a training image took 1.05 (spatialgan), 1.07
+(spatialgan-indoor) and 1.9 times (eqgan-sa) as long as with stylegan2 (`benchmarks/results/cpu`).
+
 Data, as the papers take them, all at 256x256 (CIFAR-10 at 32x32):
 
 | name here | images | command |
