@@ -68,10 +68,16 @@ def moves_figure(subject: Subject, seed: int = 0, steps: int = STEPS) -> Table:
         [*(f"{offset + 1e-6:+.2f}".replace("-", "−") for offset in _way(steps).tolist()), "change"],
         groups,
         f"{subject.name}, seed {seed}. Above each strip, the heatmap of the moved level with the commanded centres: "
-        "level 0 about the image's middle, taking levels 1 and 2 along, the others about their own place. Change: "
+        f"{_moved_about(start)} Change: "
         "mean absolute difference of neighbouring pictures in the strip, scaled to its own range.",
         SCALE,
     )
+
+
+def _moved_about(start: Layout) -> str:
+    if start.counts[0] > 1:
+        return "each about its own place."
+    return "level 0 about the image's middle, taking levels 1 and 2 along, the others about their own place."
 
 
 def grid_figure(
@@ -96,11 +102,10 @@ def grid_figure(
 def _moved_group(
     subject: Subject, seed: int, start: Layout, move: tuple[int, int, tuple[float, float]], steps: int
 ) -> Group:
-    """Heatmaps above pictures, and how much the pictures change. Level 0 moves about the image's middle."""
+    """Heatmaps above pictures, and how much the pictures change."""
     level, index, (across, down) = move
     way = _way(steps)
-    x, y = (-start.centers[0][0, index]).tolist() if level == 0 else (0.0, 0.0)
-    path = start.moved(0, index, x, y).repeat(steps).moved(level, index, way * across, way * down)
+    path = _in_the_middle(start, level, index).repeat(steps).moved(level, index, way * across, way * down)
     images = subject.generated([seed] * steps, layout=path).images
     cells = image_cells(images)
     heat = heatmap_pictures(path, level, cells.shape[1])
@@ -108,6 +113,16 @@ def _moved_group(
     name = f"level {level}" + (f", centre {index}" if start.counts[level] > 1 else "")
     label = f"{name}\n{'left to right' if across else 'top to bottom'}"
     return Group([Row(heat, "heatmap"), Row([*cells, *map_cells(spread(change), cells.shape[1])], "image")], label)
+
+
+def _in_the_middle(start: Layout, level: int, index: int) -> Layout:
+    """The layout to move a centre of: with that of level 0 in the image's middle or, where there are several, which
+    would meet there, as near to the border as it can be and still make the move."""
+    if level > 0:
+        return start
+    here = start.centers[0][0, index]
+    there = torch.zeros_like(here) if start.counts[0] == 1 else here.clamp(REACH - 1, 1 - REACH)
+    return start.moved(0, index, *(there - here).tolist())
 
 
 def _way(steps: int) -> Tensor:

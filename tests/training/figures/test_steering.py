@@ -8,7 +8,7 @@ from dnnlib.errors import UserError
 from tests.training.figures.runs import make_run
 from tests.training.small import make_layout
 from training.figures.cells import image_cells
-from training.figures.steering import between, grid_figure, interpolation_figure, moves_figure
+from training.figures.steering import _in_the_middle, between, grid_figure, interpolation_figure, moves_figure
 from training.figures.subject import Subject
 
 
@@ -59,11 +59,22 @@ def test_grid_rows_share_a_layout_and_columns_a_latent(subject):
     np.testing.assert_allclose(table.rows[2].cells[2].astype(int), image_cells(expected)[0].astype(int), atol=1)
 
 
+def test_one_of_several_objects_moves_about_its_own_place(tmp_path):
+    subject = Subject(make_run(tmp_path, "spatialgan-indoor"), "cpu")
+    start = subject.layout([3])
+    for index, center in enumerate(start.centers[0][0].tolist()):
+        moved = _in_the_middle(start, 0, index).centers[0][0]
+        assert moved[index].tolist() == pytest.approx([min(max(value, -0.6), 0.6) for value in center])
+        others = [i for i in range(3) if i != index]
+        assert torch.equal(moved[others], start.centers[0][0, others])
+
+
 def test_scenes_of_several_objects_have_a_strip_for_each(tmp_path):
     subject = Subject(make_run(tmp_path, "spatialgan-indoor"), "cpu")
     table = moves_figure(subject, seed=3, steps=2)
     assert [group.label.split("\n")[0] for group in table.groups[::2]] == [f"level 0, centre {n}" for n in range(3)]
     assert len(table.groups) == 6
+    assert "each about its own place" in table.caption
     assert len(grid_figure(subject, seeds=[0, 1], layout_seeds=[0, 1]).rows) == 2
     assert len(interpolation_figure(subject, seeds=[0], steps=2).rows) == 2
 
