@@ -87,9 +87,14 @@ def convolve(
 
 @torch.no_grad()
 def make_filters(weight: Tensor, flip_weight: bool, up: int = 1) -> Tensor:
-    """Spread weight [Co, Ci, 3, 3] out to [36, Co / 16, Ci, 16]."""
+    """Spread weight [Co, Ci, 3, 3] out to [36, Co / 16, Ci, 16].
+
+    In float64, and a few filters at a time, lest what is needed on the way is several times what is kept.
+    """
     is_turned = flip_weight == (up == 2)  # a transposed convolution meets its taps the other way round
-    weight = weight.flip((2, 3)) if is_turned else weight
     spread = torch.tensor(SPREAD if up == 1 else SPREAD_UP, dtype=torch.float64)
-    points = (spread @ weight.double() @ spread.T).float()
-    return points.flatten(2).unflatten(0, (-1, LANES)).permute(3, 0, 2, 1).contiguous()
+    made = weight.new_empty([len(spread) ** 2, len(weight) // LANES, weight.shape[1], LANES])
+    for group, filters in enumerate(weight.split(LANES)):
+        taps = (filters.flip((2, 3)) if is_turned else filters).double()
+        made[:, group] = (spread @ taps @ spread.T).flatten(2).permute(2, 1, 0)
+    return made
