@@ -16,6 +16,9 @@ inline void store(Lanes value, float* to) { *reinterpret_cast<Lanes*>(to) = valu
 // Less nothing is no operation; nothing plus a number, where -0 becomes 0, is one, and would take a third of the time.
 inline Lanes all(float value) { return value - Lanes{}; }
 
+// Has the numbers at `values` rounded here: the compiler may not join the products they come from with sums that follow.
+inline void round_now(const Lanes* values) { asm volatile("" : : "r"(values) : "memory"); }
+
 // Floats that begin at a cache line: loads of whole vectors then never touch two.
 class Buffer {
   public:

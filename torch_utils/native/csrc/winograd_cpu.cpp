@@ -95,6 +95,7 @@ class Block {
             for (int x = 0; x < kPatch; x++) {
                 alignas(kLine) Lanes column[kPatch];
                 for (int y = 0; y < kPatch; y++) column[y] = load(pixels[y * kPatch + x] + c) * scale;
+                round_now(column);  // so that images scaled beforehand give the same
                 spread(column, 1, columns + x, kPatch);
             }
             for (int y = 0; y < kPatch; y++) spread(columns + y * kPatch, 1, points + y * kPatch, 1);

@@ -206,6 +206,7 @@ class Band {
             for (int x = 0; x < kPatch; x++) {
                 alignas(kLine) Lanes column[kPatch];
                 for (int y = 0; y < kPatch; y++) column[y] = load(pixels[y * kPatch + x] + c) * scale;
+                round_now(column);  // so that images scaled beforehand give the same
                 spread(column, 1, columns + x, kPatch);
             }
             for (int y = 0; y < kSide; y++) {
