@@ -138,7 +138,8 @@ def comparison(
     best: Best = "lowest",
 ) -> Callable:  # fmt: skip
     """Register two families for (context, num, max_real, extractor, output) -> {suffix: number}: N generated images
-    against N real ones, and, with "_full" behind the name, against all real ones (but `at_most`). `what`: is computed.
+    against N real ones, and, with "_full" behind the name, against all real ones (at most `at_most`). `what` is
+    the quantity's name in --list.
     """
     all_reals = "all real ones" if at_most is None else f"all real ones (at most {at_most:,})"
 

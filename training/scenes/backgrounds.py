@@ -1,6 +1,6 @@
-"""Backgrounds to put objects on: two-colour gradients that an object stands out from, and photographs.
+"""Backgrounds to put objects on: two-colour gradients that an object stands out from, photographs, and empty rooms.
 
-Gradients are constant along each row, so that an object can be found again as the pixels
+Gradients and rooms are constant along each row, so that an object can be found again as the pixels
 that differ from the median of their row.
 """
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from training.scenes import colors
+from training.scenes.colors import Color
 
 _CANDIDATES = 64  # pairs of colours among which one that stands off the object is looked for
 _STEPS = np.linspace(0, 1, 5)[:, None]  # where along a gradient its distance to the object is checked
@@ -48,3 +49,10 @@ def photo_crop(rng: np.random.Generator, photo: Image.Image, resolution: int) ->
     box = (left, upper, left + side, upper + side)
     crop = photo.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
     return np.asarray(crop, dtype=np.float32)
+
+
+def wall_and_floor(resolution: int, horizon: float, wall: Color, floor: Color) -> np.ndarray:
+    """[R, R, 3] in 0..255, `horizon` a fraction of the side from the top; the row that it crosses is a mixture."""
+    above = np.clip(horizon * resolution - np.arange(resolution), 0, 1)[:, None, None]
+    rows = above * np.array(wall) + (1 - above) * np.array(floor)
+    return np.broadcast_to(rows, (resolution, resolution, 3))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from training.scenes.critters import critter
+from training.scenes.playrooms import playroom
 from training.scenes.rooms import room
-from training.scenes.toys import playroom
 
 Scene = tuple[np.ndarray, dict]
 

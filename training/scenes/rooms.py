@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from training.scenes import colors
+from training.scenes.backgrounds import wall_and_floor
 from training.scenes.canvas import Canvas, Model, box, ellipse, polygon, stroke
 from training.scenes.colors import BLACK, WHITE, Color
 
@@ -24,7 +25,7 @@ def room(rng: np.random.Generator, resolution: int, objects: int | None = None) 
     wall = colors.random_color(rng)
     floor = colors.contrasting(rng, [wall], _CONTRAST)
     kinds = _choose_kinds(rng, objects)
-    canvas = Canvas(_wall_and_floor(resolution, horizon, wall, floor))
+    canvas = Canvas(wall_and_floor(resolution, horizon, wall, floor))
     for owner, (kind, x) in enumerate(kinds.items(), start=1):
         color = colors.contrasting(rng, _behind(kind, wall, floor), _CONTRAST)
         canvas.draw(_BUILDERS[kind](rng, x, horizon, color).moved(resolution), owner)
@@ -46,13 +47,6 @@ def _choose_kinds(rng: np.random.Generator, objects: int | None) -> dict[str, fl
 
 def _behind(kind: str, wall: Color, floor: Color) -> list[Color]:
     return {"window": [wall], "rug": [floor]}.get(kind, [wall, floor])
-
-
-def _wall_and_floor(resolution: int, horizon: float, wall: Color, floor: Color) -> np.ndarray:
-    """[R, R, 3]; the row that the horizon crosses is a mixture."""
-    above = np.clip(horizon * resolution - np.arange(resolution), 0, 1)[:, None, None]
-    rows = above * np.array(wall) + (1 - above) * np.array(floor)
-    return np.broadcast_to(rows, (resolution, resolution, 3))
 
 
 def _window(rng: np.random.Generator, x: float, horizon: float, color: Color) -> Model:

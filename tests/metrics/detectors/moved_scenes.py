@@ -9,12 +9,16 @@ from PIL import Image
 from torch import Tensor
 
 from training.data import ground_truth
-from training.scenes import critters, rooms, toys
+from training.scenes import critters, playrooms, rooms
 from training.scenes.canvas import Canvas
 from training.scenes.compose import Placement, compose
 from training.scenes.cutouts import load_cutout
 
-DRAWN = {"critters": (critters, critters.critter), "rooms": (rooms, rooms.room), "playrooms": (toys, toys.playroom)}
+DRAWN = {
+    "critters": (critters, critters.critter),
+    "rooms": (rooms, rooms.room),
+    "playrooms": (playrooms, playrooms.playroom),
+}
 
 
 def scene(kind: str, seed: int, resolution: int, owner: int = 0, offset=(0.0, 0.0)) -> tuple[Tensor, list[dict]]:

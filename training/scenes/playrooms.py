@@ -7,6 +7,7 @@ toys are a third of the side, keep their distance, and no place is more usual fo
 import numpy as np
 
 from training.scenes import colors
+from training.scenes.backgrounds import wall_and_floor
 from training.scenes.canvas import Canvas, Model, box, ellipse, polygon
 from training.scenes.colors import BLACK, WHITE, Color
 
@@ -23,22 +24,16 @@ def playroom(rng: np.random.Generator, resolution: int, objects: int | None = No
     """A room with three, or `objects`, of ball, block and cone in it. See scenes for what is returned; a toy hidden by
     others is not in the truth."""
     room = [colors.mixed(colors.random_color(rng), WHITE, _PALE) for _ in range(2)]
-    canvas = Canvas(_wall_and_floor(rng, resolution, *room))
+    horizon = round(rng.uniform(0.5, 0.7) * resolution) / resolution
+    canvas = Canvas(wall_and_floor(resolution, horizon, *room))
     kinds, seen = [], list(room)
     for owner, middle in enumerate(_middles(rng, objects or _OBJECTS), start=1):
         kinds.append(str(rng.choice(list(_BUILDERS))))
         seen.append(colors.contrasting(rng, seen, _CONTRAST))
         radius = rng.uniform(*_RADIUS)
         canvas.draw(_BUILDERS[kinds[-1]](seen[-1]).moved(radius * resolution, middle * resolution), owner)
-    return canvas.pixels(), {
-        "objects": [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
-    }
-
-
-def _wall_and_floor(rng: np.random.Generator, resolution: int, wall: Color, floor: Color) -> np.ndarray:
-    horizon = round(rng.uniform(0.5, 0.7) * resolution)
-    rows = np.where(np.arange(resolution)[:, None] < horizon, wall, floor)
-    return np.broadcast_to(rows[:, None].astype(float), (resolution, resolution, 3))
+    toys = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
+    return canvas.pixels(), {"objects": toys}
 
 
 def _middles(rng: np.random.Generator, count: int) -> np.ndarray:
