@@ -25,15 +25,17 @@ from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.launch import launch
-from training import resume, run_dir, summary
+from training import cost
 from training.augment.pipes import PIPES
-from training.checkpoint import read_about
 from training.config import SAMPLERS, HardwareConfig, RunConfig
-from training.dataset import ImageDataset
-from training.presets import DataFacts, Options, known_names, overridden, resolve
-from training.run_dir import Progress, RunDir
-from training.scene_presets import SEL_KINDS
-from training.snapshot import open_snapshot
+from training.data.dataset import ImageDataset
+from training.presets.objects import SEL_KINDS
+from training.presets.resolve import DataFacts, Options, known_names, overridden, resolve
+from training.runs import directory as run_dir
+from training.runs import resume
+from training.runs.checkpoint import read_about
+from training.runs.directory import Progress, RunDir
+from training.runs.snapshot import open_snapshot
 
 YES_NO = {"type": bool, "metavar": "BOOL"}
 
@@ -129,10 +131,10 @@ def preview(outdir: str | None, new: bool, options: Options) -> None:
     if options.resume is not None or (options.data and outdir):
         config, place = plan(outdir, new, options)
     else:
-        assumed = None if options.data else summary.assumed_facts(options.cfg or "auto")
+        assumed = None if options.data else cost.assumed_facts(options.cfg or "auto")
         config = configure(replace(options, data=options.data or "DATA"), assumed)
     click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
-    click.echo(textwrap.indent(summary.table(summary.summarize(config)), "# ", lambda line: True))
+    click.echo(textwrap.indent(cost.table(cost.summarize(config)), "# ", lambda line: True))
     if assumed is not None:
         side = assumed.resolution
         click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")

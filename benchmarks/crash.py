@@ -28,9 +28,9 @@ from tqdm import tqdm
 from dnnlib.cli import Command
 from dnnlib.files import write_json
 from training import loop
-from training.checkpoint import latest_checkpoint, read_about, read_tensors
 from training.config import RunConfig
 from training.data.writer import open_writer
+from training.runs.checkpoint import latest_checkpoint, read_about, read_tensors
 from training.scenes.procedural import KINDS
 
 BATCH = 8

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
 from training.config import RunConfig
-from training.heatmaps import Layout
+from training.layouts.layout import Layout
 
 STEP = 0.3  # how far the centre of level 0 is moved
 THRESHOLD = 0.35  # difference from the row's median colour, summed over channels, from which a pixel is the object's

@@ -15,9 +15,9 @@ from dnnlib.errors import UserError
 from metrics.extractors import Extractors
 from metrics.image_files import ImageFiles
 from torch_utils.distributed import World, current
-from training.dataset import ImageDataset
-from training.discriminator import Discriminator
-from training.heatmaps import Layout, layout_to_json
+from training.data.dataset import ImageDataset
+from training.layouts.layout import Layout, layout_to_json
+from training.networks.discriminator import Discriminator
 from training.sampling import Model
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dnnlib.errors import UserError
 from metrics.registry import MetricContext, Values, metric
-from training.discriminator import Discriminator
+from training.networks.discriminator import Discriminator
 
 IMAGES = 64  # real ones, and as many generated ones, in a draw
 DRAWS = 200

@@ -20,7 +20,7 @@ from metrics.context import MetricContext
 from metrics.extractors import Extractor
 from metrics.moments import FeatureStatistics, Moments, moments_of
 from torch_utils.distributed import World
-from training.heatmaps import Layout
+from training.layouts.layout import Layout
 from training.sampling import SEED_LIMIT
 
 IN_FLIGHT = 3  # batches on a GPU that are not waited for

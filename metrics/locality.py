@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from metrics.registry import MetricContext, Values, metric
 from training.config import RunConfig
-from training.heatmaps import Layout
+from training.layouts.layout import Layout
 
 STEP = 0.3  # how far a centre is moved, in half sides of the image
 EDGE = 0.1  # a pixel belongs to the neighbourhood where the moved sub-heatmap exceeds this, before or after

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 from dnnlib.errors import UserError
-from training.checkpoint import read_about
 from training.config import RunConfig
-from training.generator import set_memory_format
+from training.networks.generator import set_memory_format
+from training.runs.checkpoint import read_about
+from training.runs.snapshot import Snapshot, open_snapshot, snapshot_name
 from training.sampling import Model
-from training.snapshot import Snapshot, open_snapshot, snapshot_name
 
 
 def open_network(text: str) -> Snapshot:

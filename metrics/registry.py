@@ -22,7 +22,7 @@ from dnnlib.parsing import nearest
 from metrics.context import MetricContext
 from metrics.extractors import Extractors
 from training.config import RunConfig
-from training.snapshot import snapshot_name
+from training.runs.snapshot import snapshot_name
 
 __all__ = [
     "Metric",

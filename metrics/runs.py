@@ -19,10 +19,10 @@ from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World, current
 from training.config import RunConfig
-from training.generator import set_memory_format
-from training.heatmaps import Layout, check_counts, load_layout
-from training.run_data import open_data
-from training.snapshot import Snapshot
+from training.data.of_run import open_data
+from training.layouts.layout import Layout, check_counts, load_layout
+from training.networks.generator import set_memory_format
+from training.runs.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import train
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
 from torch_utils.distributed import World
-from training.checkpoint import checkpoint_path
 from training.config import RunConfig
-from training.discriminator import Discriminator
-from training.snapshot import save_snapshot, snapshot_name
+from training.networks.discriminator import Discriminator
+from training.runs.checkpoint import checkpoint_path
+from training.runs.snapshot import save_snapshot, snapshot_name
 from training.state import TrainingState
 
 IMAGES = 4

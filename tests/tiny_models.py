@@ -6,10 +6,10 @@ import torch
 
 from tests.training.small import ENCODING, INDOOR, discriminator_config, generator_config, run_config, seeded
 from training.config import RunConfig
-from training.discriminator import Discriminator
-from training.generator import Generator
+from training.networks.discriminator import Discriminator
+from training.networks.generator import Generator
+from training.runs.snapshot import save_snapshot, snapshot_name
 from training.sampling import Model
-from training.snapshot import save_snapshot, snapshot_name
 
 
 def tiny_config(

@@ -1,7 +1,7 @@
 """What a network or a run is: typed, validated, saved with every run.
 
 Every section refuses unknown keys. How a base configuration, a method and the command line make one RunConfig is
-in training/presets.py.
+in training/presets/resolve.py.
 """
 
 from typing import Annotated, Literal, get_args

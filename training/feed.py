@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training.config import RunConfig
-from training.dataset import ImageDataset, SampleOrder, batches
+from training.data.dataset import ImageDataset, SampleOrder, batches
 from training.state import TrainingState
 
 

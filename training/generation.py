@@ -12,11 +12,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
-from training.generator import Precision
-from training.heatmaps import Layout, check_counts, load_layout, save_layout
-from training.pictures import image_grid, moving_strip, samples_beside_heatmaps, save_png, square_columns, to_uint8
-from training.sampling import Model
-from training.scene_options import (
+from training.layouts.edits import (
     Centre,
     check_moves,
     load_latents,
@@ -29,7 +25,18 @@ from training.scene_options import (
     placed,
     without,
 )
-from training.videos import check_video, save_video
+from training.layouts.layout import Layout, check_counts, load_layout, save_layout
+from training.networks.generator import Precision
+from training.pictures.grids import (
+    image_grid,
+    moving_strip,
+    samples_beside_heatmaps,
+    save_png,
+    square_columns,
+    to_uint8,
+)
+from training.pictures.videos import check_video, save_video
+from training.sampling import Model
 
 DEFAULT_FRAMES = 9
 VIDEO_SIDE = 256  # small pictures are enlarged until a video is at least this wide, pixels

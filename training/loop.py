@@ -14,8 +14,16 @@ from dnnlib.files import write_json
 from metrics.registry import MetricContext, append_result, evaluate, find
 from torch_utils import distributed
 from torch_utils.distributed import World
-from training import pictures, resume, run_readme
-from training.checkpoint import (
+from torch_utils.interruption import Interruption
+from training.config import RunConfig
+from training.data.dataset import ImageDataset
+from training.feed import label_drawer, open_dataset, real_batches
+from training.finite import FiniteGuard
+from training.hardware import prepare_hardware
+from training.losses.phases import make_phases
+from training.pictures import grids
+from training.runs import readme, resume
+from training.runs.checkpoint import (
     BackgroundWriter,
     best_record,
     checkpoint_path,
@@ -23,16 +31,9 @@ from training.checkpoint import (
     latest_checkpoint,
     note_best,
 )
-from training.config import RunConfig
-from training.dataset import ImageDataset
-from training.feed import label_drawer, open_dataset, real_batches
-from training.finite import FiniteGuard
-from training.hardware import prepare_hardware
-from training.interruption import Interruption
-from training.phases import make_phases
-from training.run_log import NoLog, RunLog
+from training.runs.log import NoLog, RunLog
+from training.runs.snapshot import network_tensors, snapshot_metadata, snapshot_name
 from training.sampling import Model
-from training.snapshot import network_tensors, snapshot_metadata, snapshot_name
 from training.state import TrainingState
 from training.step import adapt_augmentation, make_reducers, passes, run_phase, update_ema
 
@@ -56,7 +57,7 @@ def train(config: RunConfig, run_dir: Path) -> None:
         state.load(Path(config.resume))
     if world.is_first:
         write_json(run_dir / "config.json", config.model_dump(mode="json"))
-        run_readme.write(config, sys.argv, run_dir)
+        readme.write(config, sys.argv, run_dir)
     total = round(config.schedule.total_kimg * 1000)
     log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
     with log, BackgroundWriter() as writer, Interruption(world) as interruption:
@@ -144,7 +145,7 @@ class Run:
             self.save(snapshot=False)
 
     def report(self) -> None:
-        """Snapshot, checkpoint, pictures, metrics."""
+        """Snapshot, checkpoint, grids, metrics."""
         with self.log.timed("snapshots"):
             self.save()
             if self.state.world.is_first:
@@ -179,7 +180,7 @@ class Run:
     def save_pictures(self) -> None:
         """Sample pictures of the averaged generator; a full disk does not end the training."""
         try:
-            paths = pictures.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
+            paths = grids.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
             self.log.pictures(self.state.images, paths)
         except OSError as error:
             self.log.say(f"no sample pictures: {error.strerror or error}")
@@ -241,7 +242,7 @@ class Run:
 def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
     """A grid of training images, to compare samples with."""
     chosen = range(0, len(dataset), max(len(dataset) // 64, 1))[:64]
-    pictures.save_png(run_dir / "reals.png", pictures.image_grid(np.stack([dataset[i][0] for i in chosen])))
+    grids.save_png(run_dir / "reals.png", grids.image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
 def _place(world: World) -> str:

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
-from training.captured import CapturedSynthesis
+from torch_utils.randomness import Randomness, latents, object_latents
 from training.config import RunConfig
-from training.generator import Generator, Precision, check_precision, set_memory_format, set_precision
-from training.heatmaps import Layout, check_counts, concatenate, sample_layout
-from training.randomness import Randomness, latents, object_latents
-from training.snapshot import open_snapshot
-from training.synthesis import Noise, NoiseMode
+from training.layouts.layout import Layout, check_counts, concatenate, sample_layout
+from training.networks.cuda_graphs import CapturedSynthesis
+from training.networks.generator import Generator, Precision, check_precision, set_memory_format, set_precision
+from training.networks.synthesis import Noise, NoiseMode
+from training.runs.snapshot import open_snapshot
 
 SEED_LIMIT = 2**32
 Labels = int | Sequence[int] | Tensor

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from torch_utils.distributed import World
+from torch_utils.randomness import Randomness
 from torch_utils.stats import RunningStatistics
 from torch_utils.tensor_files import write_tensors
-from training import resume
 from training.augment.pipeline import make_pipe
-from training.backbones import make_discriminator, make_generator
-from training.checkpoint import ENTRY, VERSION, read_about, read_tensors
 from training.config import OptimizerConfig, RunConfig
-from training.generator import Generator, set_memory_format
-from training.phases import Networks
-from training.randomness import Randomness
-from training.snapshot import open_snapshot
+from training.losses.phases import Networks
+from training.networks.backbones import make_discriminator, make_generator
+from training.networks.generator import Generator, set_memory_format
+from training.runs import resume
+from training.runs.checkpoint import ENTRY, VERSION, read_about, read_tensors
+from training.runs.snapshot import open_snapshot
 
 
 @dataclass

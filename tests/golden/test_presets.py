@@ -13,9 +13,9 @@ from tests.golden.cases import every_entry, read
 from training.augment.pipeline import make_pipe
 from training.augment.pipes import PIPES, TRANSFORMS, multipliers
 from training.config import OptimizerConfig, RunConfig, TransformsConfig
-from training.discriminator import Discriminator
-from training.generator import Generator
-from training.presets import DataFacts, Options, resolve
+from training.networks.discriminator import Discriminator
+from training.networks.generator import Generator
+from training.presets.resolve import DataFacts, Options, resolve
 
 FILE = "ema_and_schedule.json"
 entries = every_entry(FILE, "base_configs", "overrides")

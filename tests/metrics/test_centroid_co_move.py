@@ -9,7 +9,7 @@ from dnnlib.errors import UserError
 from metrics.centroid_co_move import background_change, centred, object_masks
 from metrics.registry import MetricContext, evaluate
 from tests.tiny_models import tiny_config, tiny_model
-from training.heatmaps import Layout, concatenate
+from training.layouts.layout import Layout, concatenate
 
 SIZE = 64
 

@@ -14,7 +14,7 @@ from metrics.registry import evaluate
 from tests.tiny_models import tiny_config, tiny_generator, tiny_model
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
-from training.dataset import ImageDataset
+from training.data.dataset import ImageDataset
 from training.sampling import Model
 
 pytestmark = pytest.mark.gpu

@@ -9,7 +9,7 @@ from dnnlib.errors import UserError
 from metrics.locality import STEP, changes, neighbourhood, shifted
 from metrics.registry import MetricContext, check, evaluate
 from tests.tiny_models import tiny_config, tiny_model
-from training.heatmaps import Layout
+from training.layouts.layout import Layout
 
 SIZE = 33
 

@@ -9,13 +9,14 @@ from safetensors.torch import save_file
 
 from tests.training.small import discriminator_config, generator_config, run_config
 from torch_utils.distributed import World, current
-from training import losses, step
+from training import step
 from training.config import RunConfig
-from training.phases import make_phases
+from training.losses import adversarial
+from training.losses.phases import make_phases
 from training.state import TrainingState
 
 BATCH, STEPS = 8, 2
-MEASURE = losses.path_lengths
+MEASURE = adversarial.path_lengths
 
 
 def one_group_config(**changes) -> RunConfig:
@@ -44,7 +45,7 @@ def gradients(path: Path, bucket_bytes: int, align: dict) -> None:
     for number in range(STEPS):
         reals = torch.rand([BATCH, 3, 32, 32], generator=draw)[world.rank * share :][:share]
         for phase in phases:
-            with patch.object(losses, "path_lengths", along(path_noise, world)):
+            with patch.object(adversarial, "path_lengths", along(path_noise, world)):
                 found = _gradients_of(phase, config, state, reals, reducers)
             seen |= {f"{number}.{phase.name}.{name}": gradient for name, gradient in found}
         step.update_ema(config, state)

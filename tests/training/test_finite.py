@@ -11,7 +11,7 @@ from tests.training.small import make_batch, make_networks, run_config
 from torch_utils.distributed import World
 from training import step as steps
 from training.finite import FiniteGuard, all_finite
-from training.phases import Batch, make_phases
+from training.losses.phases import Batch, make_phases
 from training.state import TrainingState
 
 

@@ -27,15 +27,15 @@ from tests.training.small import (
     real_images,
     run_config,
 )
-from training import phases
-from training.attention import channel_weights
+from torch_utils.randomness import Randomness
 from training.augment import geometry
 from training.augment.affine import Affine
 from training.augment.pipeline import AugmentPipe
 from training.augment.strength import Strength
-from training.heatmaps import LEVEL_RESOLUTIONS
-from training.phases import Networks, g_main, g_path, make_phases
-from training.randomness import Randomness
+from training.layouts.layout import LEVEL_RESOLUTIONS
+from training.losses import phases
+from training.losses.attention import channel_weights
+from training.losses.phases import Networks, g_main, g_path, make_phases
 
 
 def count_passes(module: nn.Module) -> list[str]:

@@ -11,7 +11,6 @@ from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
 from training import loop, step
-from training.checkpoint import latest_checkpoint
 from training.config import (
     AugmentConfig,
     DataConfig,
@@ -28,9 +27,10 @@ from training.config import (
 )
 from training.feed import label_drawer, open_dataset, real_batches
 from training.hardware import prepare_hardware
-from training.phases import make_phases
-from training.run_log import NoLog
-from training.snapshot import open_snapshot
+from training.losses.phases import make_phases
+from training.runs.checkpoint import latest_checkpoint
+from training.runs.log import NoLog
+from training.runs.snapshot import open_snapshot
 from training.state import TrainingState, copy_matching
 
 BATCH = 8

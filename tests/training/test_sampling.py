@@ -10,7 +10,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from tests.tiny_models import save_tiny_snapshot, tiny_config, tiny_generator, tiny_model
 from tests.training.small import global_streams
-from training.heatmaps import Layout, concatenate
+from training.layouts.layout import Layout, concatenate
 from training.sampling import Model
 
 NOISE_MODES = ["const", "random", "none"]

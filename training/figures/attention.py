@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from training.attention import attention_map, channel_weights, normalize
 from training.config import AlignConfig, DiscriminatorConfig
-from training.discriminator import Discriminator
 from training.figures.cells import image_cells, overlay_cells
 from training.figures.subject import Pictures, Subject
 from training.figures.table import Group, Row, Table
+from training.losses.attention import attention_map, channel_weights, normalize
+from training.networks.discriminator import Discriminator
 
 LARGEST_SHOWN = 64  # resolution of a feature; attention at larger ones only traces edges
 SCALE = ("contributes nothing", "most of this map")

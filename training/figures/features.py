@@ -10,7 +10,7 @@ from training.figures.attention import square
 from training.figures.cells import image_cells, map_cells, spread
 from training.figures.subject import Subject
 from training.figures.table import Group, Row, Table
-from training.pictures import all_levels_pictures
+from training.pictures.grids import all_levels_pictures
 
 LARGEST_SHOWN = 64
 

@@ -7,7 +7,6 @@ import torch
 
 from dnnlib.errors import UserError
 from training.config import AlignConfig
-from training.discriminator import Discriminator
 from training.figures.attention import (
     SCALE,
     attention,
@@ -19,8 +18,9 @@ from training.figures.attention import (
 from training.figures.cells import correlation, correlation_notes, image_cells, overlay_cells
 from training.figures.subject import Pictures, Subject, discriminator_of, kimg_text, over_training
 from training.figures.table import Group, Row, Table
+from training.networks.discriminator import Discriminator
+from training.runs.snapshot import Snapshot
 from training.sampling import Model
-from training.snapshot import Snapshot
 
 AMPLITUDES = (0.0, 0.1, 0.2, 0.4, 0.8)  # of the noise; images span [-1, 1]
 STEPS = 6  # snapshots shown

@@ -10,8 +10,8 @@ from dnnlib.errors import UserError
 from training.figures.cells import image_cells, map_cells, spread
 from training.figures.subject import Subject
 from training.figures.table import Group, Row, Table
-from training.heatmaps import Layout
-from training.pictures import all_levels_pictures, heatmap_pictures
+from training.layouts.layout import Layout
+from training.pictures.grids import all_levels_pictures, heatmap_pictures
 
 STEPS = 7
 REACH = 0.4  # how far to both sides a moved centre goes

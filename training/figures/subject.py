@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from training.dataset import ImageDataset
-from training.discriminator import Discriminator
-from training.generator import set_memory_format
-from training.heatmaps import Layout
-from training.run_data import open_data
+from training.data.dataset import ImageDataset
+from training.data.of_run import open_data
+from training.layouts.layout import Layout
+from training.networks.discriminator import Discriminator
+from training.networks.generator import set_memory_format
+from training.runs.snapshot import Snapshot, open_snapshot
 from training.sampling import Model
-from training.snapshot import Snapshot, open_snapshot
 
 
 class Pictures(NamedTuple):

@@ -6,7 +6,6 @@ import torch
 from dnnlib.errors import UserError
 from tests.training.figures.runs import make_run
 from tests.training.small import discriminator_config, make_discriminator, real_images
-from training.attention import attention_maps
 from training.config import AlignConfig
 from training.figures.attention import (
     attention,
@@ -17,6 +16,7 @@ from training.figures.attention import (
     shown_resolutions,
 )
 from training.figures.subject import Pictures, Subject
+from training.losses.attention import attention_maps
 
 PAPER, RELEASED = AlignConfig(), AlignConfig(gradient="loss", relu="channel")
 
