@@ -110,7 +110,7 @@ class MetricContext:
 
     def layout_of(self, numbers: Sequence[int], seeds: Sequence[int]) -> Layout | None:
         """Layouts of generated pictures: those given, in turn, or drawn by seed. None for a model that hears none."""
-        if self.layout is None or not self.model.is_steerable:
+        if self.layout is None or not self.model.is_layout_conditioned:
             return self.model.layout(seeds)
         return self.layout[[i % len(self.layout) for i in numbers]].to(self.model.device)
 

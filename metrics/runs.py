@@ -67,7 +67,7 @@ def check(request: Request) -> None:
     """
     registry.check(request.names)
     for name in request.names:
-        if (request.trunc != 1 or request.layout) and not registry.find(name).honours_options:
+        if (request.trunc != 1 or request.layout) and not registry.find(name).uses_truncation_and_layout:
             raise UserError(f"--trunc and --layout do not apply to the metric '{name}', which has pictures of its own")
     if request.images is not None:
         _check_files(request)

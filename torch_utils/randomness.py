@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Randomness:
+class RandomStreams:
     """Named streams of random numbers on one device, made when first asked for.
 
     Each is seeded by (seed, name, rank). `state_dict` and `load_state_dict` carry them across a restart.
@@ -48,4 +48,4 @@ def object_latents(seeds: list[int], objects: int, z_dim: int) -> Tensor:
 
 
 def _code(seed: int, name: str, z_dim: int) -> Tensor:
-    return torch.randn([z_dim], generator=Randomness(seed, "cpu")[name])
+    return torch.randn([z_dim], generator=RandomStreams(seed, "cpu")[name])

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import flop_registry
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.losses.phases import Batch, Inputs, Networks, Phase, draw_inputs, make_phases
 from training.networks.backbones import make_discriminator, make_generator
@@ -119,7 +119,7 @@ def phase_cost(phase: Phase, networks: Networks, config: RunConfig, count: int, 
     networks.D.freeze_layers(config.discriminator.freeze_layers)
     with _CountFlops() as counter:
         with _noting_saved_tensors() as kept:
-            loss, _ = phase.loss(networks, batch, config, Randomness(0, "cpu"))
+            loss, _ = phase.loss(networks, batch, config, RandomStreams(0, "cpu"))
         loss.backward()
     for network in (networks.G, networks.D):
         network.zero_grad(set_to_none=True)
@@ -180,7 +180,7 @@ def _networks(config: RunConfig) -> Networks:
 
 
 def _inputs(G: Generator, config: RunConfig, count: int) -> Inputs:
-    inputs = draw_inputs(G, config, Randomness(0, "cpu"), _labels(config, count))
+    inputs = draw_inputs(G, config, RandomStreams(0, "cpu"), _labels(config, count))
     return inputs if inputs.layout is None else replace(inputs, layout=inputs.layout.to(META))
 
 

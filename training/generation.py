@@ -13,7 +13,7 @@ from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
 from training.layouts.edits import (
-    Centre,
+    Center,
     check_moves,
     load_latents,
     moved,
@@ -80,7 +80,7 @@ class Scenes:
     layout: Layout | None
     noise_mode: str
     batch: int
-    moves: list[Centre] = field(default_factory=list)
+    moves: list[Center] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -176,9 +176,9 @@ def _check_steerable(model: Model, request: Request) -> None:
         "--show-heatmaps": request.show_heatmaps,
     }
     named = [option for option, value in wishes.items() if value]
-    if named and not model.is_steerable:
+    if named and not model.is_layout_conditioned:
         raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) hears no layout")
-    if request.moves and model.G.hears_in_latent:
+    if request.moves and model.G.takes_layout_in_latent:
         raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
 
 

@@ -18,9 +18,9 @@ from torch_utils.interruption import Interruption
 from training.config import RunConfig
 from training.data.dataset import ImageDataset
 from training.feed import label_drawer, open_dataset, real_batches
-from training.finite import FiniteGuard
 from training.hardware import prepare_hardware
 from training.losses.phases import make_phases
+from training.nonfinite import NonFiniteGuard
 from training.pictures import grids
 from training.runs import readme, resume
 from training.runs.checkpoint import (
@@ -85,7 +85,7 @@ class Run:
         self.log, self.writer = log, writer
         self.phases = make_phases(config)
         self.reducers = make_reducers(self.phases, state)
-        self.guard = FiniteGuard(run_dir, config.schedule.nonfinite_limit, state.world.is_first)
+        self.guard = NonFiniteGuard(run_dir, config.schedule.nonfinite_limit, state.world.is_first)
 
     def begin(self) -> None:
         """What a new run has before its first step."""

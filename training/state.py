@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from torch_utils.distributed import World
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from torch_utils.stats import RunningStatistics
 from torch_utils.tensor_files import write_tensors
 from training.augment.pipeline import make_pipe
@@ -34,8 +34,8 @@ class TrainingState:
     networks: Networks
     G_ema: Generator
     optimizers: dict[str, torch.optim.Optimizer]
-    common: Randomness
-    streams: Randomness
+    common: RandomStreams
+    streams: RandomStreams
     world: World = field(default_factory=World)
     statistics: RunningStatistics = field(default_factory=RunningStatistics)
     images: int = 0
@@ -58,7 +58,7 @@ class TrainingState:
             network.to(device)
             set_memory_format(network, channels_last)
         optimizers = {"G": _adam(G, config.generator_optimizer), "D": _adam(D, config.discriminator_optimizer)}
-        common, own = Randomness(config.seed, device), Randomness(config.seed, device, world.rank)
+        common, own = RandomStreams(config.seed, device), RandomStreams(config.seed, device, world.rank)
         augment = make_pipe(config.augment, config.schedule.batch_size)
         augment = None if augment is None else augment.to(device)
         networks = Networks(G, D, torch.zeros([], device=device), augment, torch.zeros([], device=device))
@@ -128,7 +128,7 @@ class TrainingState:
 
     def _load_own_streams(self, saved: dict[str, Tensor], images: int) -> None:
         if not saved:
-            self.streams = Randomness(self.common.seed, self.device, f"{self.world.rank} from {images}")
+            self.streams = RandomStreams(self.common.seed, self.device, f"{self.world.rank} from {images}")
         self.streams.load_state_dict(saved)
 
     def _modules(self) -> dict[str, nn.Module]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case
 from tests.golden.networks import discriminator_config, generator_config, make_discriminator, make_generator
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.losses import adversarial
 from training.losses.phases import Batch, Inputs, Networks, d_main, d_r1, g_main, g_path
@@ -156,7 +156,7 @@ def test_training_phases(case: Case, networks: Networks):
     for phase in phases:
         count = len(z) // case.params["pl_batch_shrink"] if phase is g_path else len(z)
         batch = Batch(Inputs(z, c)[:count], real_images, real_c)
-        loss, statistics = phase(networks, batch, run_config(case), Randomness(0, "cpu"))
+        loss, statistics = phase(networks, batch, run_config(case), RandomStreams(0, "cpu"))
         (loss * case.params["gain"]).backward()
         for name, term in terms_of(statistics, case).items():
             assert_close_to_case(case, f"term/{name}", term, TERM_REL)

@@ -57,7 +57,7 @@ def test_batches_do_not_wait_for_the_extractor(contexts):
     context = contexts[1]
     extractor = context.extractors.get("random", context.device)
     stream = torch.cuda.Stream()
-    mix = features._ingredients(context, range(4))
+    mix = features._generator_inputs(context, range(4))
     features._launch(features._make(context, mix), extractor, stream).wait()  # loads kernels
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -19,7 +19,7 @@ from tests.training.small import (
     run_config,
 )
 from torch_utils import ops
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training import cost
 from training.losses.phases import make_phases
 
@@ -96,7 +96,7 @@ def test_a_phase_costs_what_it_costs_on_real_tensors(small, name):
 
     with FlopCounterMode(display=False) as counter:
         with saved_tensors_hooks(note, lambda tensor: tensor):
-            loss, _ = phase.loss(networks, batch, CONFIG, Randomness(0, "cpu"))
+            loss, _ = phase.loss(networks, batch, CONFIG, RandomStreams(0, "cpu"))
         loss.backward()
     cost = small.phases[name]
     assert (cost.flops, cost.interval) == (counter.get_total_flops(), phase.interval)

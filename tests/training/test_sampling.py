@@ -176,7 +176,7 @@ def test_truncation_pulls_to_the_mean(model: Model):
 
 
 def test_a_plain_model_has_no_layout(plain: Model):
-    assert not plain.is_steerable
+    assert not plain.is_layout_conditioned
     assert plain.layout([0]) is None
     assert plain.images([0, 1]).shape == (2, 3, 16, 16)
 

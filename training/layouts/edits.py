@@ -18,7 +18,7 @@ LATENT_KEYS = {"w": "ws", "z": "z"}  # array in the file: argument of Model.imag
 
 
 @dataclass(frozen=True)
-class Centre:
+class Center:
     """Sub-heatmap `index` of `level`, with the position (x, y) it goes to, or the way (x, y) it moves."""
 
     level: int
@@ -34,7 +34,7 @@ class Centre:
         return abs(self.x) <= 1 and abs(self.y) <= 1
 
 
-def parse_centers(texts: Sequence[str]) -> list[Centre]:
+def parse_centers(texts: Sequence[str]) -> list[Center]:
     """Positions from 'level:index:x,y' or 'x,y' (level 0), several in one text apart by ';'. Upper levels come first.
 
     Raises UserError for any other form, and for positions outside [-1, 1].
@@ -46,7 +46,7 @@ def parse_centers(texts: Sequence[str]) -> list[Centre]:
     return sorted(centers, key=lambda center: center.level)
 
 
-def parse_moves(texts: Sequence[str]) -> list[Centre]:
+def parse_moves(texts: Sequence[str]) -> list[Center]:
     """Ways from 'level:index:dx,dy' or 'dx,dy' (level 0), several in one text apart by ';'.
 
     Raises UserError for any other form.
@@ -87,7 +87,7 @@ def parse_grid(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def placed(layout: Layout, centers: Sequence[Centre]) -> Layout:
+def placed(layout: Layout, centers: Sequence[Center]) -> Layout:
     """A copy with the centres of every picture at the given positions; levels 1 and 2 follow a centre of level 0.
 
     Raises UserError when the layout has no such centre.
@@ -108,20 +108,20 @@ def without(layout: Layout, removals: Sequence[tuple[int, int]]) -> Layout:
     return layout
 
 
-def moved(layout: Layout, moves: Sequence[Centre], share: float | Tensor = 1.0) -> Layout:
+def moved(layout: Layout, moves: Sequence[Center], share: float | Tensor = 1.0) -> Layout:
     """A copy moved by this share of each move: one number, or [N] numbers for N pictures."""
     for move in moves:
         layout = layout.moved(move.level, move.index, move.x * share, move.y * share)
     return layout
 
 
-def check_moves(layout: Layout, moves: Sequence[Centre], names: Sequence[str]) -> None:
+def check_moves(layout: Layout, moves: Sequence[Center], names: Sequence[str]) -> None:
     """Raises UserError, naming the picture, when a move ends outside the image."""
     end = moved(layout, moves)
     for move in moves:
         positions = end.centers[move.level][:, move.index].tolist()
         for name, (x, y) in zip(names, positions, strict=True):
-            if not Centre(move.level, move.index, x, y).is_inside:
+            if not Center(move.level, move.index, x, y).is_inside:
                 raise UserError(
                     f"--move {move} takes {name} to ({x:.3g}, {y:.3g}), outside [-1, 1]; "
                     "make it shorter, or choose the start with --centers"
@@ -146,9 +146,9 @@ def load_latents(path: str | Path) -> dict[str, Tensor]:
     return found
 
 
-def _parse(text: str, option: str, form: str) -> Centre:
+def _parse(text: str, option: str, form: str) -> Center:
     match = re.fullmatch(r"\s*(?:(\d+):(\d+):)?([^:]+)", text)
     if match is None:
         raise UserError(f"{option} '{text}' is not of the form level:index:{form} or {form}")
     x, y = floats(match[3], 2, option)
-    return Centre(int(match[1] or 0), int(match[2] or 0), x, y)
+    return Center(int(match[1] or 0), int(match[2] or 0), x, y)

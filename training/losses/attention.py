@@ -38,7 +38,7 @@ def normalize(maps: Tensor) -> Tensor:
 
 
 def target_map(layout: HeatmapSource, level: int, resolution: int) -> Tensor:
-    """The heatmap that attention is compared with, [N, 1, r, r]: several sub-heatmaps are averaged and normalised."""
+    """The heatmap that attention is compared with, [N, 1, r, r]: several sub-heatmaps are averaged and normalized."""
     heatmaps = layout.heatmaps(level, resolution)
     return heatmaps if heatmaps.shape[1] == 1 else normalize(heatmaps.mean(1, keepdim=True))
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from torch_utils import distributed
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training.augment.layouts import warped
 from training.augment.pipeline import Augmented, AugmentPipe
 from training.config import RunConfig
@@ -95,7 +95,7 @@ class Phase:
     name: str
     trained: str
     interval: int
-    loss: Callable[[Networks, Batch, RunConfig, Randomness], tuple[Tensor, Statistics]]
+    loss: Callable[[Networks, Batch, RunConfig, RandomStreams], tuple[Tensor, Statistics]]
     shrink: int = 1
     compiles: bool = False
 
@@ -122,7 +122,7 @@ def make_phases(config: RunConfig) -> list[Phase]:
     return phases
 
 
-def draw_inputs(G: Generator, config: RunConfig, streams: Randomness, labels: Tensor) -> Inputs:
+def draw_inputs(G: Generator, config: RunConfig, streams: RandomStreams, labels: Tensor) -> Inputs:
     """Latents, layouts and style mixing for as many samples as `labels` [N, c_dim] has rows."""
     count, settings = len(labels), G.config
     z = torch.randn([count, *settings.latent_shape], generator=streams["latent"], device=labels.device)
@@ -143,7 +143,7 @@ def _draw_mixing(z: Tensor, num_ws: int, probability: float, stream: torch.Gener
     return Mixing(other, torch.where(mixed, crossover, num_ws))
 
 
-def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
+def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
     """Adversarial loss, plus the alignment of D's attention with the layout (one pass through D)."""
     layout = batch.inputs.layout
     images = _generate(networks.G, batch.inputs, streams)
@@ -161,7 +161,7 @@ def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     return loss, statistics
 
 
-def g_path(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
+def g_path(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
     """Path length regularisation; moves networks.pl_mean."""
     ws = _styles(networks.G, batch.inputs)
     images = networks.G.synthesis(ws, batch.inputs.layout, Noise("random", streams["noise"]))
@@ -173,7 +173,7 @@ def g_path(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     return config.loss.pl_weight * penalty.mean(), {"loss/path_penalty": penalty, "path_length": lengths}
 
 
-def g_move(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
+def g_move(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
     """Our regularisation of centre movement, in the manner of path lengths; moves networks.move_mean.
 
     A fixed step of a level-0 centre, in a random direction, is to change the image by a fixed amount: the authors' own
@@ -205,7 +205,7 @@ def _randomly_moved(layout: Layout, step: float, stream: torch.Generator) -> Lay
     return layout
 
 
-def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
+def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
     """Adversarial loss on generated and real images."""
     with torch.no_grad():
         images = _generate(networks.G, batch.inputs, streams)
@@ -217,7 +217,7 @@ def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: Randomn
     return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
 
 
-def d_r1(networks: Networks, batch: Batch, config: RunConfig, streams: Randomness) -> tuple[Tensor, Statistics]:
+def d_r1(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
     """R1 regularisation: gamma / 2 |d D(real) / d real|^2, real before augmentation."""
     real_images = batch.real_images.detach().requires_grad_()
     seen = _augmented(networks, real_images, streams)
@@ -225,13 +225,13 @@ def d_r1(networks: Networks, batch: Batch, config: RunConfig, streams: Randomnes
     return config.loss.r1_gamma / 2 * penalty.mean(), {"loss/r1_penalty": penalty}
 
 
-def _augmented(networks: Networks, images: Tensor, streams: Randomness) -> Augmented:
+def _augmented(networks: Networks, images: Tensor, streams: RandomStreams) -> Augmented:
     if networks.augment is None:
         return Augmented(images, None)
     return networks.augment(images, streams["augment"])
 
 
-def _generate(G: Generator, inputs: Inputs, streams: Randomness) -> Tensor:
+def _generate(G: Generator, inputs: Inputs, streams: RandomStreams) -> Tensor:
     return G.synthesis(_styles(G, inputs), inputs.layout, Noise("random", streams["noise"]))
 
 

@@ -13,7 +13,7 @@ from training.networks.layers import Conv2d, Linear
 from training.networks.mapping import MappingNetwork
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """logits [N, 1], and {resolution: block output [N, C, resolution, resolution]} where asked for."""
 
     logits: Tensor
@@ -37,7 +37,7 @@ class Discriminator(nn.Module):
             self.mapping = MappingNetwork(0, config.c_dim, cmap_dim, config.mapping)
         self.epilogue = DiscriminatorEpilogue(cmap_dim, config)
 
-    def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> Judgement:
+    def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> DiscriminatorOutput:
         """`features`: resolutions of block outputs to return, from R/2 down to 4."""
         x, kept, given = None, {}, img
         img = img.contiguous(memory_format=self.memory_format)
@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
             if r // 2 in features:
                 kept[r // 2] = x
         cmap = self.mapping(None, c) if self.config.c_dim > 0 else None
-        return Judgement(self.epilogue(x, img, cmap), kept)
+        return DiscriminatorOutput(self.epilogue(x, img, cmap), kept)
 
     def freeze_layers(self, count: int) -> None:
         """Stop the first `count` layers from learning, counted from the image (Mo et al. 2020, Freeze-D)."""

@@ -25,7 +25,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         flat = 0 if config.encoding is None else config.encoding.flat_features
-        self.hears_in_latent = flat > 0
+        self.takes_layout_in_latent = flat > 0
         self.mapping = MappingNetwork(config.z_dim + flat, config.c_dim, config.w_dim, config.mapping)
         self.synthesis = SynthesisNetwork(
             config.w_dim, config.img_resolution, config.img_channels, config.synthesis, config.encoding
@@ -47,7 +47,7 @@ class Generator(nn.Module):
         For z [N, n + 1, z_dim], ws are [N, num_ws, n + 1, w_dim]; all codes share the mapping and its mean. `layout` is
         looked at only by a generator that hears it flattened, as a part of the latent.
         """
-        if self.hears_in_latent:
+        if self.takes_layout_in_latent:
             z = torch.cat([z, flattened(layout)], dim=1)
         w = self._map(z, c, update_w_avg)
         ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from training.config import DiscriminatorConfig, EncodingConfig, GeneratorConfig
-from training.networks.discriminator import Judgement
+from training.networks.discriminator import DiscriminatorOutput
 from training.networks.spatial_encoding import HeatmapEncoder, HeatmapSource, make_encoding
 from training.networks.synthesis import CONSTANT_NOISE, Noise
 
@@ -23,7 +23,7 @@ SLOPE = 0.1  # of the leaky relus in the discriminator
 class DCGANGenerator(nn.Module):
     """z [N, z_dim], c [N, c_dim] and a layout -> images [N, img_channels, R, R] in [-1, 1]."""
 
-    hears_in_latent = False
+    takes_layout_in_latent = False
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
@@ -68,7 +68,7 @@ class DCGANSynthesis(nn.Module):
         channels, encoding = config.synthesis.channels, config.encoding
         self.memory_format = torch.contiguous_format
         self.resolutions = [2**k for k in range(2, config.img_resolution.bit_length())]
-        self.takes_layout = encoding is not None
+        self.is_layout_conditioned = encoding is not None
         self.first = nn.Linear(config.z_dim, channels(4) * 16)
         self.blocks = nn.ModuleDict(
             {str(r): _UpBlock(channels(r), channels(2 * r), config.c_dim) for r in self.resolutions[:-1]}
@@ -94,8 +94,9 @@ class DCGANSynthesis(nn.Module):
         """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
 
         `noise` is not used. Raises ValueError when a layout is missing or not heard by this network."""
-        if (layout is None) == self.takes_layout:
-            raise ValueError("this network needs a layout" if self.takes_layout else "this network hears no layout")
+        if (layout is None) == self.is_layout_conditioned:
+            wanted = "needs a layout" if self.is_layout_conditioned else "hears no layout"
+            raise ValueError(f"this network {wanted}")
         z, c = ws[:, 0].split([self.z_dim, self.c_dim], dim=1)
         heard = [(int(r), int(r)) for r in self.sel]
         features = {} if layout is None else self.encoder(layout, heard)
@@ -131,7 +132,7 @@ class _UpBlock(nn.Module):
 class SNDiscriminator(nn.Module):
     """Images [N, img_channels, R, R] and labels [N, c_dim] -> logits, positive for real.
 
-    Every layer is spectrally normalised; a label enters by projection (Miyato and Koyama 2018). Power iterations go on
+    Every layer is spectrally normalized; a label enters by projection (Miyato and Koyama 2018). Power iterations go on
     only where gradients are wanted: scoring pictures for a metric leaves the network as it is.
     """
 
@@ -152,12 +153,12 @@ class SNDiscriminator(nn.Module):
         for layer in self._layers():
             spectral_norm(layer)
 
-    def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> Judgement:
+    def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> DiscriminatorOutput:
         """`features`: resolutions of block outputs to return, from R/2 down to 4."""
         with _settled(self):
             return self._judge(img, c, features)
 
-    def _judge(self, img: Tensor, c: Tensor | None, features: Collection[int]) -> Judgement:
+    def _judge(self, img: Tensor, c: Tensor | None, features: Collection[int]) -> DiscriminatorOutput:
         x, kept = img.contiguous(memory_format=self.memory_format), {}
         for r in self.resolutions:
             x = self.blocks[str(r)](x)
@@ -167,7 +168,7 @@ class SNDiscriminator(nn.Module):
         logits = self.out(x.flatten(1))
         if self.label is not None:
             logits = logits + (self.label(c.to(x.dtype)) * x.sum((2, 3))).sum(1, keepdim=True)
-        return Judgement(logits, kept)
+        return DiscriminatorOutput(logits, kept)
 
     def freeze_layers(self, count: int) -> None:
         """Stop the first `count` layers from learning, counted from the image (Mo et al. 2020, Freeze-D)."""

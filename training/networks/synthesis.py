@@ -197,7 +197,7 @@ class SynthesisNetwork(nn.Module):
         self.half_type = config.half_type
         self.half = set(self.resolutions[-config.num_fp16_res :]) - {4} if config.num_fp16_res else set()
         self.w_shape: tuple[int, ...] = (self.num_ws, w_dim)  # of one image
-        self.takes_layout = encoding is not None
+        self.is_layout_conditioned = encoding is not None
         self.encoder: HeatmapEncoder | None = None
         self.encoded: list[int] = []
         self.has_objects = encoding is not None and encoding.layer == "indoor"
@@ -235,8 +235,9 @@ class SynthesisNetwork(nn.Module):
         if ws.shape[1:-1] != self.w_shape[:-1]:
             wanted = ", ".join(map(str, ["N", *self.w_shape[:-1], "w_dim"]))
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
-        if (layout is None) == self.takes_layout:
-            raise ValueError("this network needs a layout" if self.takes_layout else "this network hears no layout")
+        if (layout is None) == self.is_layout_conditioned:
+            wanted = "needs a layout" if self.is_layout_conditioned else "hears no layout"
+            raise ValueError(f"this network {wanted}")
         features = self._features(layout)
         x = self.blocks["4"].const.expand(len(ws), -1, -1, -1).contiguous(memory_format=self.memory_format)
         img, start = None, 0

@@ -9,7 +9,7 @@ import torch
 from dnnlib.errors import UserError
 from tests.training.small import make_layout
 from training.layouts.edits import (
-    Centre,
+    Center,
     check_moves,
     load_latents,
     moved,
@@ -21,14 +21,14 @@ from training.layouts.edits import (
 
 
 def test_centres_in_words():
-    assert parse_centers(["0.3,-0.2"]) == [Centre(0, 0, 0.3, -0.2)]
-    assert parse_centers(["2:3:1,-1"]) == [Centre(2, 3, 1.0, -1.0)]
+    assert parse_centers(["0.3,-0.2"]) == [Center(0, 0, 0.3, -0.2)]
+    assert parse_centers(["2:3:1,-1"]) == [Center(2, 3, 1.0, -1.0)]
     assert parse_centers(["2:3:0,0; 1:1:.5,.5;", " -0.1,0"]) == [
-        Centre(0, 0, -0.1, 0.0),  # level 0 first: the others follow it, and are then put where they were told to be
-        Centre(1, 1, 0.5, 0.5),
-        Centre(2, 3, 0.0, 0.0),
+        Center(0, 0, -0.1, 0.0),  # level 0 first: the others follow it, and are then put where they were told to be
+        Center(1, 1, 0.5, 0.5),
+        Center(2, 3, 0.0, 0.0),
     ]
-    assert parse_moves(["0:0:1.5,-2"]) == [Centre(0, 0, 1.5, -2.0)]
+    assert parse_moves(["0:0:1.5,-2"]) == [Center(0, 0, 1.5, -2.0)]
 
 
 @pytest.mark.parametrize("text", ["1:0.2,0.3", "a:0:0,0", "0:0:0:0,0", "-1:0:0,0"])

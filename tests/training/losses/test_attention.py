@@ -19,7 +19,7 @@ from training.losses.attention import (
     target_map,
     truncated_distance,
 )
-from training.networks.discriminator import Discriminator, Judgement
+from training.networks.discriminator import Discriminator, DiscriminatorOutput
 
 CONFIGS = [
     AlignConfig(),
@@ -31,11 +31,11 @@ CONFIGS = [
 each_config = pytest.mark.parametrize("config", CONFIGS, ids=["papers", "released", "mixed", "best", "best-released"])
 
 
-def judge(images: Tensor, net: Discriminator | None = None) -> Judgement:
+def judge(images: Tensor, net: Discriminator | None = None) -> DiscriminatorOutput:
     return (net or make_discriminator())(images, features=LEVEL_RESOLUTIONS)
 
 
-def loss_of(judged: Judgement, config: AlignConfig) -> Tensor:
+def loss_of(judged: DiscriminatorOutput, config: AlignConfig) -> Tensor:
     return alignment_loss(judged.logits, judged.features, make_layout(), config, RESOLUTION)
 
 
@@ -147,9 +147,9 @@ def test_extreme_thresholds(match, tau, generator):
     layout = make_layout(counts=(1, 1, 1))
     config = AlignConfig(match=match, tau=tau)
     apart = (attention - target_map(layout, 0, 4)).abs().mean((1, 2, 3))
-    if match == "best":  # the only part, or its normalised form, whichever is nearer
-        normalised = (attention - normalize(layout.heatmaps(0, 4))).abs().mean((1, 2, 3))
-        apart = torch.minimum(apart, normalised)
+    if match == "best":  # the only part, or its normalized form, whichever is nearer
+        normalized = (attention - normalize(layout.heatmaps(0, 4))).abs().mean((1, 2, 3))
+        apart = torch.minimum(apart, normalized)
     torch.testing.assert_close(level_distance(attention, layout, 0, config), apart.mean())
 
 

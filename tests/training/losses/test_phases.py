@@ -15,7 +15,7 @@ from tests.training.small import (
     real_images,
     run_config,
 )
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training.augment.layouts import WarpedLayout
 from training.augment.pipeline import make_pipe
 from training.config import RunConfig
@@ -29,8 +29,8 @@ each_phase = pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES.keys()
 MIXING = {"loss": {"style_mixing_prob": 1.0}}
 
 
-def streams(seed: int = 0) -> Randomness:
-    return Randomness(seed, "cpu")
+def streams(seed: int = 0) -> RandomStreams:
+    return RandomStreams(seed, "cpu")
 
 
 def run(phase: Callable, networks: Networks | None = None, seed: int = 0, **changes) -> tuple[Tensor, dict]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.training.small import INDOOR, OBJECTS, make_batch, make_generator, make_layout, make_networks, run_config
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training.augment.layouts import warped
 from training.augment.pipeline import make_pipe
 from training.config import RunConfig
@@ -161,7 +161,7 @@ def test_blocks_above_the_limit_use_the_background_alone():
 def test_phases(phase, mixing):
     config = objects_config(loss={"style_mixing_prob": mixing, "move_weight": 1})
     networks = make_networks(config)
-    loss, _ = phase(networks, make_batch(networks, config), config, Randomness(0, "cpu"))
+    loss, _ = phase(networks, make_batch(networks, config), config, RandomStreams(0, "cpu"))
     loss.backward()
     trained = networks.D if phase in (d_main, d_r1) else networks.G
     assert loss.isfinite()
@@ -173,8 +173,8 @@ def test_batches_have_a_latent_for_each_object_and_the_background():
     config = objects_config()
     networks = make_networks(config)
     labels = torch.zeros(4, 0)
-    inputs = draw_inputs(networks.G, config, Randomness(1, "cpu"), labels)
-    assert torch.equal(inputs.z, torch.randn([4, CODES, 8], generator=Randomness(1, "cpu")["latent"]))
+    inputs = draw_inputs(networks.G, config, RandomStreams(1, "cpu"), labels)
+    assert torch.equal(inputs.z, torch.randn([4, CODES, 8], generator=RandomStreams(1, "cpu")["latent"]))
     assert inputs.layout.counts == (3,)
 
 
@@ -183,7 +183,7 @@ def test_codes_are_mixed_each_by_itself():
     networks, seen = make_networks(config), []
     networks.G.synthesis.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     with torch.no_grad():
-        g_main(networks, make_batch(networks, config, 8), config, Randomness(0, "cpu"))
+        g_main(networks, make_batch(networks, config, 8), config, RandomStreams(0, "cpu"))
     same = (seen[0] == seen[0][:, :1]).all(3)  # [N, num_ws, codes]
     crossover = same.sum(1)
     assert (crossover >= 1).all()
@@ -195,8 +195,8 @@ def test_path_length_counts_all_codes_as_one_vector():
     config = objects_config()
     networks = make_networks(config)
     batch = make_batch(networks, config)
-    _, statistics = g_path(networks, batch, config, Randomness(0, "cpu"))
-    streams = Randomness(0, "cpu")
+    _, statistics = g_path(networks, batch, config, RandomStreams(0, "cpu"))
+    streams = RandomStreams(0, "cpu")
     ws = networks.G.styles(batch.inputs.z, batch.inputs.c)
     images = networks.G.synthesis(ws, batch.inputs.layout, Noise("random", streams["noise"]))
     y = torch.randn(images.shape, generator=streams["path"]) / 32
@@ -211,7 +211,7 @@ def test_objects_learn_and_their_average_follows():
     networks = make_networks(config)
     average = copy.deepcopy(networks.G).requires_grad_(False)
     optimizer = torch.optim.Adam(networks.G.parameters(), lr=0.01)
-    g_main(networks, make_batch(networks, config), config, Randomness(0, "cpu"))[0].backward()
+    g_main(networks, make_batch(networks, config), config, RandomStreams(0, "cpu"))[0].backward()
     optimizer.step()
     torch._foreach_lerp_(list(average.parameters()), list(networks.G.parameters()), 0.5)
     names = [name for name, _ in average.named_parameters() if ".objects." in name]
@@ -228,10 +228,10 @@ def test_candidates_move_with_augmented_images():
     networks.augment = make_pipe(config.augment, 4)
     batch, seen = make_batch(networks, config), []
     networks.D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
-    _, statistics = g_main(networks, batch, config, Randomness(0, "cpu"))
+    _, statistics = g_main(networks, batch, config, RandomStreams(0, "cpu"))
     judged = networks.D(seen[0], batch.inputs.c, features=LEVEL_RESOLUTIONS)
     inputs = alignment_loss(judged.logits, judged.features, batch.inputs.layout, config.align, 32)
-    streams = Randomness(0, "cpu")
+    streams = RandomStreams(0, "cpu")
     geometry = networks.augment(torch.zeros(4, 3, 32, 32), streams["augment"]).geometry
     moved = warped(batch.inputs.layout, geometry)
     expected = alignment_loss(judged.logits, judged.features, moved, config.align, 32)

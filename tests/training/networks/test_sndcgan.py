@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from tests.training.small import global_streams, make_batch, make_layout, make_networks, run_config, seeded
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.layouts.layout import LEVEL_RESOLUTIONS
 from training.losses.attention import alignment_loss
@@ -156,7 +156,7 @@ def test_phases(phase, adversarial):
     of = config(loss={"adversarial": adversarial, "move_weight": 1})
     networks = make_networks(of)
     before = global_streams()
-    loss, _ = phase(networks, make_batch(networks, of), of, Randomness(0, "cpu"))
+    loss, _ = phase(networks, make_batch(networks, of), of, RandomStreams(0, "cpu"))
     loss.backward()
     assert loss.isfinite()
     assert global_streams() == before
@@ -166,7 +166,7 @@ def test_alignment_teaches_the_encoding_through_features_of_the_one_pass():
     of = config()
     networks = make_networks(of)
     networks.D.requires_grad_(False)
-    loss, terms = g_main(networks, make_batch(networks, of), of, Randomness(0, "cpu"))
+    loss, terms = g_main(networks, make_batch(networks, of), of, RandomStreams(0, "cpu"))
     loss.backward()
     assert terms["loss/align"] > 0
     assert networks.G.synthesis.sel["4"].output.weight.grad.abs().max() > 0

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.training.small import make_batch, make_networks
-from torch_utils.randomness import Randomness
+from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.losses.phases import make_phases
 from training.presets.resolve import CONFIGS, DataFacts, Options, known_names, resolve
@@ -32,7 +32,7 @@ def tiny(row: str) -> RunConfig:
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_trains_both_networks_with_one_pass_through_d_a_step_of_g(row: str):
     config = tiny(row)
-    networks, streams = make_networks(config), Randomness(0, "cpu")
+    networks, streams = make_networks(config), RandomStreams(0, "cpu")
     batch = make_batch(networks, config)
     phases = {phase.name: phase for phase in make_phases(config)}
     passes = []

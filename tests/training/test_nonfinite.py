@@ -10,8 +10,8 @@ from dnnlib.errors import UserError
 from tests.training.small import make_batch, make_networks, run_config
 from torch_utils.distributed import World
 from training import step as steps
-from training.finite import FiniteGuard, all_finite
 from training.losses.phases import Batch, make_phases
+from training.nonfinite import NonFiniteGuard, all_finite
 from training.state import TrainingState
 
 
@@ -62,7 +62,7 @@ def batch() -> Batch:
 
 
 def test_inputs_of_the_first_bad_step_are_kept(tmp_path: Path):
-    guard, bad = FiniteGuard(tmp_path, limit=3), batch()
+    guard, bad = NonFiniteGuard(tmp_path, limit=3), batch()
     guard.add(torch.tensor(True), "G_main", batch(), 8)
     guard.add(torch.tensor(False), "G_main", bad, 16)
     guard.add(torch.tensor(False), "D_main", bad, 24)
@@ -76,7 +76,7 @@ def test_inputs_of_the_first_bad_step_are_kept(tmp_path: Path):
 
 
 def test_too_many_in_a_tick_end_the_run(tmp_path: Path):
-    guard = FiniteGuard(tmp_path, limit=2)
+    guard = NonFiniteGuard(tmp_path, limit=2)
     guard.add(torch.tensor(False), "G_main", batch(), 8)
     with pytest.raises(UserError, match=r"G_main: gradients were NaN or Inf in 2 steps.*at 0.016 kimg") as caught:
         guard.add(torch.tensor(False), "G_main", batch(), 16)

@@ -32,7 +32,7 @@ class _Verdict:
         return self.event is None or self.event.query()
 
 
-class FiniteGuard:
+class NonFiniteGuard:
     """Counts the skipped steps of a tick, writes down the inputs of the first, and refuses to go on after `limit`.
 
     Verdicts are read when the device has them, a few steps late, so that no step waits.
