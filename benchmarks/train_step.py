@@ -31,7 +31,7 @@ from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.hardware import prepare_hardware
-from training.layouts.layout import sample_layout
+from training.layouts.samplers import sample_layout
 from training.losses.phases import make_phases
 from training.presets.resolve import DataFacts, Options, resolve
 from training.state import TrainingState

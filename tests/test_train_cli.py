@@ -335,7 +335,7 @@ def test_a_checkpoint_branches_off_into_a_new_run(data: Path, loop: list):
         (["--metrics=dii"], "unknown metric 'dii'; did you mean 'di'?"),
         (["--method=stylegan2", "--tau=0.1"], "--tau needs heatmaps"),
         (["--sel=consat"], "--sel 'consat' is unknown; did you mean 'concat'?"),
-        (["--sampler=nois"], "--sampler (sampler.kind) is 'nois'"),
+        (["--sampler=nois"], "--sampler (sampler.kind): no sampler 'nois'; did you mean 'noise'?"),
         (["--cfg=sndcgan", "--sel=indoor"], "backbone sndcgan has no encoding layer indoor; use norm or concat"),
         (["--method=eqgan-4-conkat"], "--method 'eqgan-4-conkat' is unknown; did you mean 'eqgan-4-concat'?"),
         (["--device=tpu"], "--device (hardware.device) is 'tpu'"),

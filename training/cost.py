@@ -88,7 +88,7 @@ def summarize(config: RunConfig) -> Summary:
     inputs, images = _inputs(networks.G, config, count), _images(config, count)
     forward = {"G": _flops(lambda: networks.G(inputs.z, inputs.c, inputs.layout)) / count}
     forward["D"] = _flops(lambda: networks.D(images, inputs.c)) / count
-    half = networks.G.synthesis.half | networks.D.half if config.generator.backbone == "stylegan2" else set()
+    half = {r for network in (networks.G.synthesis, networks.D) for r in getattr(network, "half_resolutions", ())}
     half_from = min(half) if half else None
     phases = {phase.name: phase_cost(phase, networks, config, count, half_from) for phase in make_phases(config)}
     return Summary(

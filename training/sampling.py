@@ -19,7 +19,8 @@ from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
 from torch_utils.randomness import RandomStreams, latents, object_latents
 from training.config import RunConfig
-from training.layouts.layout import Layout, check_counts, concatenate, sample_layout
+from training.layouts.layout import Layout, check_counts, concatenate
+from training.layouts.samplers import sample_layout
 from training.networks.cuda_graphs import CapturedSynthesis
 from training.networks.generator import Generator, Precision, check_precision, set_memory_format, set_precision
 from training.networks.synthesis import Noise, NoiseMode

@@ -111,8 +111,8 @@ def test_networks_as_built(case: dict):
     G, D = networks(config)
     channels = {int(resolution): count for resolution, count in case["channels"].items()}
     assert G.num_ws == case["num_ws"]
-    assert sorted(G.synthesis.half) == case["fp16_resolutions"]
-    assert sorted(D.half) == case["fp16_resolutions"]
+    assert sorted(G.synthesis.half_resolutions) == case["fp16_resolutions"]
+    assert sorted(D.half_resolutions) == case["fp16_resolutions"]
     assert G.mapping.w_avg.shape == (case["w_dim"],)
     assert {r: len(G.synthesis.blocks[str(r)].conv1.bias) for r in G.synthesis.resolutions} == channels
     assert {r: len(D.blocks[str(r)].conv0.bias) for r in D.resolutions} | {4: len(D.epilogue.conv.bias)} == channels

@@ -8,22 +8,10 @@ import torch
 from dnnlib.errors import UserError
 from metrics.centroid_co_move import background_change, centered, object_masks
 from metrics.registry import MetricContext, evaluate
-from tests.tiny_models import tiny_config, tiny_model
+from tests.tiny_models import NoData, tiny_config, tiny_model
 from training.layouts.layout import Layout, concatenate
 
 SIZE = 64
-
-
-class NoData:
-    """What a result says of the data set; the pictures of this metric are all generated."""
-
-    name, mirror = "none", False
-
-    def content_hash(self):
-        return "0"
-
-    def __len__(self):
-        return 0
 
 
 class Painter:

@@ -8,20 +8,10 @@ import torch
 from dnnlib.errors import UserError
 from metrics.locality import STEP, changes, neighborhood, shifted
 from metrics.registry import MetricContext, check, evaluate
-from tests.tiny_models import tiny_config, tiny_model
+from tests.tiny_models import NoData, tiny_config, tiny_model
 from training.layouts.layout import Layout
 
 SIZE = 33
-
-
-class NoData:
-    name, mirror = "none", False
-
-    def content_hash(self):
-        return "0"
-
-    def __len__(self):
-        return 0
 
 
 class Painter:

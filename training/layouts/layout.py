@@ -1,4 +1,4 @@
-"""Layouts: where things are. Centres and spreads per level, drawn by samplers, rendered as Gaussian heatmaps.
+"""Layouts: where things are. Centres and spreads per level, rendered as Gaussian heatmaps.
 
 Coordinates are (x, y) in [-1, 1], x to the right and y down; -1 and 1 are the centres of the border pixels.
 Levels 0, 1, 2 belong to the features at 4x4, 8x8, 16x16 (EqGAN-SA, section 3.2). A layout with a single level, that of
@@ -8,20 +8,26 @@ a scene with several objects, has the same heatmaps for all of them (SpatialGAN,
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import read_json, write_json
-from training.config import LEVEL_RESOLUTIONS, SamplerConfig
+from training.config import LEVEL_RESOLUTIONS
 from training.layouts.noise import HeatmapNoise, NoiseKind
 
 EPS = 0.01  # floor of a heatmap
 CHILD_LIMIT = 3.0  # centres of levels 1 and 2 may leave the image, but not by any amount
 
 FORMAT = "steergan-layout"
+
+
+class HeatmapSource(Protocol):
+    """Anything that renders heatmaps: a Layout, or pictures of heatmaps. `floor`: what is added to a Gaussian."""
+
+    def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def concatenate(layouts: Sequence[Layout]) -> Layout:
     return Layout(_joined(one.centers for one in layouts), _joined(one.spreads for one in layouts), strengths, noise)
 
 
-def flattened(source: "Layout | RenderedLayout") -> Tensor:
+def flattened(source: HeatmapSource) -> Tensor:
     """The sums of each level's sub-heatmaps at 4x4, 8x8 and 16x16 as vectors [N, 336] (ablation "Flatten")."""
     sums = [source.heatmaps(level, r).sum(1).flatten(1) for level, r in enumerate(LEVEL_RESOLUTIONS)]
     return torch.cat(sums, dim=1)
@@ -171,78 +177,6 @@ def resize(x: Tensor, resolution: int) -> Tensor:
     if x.shape[2:] == (resolution, resolution):
         return x
     return torch.nn.functional.interpolate(x, (resolution, resolution), mode="bilinear", align_corners=True)
-
-
-# --- samplers ---------------------------------------------------------------------------------------------------
-
-
-def sample_layout(
-    count: int,
-    config: SamplerConfig,
-    generator: torch.Generator,
-    counts: Sequence[int] = (1, 2, 4),
-) -> Layout:
-    """Draw `count` random layouts on the generator's device (spec: section 2).
-
-    `counts` has one number for the sampler multi-object, three for the others.
-    """
-    shapes = [(count, n) for n in counts]
-    if config.kind == "multi-object":
-        centers = (_truncated_normal((*shapes[0], 2), 1.0, generator),)
-        return Layout(centers, (_uniform(shapes[0], *config.spread, generator),))
-    if config.kind == "released":
-        centers = _released_centers(shapes, generator)
-    elif config.kind == "non-hierarchical":
-        centers = tuple(_truncated_normal((*shape, 2), 2 / 3, generator) for shape in shapes)
-    else:
-        centers = _paper_centers(shapes, generator)
-    spreads = _sample_spreads(shapes, config.spread, generator)
-    return Layout(centers, spreads, noise=_sample_noise(count, config, generator))
-
-
-def _paper_centers(shapes: Sequence[tuple[int, int]], generator: torch.Generator) -> tuple[Tensor, ...]:
-    first = _truncated_normal((*shapes[0], 2), 2 / 3, generator)
-    return (first, *(first[:, :1] + _normal((*shape, 2), 1 / 3, generator) for shape in shapes[1:]))
-
-
-def _released_centers(shapes: Sequence[tuple[int, int]], generator: torch.Generator) -> tuple[Tensor, ...]:
-    first = _normal((*shapes[0], 2), 0.33, generator).clamp(-0.75, 0.75)
-    reaches = zip(shapes[1:], (0.4, 0.8), strict=True)
-    return (first, *(first[:, :1] + _uniform((*shape, 2), -reach, reach, generator) for shape, reach in reaches))
-
-
-def _sample_noise(count: int, config: SamplerConfig, generator: torch.Generator) -> HeatmapNoise | None:
-    if config.kind not in ("noise", "impulse"):
-        return None
-    seeds = torch.randint(2**32, [count], generator=generator, device=generator.device)
-    if config.kind == "noise":
-        return HeatmapNoise("gaussian", seeds)
-    return HeatmapNoise("impulse", seeds, config.impulse_share)
-
-
-def _sample_spreads(
-    shapes: Sequence[tuple[int, int]], first: tuple[float, float], generator: torch.Generator
-) -> tuple[Tensor, ...]:
-    """One draw a batch at level 0, one per sub-heatmap at levels 1 and 2."""
-    return (
-        _uniform((), *first, generator).expand(shapes[0]),
-        _uniform(shapes[1], 0.1 / 1.4, 1.1 / 1.4, generator),
-        _uniform(shapes[2], 0.1 / 2, 1.1 / 2, generator),
-    )
-
-
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
-
-
-def _normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
-    return torch.randn(shape, generator=generator, device=generator.device) * std
-
-
-def _truncated_normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
-    """Normal(0, std) redrawn while outside [-1, 1]: by the inverse distribution function, which needs no loop."""
-    edge = torch.special.erf(torch.tensor(2**-0.5 / std, device=generator.device))
-    return torch.special.erfinv(_uniform(shape, -1, 1, generator) * edge) * (std * 2**0.5)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dnnlib.registry import Registry
+
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
     """Non-saturating logistic loss of the generator, per sample [N, 1]: softplus(-D(G(z)))."""
@@ -23,6 +25,39 @@ def generator_hinge_loss(fake_logits: Tensor) -> Tensor:
 def discriminator_hinge_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
     """The same, per sample [N, 1]: relu(1 + D(fake)) + relu(1 - D(real))."""
     return F.relu(1 + fake_logits) + F.relu(1 - real_logits)
+
+
+class AdversarialLoss:
+    """What the players play for: losses per sample [N, 1] of their logits. A new one is a subclass, registered."""
+
+    @staticmethod
+    def generator(fake: Tensor) -> Tensor:
+        """Of the logits of generated images."""
+        raise NotImplementedError
+
+    @staticmethod
+    def discriminator(fake: Tensor, real: Tensor) -> Tensor:
+        """Of the logits of generated and of real images."""
+        raise NotImplementedError
+
+
+ADVERSARIAL_LOSSES: Registry[type[AdversarialLoss]] = Registry("adversarial loss", home="training.losses.adversarial")
+
+
+@ADVERSARIAL_LOSSES.register("logistic")
+class Logistic(AdversarialLoss):
+    """The non-saturating logistic loss (Goodfellow et al. 2014)."""
+
+    generator = staticmethod(generator_loss)
+    discriminator = staticmethod(discriminator_loss)
+
+
+@ADVERSARIAL_LOSSES.register("hinge")
+class Hinge(AdversarialLoss):
+    """The hinge loss (Lim and Ye 2017)."""
+
+    generator = staticmethod(generator_hinge_loss)
+    discriminator = staticmethod(discriminator_hinge_loss)
 
 
 def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:

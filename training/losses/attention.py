@@ -7,8 +7,7 @@ from torch import Tensor
 
 from torch_utils import distributed
 from training.config import AlignConfig
-from training.layouts.layout import LEVEL_RESOLUTIONS, resize
-from training.networks.spatial_encoding import HeatmapSource
+from training.layouts.layout import LEVEL_RESOLUTIONS, HeatmapSource, resize
 
 
 def channel_weights(logits: Tensor, features: Mapping[int, Tensor], sign: str) -> dict[int, Tensor]:

@@ -16,7 +16,8 @@ from torch_utils.randomness import RandomStreams
 from training.augment.layouts import warped
 from training.augment.pipeline import Augmented, AugmentPipe
 from training.config import RunConfig
-from training.layouts.layout import LEVEL_RESOLUTIONS, Layout, sample_layout
+from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
+from training.layouts.samplers import sample_layout
 from training.losses import adversarial
 from training.losses.attention import alignment_loss
 from training.networks.discriminator import Discriminator
@@ -24,9 +25,6 @@ from training.networks.generator import Generator
 from training.networks.synthesis import Noise
 
 Statistics = dict[str, Tensor]
-
-GENERATOR_LOSSES = {"logistic": adversarial.generator_loss, "hinge": adversarial.generator_hinge_loss}
-DISCRIMINATOR_LOSSES = {"logistic": adversarial.discriminator_loss, "hinge": adversarial.discriminator_hinge_loss}
 
 
 @dataclass
@@ -150,9 +148,9 @@ def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: RandomS
     align = config.align.weight > 0 and layout is not None
     seen = _augmented(networks, images, streams)
     judged = networks.D(seen.images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
-    adversarial = GENERATOR_LOSSES[config.loss.adversarial](judged.logits)
-    loss = adversarial.mean()
-    statistics = {"loss/G": adversarial, "scores/fake_G": judged.logits}
+    fooling = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].generator(judged.logits)
+    loss = fooling.mean()
+    statistics = {"loss/G": fooling, "scores/fake_G": judged.logits}
     if align:
         layout = warped(layout, seen.geometry)
         alignment = alignment_loss(judged.logits, judged.features, layout, config.align, images.shape[3])
@@ -213,7 +211,7 @@ def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: RandomS
     real = networks.D(_augmented(networks, batch.real_images, streams).images, batch.real_c).logits
     if networks.augment is not None:
         networks.augment.strength.observe(real, distributed.current())
-    loss = DISCRIMINATOR_LOSSES[config.loss.adversarial](fake, real)
+    loss = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].discriminator(fake, real)
     return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
 
 

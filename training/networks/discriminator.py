@@ -29,7 +29,7 @@ class Discriminator(nn.Module):
         self.memory_format = torch.contiguous_format
         self.resolutions = [2**k for k in range(config.img_resolution.bit_length() - 1, 2, -1)]
         self.half_type = config.half_type
-        self.half = set(self.resolutions[: config.num_fp16_res])
+        self.half_resolutions = set(self.resolutions[: config.num_fp16_res])
         self.blocks = nn.ModuleDict({str(r): DiscriminatorBlock(r, config) for r in self.resolutions})
         cmap_dim = 0
         if config.c_dim > 0:
@@ -59,7 +59,7 @@ class Discriminator(nn.Module):
         return in_blocks
 
     def _dtype(self, resolution: int, like: Tensor) -> torch.dtype:
-        return half_precision(self.half_type, like) if resolution in self.half else like.dtype
+        return half_precision(self.half_type, like) if resolution in self.half_resolutions else like.dtype
 
 
 class DiscriminatorBlock(nn.Module):

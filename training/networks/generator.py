@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from training.config import GeneratorConfig
-from training.layouts.layout import flattened
+from training.layouts.layout import HeatmapSource, flattened
 from training.networks.mapping import MappingNetwork, truncate
-from training.networks.spatial_encoding import HeatmapSource
 from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
 
 Precision = Literal["trained", "float32", "bfloat16", "float16"]  # trained: as the configuration has it
@@ -104,6 +103,6 @@ def set_precision(generator: nn.Module, name: Precision) -> None:
         if name != "float32":
             raise UserError(f"this model's network computes in float32 only, not in {name}")
         return
-    synthesis.half = set() if name == "float32" else set(synthesis.resolutions) - {4}
-    if synthesis.half:
+    synthesis.half_resolutions = set() if name == "float32" else set(synthesis.resolutions) - {4}
+    if synthesis.half_resolutions:
         synthesis.half_type = name

@@ -29,11 +29,22 @@ class Linear(nn.Module):
         bias_init: float = 0.0,
     ):
         super().__init__()
-        self.activation = activation
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
-        self.bias = nn.Parameter(torch.full([out_features], bias_init / lr_multiplier))
+        self.activation, self.lr_multiplier, self.bias_init = activation, lr_multiplier, bias_init
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.reset_parameters()
         self.weight_gain = lr_multiplier / in_features**0.5
         self.bias_gain = lr_multiplier
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, from the global stream."""
+        self.weight.normal_().div_(self.lr_multiplier)
+        self.bias.fill_(self.bias_init / self.lr_multiplier)
+
+    def extra_repr(self) -> str:
+        out_features, in_features = self.weight.shape
+        return f"{in_features} -> {out_features}, {self.activation}"
 
     def forward(self, x: Tensor) -> Tensor:
         weight = (self.weight * self.weight_gain).to(x.dtype)
@@ -66,10 +77,23 @@ class Conv2d(nn.Module):
             raise ValueError("a dilated convolution neither enlarges nor reduces")
         self.up, self.down, self.padding, self.dilation = up, down, dilation * (kernel_size // 2), dilation
         self.activation, self.clamp = activation, clamp
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
         self.weight_gain = (in_channels * kernel_size**2) ** -0.5
         self.register_buffer("resample_filter", ops.setup_filter(list(resample_filter)), persistent=False)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, from the global stream; biases become 0."""
+        self.weight.normal_()
+        if self.bias is not None:
+            self.bias.zero_()
+
+    def extra_repr(self) -> str:
+        co, ci, kernel, _ = self.weight.shape
+        factors = "".join(f", {name} {value}" for name, value in (("up", self.up), ("down", self.down)) if value > 1)
+        return f"{ci} -> {co}, {kernel}x{kernel}{factors}, {self.activation}"
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """`gain` multiplies the result, and its clamp too."""

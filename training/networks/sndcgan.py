@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from training.config import DiscriminatorConfig, EncodingConfig, GeneratorConfig
+from training.config import DiscriminatorConfig, EncodingConfig, GeneratorConfig, RunConfig
+from training.layouts.layout import HeatmapSource
+from training.networks.backbones import BACKBONES, Backbone
 from training.networks.discriminator import DiscriminatorOutput
-from training.networks.spatial_encoding import HeatmapEncoder, HeatmapSource, make_encoding
+from training.networks.spatial_encoding import HeatmapEncoder, make_encoding
 from training.networks.synthesis import CONSTANT_NOISE, Noise
 
 SLOPE = 0.1  # of the leaky relus in the discriminator
@@ -93,9 +95,9 @@ class DCGANSynthesis(nn.Module):
     ) -> Tensor:
         """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
 
-        `noise` is not used. Raises ValueError when a layout is missing or not heard by this network."""
+        `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
         if (layout is None) == self.is_layout_conditioned:
-            wanted = "needs a layout" if self.is_layout_conditioned else "hears no layout"
+            wanted = "needs a layout" if self.is_layout_conditioned else "is not conditioned on a layout"
             raise ValueError(f"this network {wanted}")
         z, c = ws[:, 0].split([self.z_dim, self.c_dim], dim=1)
         heard = [(int(r), int(r)) for r in self.sel]
@@ -211,3 +213,19 @@ def _draw_weights(network: nn.Module) -> None:
             nn.init.normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+@BACKBONES.register("sndcgan")
+class SNDCGAN(Backbone):
+    """Takes SEL_norm and SEL_concat (and layers like them) in front of each doubling."""
+
+    generator = DCGANGenerator
+    discriminator = SNDiscriminator
+
+    @staticmethod
+    def check(config: RunConfig) -> None:
+        encoding = config.generator.encoding
+        if encoding is not None and encoding.layer in ("indoor", "flatten"):
+            raise ValueError(f"backbone sndcgan has no encoding layer {encoding.layer}; use norm or concat")
+        if config.loss.pl_weight > 0:
+            raise ValueError("loss.pl_weight must be 0 with backbone sndcgan, which has no mapping network")

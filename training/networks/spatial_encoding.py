@@ -5,23 +5,21 @@ heatmaps and styles enter together, see training/networks/object_styles.py.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnnlib.registry import Registry
 from training.config import EncodingConfig
-from training.layouts.layout import EPS, LEVEL_RESOLUTIONS, resize
+from training.layouts.layout import LEVEL_RESOLUTIONS, HeatmapSource, resize
 from training.networks.layers import Conv2d
 
 FEATURES = 32  # channels of one level's heatmap features
 
-
-class HeatmapSource(Protocol):
-    """Anything that renders heatmaps: a Layout, or pictures of heatmaps. `floor`: what is added to a Gaussian."""
-
-    def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor: ...
+# Modules made by (channels, heatmap_channels, EncodingConfig), which map a feature [N, channels, h, w] and heatmap
+# features [N, heatmap_channels, h', w'] to a feature of the same shape.
+ENCODINGS: Registry[type[nn.Module]] = Registry("spatial encoding layer", home="training.networks.spatial_encoding")
 
 
 class HeatmapEncoder(nn.Module):
@@ -71,6 +69,7 @@ class _LevelEncoder(nn.Module):
         return self.conv1(self.conv0(heatmaps), gain=0.5**0.5)
 
 
+@ENCODINGS.register("norm")
 class SpatialEncoding(nn.Module):
     """SEL_norm(F, H) = F + 0.1 conv(lrelu(IN(F) (1 + sigma(H)) + mu(H))) (SpatialGAN, equation 3, as released).
 
@@ -94,6 +93,7 @@ class SpatialEncoding(nn.Module):
         return x + self.output(inner, gain=self.residual_scale)
 
 
+@ENCODINGS.register("concat")
 class ConcatEncoding(nn.Module):
     """SEL_concat(F, H) = F + 0.1 conv(lrelu(conv(lrelu(conv([F, lrelu(conv H)]))))) (EqGAN-SA's supplement, section B).
 
@@ -116,9 +116,11 @@ class ConcatEncoding(nn.Module):
 
 
 def make_encoding(channels: int, block: int, config: EncodingConfig) -> nn.Module:
-    """The encoding layer for a feature of so many channels, in the block of that resolution."""
-    kind = {"norm": SpatialEncoding, "concat": ConcatEncoding}[config.layer]
-    return kind(channels, HeatmapEncoder.channels(block, len(config.counts)), config)
+    """The encoding layer for a feature of so many channels, in the block of that resolution.
+
+    Raises UserError when config.layer is no registered one.
+    """
+    return ENCODINGS[config.layer](channels, HeatmapEncoder.channels(block, len(config.counts)), config)
 
 
 def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch_utils.devices import half_precision
 from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from training.config import EncodingConfig, SynthesisConfig
+from training.layouts.layout import HeatmapSource
+from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, layer_inputs
 from training.networks.layers import Conv2d, Linear, split_gain
-from training.networks.object_styles import ObjectAffine, modulated_conv2d_by_map, pointwise_by_map, style_map
-from training.networks.spatial_encoding import HeatmapEncoder, HeatmapSource, make_encoding
+from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
 
 NoiseMode = Literal["const", "random", "none"]
 
@@ -46,16 +47,24 @@ CONSTANT_NOISE = Noise("const")
 
 
 class SynthesisLayer(nn.Module):
-    """[SEL,] modulated 3x3 convolution, noise, bias and activation. `objects`: styles of objects, for SEL_indoor."""
+    """[SEL,] modulated 3x3 convolution, noise, bias and activation; with SEL_indoor, a style for every pixel."""
 
-    def __init__(self, ci: int, co: int, w_dim: int, resolution: int, config: SynthesisConfig, up: int = 1):
+    def __init__(
+        self,
+        ci: int,
+        co: int,
+        w_dim: int,
+        resolution: int,
+        config: SynthesisConfig,
+        up: int = 1,
+        conditioning: LayerConditioning = UNCONDITIONED,
+    ):
         super().__init__()
         self.up, self.clamp, self.activation = up, config.conv_clamp, config.activation
         self.affine = Linear(w_dim, ci, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(co, ci, 3, 3))
         self.bias = nn.Parameter(torch.zeros(co))
-        self.sel: nn.Module | None = None
-        self.objects: ObjectAffine | None = None
+        self.sel, self.objects = conditioning.sel, conditioning.objects
         self.use_noise = config.use_noise
         if config.use_noise:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
@@ -98,14 +107,20 @@ def _styles(affine: Linear, w: Tensor) -> Tensor:
 class ToRGB(nn.Module):
     """[SEL,] modulated 1x1 convolution to image channels, without demodulation."""
 
-    def __init__(self, ci: int, img_channels: int, w_dim: int, config: SynthesisConfig):
+    def __init__(
+        self,
+        ci: int,
+        img_channels: int,
+        w_dim: int,
+        config: SynthesisConfig,
+        conditioning: LayerConditioning = UNCONDITIONED,
+    ):
         super().__init__()
         self.clamp = config.conv_clamp
         self.affine = Linear(w_dim, ci, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(img_channels, ci, 1, 1))
         self.bias = nn.Parameter(torch.zeros(img_channels))
-        self.sel: nn.Module | None = None
-        self.objects: ObjectAffine | None = None
+        self.sel, self.objects = conditioning.sel, conditioning.objects
         self.style_gain = ci**-0.5
 
     def forward(self, x: Tensor, w: Tensor, features: Tensor | None) -> Tensor:
@@ -123,7 +138,15 @@ class ToRGB(nn.Module):
 class SynthesisBlock(nn.Module):
     """The layers of one resolution. The first block starts from a learnt constant and does not upsample."""
 
-    def __init__(self, resolution: int, w_dim: int, img_channels: int, is_last: bool, config: SynthesisConfig):
+    def __init__(
+        self,
+        resolution: int,
+        w_dim: int,
+        img_channels: int,
+        is_last: bool,
+        config: SynthesisConfig,
+        conditioning: Conditioning,
+    ):
         super().__init__()
         self.is_first = resolution == 4
         self.architecture = config.architecture
@@ -132,12 +155,14 @@ class SynthesisBlock(nn.Module):
             self.const = nn.Parameter(torch.randn(co, 4, 4))
         else:
             ci = config.channels(resolution // 2)
-            self.conv0 = SynthesisLayer(ci, co, w_dim, resolution, config, up=2)
+            of_conv0 = conditioning.of_layer(resolution, ci)
+            self.conv0 = SynthesisLayer(ci, co, w_dim, resolution, config, 2, of_conv0)
             if self.architecture == "resnet":
                 self.skip = Conv2d(ci, co, 1, bias=False, up=2, resample_filter=config.resample_filter)
-        self.conv1 = SynthesisLayer(co, co, w_dim, resolution, config)
-        has_rgb = is_last or self.architecture == "skip"
-        self.to_rgb = ToRGB(co, img_channels, w_dim, config) if has_rgb else None
+        self.conv1 = SynthesisLayer(co, co, w_dim, resolution, config, 1, conditioning.of_layer(resolution, co))
+        self.to_rgb: ToRGB | None = None
+        if is_last or self.architecture == "skip":
+            self.to_rgb = ToRGB(co, img_channels, w_dim, config, conditioning.of_layer(resolution, co))
         self.register_buffer("resample_filter", setup_filter(list(config.resample_filter)), persistent=False)
 
     @property
@@ -176,7 +201,7 @@ class SynthesisNetwork(nn.Module):
     """ws [N, num_ws, w_dim] and heatmaps -> images [N, img_channels, R, R], roughly in [-1, 1].
 
     The w of a block's to_rgb is also that of the next block's first convolution. With SEL_indoor, ws are
-    [N, num_ws, n + 1, w_dim], the background's last; blocks that hear no heatmaps use the background's alone.
+    [N, num_ws, n + 1, w_dim], the background's last; blocks that are not conditioned use the background's alone.
     """
 
     def __init__(
@@ -190,36 +215,18 @@ class SynthesisNetwork(nn.Module):
         super().__init__()
         self.resolutions = [2**k for k in range(2, img_resolution.bit_length())]
         self.memory_format = torch.contiguous_format
+        how = Conditioning(encoding, self.resolutions, w_dim)
         self.blocks = nn.ModuleDict(
-            {str(r): SynthesisBlock(r, w_dim, img_channels, r == img_resolution, config) for r in self.resolutions}
+            {str(r): SynthesisBlock(r, w_dim, img_channels, r == img_resolution, config, how) for r in self.resolutions}
         )
         self.num_ws = sum(block.num_convs for block in self.blocks.values()) + 1
         self.half_type = config.half_type
-        self.half = set(self.resolutions[-config.num_fp16_res :]) - {4} if config.num_fp16_res else set()
-        self.w_shape: tuple[int, ...] = (self.num_ws, w_dim)  # of one image
-        self.is_layout_conditioned = encoding is not None
-        self.encoder: HeatmapEncoder | None = None
-        self.encoded: list[int] = []
-        self.has_objects = encoding is not None and encoding.layer == "indoor"
-        if self.has_objects:
-            self.w_shape = (self.num_ws, encoding.codes, w_dim)
-            self._add_objects(encoding, w_dim)
-        elif encoding is not None and encoding.layer != "flatten":  # a flattened layout is part of the latent
-            self.encoder = HeatmapEncoder(encoding, img_resolution)
-            self._add_spatial_encoding(encoding)
-
-    def _add_spatial_encoding(self, encoding: EncodingConfig) -> None:
-        for r, layer in self._layers_to_encode(encoding):
-            layer.sel = make_encoding(layer.weight.shape[1], r, encoding)
-
-    def _add_objects(self, encoding: EncodingConfig, w_dim: int) -> None:
-        for _, layer in self._layers_to_encode(encoding):
-            layer.objects = ObjectAffine(w_dim, layer.weight.shape[1])
-
-    def _layers_to_encode(self, encoding: EncodingConfig) -> Iterator[tuple[int, nn.Module]]:
-        limit = encoding.max_resolution or max(self.resolutions)
-        self.encoded = [r for r in self.resolutions if r <= limit]
-        return ((r, layer) for r in self.encoded for layer in self.blocks[str(r)].styled_layers())
+        self.half_resolutions = set(self.resolutions[-config.num_fp16_res :]) - {4} if config.num_fp16_res else set()
+        codes = (encoding.codes,) if how.has_objects else ()
+        self.w_shape: tuple[int, ...] = (self.num_ws, *codes, w_dim)  # of one image
+        self.is_layout_conditioned, self.has_objects, self.encoded = how.takes_layout, how.has_objects, how.blocks
+        self.encoder = how.make_encoder(img_resolution)
+        how.draw_weights()
 
     def forward(
         self,
@@ -230,15 +237,15 @@ class SynthesisNetwork(nn.Module):
     ) -> Tensor:
         """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
 
-        Raises ValueError when ws has another shape, or a layout is missing or not heard by this network.
+        Raises ValueError when ws has another shape, or a layout is missing or given to a network that takes none.
         """
         if ws.shape[1:-1] != self.w_shape[:-1]:
             wanted = ", ".join(map(str, ["N", *self.w_shape[:-1], "w_dim"]))
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
         if (layout is None) == self.is_layout_conditioned:
-            wanted = "needs a layout" if self.is_layout_conditioned else "hears no layout"
+            wanted = "needs a layout" if self.is_layout_conditioned else "is not conditioned on a layout"
             raise ValueError(f"this network {wanted}")
-        features = self._features(layout)
+        features = layer_inputs(layout, self.encoder, self._encoded_inputs()) if self.encoded else {}
         x = self.blocks["4"].const.expand(len(ws), -1, -1, -1).contiguous(memory_format=self.memory_format)
         img, start = None, 0
         for r in self.resolutions:
@@ -254,19 +261,9 @@ class SynthesisNetwork(nn.Module):
                 block_outputs[r] = x
         return img
 
-    def _features(self, layout: HeatmapSource | None) -> dict[tuple[int, int], Tensor]:
-        """What layers hear, by (block, input size): heatmap features, or for objects the heatmaps themselves."""
-        inputs = self._encoded_inputs()
-        if self.encoder is not None:
-            return self.encoder(layout, inputs)
-        if self.has_objects:
-            sizes = {size: layout.heatmaps(0, size, floor=0.0) for _, size in inputs}
-            return {(block, size): sizes[size] for block, size in inputs}
-        return {}
-
     def _encoded_inputs(self) -> list[tuple[int, int]]:
-        """(block, input size) of every layer with spatial encoding."""
+        """(block, input size) of every conditioned layer."""
         return [(r, size) for r in self.encoded for size in ((r // 2, r) if r > 4 else (r,))]
 
     def _dtype(self, resolution: int, like: Tensor) -> torch.dtype:
-        return half_precision(self.half_type, like) if resolution in self.half else like.dtype
+        return half_precision(self.half_type, like) if resolution in self.half_resolutions else like.dtype

@@ -71,10 +71,13 @@ def build(layer: Layer, said: Mapping[str, str] | None = None) -> RunConfig:
     Raises UserError in one line when a value is of the wrong kind or out of range, or two contradict each other.
     `said` maps keys to the command-line options that set them, for that line.
     """
+    from training.presets.choices import check_choices  # which knows the networks, and so needs torch
+
     try:
-        return RunConfig.model_validate(merge(_section_defaults(RunConfig), layer))
+        config = RunConfig.model_validate(merge(_section_defaults(RunConfig), layer))
     except ValidationError as error:
         raise UserError(_complaint(error, said or {})) from error
+    return check_choices(config, said)
 
 
 def _walk(model: type[Section], prefix: str) -> Iterator[tuple[str, bool]]:

@@ -6,7 +6,8 @@ import torch
 
 from tests.training.small import global_streams
 from training.config import SamplerConfig
-from training.layouts.layout import Layout, sample_layout
+from training.layouts.layout import Layout
+from training.layouts.samplers import sample_layout
 
 MANY = 20000
 PAPER, RELEASED = SamplerConfig(kind="paper"), SamplerConfig(kind="released")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from dnnlib.errors import UserError
@@ -16,6 +15,7 @@ from training.losses.attention import alignment_loss
 from training.losses.phases import d_main, d_r1, g_main, g_move
 from training.networks.backbones import make_discriminator, make_generator
 from training.networks.sndcgan import DCGANGenerator, SNDiscriminator
+from training.presets.choices import check_choices
 from training.runs.snapshot import save_snapshot, snapshot_name
 from training.sampling import Model
 
@@ -88,7 +88,7 @@ def test_heatmaps_are_heard_in_front_of_the_layers_at_4_8_and_16():
 
 @pytest.mark.parametrize("encoding, layout", [(ENCODING, None), (None, make_layout(2))])
 def test_missing_and_unheard_layouts_are_refused(encoding, layout):
-    with pytest.raises(ValueError, match="needs a layout" if encoding else "hears no layout"):
+    with pytest.raises(ValueError, match="needs a layout" if encoding else "is not conditioned on a layout"):
         generator(config(encoding))(noise(2, 8), layout=layout)
 
 
@@ -110,8 +110,8 @@ def test_truncation_is_refused():
 
 
 def test_path_lengths_need_a_mapping_network():
-    with pytest.raises(ValidationError, match=r"loss\.pl_weight must be 0 with backbone sndcgan"):
-        config(loss={"pl_weight": 2})
+    with pytest.raises(UserError, match=r"loss\.pl_weight must be 0 with backbone sndcgan"):
+        check_choices(config(loss={"pl_weight": 2}))
 
 
 def test_every_layer_of_the_discriminator_has_spectral_norm_1():

@@ -82,7 +82,7 @@ def test_missing_layout_is_refused():
 
 def test_unheard_layout_is_refused():
     net = network()
-    with pytest.raises(ValueError, match="hears no layout"):
+    with pytest.raises(ValueError, match="is not conditioned on a layout"):
         net(styles(net), make_layout(2))
 
 
@@ -172,9 +172,9 @@ def test_channels_last_gives_the_same(architecture):
 
 
 def test_half_precision_blocks_are_the_highest_and_never_the_first():
-    assert network(synthesis={"num_fp16_res": 2}).half == {16, 32}
-    assert network(synthesis={"num_fp16_res": 9}).half == {8, 16, 32}
-    assert network().half == set()
+    assert network(synthesis={"num_fp16_res": 2}).half_resolutions == {16, 32}
+    assert network(synthesis={"num_fp16_res": 9}).half_resolutions == {8, 16, 32}
+    assert network().half_resolutions == set()
 
 
 def test_cpu_computes_in_float32_whatever_the_setting():

@@ -6,7 +6,8 @@ from dnnlib.errors import UserError
 from training.config import RunConfig
 from training.presets.keys import build, check_keys, known_keys, leaves, merge, nested
 
-SAMPLERS = "'paper', 'released', 'multi-object', 'non-hierarchical', 'noise' or 'impulse'"
+PLUGIN = " (--plugin=MODULE adds others)"
+
 MINIMAL = {
     "name": "test",
     "method": "stylegan2",
@@ -97,7 +98,7 @@ def test_build_of_nothing_special_equals_the_model():
     ("key", "value", "line"),
     [
         ("loss.r1_gamma", -1, "loss.r1_gamma is -1: Input should be greater than or equal to 0"),
-        ("sampler.kind", "papers", "sampler.kind is 'papers': Input should be " + SAMPLERS),
+        ("sampler.kind", "papr", "sampler.kind: no sampler 'papr'; did you mean 'paper'?" + PLUGIN),
         ("seed", "x", "seed is 'x': Input should be a valid integer, unable to parse string as an integer"),
         ("generator.img_resolution", 48, "generator: img_resolution must be a power of two, not 48"),
         ("schedule.batch_gpu", 7, "schedule.batch_size 64 must be a multiple of batch_gpu x gpus = 7 x 1"),

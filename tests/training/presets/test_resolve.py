@@ -265,7 +265,7 @@ def test_set_alone_cannot_mix_scenes():
         "generator.encoding: layer indoor takes one number of objects, such as counts [3], not [1, 2, 4]"
     )
     assert refusal(cfg="sndcgan", method="spatialgan-indoor") == (
-        "generator: backbone sndcgan has no encoding layer indoor; use norm or concat"
+        "backbone sndcgan has no encoding layer indoor; use norm or concat"
     )
 
 
@@ -366,7 +366,7 @@ def test_only_grey_and_color_images_are_augmented():
 # ---- refusals
 
 BASES = "auto, cifar, demo, paper1024, paper256, paper512, sndcgan, stylegan2"
-SAMPLERS = "'paper', 'released', 'multi-object', 'non-hierarchical', 'noise' or 'impulse'"
+SAMPLERS = "impulse, multi-object, noise, non-hierarchical, paper, released (--plugin=MODULE adds others)"
 BY_ITSELF = "and cannot be set by itself"
 HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "paper"), ("align", 1.0), ("tau", 0.1)]
 
@@ -402,7 +402,7 @@ HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "
             {"heatmap_mode": "corse"},
             "--heatmap-mode (generator.encoding.mode) is 'corse': Input should be 'coarse' or 'fine'",
         ),
-        ({"sampler": "p"}, f"--sampler (sampler.kind) is 'p': Input should be {SAMPLERS}"),
+        ({"sampler": "p"}, f"--sampler (sampler.kind): no sampler 'p'; known: {SAMPLERS}"),
         ({"batch": 30, "gpus": 4}, "schedule.batch_size 30 must be a multiple of batch_gpu x gpus = 7 x 4"),
         ({"batch": 2, "gpus": 4}, "schedule.batch_size 2 must be a multiple of batch_gpu x gpus = 1 x 4"),
     ],
