@@ -9,13 +9,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dnnlib.files import write_text
 from torch_utils.stats import Summary
+from training.data.opening import open_image
 from training.pictures.plots import read_lines
 
 logger = logging.getLogger("steergan")
@@ -167,7 +167,7 @@ class RunLog:
         self._board.flush()
 
     def _picture(self, images: int, path: Path) -> None:
-        with Image.open(path) as picture:
+        with open_image(path) as picture:
             small = picture.convert("RGB")
         small.thumbnail((BOARD_SIDE, BOARD_SIDE))
         name = path.stem.rstrip("0123456789")
