@@ -294,6 +294,7 @@ class ScheduleConfig(Section):
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
     keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
+    keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
     nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
 
 
