@@ -3,9 +3,9 @@
     python -m benchmarks.crash --kills 30
 
 A small network trains on random pictures, with a checkpoint every few steps. Every third kill (--wait-every) waits for
-a checkpoint that is half written. Every restart has to find a complete checkpoint; at the end nothing unfinished may be left
-in the run directory, and the weights, moments and random streams have to be those of the undisturbed run, bit for bit.
-Exit status 1 when one of that fails.
+a checkpoint that is half written. Every restart has to find a complete checkpoint; at the end nothing unfinished may be
+left in the run directory, and the weights, moments and random streams have to be those of the undisturbed run, bit for
+bit. Exit status 1 when one of that fails.
 """
 
 import multiprocessing

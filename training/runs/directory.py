@@ -94,6 +94,13 @@ def load_config(path: Path) -> RunConfig:
     return saved
 
 
+def moved(config: RunConfig, data: str | None) -> RunConfig:
+    """The configuration with its images at `data`; as it is for None."""
+    if data is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"path": os.path.abspath(data)})})
+
+
 def create(place: RunDir, config: RunConfig) -> Path:
     """Make a new run's directory with config.json in it; leaves others as they are. Returns the path.
 

@@ -20,9 +20,7 @@ from training.runs.checkpoint import (
     read_about,
 )
 
-BEST_RECORD = {
-    "metric": "fid5k", "quantity": "fid5k", "value": 0.5, "badness": 0.5, "kimg": 1.0, "snapshot": "s", "checkpoint": "c"
-}
+BEST_RECORD = {"metric": "fid5k", "quantity": "fid5k", "value": 0.5, "badness": 0.5, "kimg": 1.0, "snapshot": "s"}
 ABOUT = {"steergan-checkpoint": '{"version": 2, "images": 5}'}
 
 
