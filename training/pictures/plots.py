@@ -1,22 +1,21 @@
 """Plots of a run from its stats.jsonl and metric files."""
 
-import json
+from contextlib import suppress
 from pathlib import Path
 
-from dnnlib.files import atomic_path
+from dnnlib.errors import UserError
+from dnnlib.files import atomic_path, parse_json
 
 
 def read_lines(path: Path) -> list[dict]:
-    """The JSON objects of a .jsonl file; an unfinished last line is left out."""
+    """The JSON objects of a .jsonl file; lines that are none, such as an unfinished last one, are left out."""
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    return lines
+    for text in path.read_bytes().split(b"\n"):
+        with suppress(UserError):
+            lines.append(parse_json(text, path))
+    return [line for line in lines if isinstance(line, dict)]
 
 
 def plot_scores(run_dir: Path, target: Path) -> None:

@@ -65,6 +65,7 @@ class Options:
     metrics: str | None = None  # comma-separated names, or none
     resume: str | None = None
     freezed: int | None = None
+    keep: int | None = None
     fp32: bool | None = None
     bf16: bool | None = None
     nhwc: bool | None = None
@@ -107,6 +108,7 @@ OPTION_KEYS = {
     "seed": "seed",
     "snap": "schedule.snapshot_ticks",
     "freezed": "discriminator.freeze_layers",
+    "keep": "schedule.keep_snapshots",
     "nhwc": "hardware.channels_last",
     "allow_tf32": "hardware.allow_tf32",
     "workers": "data.workers",
@@ -151,6 +153,7 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     config = build(merge(design, *layers), said)
     _check_augmentation(options, config)
     _check_alignment(config)
+    _check_frozen(config)
     _check_data(config, facts)
     return config
 
@@ -360,6 +363,12 @@ def _check_alignment(config: RunConfig) -> None:
             f"{config.data.path} has images of {resolution}x{resolution}; alignment needs {least}x{least} or more: "
             "use larger images, --align=0 or --method=stylegan2"
         )
+
+
+def _check_frozen(config: RunConfig) -> None:
+    frozen, most = config.discriminator.freeze_layers, config.discriminator.freezable_layers
+    if frozen > most:
+        raise UserError(f"--freezed={frozen}: D has {most} layers before its last ones at this resolution; give fewer")
 
 
 def _check_data(config: RunConfig, facts: DataFacts) -> None:
