@@ -5,15 +5,11 @@ A host spends 5 to 15 microseconds on each of them, whatever its size; with few 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from torch_utils.devices import meta_as
 
 # What only makes tensors of memory that is there, or asks for memory.
 FREE = {

@@ -5,6 +5,7 @@ Levels 0, 1, 2 belong to the features at 4x4, 8x8, 16x16 (EqGAN-SA, section 3.2)
 a scene with several objects, has the same heatmaps for all of them (SpatialGAN, "Multi-object Heatmap Sampling").
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,9 +72,7 @@ class Layout:
         Raises UserError when there is no such centre.
         """
         self._check_index(level, index)
-        like = self.centers[0]
-        step = [torch.as_tensor(d, dtype=like.dtype, device=like.device).expand(len(self)) for d in (dx, dy)]
-        offset = torch.stack(step, -1)
+        offset = torch.stack([_for_each(self, d) for d in (dx, dy)], -1)
         centers = [c.clone() for c in self.centers]
         centers[level][:, index] += offset
         if level == 0:
@@ -126,6 +125,12 @@ class Layout:
     def _check_index(self, level: int, index: int) -> None:
         if not 0 <= level < len(self.centers) or not 0 <= index < self.counts[level]:
             raise UserError(f"no centre {level}:{index} in a layout with {_describe(self.counts)}")
+
+
+def _for_each(layout: Layout, value: float | Tensor) -> Tensor:
+    """[N] on the layout's device, of a number (without a copy that the host would wait for) or a tensor."""
+    like, count = layout.centers[0], len(layout)
+    return value.to(like).expand(count) if isinstance(value, Tensor) else like.new_full([count], value)
 
 
 def _with_column(levels: tuple[Tensor, ...], level: int, index: int, value: float | Tensor) -> tuple[Tensor, ...]:
@@ -241,7 +246,7 @@ def _normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> T
 
 def _truncated_normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
     """Normal(0, std) redrawn while outside [-1, 1]: by the inverse distribution function, which needs no loop."""
-    edge = torch.special.erf(torch.tensor(2**-0.5 / std, device=generator.device))
+    edge = math.erf(2**-0.5 / std)  # on the host, which has not to wait for a device then
     return torch.special.erfinv(_uniform(shape, -1, 1, generator) * edge) * (std * 2**0.5)
 
 
