@@ -16,13 +16,14 @@ FREE = {
     "empty", "empty_like", "new_empty", "new_empty_strided", "empty_strided", "detach", "alias", "view", "_unsafe_view",
     "reshape", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze", "slice", "select", "unbind", "split",
     "split_with_sizes", "unfold", "as_strided", "_reshape_alias", "view_as_real", "diagonal", "lift_fresh", "set_",
-    "is_same_size", "_local_scalar_dense", "sym_size", "chunk", "narrow", "movedim", "swapaxes", "resize_",
+    "is_same_size", "scalar_tensor", "promote_types", "lift",
+    "_local_scalar_dense", "sym_size", "chunk", "narrow", "movedim", "swapaxes", "resize_",
 }  # fmt: skip
 
-# More than one kernel each.
+# More than one kernel each, about.
 SEVERAL = {
-    "select_backward": 2, "slice_backward": 2, "index": 1, "stack": 1, "normal_": 1, "repeat": 1, "unfold_backward": 2,
-    "native_batch_norm": 1, "mse_loss": 1, "randint": 1, "linspace": 1, "repeat_interleave": 3, "var_mean": 1,
+    "select_backward": 2, "slice_backward": 2, "unfold_backward": 2, "repeat_interleave": 3, "native_group_norm": 3,
+    "native_group_norm_backward": 4,
 }  # fmt: skip
 
 CHUNK, CHUNKS = 65536, 320  # elements of a block, and blocks, of a kernel over many tensors

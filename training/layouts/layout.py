@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import read_json, write_json
+from torch_utils.constants import axis, constant
 from training.config import LEVEL_RESOLUTIONS, SamplerConfig
 from training.layouts.noise import HeatmapNoise, NoiseKind
 
@@ -59,9 +60,10 @@ class Layout:
         """
         level = min(level, len(self.centers) - 1)
         centers, spreads = self.centers[level], self.spreads[level]
-        axis = torch.linspace(-1, 1, resolution, device=centers.device, dtype=centers.dtype)
-        along = torch.exp(-(axis - centers[..., None]).square() / spreads[..., None, None])  # [N, n, 2, r]
-        heatmaps = along[:, :, 1, :, None] * along[:, :, 0, None, :] + floor
+        distance = (axis(resolution, centers) - centers[..., None]).square()
+        along = torch.exp(distance / -spreads[..., None, None])  # [N, n, 2, r]
+        across, down = along.unbind(2)
+        heatmaps = torch.addcmul(constant(floor, along), down[..., :, None], across[..., None, :])
         if self.noise is not None:
             heatmaps = self.noise.applied(heatmaps, level)
         return heatmaps if self.strengths is None else heatmaps * self.strengths[level][:, :, None, None]
