@@ -18,28 +18,8 @@ from torch_utils.ops.kept import keeps, kept
 from torch_utils.ops.selection import takes_native, winograd_wins
 from torch_utils.ops.upfirdn2d import Pair
 
-LANES = 16  # channels are multiples of this
+CHANNELS = 16  # they are multiples of this
 
-# How a row of three taps is spread out for F(4, 3) (Lavin and Gray 2016, section 4.2).
-SPREAD = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
-
-# The same for a transposed convolution with stride 2: F(4, 2) of its taps 2 and 0, which meet in even results, at the
-# points 0, 1, -1, 2 and infinity; and its tap 1, which makes the odd ones.
-SPREAD_UP = (
-    (0, 0, 1 / 2),
-    (1 / 2, 0, 1 / 2),
-    (1 / 6, 0, -1 / 6),
-    (1 / 3, 0, 1 / 6),
-    (1, 0, 0),
-    (0, 1, 0),
-)
 UP_TAPS = (4, 4)  # of the FIR filter
 
 
@@ -53,7 +33,7 @@ def takes(
         return False
     if up == 2 and (f is None or f.shape != UP_TAPS):
         return False
-    return x.shape[1] % LANES == weight.shape[0] % LANES == 0 and takes_native(x, winograd_wins(x))
+    return x.shape[1] % CHANNELS == weight.shape[0] % CHANNELS == 0 and takes_native(x, winograd_wins(x))
 
 
 def convolve(
@@ -86,15 +66,7 @@ def convolve(
 
 
 @torch.no_grad()
-def make_filters(weight: Tensor, flip_weight: bool, up: int = 1) -> Tensor:
-    """Spread weight [Co, Ci, 3, 3] out to [36, Co / 16, Ci, 16].
-
-    In float64, and a few filters at a time, lest what is needed on the way is several times what is kept.
-    """
+def make_filters(weight: Tensor, flip_weight: bool, up: int = 1, swapped: bool = False) -> Tensor:
+    """Spread weight [Co, Ci, 3, 3] out to [36, Co, Ci], in the order of the native library; swapped: to [36, Ci, Co]."""
     is_turned = flip_weight == (up == 2)  # a transposed convolution meets its taps the other way round
-    spread = torch.tensor(SPREAD if up == 1 else SPREAD_UP, dtype=torch.float64)
-    made = weight.new_empty([len(spread) ** 2, len(weight) // LANES, weight.shape[1], LANES])
-    for group, filters in enumerate(weight.split(LANES)):
-        taps = (filters.flip((2, 3)) if is_turned else filters).double()
-        made[:, group] = (spread @ taps @ spread.T).flatten(2).permute(2, 1, 0)
-    return made
+    return native.winograd_filters(weight, is_turned, swapped, up == 2)

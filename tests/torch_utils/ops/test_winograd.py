@@ -246,7 +246,7 @@ def test_nothing_is_kept_outside_inference_mode():
     assert results[0] is not results[1]
 
 
-@pytest.mark.parametrize("size, processor, wins", [(64, "AVX512", True), (2, "AVX512", False), (64, "AVX2", False)])
+@pytest.mark.parametrize("size, processor, wins", [(64, "AVX512", True), (2, "AVX512", False), (64, "AVX2", True), (64, "DEFAULT", False)])
 def test_where_it_loses_the_direct_convolution_is_left_to_run(size, processor, wins, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
     assert selection.winograd_wins(torch.empty([1, 512, size, size], device="meta")) == wins

@@ -14,9 +14,9 @@ namespace steergan {
 namespace {
 
 constexpr int kTile = kWinogradTile, kPatch = kWinogradPatch, kPoints = kWinogradPoints;
-constexpr int64_t kGap = 5 * kLanes;  // between points, which would else share the sets of a cache
+constexpr int64_t kGap = 5 * kLineFloats;  // between points, which would else share the sets of a cache
 constexpr int kToWrite = 1;
-constexpr int64_t kBlockTiles = 28;   // about: few enough to stay in the cache, many for each reading of the filters
+constexpr int64_t kBlockTiles = kRows == 14 ? 28 : 30;   // about: few enough to stay in the cache, many for each reading of the filters
 
 // ---- transforms of one row or column, at `step` from each other
 
@@ -113,7 +113,7 @@ class Block {
         }
     }
 
-    // The tile's pixels of 16 channels to where they belong.
+    // The tile's pixels of a vector of channels to where they belong.
     void finish(Place at, int64_t c, const Lanes* pixels) {
         Lanes scale = load(modulated_.out_scales(at.n) + c), bias = load(modulated_.biases() + c);
         for (int j = 0; j < kTile && at.y + j < a_.height; j++) {
