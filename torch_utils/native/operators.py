@@ -29,6 +29,7 @@ _SCHEMAS = (
     "winograd_filters(Tensor weight, bool turned, bool swapped, bool enlarging) -> Tensor",
     f"winograd(Tensor x, Tensor filters, {_MODULATION}) -> Tensor",
     f"winograd_up(Tensor x, Tensor filters, Tensor taps, {_MODULATION}) -> Tensor",
+    "winograd_weights(Tensor x, Tensor g) -> Tensor",
 )
 
 _library = torch.library.Library("steergan", "DEF")
@@ -132,6 +133,10 @@ def _winograd_up_fake(x: Tensor, filters: Tensor, *_) -> Tensor:
     return x.new_empty(size).contiguous(memory_format=torch.channels_last)
 
 
+def _winograd_weights_fake(x: Tensor, g: Tensor) -> Tensor:
+    return x.new_empty([g.shape[1], x.shape[1], 3, 3])
+
+
 def _no_derivative(ctx, *grads):
     raise NotImplementedError("winograd is for inference; where gradients are needed, use conv2d_resample")
 
@@ -173,3 +178,4 @@ _register("bias_act_grad_grad", _bias_act_grad_grad_fake, lambda ctx, inputs, ou
 _register("winograd_filters", _winograd_filters_fake, lambda ctx, inputs, output: None, _no_derivative)
 _register("winograd", _winograd_fake, lambda ctx, inputs, output: None, _no_derivative)
 _register("winograd_up", _winograd_up_fake, lambda ctx, inputs, output: None, _no_derivative)
+_register("winograd_weights", _winograd_weights_fake, lambda ctx, inputs, output: None, _no_derivative)

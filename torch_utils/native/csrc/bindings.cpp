@@ -17,6 +17,7 @@
 #include "winograd.h"
 #include "winograd_filters.h"
 #include "winograd_up.h"
+#include "winograd_weights.h"
 #endif
 
 #ifdef STEERGAN_CUDA
@@ -324,6 +325,21 @@ Tensor winograd_up(
     if (y.numel() > 0) launch_winograd_up(a, m.pointers, start(x), start(filters), start(f), y.data_ptr<float>());
     return y;
 }
+
+// Of a convolution that keeps the size: x [N, in, H, W], its result's gradient g [N, out, H, W] -> [out, in, 3, 3].
+Tensor winograd_weights(const Tensor& input, const Tensor& gradient) {
+    TORCH_CHECK(input.dim() == 4 && gradient.dim() == 4 && input.scalar_type() == at::kFloat &&
+                    gradient.scalar_type() == at::kFloat && input.size(0) == gradient.size(0) &&
+                    input.size(2) == gradient.size(2) && input.size(3) == gradient.size(3),
+                "winograd: images and gradient [N, C, H, W] of float32, of one size");
+    TORCH_CHECK(input.size(1) % kChannels == 0 && gradient.size(1) % kChannels == 0,
+                "winograd: channels are multiples of ", kChannels);
+    Winograd a{input.size(0), input.size(2), input.size(3), input.size(1), gradient.size(1)};
+    Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast), g = gradient.contiguous(at::MemoryFormat::ChannelsLast);
+    Tensor weights = at::zeros({a.out, a.in, kFilterTaps, kFilterTaps}, x.options().memory_format(at::MemoryFormat::Contiguous));
+    if (x.numel() > 0 && g.numel() > 0) launch_winograd_weights(a, start(x), start(g), weights.data_ptr<float>());
+    return weights;
+}
 #endif
 
 }  // namespace
@@ -337,6 +353,7 @@ TORCH_LIBRARY_IMPL(steergan, STEERGAN_DEVICE, m) {
     m.impl("winograd_filters", TORCH_FN(winograd_filters));
     m.impl("winograd", TORCH_FN(winograd));
     m.impl("winograd_up", TORCH_FN(winograd_up));
+    m.impl("winograd_weights", TORCH_FN(winograd_weights));
 #endif
 }
 
