@@ -13,8 +13,8 @@ import click
 from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from dnnlib.files import write_text
-from training.plots import plot_losses, plot_scores, read_lines
-from training.snapshot import find_snapshot
+from training.pictures.plots import plot_losses, plot_scores, read_lines
+from training.runs.snapshot import find_snapshot
 
 METRICS = ("di", "w", "centroid_co_move")
 

@@ -11,7 +11,7 @@ import click
 
 from dnnlib.cli import Command
 from training.generation import DEFAULT_FRAMES, Request, generate
-from training.generator import Precision
+from training.networks.generator import Precision
 
 
 @click.command(cls=Command)

@@ -25,15 +25,16 @@ from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.launch import launch
-from training import resume, run_dir, summary
+from training import cost
 from training.augment.pipes import PIPES
-from training.checkpoint import read_about
 from training.config import SAMPLERS, HardwareConfig, RunConfig
-from training.dataset import ImageDataset
-from training.presets import DataFacts, Options, known_names, overridden, resolve
-from training.run_dir import Progress, RunDir
-from training.scene_presets import SEL_KINDS
-from training.snapshot import open_snapshot
+from training.data.dataset import ImageDataset
+from training.presets.objects import SEL_KINDS
+from training.presets.resolve import DataFacts, Options, known_names, overridden, resolve
+from training.runs import directory as run_dir
+from training.runs import resume
+from training.runs.directory import Progress, RunDir
+from training.runs.snapshot import open_snapshot
 
 YES_NO = {"type": bool, "metavar": "BOOL"}
 
@@ -84,6 +85,7 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
 @click.option("--freezed", type=int, metavar="N", help="Keep the N layers of D nearest to the image as they are.")
 # Reports
 @click.option("--snap", type=int, metavar="TICKS", help="Write snapshot, checkpoint and pictures so often.")
+@click.option("--keep", type=int, metavar="N", help="Keep the newest N snapshots only, the first and the best one.")
 @click.option("--metrics", metavar="NAME,...|none", help="What to measure at every snapshot.")
 # Hardware
 @click.option("--device", metavar="auto|cuda|cpu", help="Where to compute.")
@@ -129,10 +131,10 @@ def preview(outdir: str | None, new: bool, options: Options) -> None:
     if options.resume is not None or (options.data and outdir):
         config, place = plan(outdir, new, options)
     else:
-        assumed = None if options.data else summary.assumed_facts(options.cfg or "auto")
+        assumed = None if options.data else cost.assumed_facts(options.cfg or "auto")
         config = configure(replace(options, data=options.data or "DATA"), assumed)
     click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
-    click.echo(textwrap.indent(summary.table(summary.summarize(config)), "# ", lambda line: True))
+    click.echo(textwrap.indent(cost.table(cost.summarize(config)), "# ", lambda line: True))
     if assumed is not None:
         side = assumed.resolution
         click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")
@@ -169,12 +171,15 @@ def plan(outdir: str | None, new: bool, options: Options) -> tuple[RunConfig, Ru
     if options.resume is not None:
         if options.resume == resume.LATEST:
             options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
-        if resume.kind_of(options.resume) is resume.Kind.RUN:
+        if not resume.is_gone(options.resume) and resume.kind_of(options.resume) is resume.Kind.RUN:
             return plan_to_go_on(Path(options.resume), options)
     if not options.data:
         raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
     config = configure(options)
-    return config, distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    if config.resume is not None and (place.progress is Progress.NEW or not resume.is_gone(config.resume)):
+        check_transfer(config)
+    return config, place
 
 
 def needed_outdir(outdir: str | None) -> str:
@@ -184,13 +189,17 @@ def needed_outdir(outdir: str | None) -> str:
 
 
 def plan_to_go_on(path: Path, options: Options) -> tuple[RunConfig, RunDir]:
-    """A run's own configuration with the options given, or with --data the whole command, which has to agree."""
+    """A run's own configuration with the options given; with --cfg or --method the whole command, which has to agree.
+
+    --data alone says where the run's images are now.
+    """
     saved = run_dir.load_config(path)
     named = options.given(["cfg", "method"])
     if options.data is None and named:
         (name, value), *_ = named.items()
         raise UserError(f"--{name}={value}: {path} has its settings already; leave it out, or give --data, too")
-    config = overridden(saved, options) if options.data is None else configure(replace(options, resume=None))
+    same = run_dir.moved(saved, options.data)
+    config = configure(replace(options, resume=None)) if named else overridden(same, options)
     config = config.model_copy(update={"name": saved.name, "resume": saved.resume, "ema": saved.ema})
     registry.check(config.schedule.metrics, config)
     return config, run_dir.going_on(path, config)
@@ -203,8 +212,6 @@ def configure(options: Options, facts: DataFacts | None = None) -> RunConfig:
     """
     config = resolve(options, facts or look_at(options.data, bool(options.cond)))
     registry.check(config.schedule.metrics, config)
-    if config.resume is not None:
-        check_transfer(config)
     return config
 
 
@@ -220,11 +227,8 @@ def look_at(data: str, cond: bool) -> DataFacts:
 
 def check_transfer(config: RunConfig) -> None:
     """What to start from must be readable, and of images like these."""
-    if resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
-        old = RunConfig.model_validate(read_about(Path(config.resume))["config"]).generator
-    else:
-        old = open_snapshot(config.resume).config.generator
-    new = config.generator
+    resume.kind_of(config.resume)
+    old, new = open_snapshot(config.resume).config.generator, config.generator
     if (old.img_resolution, old.img_channels) != (new.img_resolution, new.img_channels):
         raise UserError(
             f"{config.resume} makes images of {old.img_resolution}x{old.img_resolution}, {old.img_channels} channels; "

@@ -20,7 +20,7 @@ from training.figures.features import features_figure
 from training.figures.robustness import AMPLITUDES, bad_samples_figure, consistency_figure, noise_figure
 from training.figures.scores import save_scores
 from training.figures.steering import STEPS, grid_figure, interpolation_figure, moves_figure
-from training.figures.subject import Subject
+from training.figures.subject import ModelUnderStudy
 from training.figures.table import Table, save_table
 from training.sampling import SEED_LIMIT
 
@@ -197,8 +197,8 @@ def _unless_refused(name: str, write: Callable[[Path], None], folder: Path) -> N
         click.echo(f"left out {name}: {reason}")
 
 
-def _open(network: str, device: str, data: str | None = None, trunc: float = 1.0) -> Subject:
-    subject = Subject(network, device, data, trunc)
+def _open(network: str, device: str, data: str | None = None, trunc: float = 1.0) -> ModelUnderStudy:
+    subject = ModelUnderStudy(network, device, data, trunc)
     if subject.model.device.type == "cpu":
         keep_memory()
     return subject

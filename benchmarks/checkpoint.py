@@ -17,9 +17,9 @@ from benchmarks.train_step import machine, resolved
 from dnnlib.cli import Command
 from dnnlib.files import write_json
 from torch_utils.distributed import World
-from training.checkpoint import BackgroundWriter, checkpoint_path
 from training.config import RunConfig
 from training.hardware import prepare_hardware
+from training.runs.checkpoint import BackgroundWriter, checkpoint_path
 from training.state import TrainingState
 
 Seconds = dict[str, list[float]]

@@ -27,8 +27,8 @@ from benchmarks.train_step import Bench, machine
 from dnnlib.cli import Command
 from dnnlib.files import make_dir, write_json
 from training.config import RunConfig
-from training.dataset import ImageDataset, SampleOrder, batches
-from training.presets import DataFacts, Options, resolve
+from training.data.dataset import ImageDataset, SampleOrder, batches
+from training.presets.resolve import DataFacts, Options, resolve
 
 READ_BATCH = 16
 SMALL_IMAGES = 2000  # of the data sets below 256x256

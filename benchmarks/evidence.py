@@ -24,7 +24,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_text
 from dnnlib.parsing import nearest
 from metrics import registry
-from training.snapshot import open_snapshot
+from training.runs.snapshot import open_snapshot
 
 LIST = Path(__file__).with_suffix(".yaml")
 ROOT = LIST.parents[1]

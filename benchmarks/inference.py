@@ -21,9 +21,9 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_json
 from dnnlib.parsing import int_ranges
 from torch_utils.devices import choose_device
-from training.backbones import make_generator
 from training.config import RunConfig
-from training.generator import Precision, check_precision, set_memory_format, set_precision
+from training.networks.backbones import make_generator
+from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
 from training.sampling import Model
 
 OWN, ONE = "own styles", "one style"

@@ -31,7 +31,7 @@ from metrics.moments import Moments, moments_of
 from metrics.registry import evaluate
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
-from training.generator import Generator, set_memory_format
+from training.networks.generator import Generator, set_memory_format
 from training.sampling import Model
 
 REPEATS = 3  # of the distances; their median counts

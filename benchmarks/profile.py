@@ -37,7 +37,7 @@ from dnnlib.files import make_dir, write_json
 from torch_utils import ops
 from torch_utils.devices import choose_device, half_precision
 from training.config import RunConfig
-from training.summary import summarize
+from training.cost import summarize
 
 LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
 TRIES = 3  # of each convolution; the best counts

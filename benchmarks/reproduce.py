@@ -18,7 +18,7 @@ import yaml
 from dnnlib.cli import Command
 from dnnlib.files import read_json, write_text
 from training.config import RunConfig
-from training.presets import CONFIGS, DataFacts, Options, known_names, resolve
+from training.presets.resolve import CONFIGS, DataFacts, Options, known_names, resolve
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reproduce.md"
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -98,7 +98,7 @@ What the papers leave open, and what is taken here:
   doubling of the generator has an encoding layer in front.
 
 Ours, in no table and off by default: `--set loss.move_weight=...` regularises how fast pictures follow their centres
-(phase G_move in `training/phases.py`); the metric `locality` measures change where no centre moved.
+(phase G_move in `training/losses/phases.py`); the metric `locality` measures change where no centre moved.
 """
 
 

@@ -31,9 +31,9 @@ from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.hardware import prepare_hardware
-from training.heatmaps import sample_layout
-from training.phases import make_phases
-from training.presets import DataFacts, Options, resolve
+from training.layouts.samplers import sample_layout
+from training.losses.phases import make_phases
+from training.presets.resolve import DataFacts, Options, resolve
 from training.state import TrainingState
 from training.step import passes, run_phase
 

@@ -17,7 +17,7 @@ from metrics.detectors.instances import Detector, Instances, match
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
 from training.config import RunConfig
-from training.heatmaps import Layout, concatenate
+from training.layouts.layout import Layout, concatenate
 
 SHORTEST, LONGEST = 0.1, 0.4  # of a move
 SAMPLES = {"co_move": 1000, "co_move5k": 5000, "co_move50k": 50000}

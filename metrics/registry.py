@@ -22,7 +22,7 @@ from dnnlib.parsing import nearest
 from metrics.context import MetricContext
 from metrics.extractors import Extractors
 from training.config import RunConfig
-from training.snapshot import snapshot_name
+from training.runs.snapshot import snapshot_name
 
 __all__ = [
     "Metric",
@@ -48,7 +48,7 @@ class Metric:
     """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise (None: all there are).
 
     extractor: what it looks at pictures with, if anything. template: the name of its family, with {n} for the number.
-    honours_options: --trunc and --layout apply to the pictures it looks at. best: which of its values.
+    uses_truncation_and_layout: --trunc and --layout apply to the pictures it looks at. best: which of its values.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Metric:
     refuse: Refusal
     extractor: str | None = None
     template: str | None = None
-    honours_options: bool = True
+    uses_truncation_and_layout: bool = True
     best: Best = "lowest"
 
     def badness(self, results: Values) -> float:
@@ -72,7 +72,7 @@ class Metric:
         return (self.compute.__doc__ or "").strip().splitlines()[0]
 
     @property
-    def is_shared_out(self) -> bool:
+    def is_distributed(self) -> bool:
         """Whether all processes take part; other metrics are computed by the first one alone."""
         return self.extractor is not None
 
@@ -96,7 +96,7 @@ def metric(
     unit: str,
     refuse: Refusal = lambda config: None,
     extractor: str | None = None,
-    honours_options: bool = False,
+    uses_truncation_and_layout: bool = False,
     best: Best = "lowest",
 ) -> Callable:
     """Register a function (context, num) -> {quantity: number}.
@@ -106,7 +106,8 @@ def metric(
 
     def register(compute: Callable[[MetricContext, int], Values]) -> Callable[[MetricContext, int], Values]:
         _METRICS[name] = Metric(
-            name, compute, num, unit, refuse, extractor, honours_options=honours_options, best=best
+            name, compute, num, unit, refuse, extractor,
+            uses_truncation_and_layout=uses_truncation_and_layout, best=best,
         )
         return compute
 
@@ -237,7 +238,7 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
 
 
 def _values(found: Metric, context: MetricContext) -> Values:
-    if found.is_shared_out:
+    if found.is_distributed:
         return found.compute(context, found.num)
     return context.on_first_rank(lambda: found.compute(context, found.num))
 

@@ -19,10 +19,10 @@ from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World, current
 from training.config import RunConfig
-from training.generator import set_memory_format
-from training.heatmaps import Layout, check_counts, load_layout
-from training.run_data import open_data
-from training.snapshot import Snapshot
+from training.data.of_run import open_data
+from training.layouts.layout import Layout, check_counts, load_layout
+from training.networks.generator import set_memory_format
+from training.runs.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def check(request: Request) -> None:
     """
     registry.check(request.names)
     for name in request.names:
-        if (request.trunc != 1 or request.layout) and not registry.find(name).honours_options:
+        if (request.trunc != 1 or request.layout) and not registry.find(name).uses_truncation_and_layout:
             raise UserError(f"--trunc and --layout do not apply to the metric '{name}', which has pictures of its own")
     if request.images is not None:
         _check_files(request)

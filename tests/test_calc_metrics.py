@@ -13,9 +13,9 @@ from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import picture, write_zip
 from tests.training.small import make_layout
 from training.config import DataConfig
-from training.discriminator import Discriminator
-from training.heatmaps import save_layout
-from training.snapshot import save_snapshot, snapshot_name
+from training.layouts.layout import save_layout
+from training.networks.discriminator import Discriminator
+from training.runs.snapshot import save_snapshot, snapshot_name
 
 IMAGES = 66
 

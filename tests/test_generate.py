@@ -13,8 +13,8 @@ from dnnlib.files import write_json
 from generate import main
 from tests.tiny_models import save_tiny_snapshot
 from tests.training.small import global_streams
-from training import pictures
-from training.heatmaps import load_layout, save_layout
+from training.layouts.layout import load_layout, save_layout
+from training.pictures import grids
 from training.sampling import Model
 
 
@@ -74,7 +74,7 @@ def tool(runs: Path, tmp_path: Path) -> Tool:
 
 
 def pixels(images: torch.Tensor) -> np.ndarray:
-    return pictures.to_pixels(images)
+    return grids.to_pixels(images)
 
 
 def assert_alike(a: np.ndarray, b: np.ndarray) -> None:
@@ -187,7 +187,7 @@ def test_one_layout_for_all_seeds(tool: Tool, model: Model, tmp_path: Path):
 def test_show_heatmaps_writes_a_second_png(tool: Tool, model: Model):
     made = tool.made("--seeds 0,1 --batch 1 --show-heatmaps")
     assert list(made) == ["seed0000-heatmaps.png", "seed0000.png", "seed0001-heatmaps.png", "seed0001.png"]
-    expected = pictures.samples_beside_heatmaps(model.images([1]), model.layout([1]))
+    expected = grids.samples_beside_heatmaps(model.images([1]), model.layout([1]))
     assert_alike(made["seed0001-heatmaps.png"], expected)
 
 
@@ -219,7 +219,7 @@ def test_an_object_moves_alone(tool: Tool, scene: Model):
     own = scene.layout([3])
     x, y = own.centers[0][0, 2].tolist()
     layout = own.moved(0, 2, -x, -y).repeat(3).moved(0, 2, torch.linspace(0, 0.5, 3), 0.0)
-    expected = pictures.moving_strip(scene.images([3] * 3, layout=layout), layout)
+    expected = grids.moving_strip(scene.images([3] * 3, layout=layout), layout)
     assert_alike(made["seed0003-strip.png"], expected)
 
 
@@ -258,20 +258,20 @@ def test_a_move_gives_a_strip_a_seed(tool: Tool, model: Model):
     x, y = own.centers[0][0, 0].tolist()
     start = own.moved(0, 0, -0.4 - x, -y).repeat(5)
     layout = start.moved(0, 0, torch.linspace(0, 0.8, 5), torch.linspace(0, 0.2, 5))
-    assert_alike(made["seed0003-strip.png"], pictures.moving_strip(model.images([3] * 5, layout=layout), layout))
+    assert_alike(made["seed0003-strip.png"], grids.moving_strip(model.images([3] * 5, layout=layout), layout))
 
 
 def test_a_move_with_heatmaps_and_default_frames(tool: Tool):
     made = tool.made("--seeds 3 --centers 0,0;2:1:0,0 --move 2:1:0,0.3 --show-heatmaps")
     assert list(made) == ["seed0003-heatmaps.png", "seed0003-strip.png"]
-    assert made["seed0003-strip.png"].shape[1] == 9 * 64 + 8 * pictures.GAP
+    assert made["seed0003-strip.png"].shape[1] == 9 * 64 + 8 * grids.GAP
 
 
 def test_a_gif_of_a_move(tool: Tool, tmp_path: Path):
     tool.made("--seeds 3,4 --centers 0,0 --move 0.5,0 --frames 4 --video {file}", file=tmp_path / "new" / "move.gif")
     with Image.open(tmp_path / "new" / "move.gif") as video:
         assert video.n_frames == 4
-        assert video.size == (2 * 128 + pictures.GAP, 128)
+        assert video.size == (2 * 128 + grids.GAP, 128)
 
 
 # ---- grids
@@ -280,11 +280,11 @@ def test_a_gif_of_a_move(tool: Tool, tmp_path: Path):
 def test_a_grid(tool: Tool, model: Model):
     made = tool.made("--grid 3x2 --show-heatmaps")
     assert list(made) == ["grid-heatmaps.png", "grid.png"]
-    assert_alike(made["grid.png"], pictures.image_grid(model.images(range(6)), columns=3))
+    assert_alike(made["grid.png"], grids.image_grid(model.images(range(6)), columns=3))
 
 
 def test_a_grid_of_chosen_seeds(tool: Tool):
-    assert tool.made("--grid 3x2 --seeds 5-8")["grid.png"].shape == (128 + pictures.GAP, 3 * 64 + 2 * pictures.GAP, 3)
+    assert tool.made("--grid 3x2 --seeds 5-8")["grid.png"].shape == (128 + grids.GAP, 3 * 64 + 2 * grids.GAP, 3)
 
 
 # ---- bad input: one line, status 2, nothing written

@@ -16,10 +16,10 @@ import train
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
 from torch_utils.distributed import World
-from training.checkpoint import checkpoint_path
 from training.config import RunConfig
-from training.discriminator import Discriminator
-from training.snapshot import save_snapshot, snapshot_name
+from training.networks.discriminator import Discriminator
+from training.runs.checkpoint import checkpoint_path
+from training.runs.snapshot import save_snapshot, snapshot_name
 from training.state import TrainingState
 
 IMAGES = 4
@@ -30,7 +30,7 @@ FAMILY = {
     "dry-run",
 }
 OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new", "procs"}
-OURS |= {"bf16", "compile", "continue", "ops"}
+OURS |= {"bf16", "compile", "continue", "keep", "ops"}
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def test_a_checkpoint_branches_off_into_a_new_run(data: Path, loop: list):
         (["--metrics=dii"], "unknown metric 'dii'; did you mean 'di'?"),
         (["--method=stylegan2", "--tau=0.1"], "--tau needs heatmaps"),
         (["--sel=consat"], "--sel 'consat' is unknown; did you mean 'concat'?"),
-        (["--sampler=nois"], "--sampler (sampler.kind) is 'nois'"),
+        (["--sampler=nois"], "--sampler (sampler.kind): no sampler 'nois'; did you mean 'noise'?"),
         (["--cfg=sndcgan", "--sel=indoor"], "backbone sndcgan has no encoding layer indoor; use norm or concat"),
         (["--method=eqgan-4-conkat"], "--method 'eqgan-4-conkat' is unknown; did you mean 'eqgan-4-concat'?"),
         (["--device=tpu"], "--device (hardware.device) is 'tpu'"),

@@ -1,10 +1,10 @@
 """What a network or a run is: typed, validated, saved with every run.
 
 Every section refuses unknown keys. How a base configuration, a method and the command line make one RunConfig is
-in training/presets.py.
+in training/presets/resolve.py.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -15,10 +15,9 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 PowerOfTwo = Annotated[int, Field(ge=4)]
-Backbone = Literal["stylegan2", "sndcgan"]
-SamplerKind = Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"]
+Name = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]  # of something registered (dnnlib/registry.py)
 
-SAMPLERS = get_args(SamplerKind)
+SAMPLERS = ("paper", "released", "multi-object", "non-hierarchical", "noise", "impulse")
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -73,7 +72,7 @@ class SynthesisConfig(ConvConfig):
 class EncodingConfig(Section):
     """Where and how the generator hears the heatmaps (spec: section 3)."""
 
-    layer: Literal["norm", "concat", "indoor", "flatten"] = "norm"
+    layer: Name = "norm"  # concat, indoor, flatten, or a layer of one's own
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved
     max_resolution: Annotated[int, Field(ge=4)] | None = 16  # None: every layer (released)
     counts: Annotated[tuple[Count, ...], AfterValidator(_one_or_three)] = (1, 2, 4)  # of each level; one: for all
@@ -111,7 +110,7 @@ class GeneratorConfig(Section):
     mapping: MappingConfig = MappingConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
-    backbone: Backbone = "stylegan2"
+    backbone: Name = "stylegan2"
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -122,8 +121,6 @@ class GeneratorConfig(Section):
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
-        if self.backbone == "sndcgan" and self.encoding is not None and self.encoding.layer not in ("norm", "concat"):
-            raise ValueError(f"backbone sndcgan has no encoding layer {self.encoding.layer}; use norm or concat")
         return self
 
 
@@ -139,7 +136,15 @@ class DiscriminatorConfig(ConvConfig):
     mbstd_group_size: Count | None = 4  # samples per minibatch-std group; None: the whole batch
     mbstd_num_channels: int = Field(1, ge=0)
     freeze_layers: int = Field(0, ge=0)  # this many layers from the image on keep their weights (Freeze-D)
-    backbone: Backbone = "stylegan2"
+    backbone: Name = "stylegan2"
+
+    @property
+    def freezable_layers(self) -> int:
+        """How many layers there are before those that give the logit: what freeze_layers can be at most."""
+        blocks = self.img_resolution.bit_length() - 3  # of R, R/2, ... 8
+        if self.backbone == "sndcgan":
+            return 2 * blocks + 1
+        return 2 * blocks + (1 if self.architecture == "orig" else blocks + (self.architecture == "resnet"))
 
     @model_validator(mode="after")
     def _check(self):
@@ -150,7 +155,7 @@ class DiscriminatorConfig(ConvConfig):
 class SamplerConfig(Section):
     """How random layouts are drawn (spec: section 2)."""
 
-    kind: SamplerKind = "paper"
+    kind: Name = "paper"
     spread: tuple[Positive, Positive] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
@@ -176,7 +181,7 @@ class AlignConfig(Section):
 class LossConfig(Section):
     """Adversarial loss and its regularisers."""
 
-    adversarial: Literal["logistic", "hinge"] = "logistic"
+    adversarial: Name = "logistic"
     r1_gamma: NonNegative = 10.0
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
@@ -294,6 +299,7 @@ class ScheduleConfig(Section):
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
     keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
+    keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
     nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
 
 
@@ -334,6 +340,7 @@ class RunConfig(Section):
     schedule: ScheduleConfig = ScheduleConfig()
     hardware: HardwareConfig = HardwareConfig()
     resume: str | None = None
+    plugins: tuple[str, ...] = ()  # modules that registered what the names above stand for
 
     @model_validator(mode="after")
     def _check(self):
@@ -343,8 +350,6 @@ class RunConfig(Section):
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
-        if self.generator.backbone == "sndcgan" and self.loss.pl_weight > 0:
-            raise ValueError("loss.pl_weight must be 0 with backbone sndcgan, which has no mapping network")
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:

@@ -12,12 +12,8 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
-from training.generator import Precision
-from training.heatmaps import Layout, check_counts, load_layout, save_layout
-from training.pictures import image_grid, moving_strip, samples_beside_heatmaps, save_png, square_columns, to_uint8
-from training.sampling import Model
-from training.scene_options import (
-    Centre,
+from training.layouts.edits import (
+    Center,
     check_moves,
     load_latents,
     moved,
@@ -29,7 +25,18 @@ from training.scene_options import (
     placed,
     without,
 )
-from training.videos import check_video, save_video
+from training.layouts.layout import Layout, check_counts, load_layout, save_layout
+from training.networks.generator import Precision
+from training.pictures.grids import (
+    image_grid,
+    moving_strip,
+    samples_beside_heatmaps,
+    save_png,
+    square_columns,
+    to_uint8,
+)
+from training.pictures.videos import check_video, save_video
+from training.sampling import Model
 
 DEFAULT_FRAMES = 9
 VIDEO_SIDE = 256  # small pictures are enlarged until a video is at least this wide, pixels
@@ -73,7 +80,7 @@ class Scenes:
     layout: Layout | None
     noise_mode: str
     batch: int
-    moves: list[Centre] = field(default_factory=list)
+    moves: list[Center] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -169,9 +176,9 @@ def _check_steerable(model: Model, request: Request) -> None:
         "--show-heatmaps": request.show_heatmaps,
     }
     named = [option for option, value in wishes.items() if value]
-    if named and not model.is_steerable:
+    if named and not model.is_layout_conditioned:
         raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) hears no layout")
-    if request.moves and model.G.hears_in_latent:
+    if request.moves and model.G.takes_layout_in_latent:
         raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
 
 

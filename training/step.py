@@ -8,8 +8,8 @@ from torch import Tensor
 
 from torch_utils.gradients import GradientReducer
 from training.config import RunConfig
-from training.finite import all_finite
-from training.phases import Batch, Inputs, Phase, draw_inputs
+from training.losses.phases import Batch, Inputs, Phase, draw_inputs
+from training.nonfinite import all_finite
 from training.state import TrainingState
 
 RUNNING_MEANS = ("w_avg", "running_mean", "running_var")  # buffers that each rank moves by its own share of a batch

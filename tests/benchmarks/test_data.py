@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from benchmarks import data
 from tests.tiny_models import tiny_config
 from training.config import DataConfig, HardwareConfig, ScheduleConfig
-from training.dataset import ImageDataset
+from training.data.dataset import ImageDataset
 
 
 def small_config(path, workers=0):

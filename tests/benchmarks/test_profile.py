@@ -17,7 +17,7 @@ from tests.benchmarks.refusals import assert_refused
 from tests.tiny_models import tiny_config
 from torch_utils import ops
 from training.config import HardwareConfig, RunConfig, ScheduleConfig
-from training.summary import _CountFlops
+from training.cost import _CountFlops
 
 CPU = torch.device("cpu")
 INTERVALS = {"G_main": 1, "G_path": 4, "D_main": 1, "D_r1": 16}

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.reproduce import NOT_MEASURED, PAGE, RESULTS, gpu_hours, main, page, read_reports, read_rows
-from training.presets import known_names
+from training.presets.resolve import known_names
 
 ROWS = read_rows()
 

@@ -14,7 +14,7 @@ from metrics.detectors.instances import Instances
 from metrics.registry import MetricContext, check, evaluate
 from tests.tiny_models import tiny_config, tiny_model
 from tests.training.small import make_layout
-from training.heatmaps import Layout, concatenate
+from training.layouts.layout import Layout, concatenate
 
 SIZE = 64
 COLORS = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0))

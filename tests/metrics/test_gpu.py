@@ -14,7 +14,7 @@ from metrics.registry import evaluate
 from tests.tiny_models import tiny_config, tiny_generator, tiny_model
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
-from training.dataset import ImageDataset
+from training.data.dataset import ImageDataset
 from training.sampling import Model
 
 pytestmark = pytest.mark.gpu
@@ -57,7 +57,7 @@ def test_batches_do_not_wait_for_the_extractor(contexts):
     context = contexts[1]
     extractor = context.extractors.get("random", context.device)
     stream = torch.cuda.Stream()
-    mix = features._ingredients(context, range(4))
+    mix = features._generator_inputs(context, range(4))
     features._launch(features._make(context, mix), extractor, stream).wait()  # loads kernels
     torch.cuda.set_sync_debug_mode("error")
     try:

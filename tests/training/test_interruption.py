@@ -12,9 +12,9 @@ import torch
 
 from tests.training.test_loop import configuration, data  # noqa: F401
 from torch_utils.distributed import World
+from torch_utils.interruption import Interruption
 from training import loop
-from training.checkpoint import latest_checkpoint, read_about, read_tensors
-from training.interruption import Interruption
+from training.runs.checkpoint import latest_checkpoint, read_about, read_tensors
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -32,7 +32,7 @@ def test_a_second_signal_ends_the_process_at_once():
     script = """
         import os, signal, time
         from torch_utils.distributed import World
-        from training.interruption import Interruption
+        from torch_utils.interruption import Interruption
         with Interruption(World()):
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)

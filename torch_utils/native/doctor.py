@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch.utils import cpp_extension
 
-from dnnlib.cache import cache_dir
-from torch_utils.native import toolchain
-from torch_utils.native.cache import Slot, finished
+from torch_utils.native import levels, toolchain
+from torch_utils.native.build import time_limit
+from torch_utils.native.cache import Slot, cache_dir, finished
 from torch_utils.native.toolchain import Device, ToolError
 
 
@@ -31,7 +31,9 @@ def examine() -> list[Finding]:
     findings = [
         Finding("torch", f"{torch.__version__} (CUDA {torch.version.cuda or 'none'})"),
         Finding("processor", f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"),
-        Finding("cache", str(cache_dir())),
+        _asked("level", _level),
+        _asked("cache", lambda: str(cache_dir())),
+        _asked("time limit", lambda: f"{time_limit():g} s for a build"),
     ]
     for device in devices():
         findings += _tools(device)
@@ -42,11 +44,21 @@ def examine() -> list[Finding]:
 def _tools(device: Device) -> Iterator[Finding]:
     if device == "cpu":
         yield _asked("compiler", lambda: _named(toolchain.find_compiler(), toolchain.version_of))
-        yield _asked("flags", lambda: " ".join(toolchain.accepted_flags(toolchain.find_compiler())))
+        yield _asked("flags", lambda: " ".join(toolchain.accepted_flags(toolchain.find_compiler(), _wanted())))
         yield _asked("ninja", _ninja)
     else:
         yield _asked("nvcc", lambda: _named(toolchain.find_nvcc(), toolchain.nvcc_version))
         yield Finding("GPUs", f"{torch.cuda.get_device_name()}, architectures {toolchain.gpu_architectures()}")
+
+
+def _level() -> str:
+    chosen = levels.asked()
+    source = f"{levels.VARIABLE} is not set" if chosen is None else levels.VARIABLE
+    return f"{chosen or levels.NATIVE} ({source}; here: {', '.join(levels.usable())})"
+
+
+def _wanted() -> str:
+    return levels.asked() or levels.NATIVE
 
 
 def _named(path: str, version) -> str:
@@ -68,14 +80,23 @@ def _asked(what: str, answer) -> Finding:
 
 def _library(device: Device) -> Finding:
     what = f"{device} library"
-    done = finished(device)
-    if done is not None:
-        return Finding(what, str(done))
     build = "run: python -m torch_utils.ops build"
     try:
-        failure = Slot.of(toolchain.find(device)).recent_failure()
+        done = finished(device)
+        if done is not None:
+            return Finding(what, str(done))
+    except ToolError as error:
+        return Finding(what, error.cause, error.cure)
+    try:
+        slot = Slot.of(toolchain.find(device))
     except ToolError:
         return Finding(what, "not built; something it needs is missing", f"see above, then {build}")
+    try:
+        slot.check()
+    except ToolError as error:
+        return Finding(what, error.cause, error.cure)
+    failure = slot.recent_failure()
     if failure is not None:
         return Finding(what, f"the last build failed: {failure}", f"once that is repaired, {build}")
-    return Finding(what, f"not built yet; the first use builds it, or {build}")
+    state = "damaged" if slot.library.exists() else "not built yet"
+    return Finding(what, f"{state}; the first use builds it, or {build}")

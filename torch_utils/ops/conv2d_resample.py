@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torch_utils.ops import winograd_autograd
-from torch_utils.ops.kept import keeps, kept
+from torch_utils.ops import inference_cache, winograd_autograd
 from torch_utils.ops.selection import is_reference
 from torch_utils.ops.upfirdn2d import Pair, down_padding, parse_padding, up_padding, upfirdn2d
 
@@ -146,9 +145,10 @@ def _transposed_weight(w: Tensor, groups: int, flip_weight: bool) -> Tensor:
     def make() -> Tensor:
         return _swap_channels(w.flip((2, 3)) if flip_weight else w, groups)
 
-    if not keeps():
+    if not inference_cache.enabled():
         return make()
-    return kept(w, ("transposed", groups, flip_weight), lambda: make().clone(memory_format=torch.contiguous_format))
+    copy = lambda: make().clone(memory_format=torch.contiguous_format)  # noqa: E731
+    return inference_cache.cached(w, ("transposed", groups, flip_weight), copy)
 
 
 def _swap_channels(w: Tensor, groups: int) -> Tensor:

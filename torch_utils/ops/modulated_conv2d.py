@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from torch_utils.ops import reference, winograd
+from torch_utils.ops import inference_cache, reference, winograd
 from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
-from torch_utils.ops.kept import kept
 from torch_utils.ops.selection import folding_wins, is_reference
 from torch_utils.ops.upfirdn2d import Pair
 
@@ -77,7 +76,7 @@ def modulated_conv2d(
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[N, Co]: 1 / norm of each sample's scaled output filter."""
-    energy = kept(weight, "energy", lambda: filter_energy(weight))
+    energy = inference_cache.cached(weight, "energy", lambda: filter_energy(weight))
     return torch.rsqrt(styles.square() @ energy.T + 1e-8)
 
 
@@ -108,7 +107,8 @@ class _Energy(torch.autograd.Function):
 
 def _prescale(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
     """Keep float16 products in range; demodulation cancels both factors (up to its 1e-8)."""
-    return kept(weight, "bounded", lambda: bounded_filters(weight)), styles / styles.abs().amax(1, keepdim=True)
+    bounded = inference_cache.cached(weight, "bounded", lambda: bounded_filters(weight))
+    return bounded, styles / styles.abs().amax(1, keepdim=True)
 
 
 def bounded_filters(weight: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from torch_utils.native.operators import native
+from torch_utils.ops import inference_cache
 from torch_utils.ops.bias_act import ACTIVATIONS
-from torch_utils.ops.kept import keeps, kept
 from torch_utils.ops.selection import takes_native, winograd_wins
 from torch_utils.ops.upfirdn2d import Pair
 
@@ -27,7 +27,7 @@ def takes(
     x: Tensor, weight: Tensor, up: int = 1, down: int = 1, padding: Pair = 0, f: Tensor | None = None
 ) -> bool:
     """Whether `convolve` can do this modulated convolution here and now, and is the faster way."""
-    if not keeps() or x.device.type != "cpu" or x.dtype != torch.float32:
+    if not inference_cache.enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
         return False
     if up not in (1, 2) or down != 1 or padding != 1 or weight.shape[2:] != (3, 3):
         return False
@@ -59,9 +59,10 @@ def convolve(
     limit = math.inf if clamp is None else clamp
     how = in_scale, out_scale, noise, bias, act, ACTIVATIONS[act].alpha, gain, limit
     if up == 1:
-        filters = kept(weight, ("winograd", flip_weight), lambda: make_filters(weight, flip_weight))
+        filters = inference_cache.cached(weight, ("winograd", flip_weight), lambda: make_filters(weight, flip_weight))
         return native.winograd(x, filters, *how)
-    filters = kept(weight, ("winograd_up", flip_weight), lambda: make_filters(weight, flip_weight, up))
+    key = "winograd_up", flip_weight
+    filters = inference_cache.cached(weight, key, lambda: make_filters(weight, flip_weight, up))
     return native.winograd_up(x, filters, f.flip((0, 1)) * up**2, *how)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dnnlib.errors import UserError
+from training.data.opening import OverLimit, open_image
 
 try:
     import pyspng
@@ -32,11 +33,13 @@ DAMAGE = (
     SyntaxError,
     ValueError,
     EOFError,
-    IndexError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
     struct.error,
     zlib.error,
     zipfile.BadZipFile,
-    Image.DecompressionBombError,
 )
 
 
@@ -88,6 +91,8 @@ def naming_damage(where: str) -> Iterator[None]:
     """Turns whatever a damaged image file makes the block raise into a DamagedImage that names `where`."""
     try:
         yield
+    except OverLimit as error:
+        raise OverLimit(f"{where} is refused: {error}") from error
     except UserError:
         raise
     except DAMAGE as error:
@@ -99,14 +104,14 @@ def naming_damage(where: str) -> Iterator[None]:
 
 def read_header(file: BinaryIO, where: str) -> Header:
     """Size and channels of an 8-bit grey or RGB image. Raises UserError naming `where` for all others."""
-    with naming_damage(where), Image.open(file) as image:
+    with naming_damage(where), open_image(file, where) as image:
         _check_kind(image, where)
         return Header(image.width, image.height, _CHANNELS[image.mode])
 
 
 def decode(data: bytes, where: str) -> np.ndarray:
     """Pixels uint8 [C, H, W] of an 8-bit grey or RGB image. Raises UserError naming `where` for all others."""
-    with naming_damage(where), Image.open(io.BytesIO(data)) as image:
+    with naming_damage(where), open_image(io.BytesIO(data), where) as image:
         _check_kind(image, where)
         if data.startswith(_PNG_SIGNATURE):
             _check_png(data)

@@ -13,6 +13,7 @@ from dnnlib.errors import UserError
 from training.data import published_sets
 from training.data.archives import FolderArchive, ZipArchive
 from training.data.labels import Label, find_labels
+from training.data.opening import open_image
 
 KNOWN = "a folder, a .zip, an LSUN *_lmdb folder, cifar-10-python.tar.gz or *-images-idx3-ubyte.gz"
 
@@ -62,7 +63,7 @@ def _archive(path: Path, limit: int | None) -> Source:
     used = names[:limit]
     return Source(
         [archive.where(name) for name in used],
-        lambda i: _decoding(lambda: archive.open(used[i])),
+        lambda i: _decoding(lambda: archive.open(used[i]), used[i]),
         labels.of(used, str(path)) if labels.by_name else None,
         labels.classes,
     )
@@ -91,6 +92,6 @@ def _arrays(path, pixels, labels, classes, notes=()) -> Source:
 
 
 @contextmanager
-def _decoding(open_file: Callable[[], BinaryIO]) -> Iterator[Image.Image]:
-    with open_file() as file, Image.open(file) as image:
+def _decoding(open_file: Callable[[], BinaryIO], name: str = "") -> Iterator[Image.Image]:
+    with open_file() as file, open_image(file, name) as image:
         yield image

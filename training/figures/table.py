@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dnnlib.files import atomic_path
-from training.pictures import HEAT
+from training.pictures.grids import HEAT
 
 DPI = 150
 MARGIN = 20

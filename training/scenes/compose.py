@@ -10,6 +10,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from training.data import ground_truth
 from training.data.image_files import DAMAGE, is_image_name, reason
+from training.data.opening import OverLimit
 from training.scenes.backgrounds import gradient, load_photo, photo_crop
 from training.scenes.cutouts import Cutout, NoCutout, load_cutout
 
@@ -121,7 +122,7 @@ def _load_all(folder, names, load) -> tuple[dict, Skipped]:
     for name in names:
         try:
             loaded[name] = load(folder / name)
-        except NoCutout as error:
+        except (NoCutout, OverLimit) as error:
             skipped.append((name, str(error)))
         except DAMAGE as error:
             skipped.append((name, f"damaged: {reason(error)}"))

@@ -6,9 +6,8 @@ from torch import Tensor, nn
 
 from tests.implementations import check_native
 from torch_utils import ops
-from torch_utils.ops import modulated_conv2d, reference, selection, setup_filter, winograd
+from torch_utils.ops import inference_cache, modulated_conv2d, reference, selection, setup_filter, winograd
 from torch_utils.ops.bias_act import ACTIVATIONS
-from torch_utils.ops.kept import kept
 
 FIR = setup_filter([1, 3, 3, 1])
 SIZES = [(8, 8), (4, 4), (7, 10), (1, 1), (3, 17)]
@@ -229,20 +228,20 @@ def test_filters_are_made_again_when_the_weights_change(generator):
         return weight.detach() * 2
 
     with torch.inference_mode():
-        assert kept(weight, "twice", make) is kept(weight, "twice", make)
+        assert inference_cache.cached(weight, "twice", make) is inference_cache.cached(weight, "twice", make)
         assert len(made) == 1
     with torch.no_grad():
         weight += 1
     with torch.inference_mode():
-        assert kept(weight, "twice", make).tolist() == [4, 4]
+        assert inference_cache.cached(weight, "twice", make).tolist() == [4, 4]
         assert len(made) == 2
         weight.data = torch.zeros(2)
-        assert kept(weight, "twice", make).tolist() == [0, 0]
+        assert inference_cache.cached(weight, "twice", make).tolist() == [0, 0]
 
 
 def test_nothing_is_kept_outside_inference_mode():
     weight = nn.Parameter(torch.ones(2))
-    results = [kept(weight, "copy", lambda: weight.detach().clone()) for _ in range(2)]
+    results = [inference_cache.cached(weight, "copy", lambda: weight.detach().clone()) for _ in range(2)]
     assert results[0] is not results[1]
 
 
