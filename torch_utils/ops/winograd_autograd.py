@@ -11,7 +11,7 @@ Derivatives are such convolutions again, so that there are as many of them as on
 filters are spread out anew each time, which small images do not pay back.
 """
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,34 +19,42 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torch_utils.native.operators import native
-from torch_utils.ops.selection import takes_native, winograd_wins
+from torch_utils.ops import fastest
+from torch_utils.ops.selection import takes_winograd
 from torch_utils.ops.upfirdn2d import upfirdn2d
-from torch_utils.ops.winograd import CHANNELS, UP_TAPS
+from torch_utils.ops.winograd import CHANNELS, PLAIN, UP_TAPS, example
 
 SMALLEST = 16**2  # pixels of an image whose filters are worth spreading out for one pass
-PLAIN = None, None, None, None, "linear", 0.0, 1.0, math.inf  # nothing but the convolution
 
 
 def takes(x: Tensor, weight: Tensor, pads: list[int], groups: int) -> bool:
-    """Whether the convolutions below can do a 3x3 convolution here and now, and are the faster way.
+    """Whether `same_size` can do a 3x3 convolution here and now, and is the faster way; pads [x0, x1, y0, y1].
 
-    pads [x0, x1, y0, y1]: of a convolution that does not resample, one pixel. In inference mode, where filters are kept,
-    it is winograd.convolve's work; compiled code keeps the convolutions that the compiler knows.
+    In inference mode, where filters are kept, that is winograd.convolve's work; compiled code keeps the convolutions
+    that the compiler knows.
     """
-    if x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32 or x.ndim != 4:
+    return _can_take(x, weight, pads, groups) and takes_winograd(x, lambda: _wins(x, "trained", _trained))
+
+
+def takes_resampling(x: Tensor, weight: Tensor, f: Tensor | None, up: int, pads: list[int], groups: int) -> bool:
+    """The same for `enlarge` (up = 2) and `reduce` (up = 1); FIR filter f and pads as in conv2d_resample."""
+    if f is None or f.shape != UP_TAPS or (up == 1 and any(size % 2 for size in x.shape[2:])):
+        return False
+    return _can_take(x, weight, pads, groups) and takes_winograd(x, lambda: _wins(x, "resampling", _resampling))
+
+
+def _can_take(x: Tensor, weight: Tensor, pads: list[int], groups: int) -> bool:
+    if x.device.type != "cpu" or not x.dtype == weight.dtype == torch.float32 or x.ndim != 4:
         return False
     if torch.is_inference_mode_enabled() or torch.compiler.is_compiling():
         return False
-    if weight.shape[2:] != (3, 3) or groups != 1 or pads != [1] * 4 or x.shape[2] * x.shape[3] < SMALLEST:
+    if weight.shape[2:] != (3, 3) or groups != 1 or pads != [1] * 4:
         return False
-    return x.shape[1] % CHANNELS == weight.shape[0] % CHANNELS == 0 and takes_native(x, winograd_wins(x))
+    return x.shape[1] % CHANNELS == weight.shape[0] % CHANNELS == 0
 
 
-def takes_resampling(x: Tensor, weight: Tensor, f: Tensor | None, padding: list[int], groups: int) -> bool:
-    """The same for one that enlarges or reduces by 2, with the FIR filter f and padding as in conv2d_resample."""
-    return f is not None and f.shape == UP_TAPS and takes(x, weight, padding, groups) and not any(
-        size % 2 for size in x.shape[2:]
-    )
+def _wins(x: Tensor, name: str, ways: Callable[[], tuple[Callable[[], object], Callable[[], object]]]) -> bool:
+    return x.shape[2] * x.shape[3] >= SMALLEST and fastest.wins(name, ways)
 
 
 def same_size(x: Tensor, weight: Tensor) -> Tensor:
@@ -109,7 +117,7 @@ class _Weights(torch.autograd.Function):
         return _same_size(g, v, True) if for_x else None, _same_size(x, v, False) if for_g else None
 
 
-# ---- with resampling; `small` and `large` are the images on either side, the latter [N, C, 2 H + 1, 2 W + 1] for [H, W]
+# ---- with resampling: between small images [N, Cs, H, W] and large ones [N, Cl, 2 H + 1, 2 W + 1]
 
 
 class _Enlarge(torch.autograd.Function):
@@ -184,7 +192,9 @@ def _strided_weights(small: Tensor, large: Tensor) -> Tensor:
     rows = small.permute(0, 2, 3, 1).flatten(0, 2)  # [N H W, Cs]
     image = large.permute(0, 2, 3, 1)
     taps = [
-        rows.T @ image[:, y : y + 2 * height : 2, x : x + 2 * width : 2].flatten(0, 2) for y in range(3) for x in range(3)
+        rows.T @ image[:, y : y + 2 * height : 2, x : x + 2 * width : 2].flatten(0, 2)
+        for y in range(3)
+        for x in range(3)
     ]
     return torch.stack(taps, dim=2).unflatten(2, (3, 3))
 
@@ -208,3 +218,25 @@ def _wanted(ctx: Any) -> list[bool]:
         needed and torch._C._will_engine_execute_node(node)
         for needed, node in zip(ctx.needs_input_grad[:2], nodes, strict=True)
     ]
+
+
+# ---- what is compared to find out which way is faster
+
+
+def _trained() -> tuple[Callable[[], object], Callable[[], object]]:
+    return _with_gradients(same_size, lambda x, weight: F.conv2d(x, weight, padding=1))
+
+
+def _resampling() -> tuple[Callable[[], object], Callable[[], object]]:
+    taps = torch.ones(UP_TAPS, dtype=torch.float32)
+    return _with_gradients(
+        lambda x, weight: enlarge(x, weight, taps),
+        lambda x, weight: upfirdn2d(F.conv_transpose2d(x, weight, stride=2), taps, padding=1),
+    )
+
+
+def _with_gradients(*ways: Callable[[Tensor, Tensor], Tensor]) -> tuple[Callable[[], object], Callable[[], object]]:
+    x = example(128, 32).requires_grad_()
+    weight = torch.ones([128, 128, 3, 3], dtype=torch.float32, requires_grad=True)
+    first, second = (lambda way=way: torch.autograd.grad(way(x, weight).sum(), [x, weight]) for way in ways)
+    return first, second
