@@ -31,8 +31,10 @@ _SCHEMAS = (
     " -> (Tensor, Tensor, Tensor, Tensor)",
     "bias_act_grad_grad(Tensor v, Tensor? v_scale, Tensor? v_strength, Tensor? v_b, Tensor g, Tensor ref,"
     f" {_PARAMETERS}, bool from_output, bool[3] wanted) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "winograd_filters(Tensor weight, bool turned, bool swapped, bool enlarging) -> Tensor",
     f"winograd(Tensor x, Tensor filters, {_MODULATION}) -> Tensor",
     f"winograd_up(Tensor x, Tensor filters, Tensor taps, {_MODULATION}) -> Tensor",
+    "winograd_weights(Tensor x, Tensor g) -> Tensor",
 )
 
 _library = torch.library.Library("steergan", "DEF")
@@ -123,14 +125,23 @@ def _no_third_derivative(ctx, *grads):
 # ---- winograd
 
 
+def _winograd_filters_fake(weight: Tensor, turned: bool, swapped: bool, enlarging: bool) -> Tensor:
+    out, channels = weight.shape[:2]
+    return weight.new_empty([36, channels, out] if swapped else [36, out, channels])
+
+
 def _winograd_fake(x: Tensor, filters: Tensor, *_) -> Tensor:
-    size = [len(x), filters.shape[1] * filters.shape[3], *x.shape[2:]]
+    size = [len(x), filters.shape[1], *x.shape[2:]]
     return x.new_empty(size).contiguous(memory_format=torch.channels_last)
 
 
 def _winograd_up_fake(x: Tensor, filters: Tensor, *_) -> Tensor:
-    size = [len(x), filters.shape[1] * filters.shape[3], 2 * x.shape[2], 2 * x.shape[3]]
+    size = [len(x), filters.shape[1], 2 * x.shape[2], 2 * x.shape[3]]
     return x.new_empty(size).contiguous(memory_format=torch.channels_last)
+
+
+def _winograd_weights_fake(x: Tensor, g: Tensor) -> Tensor:
+    return x.new_empty([g.shape[1], x.shape[1], 3, 3])
 
 
 def _no_derivative(ctx, *grads):
@@ -181,5 +192,7 @@ _register("upfirdn2d", _upfirdn2d_fake, _upfirdn2d_setup, _upfirdn2d_backward)
 _register("bias_act", _bias_act_fake, _bias_act_setup, _bias_act_backward)
 _register("bias_act_grad", _bias_act_grad_fake, _bias_act_grad_setup, _bias_act_grad_backward)
 _register("bias_act_grad_grad", _bias_act_grad_grad_fake, lambda ctx, inputs, output: None, _no_third_derivative)
+_register("winograd_filters", _winograd_filters_fake, lambda ctx, inputs, output: None, _no_derivative)
 _register("winograd", _winograd_fake, lambda ctx, inputs, output: None, _no_derivative)
 _register("winograd_up", _winograd_up_fake, lambda ctx, inputs, output: None, _no_derivative)
+_register("winograd_weights", _winograd_weights_fake, lambda ctx, inputs, output: None, _no_derivative)

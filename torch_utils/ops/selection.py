@@ -6,9 +6,12 @@
     reference   plain zero insertion, padding and convolutions, nothing fused: the yardstick (torch_utils.ops.reference)
 
 The environment variable STEERGAN_OPS sets the choice at the start, `use` later on. All four agree up to rounding.
+Minimal filtering (torch_utils.ops.winograd), which rounds ten times as coarsely, is a choice within the first two:
+STEERGAN_WINOGRAD is `on`, `off`, or `auto`: where it is faster, or wherever it can with the operators `native`.
 """
 
 import os
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -21,6 +24,8 @@ from torch_utils.native.loader import is_loaded
 
 Choice = Literal["auto", "native", "pytorch", "reference"]
 CHOICES = ("auto", "native", "pytorch", "reference")
+WINOGRAD = "STEERGAN_WINOGRAD"
+WINOGRAD_CHOICES = ("auto", "on", "off")
 
 SMALL = 2**16  # elements
 SMALL_IMAGES = 2**18
@@ -124,17 +129,6 @@ def upfirdn2d_wins(x: Tensor) -> bool:
     return kind_of(x) == "cuda" or x.numel() < SMALL_IMAGES
 
 
-def winograd_wins(x: Tensor) -> bool:
-    """Whether minimal filtering beats a direct 3x3 convolution on a CPU, the transform of the filters not counted.
-
-    With AVX-512 it does wherever it was measured, from 4x4 pixels, 16 channels and one image on: with all that goes
-    with a modulated convolution a plain one takes a third to a half of the time, an enlarging one 0.6 where it is
-    large. With AVX2, whose vectors are half as long as those that the kernel is written in, it takes two to four times
-    as long.
-    """
-    return x.shape[2] * x.shape[3] >= 4**2 and torch.backends.cpu.get_cpu_capability() == "AVX512"
-
-
 def folding_wins(x: Tensor) -> bool:
     """Whether to modulate the weights, rather than the images, where all images have one style.
 
@@ -152,3 +146,16 @@ def takes_native(x: Tensor, wins: bool) -> bool:
     if x.dtype not in NATIVE_TYPES.get(device, ()) or x.numel() == 0:
         return False
     return x.is_meta or is_loaded(device)  # shapes need no kernels
+
+
+def takes_winograd(x: Tensor, wins: Callable[[], bool]) -> bool:
+    """Whether minimal filtering is to run on `x`; `wins`: whether it is the faster way, asked only where that matters.
+
+    Raises UserError when STEERGAN_WINOGRAD says something unknown.
+    """
+    mode = os.environ.get(WINOGRAD) or "auto"
+    if mode not in WINOGRAD_CHOICES:
+        raise UserError(f"{WINOGRAD}={mode:.60}: there is no such choice; set it to auto, on or off")
+    if mode == "off" or not takes_native(x, True):
+        return False
+    return mode == "on" or _current.name == "native" or wins()

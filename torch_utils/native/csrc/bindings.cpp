@@ -15,7 +15,9 @@
 #include "upfirdn2d.h"
 #ifndef STEERGAN_CUDA
 #include "winograd.h"
+#include "winograd_filters.h"
 #include "winograd_up.h"
+#include "winograd_weights.h"
 #endif
 
 #ifdef STEERGAN_CUDA
@@ -286,13 +288,35 @@ Tensor floats(const Optional& from, int64_t size, const char* name) {
 
 const float* start(const Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
 
-// Images and filters of minimal filtering; the latter [points, out / 16, in, 16].
-void check_filtered(const Tensor& x, const Tensor& filters, int64_t points) {
+constexpr int64_t kChannels = 16;  // they are multiples of this, whatever the length of this build's vectors
+static_assert(kChannels % kLanes == 0);
+
+// weight [out, in, 3, 3] -> filters [36, out, in] in the order that the kernels of this build read. The taps may be
+// turned by 180 degrees, and the channels swapped.
+Tensor winograd_filters(const Tensor& weight, bool turned, bool swapped, bool enlarging) {
+    TORCH_CHECK(weight.dim() == 4 && weight.scalar_type() == at::kFloat && weight.size(2) == kFilterTaps &&
+                    weight.size(3) == kFilterTaps, "winograd: weights are float32 [out, in, 3, 3]");
+    int out = swapped ? 1 : 0, in = 1 - out;
+    Taps w{weight.const_data_ptr<float>(), weight.size(out), weight.size(in), weight.stride(out), weight.stride(in),
+           weight.stride(2), weight.stride(3)};
+    TORCH_CHECK(w.out % kChannels == 0 && w.in % kChannels == 0, "winograd: channels are multiples of ", kChannels);
+    if (turned) {
+        w.taps += (kFilterTaps - 1) * (w.row_step + w.column_step);
+        w.row_step = -w.row_step, w.column_step = -w.column_step;
+    }
+    Tensor filters = at::empty({kWinogradPoints, w.out, w.in}, weight.options(), at::MemoryFormat::Contiguous);
+    launch_winograd_filters(w, enlarging, filters.data_ptr<float>());
+    return filters;
+}
+
+// Images, and what winograd_filters has made.
+void check_filtered(const Tensor& x, const Tensor& filters) {
     TORCH_CHECK(x.dim() == 4 && x.scalar_type() == at::kFloat, "winograd: images [N, C, H, W] of float32");
-    TORCH_CHECK(filters.dim() == 4 && filters.scalar_type() == at::kFloat && filters.is_contiguous() &&
-                    filters.size(0) == points && filters.size(2) == x.size(1) && filters.size(3) == kLanes,
-                "winograd: filters are float32 [", points, ", out / 16, in, 16] without gaps");
-    TORCH_CHECK(x.size(1) % kLanes == 0, "winograd: channels are multiples of 16");
+    TORCH_CHECK(filters.dim() == 3 && filters.scalar_type() == at::kFloat && filters.is_contiguous() &&
+                    filters.size(0) == kWinogradPoints && filters.size(1) % kChannels == 0 &&
+                    filters.size(2) == x.size(1),
+                "winograd: filters are float32 [", kWinogradPoints, ", out, in] without gaps");
+    TORCH_CHECK(x.size(1) % kChannels == 0, "winograd: channels are multiples of ", kChannels);
 }
 
 // What goes with a convolution, kept alive here; `pixels` are those of the result.
@@ -316,8 +340,8 @@ struct Modulators {
 Tensor winograd(
     const Tensor& input, const Tensor& filters, const Optional& in_scale, const Optional& out_scale,
     const Optional& noise, const Optional& bias, c10::string_view act, double alpha, double gain, double clamp) {
-    check_filtered(input, filters, kWinogradPoints);
-    Winograd a{input.size(0), input.size(2), input.size(3), input.size(1), filters.size(1) * kLanes};
+    check_filtered(input, filters);
+    Winograd a{input.size(0), input.size(2), input.size(3), input.size(1), filters.size(1)};
     Modulators m(input, a.out, a.height * a.width, in_scale, out_scale, noise, bias, act, alpha, gain, clamp);
     Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
     Tensor y = at::empty({a.images, a.out, a.height, a.width}, x.options(), at::MemoryFormat::ChannelsLast);
@@ -329,14 +353,29 @@ Tensor winograd_up(
     const Tensor& input, const Tensor& filters, const Tensor& taps, const Optional& in_scale,
     const Optional& out_scale, const Optional& noise, const Optional& bias, c10::string_view act, double alpha,
     double gain, double clamp) {
-    check_filtered(input, filters, kWinogradUpFilters);
+    check_filtered(input, filters);
     TORCH_CHECK(taps.sizes() == at::IntArrayRef({kWinogradUpTaps, kWinogradUpTaps}), "winograd: taps are 4x4");
-    WinogradUp a{input.size(0), input.size(2), input.size(3), input.size(1), filters.size(1) * kLanes};
+    WinogradUp a{input.size(0), input.size(2), input.size(3), input.size(1), filters.size(1)};
     Modulators m(input, a.out, 4 * a.height * a.width, in_scale, out_scale, noise, bias, act, alpha, gain, clamp);
     Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast), f = floats(taps, taps.numel(), "taps");
     Tensor y = at::empty({a.images, a.out, 2 * a.height, 2 * a.width}, x.options(), at::MemoryFormat::ChannelsLast);
     if (y.numel() > 0) launch_winograd_up(a, m.pointers, start(x), start(filters), start(f), y.data_ptr<float>());
     return y;
+}
+
+// Of a convolution that keeps the size: x [N, in, H, W], its result's gradient g [N, out, H, W] -> [out, in, 3, 3].
+Tensor winograd_weights(const Tensor& input, const Tensor& gradient) {
+    TORCH_CHECK(input.dim() == 4 && gradient.dim() == 4 && input.scalar_type() == at::kFloat &&
+                    gradient.scalar_type() == at::kFloat && input.size(0) == gradient.size(0) &&
+                    input.size(2) == gradient.size(2) && input.size(3) == gradient.size(3),
+                "winograd: images and gradient [N, C, H, W] of float32, of one size");
+    TORCH_CHECK(input.size(1) % kChannels == 0 && gradient.size(1) % kChannels == 0,
+                "winograd: channels are multiples of ", kChannels);
+    Winograd a{input.size(0), input.size(2), input.size(3), input.size(1), gradient.size(1)};
+    Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast), g = gradient.contiguous(at::MemoryFormat::ChannelsLast);
+    Tensor weights = at::zeros({a.out, a.in, kFilterTaps, kFilterTaps}, x.options().memory_format(at::MemoryFormat::Contiguous));
+    if (x.numel() > 0 && g.numel() > 0) launch_winograd_weights(a, start(x), start(g), weights.data_ptr<float>());
+    return weights;
 }
 #endif
 
@@ -348,8 +387,10 @@ TORCH_LIBRARY_IMPL(steergan, STEERGAN_DEVICE, m) {
     m.impl("bias_act_grad", TORCH_FN(bias_act_grad));
     m.impl("bias_act_grad_grad", TORCH_FN(bias_act_grad_grad));
 #ifndef STEERGAN_CUDA
+    m.impl("winograd_filters", TORCH_FN(winograd_filters));
     m.impl("winograd", TORCH_FN(winograd));
     m.impl("winograd_up", TORCH_FN(winograd_up));
+    m.impl("winograd_weights", TORCH_FN(winograd_weights));
 #endif
 }
 
