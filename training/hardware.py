@@ -17,6 +17,8 @@ def prepare_hardware(config: RunConfig, world: World) -> World:
         world = World(device=choose_device(hardware.device))
     torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False  # sums over 65536 pixels stay float32
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     torch.backends.cudnn.benchmark = hardware.benchmark
     if world.device.type == "cpu":
         return_memory() if hardware.ops == "reference" else keep_memory()

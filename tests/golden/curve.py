@@ -25,6 +25,7 @@ from tests.training.data_samples import write_zip
 from training.config import RunConfig
 from training.loop import train
 from training.presets.resolve import DataFacts, Options, resolve
+from training.runs.snapshot import find_snapshot
 
 GOLDEN = Path(__file__).parent / "data" / "curve.json"
 PICTURES, RESOLUTION, BATCH = 16, 32, 4
@@ -81,8 +82,7 @@ def record(name: str) -> dict[str, list[float]]:
         run_dir.mkdir()
         train(_config(name, _data(Path(folder))), run_dir)
         lines = [json.loads(line) for line in (run_dir / "stats.jsonl").read_text().splitlines()]
-        snapshot = max(run_dir.glob("network-snapshot-*.safetensors"))
-        return _by_name(lines) | _norms(load_file(snapshot))
+        return _by_name(lines) | _norms(load_file(find_snapshot(run_dir)))
 
 
 def record_all() -> dict[str, dict[str, list[float]]]:

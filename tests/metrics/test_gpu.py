@@ -1,7 +1,5 @@
 """Metrics on a GPU: the CPU's features, computed without waiting."""
 
-import importlib.util
-
 import pytest
 import torch
 
@@ -11,6 +9,7 @@ from metrics.extractors import Extractors, WeightFiles
 from metrics.features import features_of, generated_features, generated_images, real_features
 from metrics.neighbours import agreement
 from metrics.registry import evaluate
+from tests.optional import is_installed
 from tests.tiny_models import tiny_config, tiny_generator, tiny_model
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
@@ -34,7 +33,7 @@ def contexts(tmp_path, inception_weights):
     )
 
 
-has_fidelity = importlib.util.find_spec("torch_fidelity") is not None
+has_fidelity = is_installed("torch_fidelity")
 needs_fidelity = pytest.mark.skipif(not has_fidelity, reason="torch-fidelity is not installed here")
 
 

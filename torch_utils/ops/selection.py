@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from torch_utils.devices import kind_of
 from torch_utils.native.loader import is_loaded
 
 Choice = Literal["auto", "native", "pytorch", "reference"]
@@ -103,12 +104,20 @@ def bias_act_wins(x: Tensor, extras: int) -> bool:
     On a CPU one pass over memory takes the place of one for each of them, and of up to nine for the gradients. An
     activation alone is one pass anyway, and small tensors are in the cache, where calls cost more than passes.
     """
-    return x.device.type == "cuda" or (extras > 0 and x.numel() >= SMALL)
+    return kind_of(x) == "cuda" or (extras > 0 and x.numel() >= SMALL)
 
 
 def adds_bias_late(x: Tensor) -> bool:
     """Whether a bias costs less in bias_act than in the convolution, whose gradient takes a pass of its own for it."""
     return takes_native(x, bias_act_wins(x, 1))
+
+
+def takes_gain_late(x: Tensor) -> bool:
+    """Whether bias_act multiplies by a gain for nothing, so that weights and biases need not be multiplied before.
+
+    On a CPU what is multiplied before saves a multiplication an element; on a GPU it costs a launch a layer.
+    """
+    return kind_of(x) == "cuda" and takes_native(x, True)
 
 
 def upfirdn2d_wins(x: Tensor) -> bool:
@@ -117,7 +126,7 @@ def upfirdn2d_wins(x: Tensor) -> bool:
     On a CPU both move little more memory than a copy does; the native one takes 0.9 to 1.4 of the time for large
     images, and 0.5 to 0.9 for small ones.
     """
-    return x.device.type == "cuda" or x.numel() < SMALL_IMAGES
+    return kind_of(x) == "cuda" or x.numel() < SMALL_IMAGES
 
 
 def folding_wins(x: Tensor) -> bool:
@@ -125,7 +134,7 @@ def folding_wins(x: Tensor) -> bool:
 
     On a CPU that costs a sixth of the speed: copies of the weights that are kept between calls serve no more.
     """
-    return x.device.type == "cuda"
+    return kind_of(x) == "cuda"
 
 
 def takes_native(x: Tensor, wins: bool) -> bool:
@@ -133,8 +142,10 @@ def takes_native(x: Tensor, wins: bool) -> bool:
     choice = _current.name
     if choice not in ("auto", "native") or not (wins or choice == "native"):
         return False
-    device = x.device.type
-    return x.dtype in NATIVE_TYPES.get(device, ()) and x.numel() > 0 and is_loaded(device)
+    device = kind_of(x)
+    if x.dtype not in NATIVE_TYPES.get(device, ()) or x.numel() == 0:
+        return False
+    return x.is_meta or is_loaded(device)  # shapes need no kernels
 
 
 def takes_winograd(x: Tensor, wins: Callable[[], bool]) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import read_json, write_json
+from torch_utils.constants import axis, constant
 from training.config import LEVEL_RESOLUTIONS
 from training.layouts.noise import HeatmapNoise, NoiseKind
 
@@ -64,9 +65,10 @@ class Layout:
         """
         level = min(level, len(self.centers) - 1)
         centers, spreads = self.centers[level], self.spreads[level]
-        axis = torch.linspace(-1, 1, resolution, device=centers.device, dtype=centers.dtype)
-        along = torch.exp(-(axis - centers[..., None]).square() / spreads[..., None, None])  # [N, n, 2, r]
-        heatmaps = along[:, :, 1, :, None] * along[:, :, 0, None, :] + floor
+        distance = (axis(resolution, centers) - centers[..., None]).square()
+        along = torch.exp(distance / -spreads[..., None, None])  # [N, n, 2, r]
+        across, down = along.unbind(2)
+        heatmaps = torch.addcmul(constant(floor, along), down[..., :, None], across[..., None, :])
         if self.noise is not None:
             heatmaps = self.noise.applied(heatmaps, level)
         return heatmaps if self.strengths is None else heatmaps * self.strengths[level][:, :, None, None]
@@ -77,9 +79,7 @@ class Layout:
         Raises UserError when there is no such centre.
         """
         self._check_index(level, index)
-        like = self.centers[0]
-        step = [torch.as_tensor(d, dtype=like.dtype, device=like.device).expand(len(self)) for d in (dx, dy)]
-        offset = torch.stack(step, -1)
+        offset = torch.stack([_for_each(self, d) for d in (dx, dy)], -1)
         centers = [c.clone() for c in self.centers]
         centers[level][:, index] += offset
         if level == 0:
@@ -132,6 +132,12 @@ class Layout:
     def _check_index(self, level: int, index: int) -> None:
         if not 0 <= level < len(self.centers) or not 0 <= index < self.counts[level]:
             raise UserError(f"no centre {level}:{index} in a layout with {_describe(self.counts)}")
+
+
+def _for_each(layout: Layout, value: float | Tensor) -> Tensor:
+    """[N] on the layout's device, of a number (without a copy that the host would wait for) or a tensor."""
+    like, count = layout.centers[0], len(layout)
+    return value.to(like).expand(count) if isinstance(value, Tensor) else like.new_full([count], value)
 
 
 def _with_column(levels: tuple[Tensor, ...], level: int, index: int, value: float | Tensor) -> tuple[Tensor, ...]:

@@ -9,6 +9,8 @@ from torch_utils import distributed
 from training.config import AlignConfig
 from training.layouts.layout import LEVEL_RESOLUTIONS, HeatmapSource, resize
 
+SHIFT = 256.0  # factor on y: gradients of single pixels come near the smallest numbers of float16
+
 
 def channel_weights(logits: Tensor, features: Mapping[int, Tensor], sign: str) -> dict[int, Tensor]:
     """GradCAM weights [N, C, 1, 1] of each feature: the spatial mean of d y / d feature, as constants.
@@ -16,9 +18,17 @@ def channel_weights(logits: Tensor, features: Mapping[int, Tensor], sign: str) -
     y is the sum of the logits ("logits", the papers), or of softplus(-logits), whose gradient has the other sign
     ("loss", released). Costs a backward pass from the logits to the features only; the graph stays for the loss.
     """
+    half = any(feature.dtype == torch.float16 for feature in features.values())
+    shift = SHIFT if half else 1.0
     y = logits.sum() if sign == "logits" else torch.nn.functional.softplus(-logits).sum()
-    gradients = torch.autograd.grad(y, list(features.values()), retain_graph=True)
-    return {r: g.detach().mean((2, 3), keepdim=True) for r, g in zip(features, gradients, strict=True)}
+    at = torch.full_like(y, shift) if half else None
+    gradients = torch.autograd.grad(y, list(features.values()), at, retain_graph=True)
+    means = (g.detach().mean((2, 3), keepdim=True, dtype=_wide(g)) for g in gradients)
+    return {r: mean / shift if half else mean for r, mean in zip(features, means, strict=True)}
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def attention_map(weights: Tensor, feature: Tensor, relu: str) -> Tensor:

@@ -55,18 +55,26 @@ def _key(ws: Tensor, layout: Layout | None, noise: Noise) -> Key | None:
     """What a graph depends on; None where there can be none."""
     if not ws.is_cuda or noise.mode == "random":
         return None
+    styles = *ws.shape, has_one_style(ws), noise.mode
     if layout is None:
-        return tuple(ws.shape), noise.mode
+        return styles
     if not isinstance(layout, Layout) or layout.noise is not None:
         return None
-    return tuple(ws.shape), noise.mode, layout.counts, layout.strengths is None
+    return *styles, layout.counts, layout.strengths is None
+
+
+def has_one_style(ws: Tensor) -> bool:
+    """Whether all images have the ws of the first, which saves modulating features for each (Tensor.expand)."""
+    return len(ws) > 1 and ws.stride(0) == 0
 
 
 class _Graph:
     """One captured call, with inputs and result at fixed places. Raises RuntimeError when it cannot be captured."""
 
     def __init__(self, synthesis: SynthesisNetwork, ws: Tensor, layout: Layout | None, noise: Noise):
-        self._ws = ws.clone(memory_format=torch.contiguous_format)
+        self._one = has_one_style(ws)
+        self._rows = (ws[:1] if self._one else ws).clone(memory_format=torch.contiguous_format)
+        self._ws = self._rows.expand_as(ws)
         self._layout = None if layout is None else _copied(layout)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(ws.device):
@@ -83,7 +91,7 @@ class _Graph:
         torch.cuda.current_stream().wait_stream(side)
 
     def replay(self, ws: Tensor, layout: Layout | None) -> Tensor:
-        self._ws.copy_(ws)
+        self._rows.copy_(ws[:1] if self._one else ws)
         if layout is not None:
             for mine, given in zip(_tensors(self._layout), _tensors(layout), strict=True):
                 mine.copy_(given)

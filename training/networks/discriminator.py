@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_utils.devices import half_precision
 from torch_utils.ops import downsample2d, setup_filter
 from training.config import DiscriminatorConfig
-from training.networks.layers import Conv2d, Linear
+from training.networks.layers import Conv2d, Linear, scaled_together
 from training.networks.mapping import MappingNetwork
 
 
@@ -39,6 +39,12 @@ class Discriminator(nn.Module):
 
     def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> DiscriminatorOutput:
         """`features`: resolutions of block outputs to return, from R/2 down to 4."""
+        wide = torch.promote_types(img.dtype, torch.float32)
+        parts = [*((self.blocks[str(r)], self._dtype(r, img)) for r in self.resolutions), (self.epilogue, wide)]
+        with scaled_together(parts):
+            return self._run(img, c, features)
+
+    def _run(self, img: Tensor, c: Tensor | None, features: Collection[int]) -> DiscriminatorOutput:
         x, kept, given = None, {}, img
         img = img.contiguous(memory_format=self.memory_format)
         for r in self.resolutions:
@@ -76,7 +82,7 @@ class DiscriminatorBlock(nn.Module):
         self.from_rgb = Conv2d(config.img_channels, ci, 1, **common) if has_rgb else None
         self.conv0 = Conv2d(ci, ci, 3, **common)
         self.conv1 = Conv2d(ci, co, 3, **common, **down)
-        self.skip = Conv2d(ci, co, 1, bias=False, **down) if self.architecture == "resnet" else None
+        self.skip = Conv2d(ci, co, 1, bias=False, gain=0.5**0.5, **down) if self.architecture == "resnet" else None
         self.register_buffer("resample_filter", setup_filter(list(config.resample_filter)), persistent=False)
 
     def forward(self, x: Tensor | None, img: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
@@ -88,7 +94,7 @@ class DiscriminatorBlock(nn.Module):
             img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
         if self.skip is None:
             return self.conv1(self.conv0(x)), img
-        shortcut = self.skip(x, gain=0.5**0.5)
+        shortcut = self.skip(x)
         return self.conv1(self.conv0(x), gain=0.5**0.5) + shortcut, img
 
 

@@ -38,12 +38,13 @@ class Generator(nn.Module):
         c: Tensor | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
-        update_w_avg: bool = False,
+        update_w_avg: bool | int = False,
         layout: HeatmapSource | None = None,
     ) -> Tensor:
         """ws [N, num_ws, w_dim]: one w for all layers, pulled towards the mean by truncation.
 
-        For z [N, n + 1, z_dim], ws are [N, num_ws, n + 1, w_dim]; all codes share the mapping and its mean. `layout` is
+        `update_w_avg`: whether the mean follows; a number: that of the first so many z. For z [N, n + 1, z_dim], ws are
+        [N, num_ws, n + 1, w_dim]; all codes share the mapping and its mean. `layout` is
         looked at only by a generator that hears it flattened, as a part of the latent.
         """
         if self.takes_layout_in_latent:
@@ -54,12 +55,13 @@ class Generator(nn.Module):
             return ws
         return truncate(ws, self.mapping.w_avg, truncation_psi, truncation_cutoff)
 
-    def _map(self, z: Tensor, c: Tensor | None, update_w_avg: bool) -> Tensor:
+    def _map(self, z: Tensor, c: Tensor | None, update_w_avg: bool | int) -> Tensor:
         """w [N, w_dim], or [N, codes, w_dim] for z [N, codes, z_dim]; the codes of an image share its label."""
         if z.ndim == 2:
             return self.mapping(z, c, update_w_avg=update_w_avg)
         labels = None if c is None else c.repeat_interleave(z.shape[1], 0)
-        return self.mapping(z.flatten(0, 1), labels, update_w_avg=update_w_avg).unflatten(0, z.shape[:2])
+        rows = update_w_avg if isinstance(update_w_avg, bool) else update_w_avg * z.shape[1]
+        return self.mapping(z.flatten(0, 1), labels, update_w_avg=rows).unflatten(0, z.shape[:2])
 
     def forward(
         self,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import MappingConfig
-from training.networks.layers import Linear, normalize_2nd_moment
+from training.networks.layers import Linear, normalize_2nd_moment, scaled_together
 
 
 class MappingNetwork(nn.Module):
@@ -32,8 +32,19 @@ class MappingNetwork(nn.Module):
         if config.w_avg_beta is not None:
             self.register_buffer("w_avg", torch.zeros(w_dim))
 
-    def forward(self, z: Tensor | None, c: Tensor | None = None, update_w_avg: bool = False) -> Tensor:
-        """Returns w [N, w_dim] in the type of the weights. Raises ValueError when a shape does not fit."""
+    def forward(self, z: Tensor | None, c: Tensor | None = None, update_w_avg: bool | int = False) -> Tensor:
+        """Returns w [N, w_dim] in the type of the weights; the mean follows all of them, or the first so many.
+
+        Raises ValueError when a shape does not fit.
+        """
+        with scaled_together([(self, self.layers[0].weight.dtype)]):
+            w = self._run(z, c)
+        if update_w_avg and self.w_avg_beta is not None:
+            some = w.detach() if update_w_avg is True else w.detach()[:update_w_avg]
+            self.w_avg.copy_(torch.lerp(some.mean(0), self.w_avg, self.w_avg_beta))
+        return w
+
+    def _run(self, z: Tensor | None, c: Tensor | None) -> Tensor:
         parts, dtype = [], self.layers[0].weight.dtype
         if self.z_dim > 0:
             _check_shape("z", z, self.z_dim)
@@ -44,8 +55,6 @@ class MappingNetwork(nn.Module):
         w = torch.cat(parts, dim=1)
         for layer in self.layers:
             w = layer(w)
-        if update_w_avg and self.w_avg_beta is not None:
-            self.w_avg.copy_(torch.lerp(w.detach().mean(0), self.w_avg, self.w_avg_beta))
         return w
 
 

@@ -79,6 +79,7 @@ def modulated_conv2d_by_map(
     act: str = "linear",
     act_gain: float = 1.0,
     clamp: float | None = None,
+    noise_strength: Tensor | None = None,
 ) -> Tensor:
     """modulated_conv2d with a style for every pixel: x S(p), convolved, times gain over the norms of the filters.
 
@@ -90,10 +91,12 @@ def modulated_conv2d_by_map(
     coefficients = torch.rsqrt(styles.mean().square() @ filter_energy(weight).T + 1e-8) * gain
     y = x * styles.pixels(x)
     if winograd.takes(y, weight, up, 1, padding, resample_filter):
+        noise = noise if noise_strength is None else noise * noise_strength
         then = noise, bias, act, act_gain, clamp, up, resample_filter
         return winograd.convolve(y, weight, flip_weight, None, coefficients, *then)
     y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, padding=padding, flip_weight=flip_weight)
-    return bias_act(y, bias, scale=coefficients, noise=noise, act=act, gain=act_gain, clamp=clamp)
+    then = {"act": act, "gain": act_gain, "clamp": clamp, "noise": noise, "noise_strength": noise_strength}
+    return bias_act(y, bias, scale=coefficients, **then)
 
 
 def pointwise_by_map(x: Tensor, weight: Tensor, styles: StyleMap) -> Tensor:

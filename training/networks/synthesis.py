@@ -7,12 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from torch_utils.devices import half_precision
-from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
+from torch_utils.devices import half_precision, kind_of
+from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, takes_gain_late, upsample2d
+from torch_utils.ops.bias_act import ACTIVATIONS
 from training.config import EncodingConfig, SynthesisConfig
 from training.layouts.layout import HeatmapSource
 from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, layer_inputs
-from training.networks.layers import Conv2d, Linear, split_gain
+from training.networks.layers import Conv2d, Equalized, Linear, ToScale, scaled_together, split_gain
 from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
 
 NoiseMode = Literal["const", "random", "none"]
@@ -41,6 +42,28 @@ class Noise:
             return torch.randn([count, 1, *constant.shape], generator=self.generator, device=constant.device)
         each = [torch.randn([1, *constant.shape], generator=g, device=constant.device) for g in self.generator]
         return torch.stack(each)
+
+
+    def at_once(self, constants: Sequence[Tensor], count: int) -> "Noise | DrawnNoise":
+        """The same for all layers in turn, on a GPU drawn in one go where it is random; `constants`: their maps."""
+        if self.mode != "random" or not isinstance(self.generator, torch.Generator) or not constants:
+            return self
+        if kind_of(constants[0]) != "cuda":
+            return self
+        sizes = [count * constant.numel() for constant in constants]
+        numbers = torch.randn([sum(sizes)], generator=self.generator, device=constants[0].device)
+        maps = zip(numbers.split(sizes), constants, strict=True)
+        return DrawnNoise(iter([part.view(count, 1, *constant.shape) for part, constant in maps]))
+
+
+@dataclass(frozen=True)
+class DrawnNoise:
+    """Noise that is there already, for one layer after the other."""
+
+    maps: Iterator[Tensor]
+
+    def draw(self, constant: Tensor, count: int) -> Tensor:
+        return next(self.maps)
 
 
 CONSTANT_NOISE = Noise("const")
@@ -79,15 +102,18 @@ class SynthesisLayer(nn.Module):
         if self.sel is not None:
             x = self.sel(x, features)
         before, after = split_gain(self.activation, gain)
+        if takes_gain_late(x):
+            before, after = 1.0, ACTIVATIONS[self.activation].gain * gain
         per_pixel = noise.draw(self.noise_const, len(x)) if self.use_noise else None
         how = {
-            "noise": None if per_pixel is None else per_pixel * (self.noise_strength * before),
+            "noise": per_pixel,
+            "noise_strength": None if per_pixel is None else _times(self.noise_strength, before),
             "up": self.up,
             "padding": 1,
             "resample_filter": self.resample_filter,
             "flip_weight": self.up == 1,
             "gain": before,
-            "bias": self.bias * before,
+            "bias": _times(self.bias, before),
             "act": self.activation,
             "act_gain": after,
             "clamp": None if self.clamp is None else self.clamp * gain,
@@ -97,6 +123,10 @@ class SynthesisLayer(nn.Module):
         return modulated_conv2d_by_map(x, self.weight, style_map(self.affine, self.objects, w, features), **how)
 
 
+def _times(x: Tensor, factor: float) -> Tensor:
+    return x if factor == 1 else x * factor
+
+
 def _styles(affine: Linear, w: Tensor) -> Tensor:
     """Styles [N, C] of w [N, w_dim]; one row, expanded, where w is that."""
     if len(w) > 1 and w.stride(0) == 0:
@@ -104,7 +134,7 @@ def _styles(affine: Linear, w: Tensor) -> Tensor:
     return affine(w)
 
 
-class ToRGB(nn.Module):
+class ToRGB(Equalized):
     """[SEL,] modulated 1x1 convolution to image channels, without demodulation."""
 
     def __init__(
@@ -123,11 +153,18 @@ class ToRGB(nn.Module):
         self.sel, self.objects = conditioning.sel, conditioning.objects
         self.style_gain = ci**-0.5
 
+    def wanted(self, dtype: torch.dtype) -> dict[str, ToScale]:
+        """Multiplied by styles in its own type, before it is brought to that of the feature maps."""
+        return {} if self.objects is not None else {"weight": ToScale(self.weight, self.style_gain, self.weight.dtype)}
+
     def forward(self, x: Tensor, w: Tensor, features: Tensor | None) -> Tensor:
         """x [N, ci, h, h], w [N, w_dim], heatmap features or None -> [N, img_channels, h, h]; as in SynthesisLayer."""
         if self.sel is not None:
             x = self.sel(x, features)
-        if self.objects is None:
+        if self.objects is None and self.made is not None:
+            weight = self.scaled("weight", self.style_gain, self.weight.dtype)
+            x = modulated_conv2d(x, weight, _styles(self.affine, w), demodulate=False)
+        elif self.objects is None:
             x = modulated_conv2d(x, self.weight, _styles(self.affine, w), demodulate=False, gain=self.style_gain)
         else:
             styles = style_map(self.affine, self.objects, w, features)
@@ -158,7 +195,9 @@ class SynthesisBlock(nn.Module):
             of_conv0 = conditioning.of_layer(resolution, ci)
             self.conv0 = SynthesisLayer(ci, co, w_dim, resolution, config, 2, of_conv0)
             if self.architecture == "resnet":
-                self.skip = Conv2d(ci, co, 1, bias=False, up=2, resample_filter=config.resample_filter)
+                self.skip = Conv2d(
+                    ci, co, 1, bias=False, up=2, resample_filter=config.resample_filter, gain=0.5**0.5
+                )
         self.conv1 = SynthesisLayer(co, co, w_dim, resolution, config, 1, conditioning.of_layer(resolution, co))
         self.to_rgb: ToRGB | None = None
         if is_last or self.architecture == "skip":
@@ -174,25 +213,31 @@ class SynthesisBlock(nn.Module):
         yield from (layer for layer in (getattr(self, "conv0", None), self.conv1, self.to_rgb) if layer is not None)
 
     def forward(
-        self, x: Tensor | None, img: Tensor | None, ws: Tensor, before: Tensor | None, at: Tensor | None, noise: Noise
+        self,
+        x: Tensor | None,
+        img: Tensor | None,
+        ws: Sequence[Tensor],
+        before: Tensor | None,
+        at: Tensor | None,
+        noise: Noise,
     ) -> tuple[Tensor, Tensor | None]:
-        """x [N, C, r/2, r/2], img [N, img_channels, r/2, r/2], ws [N, convs + 1, (codes,) w_dim] -> the same at r.
+        """x [N, C, r/2, r/2], img [N, img_channels, r/2, r/2], convs + 1 ws [N, (codes,) w_dim] -> the same at r.
 
         `before` and `at`: heatmap features for inputs of size r/2 (conv0) and r (the other layers), or None.
         """
         if self.is_first:
-            x = self.conv1(x, ws[:, 0], at, noise)
+            x = self.conv1(x, ws[0], at, noise)
         elif self.architecture == "resnet":
-            shortcut = self.skip(x, gain=0.5**0.5)
-            x = self.conv0(x, ws[:, 0], before, noise)
-            x = self.conv1(x, ws[:, 1], at, noise, gain=0.5**0.5) + shortcut
+            shortcut = self.skip(x)
+            x = self.conv0(x, ws[0], before, noise)
+            x = self.conv1(x, ws[1], at, noise, gain=0.5**0.5) + shortcut
         else:
-            x = self.conv0(x, ws[:, 0], before, noise)
-            x = self.conv1(x, ws[:, 1], at, noise)
+            x = self.conv0(x, ws[0], before, noise)
+            x = self.conv1(x, ws[1], at, noise)
         if img is not None:
             img = upsample2d(img, self.resample_filter)
         if self.to_rgb is not None:
-            rgb = self.to_rgb(x, ws[:, self.num_convs], at)
+            rgb = self.to_rgb(x, ws[self.num_convs], at)
             rgb = rgb.to(torch.promote_types(rgb.dtype, torch.float32))
             img = rgb if img is None else img + rgb
         return x, img
@@ -246,14 +291,22 @@ class SynthesisNetwork(nn.Module):
         if (layout is None) == self.is_layout_conditioned:
             wanted = "needs a layout" if self.is_layout_conditioned else "is not conditioned on a layout"
             raise ValueError(f"this network {wanted}")
+        parts = [(self.blocks[str(r)], self._dtype(r, ws)) for r in self.resolutions]
+        with scaled_together([(self.encoder, ws.dtype), *parts]):
+            return self._run(ws, layout, noise, block_outputs)
+
+    def _run(
+        self, ws: Tensor, layout: HeatmapSource | None, noise: Noise, block_outputs: dict[int, Tensor] | None
+    ) -> Tensor:
         features = layer_inputs(layout, self.encoder, self._encoded_inputs()) if self.encoded else {}
         x = self.blocks["4"].const.expand(len(ws), -1, -1, -1).contiguous(memory_format=self.memory_format)
-        img, start = None, 0
+        img, start, noise = None, 0, noise.at_once(self._noise_maps(), len(ws))
+        each = ws.unbind(1)  # one w a layer, whose gradients come together in one operation
         for r in self.resolutions:
             block = self.blocks[str(r)]
-            window = ws[:, start : start + block.num_convs + 1]
+            window = each[start : start + block.num_convs + 1]
             if self.has_objects and r not in self.encoded:
-                window = window[:, :, -1]
+                window = [w[:, -1] for w in window]
             x, img = block(
                 x.to(self._dtype(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), noise
             )
@@ -261,6 +314,11 @@ class SynthesisNetwork(nn.Module):
             if block_outputs is not None:
                 block_outputs[r] = x
         return img
+
+    def _noise_maps(self) -> list[Tensor]:
+        """The fixed maps of the layers that take noise, in order."""
+        layers = (layer for block in self.blocks.values() for layer in block.styled_layers())
+        return [layer.noise_const for layer in layers if getattr(layer, "use_noise", False)]
 
     def _encoded_inputs(self) -> list[tuple[int, int]]:
         """(block, input size) of every conditioned layer."""

@@ -1,6 +1,5 @@
 """Videos: frames in, the same frames out; one clear line when there is no encoder."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import pytest
 from PIL import Image
 
 from dnnlib.errors import UserError
+from tests.optional import is_installed
 from training.pictures.videos import check_video, save_video
 
 FRAMES = [np.full([34, 66, 3], value, np.uint8) for value in (0, 90, 180, 250)]
-needs_ffmpeg = pytest.mark.skipif(importlib.util.find_spec("imageio_ffmpeg") is None, reason="no imageio-ffmpeg")
+needs_ffmpeg = pytest.mark.skipif(not is_installed("imageio_ffmpeg"), reason="no imageio-ffmpeg")
 
 
 def test_gif(tmp_path: Path):
