@@ -101,14 +101,19 @@ def _measure(ways: Callable[[], tuple[Way, Way]]) -> Figures:
 
 
 def _alternate(ways: Callable[[], tuple[Way, Way]]) -> Figures:
-    """The shortest time of each: what else the machine does only adds to it."""
-    torch.get_num_threads()  # a new thread learns here how many the process is to use
-    pair = ways()
-    times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(ROUNDS + 1):
-        for way, taken in zip(pair, times, strict=True):
-            start = time.perf_counter()
-            way()
-            if turn > 0:
-                taken.append((time.perf_counter() - start) * 1e3)
-    return {"ms": min(times[0]), "usual_ms": min(times[1])}
+    """The shortest time of each, with one thread, while it has the processor: other work then tells least."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pair = ways()
+        taken = [[_milliseconds(way) for way in pair] for _ in range(ROUNDS + 1)]
+    finally:
+        torch.set_num_threads(before)
+    first, second = (min(times) for times in zip(*taken[1:], strict=True))
+    return {"ms": first, "usual_ms": second}
+
+
+def _milliseconds(way: Way) -> float:
+    start = time.thread_time()
+    way()
+    return (time.thread_time() - start) * 1e3

@@ -84,19 +84,20 @@ def make_filters(weight: Tensor, flip_weight: bool, up: int = 1) -> Tensor:
 # ---- what is compared to find out which way is faster
 
 
-def example(channels: int, size: int) -> Tensor:
-    """Images [1, channels, size, size] in channels_last."""
-    return torch.ones([1, channels, size, size], dtype=torch.float32).contiguous(memory_format=torch.channels_last)
+def example(count: int) -> tuple[Tensor, Tensor]:
+    """Images [count, 64, 32, 32] in channels_last, and a weight [64, 64, 3, 3]."""
+    images = torch.ones([count, 64, 32, 32], dtype=torch.float32)
+    return images.contiguous(memory_format=torch.channels_last), torch.ones([64, 64, 3, 3], dtype=torch.float32)
 
 
 def _plain() -> tuple[Callable[[], object], Callable[[], object]]:
-    x, weight = example(128, 32), torch.ones([128, 128, 3, 3], dtype=torch.float32)
+    x, weight = example(1)
     filters = make_filters(weight, flip_weight=True)
     return lambda: native.winograd(x, filters, *PLAIN), lambda: F.conv2d(x, weight, padding=1)
 
 
 def _enlarging() -> tuple[Callable[[], object], Callable[[], object]]:
-    x, weight = example(128, 32), torch.ones([128, 128, 3, 3], dtype=torch.float32)
+    x, weight = example(1)
     filters, taps = make_filters(weight, flip_weight=False, up=2), torch.ones(UP_TAPS, dtype=torch.float32)
     return (
         lambda: native.winograd_up(x, filters, taps, *PLAIN),

@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torch_utils.native.operators import native
-from torch_utils.ops import fastest
+from torch_utils.ops import fastest, winograd
 from torch_utils.ops.selection import takes_winograd
 from torch_utils.ops.upfirdn2d import upfirdn2d
-from torch_utils.ops.winograd import CHANNELS, PLAIN, UP_TAPS, example
+from torch_utils.ops.winograd import CHANNELS, PLAIN, UP_TAPS
 
 SMALLEST = 16**2  # pixels of an image whose filters are worth spreading out for one pass
 
@@ -33,14 +33,19 @@ def takes(x: Tensor, weight: Tensor, pads: list[int], groups: int) -> bool:
     In inference mode, where filters are kept, that is winograd.convolve's work; compiled code keeps the convolutions
     that the compiler knows.
     """
-    return _can_take(x, weight, pads, groups) and takes_winograd(x, lambda: _wins(x, "trained", _trained))
+    return _can_take(x, weight, pads, groups) and takes_winograd(
+        x, lambda: _is_large(x) and fastest.wins("with gradients", _compared)
+    )
 
 
 def takes_resampling(x: Tensor, weight: Tensor, f: Tensor | None, up: int, pads: list[int], groups: int) -> bool:
-    """The same for `enlarge` (up = 2) and `reduce` (up = 1); FIR filter f and pads as in conv2d_resample."""
+    """The same for `enlarge` (up = 2) and `reduce` (up = 1); FIR filter f and pads as in conv2d_resample.
+
+    They are faster where enlarging is: what is left of their gradients takes at most the usual time.
+    """
     if f is None or f.shape != UP_TAPS or (up == 1 and any(size % 2 for size in x.shape[2:])):
         return False
-    return _can_take(x, weight, pads, groups) and takes_winograd(x, lambda: _wins(x, "resampling", _resampling))
+    return _can_take(x, weight, pads, groups) and takes_winograd(x, lambda: _is_large(x) and winograd.wins(x, 2))
 
 
 def _can_take(x: Tensor, weight: Tensor, pads: list[int], groups: int) -> bool:
@@ -53,8 +58,8 @@ def _can_take(x: Tensor, weight: Tensor, pads: list[int], groups: int) -> bool:
     return x.shape[1] % CHANNELS == weight.shape[0] % CHANNELS == 0
 
 
-def _wins(x: Tensor, name: str, ways: Callable[[], tuple[Callable[[], object], Callable[[], object]]]) -> bool:
-    return x.shape[2] * x.shape[3] >= SMALLEST and fastest.wins(name, ways)
+def _is_large(x: Tensor) -> bool:
+    return x.shape[2] * x.shape[3] >= SMALLEST
 
 
 def same_size(x: Tensor, weight: Tensor) -> Tensor:
@@ -223,20 +228,11 @@ def _wanted(ctx: Any) -> list[bool]:
 # ---- what is compared to find out which way is faster
 
 
-def _trained() -> tuple[Callable[[], object], Callable[[], object]]:
-    return _with_gradients(same_size, lambda x, weight: F.conv2d(x, weight, padding=1))
+def _compared() -> tuple[Callable[[], object], Callable[[], object]]:
+    pair = [each.requires_grad_() for each in winograd.example(4)]
 
+    def gradients(convolve: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor, ...]:
+        y = convolve(*pair)
+        return torch.autograd.grad(y, pair, torch.ones_like(y))
 
-def _resampling() -> tuple[Callable[[], object], Callable[[], object]]:
-    taps = torch.ones(UP_TAPS, dtype=torch.float32)
-    return _with_gradients(
-        lambda x, weight: enlarge(x, weight, taps),
-        lambda x, weight: upfirdn2d(F.conv_transpose2d(x, weight, stride=2), taps, padding=1),
-    )
-
-
-def _with_gradients(*ways: Callable[[Tensor, Tensor], Tensor]) -> tuple[Callable[[], object], Callable[[], object]]:
-    x = example(128, 32).requires_grad_()
-    weight = torch.ones([128, 128, 3, 3], dtype=torch.float32, requires_grad=True)
-    first, second = (lambda way=way: torch.autograd.grad(way(x, weight).sum(), [x, weight]) for way in ways)
-    return first, second
+    return lambda: gradients(same_size), lambda: gradients(lambda x, weight: F.conv2d(x, weight, padding=1))

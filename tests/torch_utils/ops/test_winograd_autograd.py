@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tests.implementations import check_native
 from torch_utils import ops
-from torch_utils.ops import conv2d_resample, setup_filter, upfirdn2d, winograd_autograd
+from torch_utils.ops import conv2d_resample, fastest, setup_filter, upfirdn2d, winograd_autograd
 
 TOLERANCE = 2e-5  # of the largest number of a result
 TAPS = torch.tensor([[1.0, 3, 2, -1], [0, 4, 3, 1], [2, 1, 1, 0], [1, -2, 0, 5]]) / 4
@@ -199,8 +199,18 @@ def test_neither_in_inference_mode_nor_compiled():
         assert winograd_autograd.takes(x, weight, [1] * 4, 1)
 
 
-@pytest.mark.parametrize("ways", [winograd_autograd._trained, winograd_autograd._resampling])
-def test_what_is_compared_are_the_same_gradients(ways):
-    first, second = (way() for way in ways())
+@pytest.mark.parametrize("size, is_faster", [(16, True), (15, True), (16, False)])
+def test_small_images_do_not_pay_for_their_filters(size, is_faster, monkeypatch):
+    asked = []
+    monkeypatch.setattr(fastest, "wins", lambda name, ways: asked.append(name) or is_faster)
+    x, weight, wins = torch.ones(1, 32, size, 16), torch.ones(32, 32, 3, 3), size == 16 and is_faster
+    with ops.use("auto"):
+        assert winograd_autograd.takes(x, weight, [1] * 4, 1) == wins
+        assert winograd_autograd.takes_resampling(x, weight, FIR, 2, [1] * 4, 1) == wins
+    assert asked == (["with gradients", "enlarging"] if size == 16 else [])
+
+
+def test_what_is_compared_are_the_same_gradients():
+    first, second = (way() for way in winograd_autograd._compared())
     for mine, theirs in zip(first, second, strict=True):
         assert_near(mine, theirs.double())

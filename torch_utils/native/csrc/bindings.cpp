@@ -373,7 +373,7 @@ Tensor winograd_weights(const Tensor& input, const Tensor& gradient) {
                 "winograd: channels are multiples of ", kChannels);
     Winograd a{input.size(0), input.size(2), input.size(3), input.size(1), gradient.size(1)};
     Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast), g = gradient.contiguous(at::MemoryFormat::ChannelsLast);
-    Tensor weights = at::zeros({a.out, a.in, kFilterTaps, kFilterTaps}, x.options().memory_format(at::MemoryFormat::Contiguous));
+    Tensor weights = at::zeros({a.out, a.in, kFilterTaps, kFilterTaps}, x.options());
     if (x.numel() > 0 && g.numel() > 0) launch_winograd_weights(a, start(x), start(g), weights.data_ptr<float>());
     return weights;
 }
