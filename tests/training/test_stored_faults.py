@@ -25,7 +25,7 @@ from training.runs.snapshot import open_snapshot, save_snapshot, snapshot_name
 from training.state import TrainingState
 
 FILES = 2000
-SLOWEST = 10.0  # seconds for one file
+SLOWEST = 10.0  # seconds of computing for one file
 GROWTH = 512 << 10  # KiB of memory that all of them may take, in addition
 SETTINGS = {"loss": {"style_mixing_prob": 0.9}}
 
@@ -107,13 +107,13 @@ def test_damaged_files_are_refused_in_one_line(what: str, mutate, request, tmp_p
     before, refusals = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     for seed in range(FILES):
         mutations.write(path, mutate(data, random.Random(seed)))
-        start = time.monotonic()
+        start = time.process_time()
         try:
             line = refused(USES[what], path)
         except BaseException as error:
             error.add_note(f"seed {seed}")
             raise
-        assert time.monotonic() - start < SLOWEST, f"seed {seed}"
+        assert time.process_time() - start < SLOWEST, f"seed {seed}"
         if line is not None:
             refusals += 1
             assert line.startswith(str(path)), f"seed {seed}"
@@ -194,12 +194,12 @@ def test_sizes_are_compared_with_the_tensors_before_anything_is_made(saved: Path
     both = {key: value}
     if key.endswith("img_resolution"):
         both["discriminator.img_resolution"] = value
-    changed, start = {f"config.{name}": each for name, each in both.items()}, time.monotonic()
+    changed, start = {f"config.{name}": each for name, each in both.items()}, time.process_time()
     if key.endswith("channel_max"):
         changed["config.generator.synthesis.channel_base"] = 10**9
     line = refusal(rewritten(saved, about=changed))
     assert "the weights of G_ema do not fit its configuration (" in line
-    assert time.monotonic() - start < SLOWEST
+    assert time.process_time() - start < SLOWEST
 
 
 def test_a_checkpoint_is_read_where_a_snapshot_is_expected(tmp_path: Path, checkpoint: bytes):
