@@ -18,6 +18,7 @@ from tests.training.data_samples import encoded, picture, write_folder, write_zi
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
+from training.runs import directory as run_dir
 from training.runs.checkpoint import checkpoint_path
 from training.runs.snapshot import save_snapshot, snapshot_name
 from training.state import TrainingState
@@ -442,3 +443,51 @@ def test_outdir_that_is_another_run(data: Path, loop: list):
     result = call("--outdir", path, "--data", data, "--cfg=demo", "--device=cpu", "--gamma=7")
     assert_refused(result, "is a run with other settings (loss.r1_gamma is 0.1 there, 7.0 here)", loop=loop)
     assert [file.name for file in path.iterdir()] == ["config.json"]
+
+
+# ---- runs that go on elsewhere, and names
+
+
+def test_a_run_goes_on_with_its_data_elsewhere(data: Path, loop: list):
+    start(data)
+    config, path = loop[0]
+    moved = data.rename(data.parent / "moved.zip")
+    assert call("--resume", path, "--data", moved).exit_code == 0
+    assert loop[1] == (run_dir.moved(config, str(moved)), path)
+    assert_refused(call("--resume", path, "--data", moved, "--gamma=9"), "loss.r1_gamma is 0.1 there, 9.0 here")
+    assert start(moved, "--continue").exit_code == 0
+    assert loop[2] == loop[1]
+
+
+def test_the_same_command_goes_on_when_the_source_of_its_transfer_is_gone(data: Path, loop: list):
+    source = snapshot(data.parent)
+    assert start(data, "--resume", source).exit_code == 0
+    source.unlink()
+    result = start(data, "--resume", source)
+    assert result.exit_code == 0, result.output
+    assert "going on with " in result.stdout
+    assert loop[1] == loop[0]
+    assert_refused(start(data, "--resume", source, "--seed=5"), "no such file")
+
+
+def test_keeping_snapshots_makes_no_other_run(data: Path, loop: list):
+    start(data)
+    start(data, "--keep=3")
+    assert loop[0][1] == loop[1][1]
+    assert loop[1][0].schedule.keep_snapshots == 3
+    assert_refused(start(data, "--keep=0"), "--keep (schedule.keep_snapshots) is 0")
+
+
+def test_no_more_layers_are_frozen_than_there_are(data: Path, loop: list):
+    assert start(data, "--freezed=10").exit_code == 0
+    assert_refused(start(data, "--freezed=99"), "--freezed=99: D has 10 layers before its last ones")
+    assert_refused(start(data, "--freezed=8", "--cfg=sndcgan"), "--freezed=8: D has 7 layers")
+    assert len(loop) == 1
+
+
+def test_a_long_name_of_the_data_makes_a_shorter_one_of_the_run(data: Path, loop: list):
+    long = data.rename(data.parent / ("ä" * 100 + "x" * 32 + ".zip"))
+    assert start(long).exit_code == 0
+    assert start(long).exit_code == 0
+    assert loop[0][1] == loop[1][1]
+    assert len(loop[0][1].name.encode()) <= 200
