@@ -2,10 +2,10 @@
 
     python -m benchmarks.crash --kills 30
 
-A small network trains on random pictures, with a checkpoint every few steps. Every third kill waits until a checkpoint
-is half written (--every 1: all of them). Every restart has to find a complete checkpoint; at the end the weights,
-moments and random streams have to be those of the undisturbed run, bit for bit, and nothing half-written may be left.
-Exit status 1 when one of that fails.
+A small network trains on random pictures, with a checkpoint every few steps. Every third kill (--wait-every) waits for
+a checkpoint that is half written. Every restart has to find a complete checkpoint; at the end nothing unfinished may be
+left in the run directory, and the weights, moments and random streams have to be those of the undisturbed run, bit for
+bit. Exit status 1 when one of that fails.
 """
 
 import math
@@ -37,6 +37,8 @@ from training.data.writer import open_writer
 from training.scenes.procedural import KINDS
 
 BATCH = 8
+POLL_SECONDS = 0.0002  # a write takes a few thousandths; more looks would take the processor away from it
+UNFINISHED = ".checkpoint-*"
 FORK = multiprocessing.get_context("fork")  # a child starts at once, with everything imported
 
 
@@ -107,10 +109,14 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
     process = FORK.Process(target=train, args=(config, run_dir, images))
     process.start()
     deadline = time.monotonic() + longest * (1 if wait_for_write else rng.random())
+    seen, wanted = set(), rng.randint(1, 3)  # not always the first write, or the run would never get on
     while process.is_alive() and time.monotonic() < deadline:
-        if wait_for_write and images.value > 0 and half_written(run_dir, leftovers):
-            break
-        time.sleep(0 if wait_for_write else 0.001)
+        if wait_for_write and images.value > 0:
+            present = half_written(run_dir, leftovers)
+            seen |= present
+            if present and len(seen) >= wanted:
+                break
+        time.sleep(POLL_SECONDS)
     if not process.is_alive():
         return None
     os.kill(process.pid, signal.SIGKILL)
@@ -125,7 +131,7 @@ def half_written(run_dir: Path, leftovers: Collection[str] = ()) -> set[str]:
 
     Of a process that is dead: what it was writing when it died.
     """
-    return {path.name for path in run_dir.glob(".checkpoint-*")} - set(leftovers)
+    return {path.name for path in run_dir.glob(UNFINISHED)} - set(leftovers)
 
 
 def different_tensors(one: Path, other: Path) -> list[str]:
@@ -140,7 +146,7 @@ class Plan:
 
     longest: float
     steps_between: int
-    every: int
+    wait_every: int
     seed: int
 
 
@@ -159,19 +165,20 @@ def measure(run: Run, plan: Plan, folder: Path) -> Findings:
             process = FORK.Process(target=train, args=(config, run_dir))
             process.start()
             process.join()
-    return findings(crashes, plan, different_tensors(crashed, undisturbed), len(half_written(crashed)))
+    files_left = sorted(path.name for path in crashed.glob(".*"))
+    return findings(crashes, plan, different_tensors(crashed, undisturbed), files_left)
 
 
 def _crashes(run: Run, plan: Plan, config: RunConfig, run_dir: Path) -> list[Kill | None]:
     rng, crashes = random.Random(plan.seed), []
     for number in range(run.rounds):
         with run.progress.doing("training until killed"):
-            wait_for_write = number % plan.every == plan.every - 1
+            wait_for_write = number % plan.wait_every == plan.wait_every - 1
             crashes.append(crash(config, run_dir, rng, plan.longest, wait_for_write))
     return crashes
 
 
-def findings(crashes: list[Kill | None], plan: Plan, different: list[str], left_behind: int) -> Findings:
+def findings(crashes: list[Kill | None], plan: Plan, different: list[str], files_left: list[str]) -> Findings:
     """The report of a series of crashes."""
     survived = [kill for kill in crashes if kill is not None]
     lost = [kill.lost_steps for kill in survived]
@@ -184,7 +191,7 @@ def findings(crashes: list[Kill | None], plan: Plan, different: list[str], left_
         "most_steps_lost": max(lost, default=None),
         "images_trained": survived[-1].kept if survived else 0,
         "tensors_that_differ": different,
-        "left_behind": left_behind,
+        "files_left": files_left,
     }
     series = {"crashes": {"lost": Series.of("steps", lost, judged=False)}} if lost else {}
     return Findings(series, facts=facts, lines=lines(facts), failure=failure(facts))
@@ -199,8 +206,8 @@ def failure(facts: dict[str, Any]) -> str | None:
         wrong.append(f"{facts['most_steps_lost']} steps were lost")
     if facts["tensors_that_differ"]:
         wrong.append(f"tensors differ from the undisturbed run's: {len(facts['tensors_that_differ'])}")
-    if facts["left_behind"]:
-        wrong.append(f"half-written files that no restart removed: {facts['left_behind']}")
+    if facts["files_left"]:
+        wrong.append(f"unfinished files that no restart removed: {len(facts['files_left'])}")
     return "; ".join(wrong) or None
 
 
@@ -208,10 +215,11 @@ def lines(facts: dict[str, Any]) -> list[str]:
     same = "all tensors are those of the undisturbed run"
     differ = f"{len(facts['tensors_that_differ'])} tensors differ, such as {facts['tensors_that_differ'][:1]}"
     return [
-        f"{facts['recovered']} of {facts['kills']} crashes left a complete checkpoint "
+        f"{facts['recovered']} of {facts['kills']} kills were recovered from "
         f"({facts['while_writing']} while one was being written); checkpoints every "
         f"{facts['steps_between_checkpoints']} steps, at most {facts['most_steps_lost']} lost",
-        f"after {facts['images_trained']} images: {differ if facts['tensors_that_differ'] else same}",
+        f"after {facts['images_trained']} images: {differ if facts['tensors_that_differ'] else same}; "
+        f"{len(facts['files_left'])} unfinished files left",
     ]
 
 
@@ -228,15 +236,15 @@ def lines(facts: dict[str, Any]) -> list[str]:
               help="Steps from one checkpoint to the next.")
 @click.option("--longest", type=click.FloatRange(0.01, 3600), default=8.0, show_default=True,
               help="Seconds until a kill, at most.")
-@click.option("--every", type=click.IntRange(1), default=3, show_default=True, metavar="N",
-              help="Every Nth kill waits until a checkpoint is half written.")
+@click.option("--wait-every", type=click.IntRange(1), default=3, show_default=True, metavar="N",
+              help="Every Nth kill waits until a checkpoint is half written; 1: all of them.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the moments.")
-def main(run: Run, steps_between: int, longest: float, every: int, seed: int):
+def main(run: Run, steps_between: int, longest: float, wait_every: int, seed: int):
     if math.isnan(longest):
         raise UserError("--longest nan is no number of seconds")
     run.begin()
     with tempfile.TemporaryDirectory() as folder:
-        return measure(run, Plan(longest, steps_between, every, seed), Path(folder))
+        return measure(run, Plan(longest, steps_between, wait_every, seed), Path(folder))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import write_text
 
 MANIFEST = Path("docs", "figures.yaml")
+PLACE = r"\{[^}]*\}"  # of a number
 
 _WORDS = "two|three|four|five|six|seven|eight|nine|ten|twelve|twenty"
 _NUMBER = r"\d[\d.,]*"
@@ -30,7 +31,7 @@ _SPAN = rf"{_NUMBER}(?: (?:to|or|and) {_NUMBER})?"
 _TIME = r"(?:ms|s|seconds?|min|minutes?|h|hours?|days?)"
 CLAIM = re.compile(
     rf"\b(?:"
-    rf"{_SPAN} times(?! \d)|(?:{_WORDS}) times (?:as|faster|slower|more|less)|twice as (?:fast|long|large|much|many)"
+    rf"{_SPAN} times(?! \d)|{_SPAN} ?[x×] (?:as|faster|slower|speed)|{_SPAN}-fold|(?:{_WORDS}) times (?:as|faster|slower|more|less)|twice as (?:fast|long|large|much|many)"
     rf"|half (?:as (?:fast|long|large|much|many)|the (?:time|speed|memory))"
     rf"|an? (?:third|quarter|fifth|sixth|eighth|tenth) of the (?:time|speed|memory)"
     rf"|{_SPAN} ?(?:{_TIME}|KiB|MiB|GiB|kB|MB|GB|[GT]FLOP(?:/s)?|EFLOP|GB/s|s/image|s/kimg)(?![\w/])"
@@ -151,13 +152,26 @@ def _as_said(entry: Measured | NotMeasured, root: Path) -> tuple[str, str | None
     """(what the page has to say, or what is wrong with the report)."""
     if isinstance(entry, NotMeasured):
         return " ".join(entry.says.split()), None
-    if not (root / entry.file).exists():
-        return "", f"there is no {entry.file}"
+    wrong = _misformed(entry) or (None if (root / entry.file).exists() else f"there is no {entry.file}")
+    if wrong is not None:
+        return "", wrong
     report = read_report(root / entry.file)
     against = objection(report, entry)
     if against is not None:
         return "", f"{entry.file}: {against}"
     return " ".join(entry.says.format(*numbers(report, entry)).split()), None
+
+
+def _misformed(entry: Measured) -> str | None:
+    """What is wrong with the places for numbers; None: nothing."""
+    places = len(re.findall(PLACE, entry.says))
+    if places != len(entry.values):
+        return f"has {places} places for {len(entry.values)} value{'s' * (len(entry.values) != 1)}"
+    try:
+        entry.says.format(*[1.0] * places)
+    except (ValueError, IndexError, KeyError) as error:
+        return f"not a format: {error}"
+    return None
 
 
 def numbers(report: Report, entry: Measured) -> list[float]:
@@ -200,8 +214,11 @@ def renew(root: Path) -> list[str]:
     changed = []
     for entry in read_manifest(root).measured:
         path = root / entry.page
-        report, text = read_report(root / entry.file), path.read_text(encoding="utf-8")
-        if objection(report, entry) is None and (new := renewed(text, entry.says, numbers(report, entry))) != text:
+        if _as_said(entry, root)[1] is not None:
+            continue
+        text = path.read_text(encoding="utf-8")
+        new = renewed(text, entry.says, numbers(read_report(root / entry.file), entry))
+        if new != text:
             write_text(path, new)
             changed.append(entry.page)
     return list(dict.fromkeys(changed))
@@ -209,7 +226,7 @@ def renew(root: Path) -> list[str]:
 
 def renewed(text: str, says: str, values: list[float]) -> str:
     """A page with `values` where it says `says` with other numbers; line breaks stay where they are."""
-    pieces, formats = re.split(r"\{[^}]*\}", says), re.findall(r"\{[^}]*\}", says)
+    pieces, formats = re.split(PLACE, says), re.findall(PLACE, says)
     pattern = r"-?\d[\d.]*".join(rf"({_any_spaces(piece)})" for piece in pieces)
     written = [form.format(value) for form, value in zip(formats, values, strict=True)] + [""]
 

@@ -12,7 +12,7 @@ from benchmarks.crash import Kill, Plan, failure, findings, half_written, lines
 from benchmarks.harness.report import read_report
 from tests.benchmarks.harness.test_command import assert_one_line
 
-PLAN = Plan(longest=1.0, steps_between=4, every=3, seed=0)
+PLAN = Plan(longest=1.0, steps_between=4, wait_every=3, seed=0)
 
 
 def test_what_earlier_crashes_left_is_not_being_written(tmp_path):
@@ -67,26 +67,26 @@ def test_a_crash_hits_a_write_only_when_its_own_process_was_writing(
 
 def test_the_report_counts_what_happened():
     kills = [Kill(80, 64, True), Kill(120, 120, False), Kill(200, 160, False)]
-    report = findings(kills, PLAN, [], 0)
+    report = findings(kills, PLAN, [], [])
     lost = report.series["crashes"]["lost"]
     assert (lost.samples, lost.median, lost.judged) == ([2, 0, 5], 2, False)
     assert report.facts == {
         "kills": 3, "recovered": 3, "while_writing": 1, "steps_between_checkpoints": 4, "median_steps_lost": 2,
-        "most_steps_lost": 5, "images_trained": 160, "tensors_that_differ": [], "left_behind": 0,
+        "most_steps_lost": 5, "images_trained": 160, "tensors_that_differ": [], "files_left": [],
     }  # fmt: skip
     assert report.failure is None
     assert lines(report.facts)[0] == (
-        "3 of 3 crashes left a complete checkpoint (1 while one was being written); checkpoints every 4 steps, "
+        "3 of 3 kills were recovered from (1 while one was being written); checkpoints every 4 steps, "
         "at most 5 lost"
     )
 
 
 @pytest.mark.parametrize("kills, different, left, words", [
-    ([Kill(80, 64, True), None], [], 0, "1 runs ended by themselves"),
-    ([None], [], 0, "1 runs ended by themselves"),
-    ([Kill(80, 0, True)], [], 0, "10 steps were lost"),
-    ([Kill(80, 64, True)], ["G.w"], 0, "tensors differ from the undisturbed run's: 1"),
-    ([Kill(80, 64, True)], [], 2, "half-written files that no restart removed: 2"),
+    ([Kill(80, 64, True), None], [], [], "1 runs ended by themselves"),
+    ([None], [], [], "1 runs ended by themselves"),
+    ([Kill(80, 0, True)], [], [], "10 steps were lost"),
+    ([Kill(80, 64, True)], ["G.w"], [], "tensors differ from the undisturbed run's: 1"),
+    ([Kill(80, 64, True)], [], [".a", ".b"], "unfinished files that no restart removed: 2"),
 ])  # fmt: skip
 def test_what_should_not_have_happened_is_said(kills, different, left, words):
     report = findings(kills, PLAN, different, left)
@@ -97,7 +97,7 @@ def test_what_should_not_have_happened_is_said(kills, different, left, words):
 def test_kills_while_a_checkpoint_is_written(tmp_path):
     """Real crashes: each of them cuts a write off, and no more is lost than the steps since the last checkpoint."""
     path = tmp_path / "crash.json"
-    options = ["--kills=5", "--every=1", "--longest=60", f"--json={path}"]
+    options = ["--kills=5", "--wait-every=1", "--longest=60", f"--json={path}"]
     done = subprocess.run([sys.executable, "-m", "benchmarks.crash", *options], capture_output=True, check=False)
     assert path.exists(), done.stderr
     report = read_report(path)
@@ -112,7 +112,7 @@ def test_kills_while_a_checkpoint_is_written(tmp_path):
     (["--longest=nan"], "nan"),
     (["--longest=inf"], "not in the range"),
     (["--longest=0"], "not in the range"),
-    (["--every=0"], "not in the range"),
+    (["--wait-every=0"], "not in the range"),
     (["--steps-between=0"], "not in the range"),
     (["--kills=1000000"], "not in the range"),
 ])
