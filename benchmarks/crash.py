@@ -31,9 +31,9 @@ from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from dnnlib.errors import UserError
 from training import loop
-from training.checkpoint import latest_checkpoint, read_about, read_tensors
 from training.config import RunConfig
 from training.data.writer import open_writer
+from training.runs.checkpoint import latest_checkpoint, read_about, read_tensors
 from training.scenes.procedural import KINDS
 
 BATCH = 8
@@ -94,7 +94,7 @@ def train(config: RunConfig, run_dir: Path, images: Any = None) -> None:
         step(run, *arguments)
         images.value = run.state.images
 
-    loop.Run.save_pictures = lambda run: None  # so that most of the time goes into steps and checkpoints
+    loop.Run.save_pictures = lambda run, reals=False: None  # so that most of the time goes into steps and checkpoints
     if images is not None:
         loop.Run.step = counted
     loop.train(config, run_dir)

@@ -19,9 +19,9 @@ from benchmarks.harness.series import Series
 from benchmarks.subjects import TimedModel, resolved
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
-from training.backbones import make_generator
 from training.config import RunConfig
-from training.generator import Precision, check_precision, set_memory_format, set_precision
+from training.networks.backbones import make_generator
+from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
 from training.sampling import Model
 
 OWN, ONE = "own styles", "one style"

@@ -29,7 +29,7 @@ from metrics.moments import Moments, moments_of
 from metrics.registry import evaluate
 from torch_utils.distributed import World
 from training.config import RunConfig
-from training.generator import Generator, set_memory_format
+from training.networks.generator import Generator, set_memory_format
 from training.sampling import Model
 
 FRECHET_WIDTH, NEIGHBOURS_WIDTH = 2048, 4096

@@ -8,9 +8,9 @@ from benchmarks.harness.turns import seconds_of
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.hardware import prepare_hardware
-from training.heatmaps import sample_layout
-from training.phases import make_phases
-from training.presets import DataFacts, Options, resolve
+from training.layouts.samplers import sample_layout
+from training.losses.phases import make_phases
+from training.presets.resolve import DataFacts, Options, resolve
 from training.state import TrainingState
 from training.step import passes, run_phase
 

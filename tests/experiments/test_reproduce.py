@@ -11,7 +11,7 @@ from benchmarks.harness.report import Report, write_report
 from benchmarks.train_step import TRAINING_IMAGE
 from experiments.reproduce import NOT_MEASURED, PAGE, RESULTS, gpu_hours, main, page, read_reports, read_rows
 from tests.benchmarks.reports import around, make_report
-from training.presets import known_names
+from training.presets.resolve import known_names
 
 ROWS = read_rows()
 
