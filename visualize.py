@@ -15,6 +15,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
+from torch_utils.threads import yield_when_crowded
 from training.figures.attention import GRADCAM, attention_figure
 from training.figures.features import features_figure
 from training.figures.robustness import AMPLITUDES, bad_samples_figure, consistency_figure, noise_figure
@@ -201,6 +202,7 @@ def _open(network: str, device: str, data: str | None = None, trunc: float = 1.0
     subject = ModelUnderStudy(network, device, data, trunc)
     if subject.model.device.type == "cpu":
         keep_memory()
+        yield_when_crowded()
     return subject
 
 

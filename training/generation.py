@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
+from torch_utils.threads import yield_when_crowded
 from training.layouts.edits import (
     Center,
     check_moves,
@@ -141,6 +142,7 @@ def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
     model = Model.load(request.network, request.device, precision=request.precision)
     if model.device.type == "cpu":
         keep_memory()
+        yield_when_crowded()
     _check_steerable(model, request)
     layout = _layout(model, request.layout, seeds)
     if layout is not None:
