@@ -360,7 +360,8 @@ def test_gpus_on_a_machine_without(data: Path, loop: list):
 
 def test_procs_are_launched_with_their_share(data: Path, monkeypatch: pytest.MonkeyPatch):
     launched = []
-    monkeypatch.setattr(train, "launch", lambda function, procs, device, *rest: launched.append((procs, device)))
+    note = lambda function, procs, device, *rest: launched.append((procs, device))  # noqa: E731
+    monkeypatch.setattr("torch_utils.launch.launch", note)
     assert start(data, "--procs=2").exit_code == 0
     assert launched == [(2, "cpu")]
 

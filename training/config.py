@@ -4,9 +4,11 @@ Every section refuses unknown keys. How a base configuration, a method and the c
 in training/presets/resolve.py.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from training.choices import SamplerKind
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
@@ -16,9 +18,6 @@ NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 PowerOfTwo = Annotated[int, Field(ge=4)]
 Backbone = Literal["stylegan2", "sndcgan"]
-SamplerKind = Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"]
-
-SAMPLERS = get_args(SamplerKind)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 

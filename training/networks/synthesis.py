@@ -2,19 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from torch_utils.devices import half_precision
 from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
+from training.choices import NoiseMode
 from training.config import EncodingConfig, SynthesisConfig
 from training.networks.layers import Conv2d, Linear, split_gain
 from training.networks.object_styles import ObjectAffine, modulated_conv2d_by_map, pointwise_by_map, style_map
 from training.networks.spatial_encoding import HeatmapEncoder, HeatmapSource, make_encoding
-
-NoiseMode = Literal["const", "random", "none"]
 
 
 @dataclass(frozen=True)
