@@ -22,6 +22,7 @@ from training.options import CONFIGURATION, DATA, TRANSFER, Options
 
 if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported where it is called
     from training.config import RunConfig
+    from training.planning import Plan
 
 
 @click.command(cls=Command, help=__doc__)
@@ -55,14 +56,16 @@ def run(outdir: str | None, new: bool, options: Options) -> None:
     from training import planning
     from training.runs import directory as run_dir
 
-    config, place = planning.plan(outdir, new, options)
+    plan, world = planning.plan(outdir, new, options), distributed.current()
+    config, place = plan.config, plan.place
     registry.check(config.schedule.metrics, config)
-    world = distributed.current()
     planning.check_hardware(config.hardware, options, world)
+    planning.check_memory(config)
     if place.progress is run_dir.Progress.FINISHED:
         say(f"{place.path} has these very settings and is finished; --new trains again")
         return
     world.first(lambda: registry.fetch_weights(config.schedule.metrics))  # now, not at the first snapshot
+    remark(plan)
     if place.progress is run_dir.Progress.STARTED:
         say(f"going on with {place.path}; --new begins a new run")
     path = world.first(lambda: run_dir.create(place, config))
@@ -77,21 +80,34 @@ def preview(outdir: str | None, new: bool, options: Options) -> None:
     from metrics import registry
     from training import cost, planning
 
-    assumed = place = None
     if options.resume is not None or (options.data and outdir):
-        config, place = planning.plan(outdir, new, options)
+        plan = planning.plan(outdir, new, options)
     elif options.data:
-        config = planning.configure(options)
+        config, facts = planning.configure(options)
+        plan = planning.Plan(config, None, facts)
     else:
-        config, assumed = planning.assumed(options)
+        plan = planning.assumed(options)
+    config, place = plan.config, plan.place
     registry.check(config.schedule.metrics, config)
+    remark(plan)
     click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
     click.echo(textwrap.indent(cost.table(cost.summarize(config)), "# ", lambda line: True))
-    if assumed is not None:
-        side = assumed.resolution
+    if not options.data and options.resume is None:
+        side = plan.facts.resolution
         click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")
     if place is not None:
         click.echo(f"# run directory ({place.progress.value}): {place.path}")
+
+
+def remark(plan: "Plan") -> None:
+    """Say, before anything is made, what this run's images are too few for."""
+    from metrics import registry
+    from torch_utils import distributed
+    from training import planning
+
+    few = [] if plan.images is None else registry.obstacles(plan.config.schedule.metrics, plan.config, plan.images)
+    for line in [*planning.remarks(plan), *few] if distributed.current().is_first else []:
+        click.echo(line, err=True)
 
 
 def start(config: "RunConfig", path: Path) -> None:

@@ -21,7 +21,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, as_user_error
 from torch_utils.distributed import joined
 
 GRACE = 120  # seconds a process has, when asked to end, to finish its step and save
@@ -82,11 +82,12 @@ def _rank(function: Callable[..., None], device: str, reports: str, args: tuple)
 
 def _leave(error: BaseException, reports: Path) -> NoReturn:
     lost_peer = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    said = as_user_error(error)
     note = {
         "time": time.time_ns(),
         "rank": os.environ["RANK"],
         "lost_peer": lost_peer,
-        "user_error": str(error) if isinstance(error, UserError) else None,
+        "user_error": None if lost_peer or said is None else str(said),
         "traceback": traceback.format_exc(),
     }
     (reports / f"{note['rank']}.json").write_text(json.dumps(note))

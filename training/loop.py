@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, as_user_error
 from dnnlib.files import write_json
 from metrics.registry import MetricContext, append_result, evaluate, find
 from torch_utils import distributed
@@ -197,12 +197,22 @@ class Run:
             world=state.world,
         )
         for name in self.config.schedule.metrics:
-            result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
-            if state.world.is_first:
-                append_result(self.run_dir, result)
-                self.log.metric(state.images, name, result["results"])
-                if name == self.config.schedule.metrics[0]:
-                    self.keep_if_best(name, result["results"])
+            try:
+                self.measure_one(name, context.with_num(METRIC_DRAWS.get(name)))
+            except Exception as error:
+                if state.world.size > 1 and not isinstance(error, UserError):
+                    raise  # the other ranks wait in the middle of it
+                self.log.say(f"metric {name} is left out: {as_user_error(error) or repr(error)}; training goes on")
+
+    def measure_one(self, name: str, context: MetricContext) -> None:
+        """Measure, write, show. Raises UserError, on every rank, when the data does not allow it."""
+        result = evaluate(name, context)
+        if not self.state.world.is_first:
+            return
+        self.log.metric(self.state.images, name, result["results"])
+        if name == self.config.schedule.metrics[0]:
+            self.keep_if_best(name, result["results"])
+        append_result(self.run_dir, result)
 
     def keep_if_best(self, name: str, results: dict[str, float]) -> None:
         """The checkpoint with the best value of the first metric outlives those that come after it."""

@@ -1,7 +1,9 @@
 """From the options of train.py to what is to be trained, and where. Writes nothing."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import torch
@@ -21,6 +23,9 @@ from training.runs.checkpoint import read_about
 from training.runs.directory import RunDir
 from training.runs.snapshot import open_snapshot
 
+GIB = 2**30
+FEW_IMAGES = 2000  # fewer are said; with a few thousand, augmentation still helps
+
 
 def with_launcher(options: Options) -> Options:
     """Under torchrun, its number of processes is ours. Raises UserError when --gpus or --procs says another."""
@@ -33,23 +38,38 @@ def with_launcher(options: Options) -> Options:
     return replace(options, gpus=count, procs=None)
 
 
-def plan(outdir: str | None, new: bool, options: Options) -> tuple[RunConfig, RunDir]:
-    """What to train, and where. Raises UserError when something is missing or does not fit together."""
+class Plan(NamedTuple):
+    """What to train, and where; facts of its images where they were looked at."""
+
+    config: RunConfig
+    place: RunDir | None = None
+    facts: DataFacts | None = None
+
+    @property
+    def images(self) -> int | None:
+        """Real images that the run will have, mirrored ones counted."""
+        if self.facts is None:
+            return None
+        data = self.config.data
+        return min(data.subset or self.facts.size, self.facts.size) * (2 if data.mirror else 1)
+
+
+def plan(outdir: str | None, new: bool, options: Options) -> Plan:
+    """Raises UserError when something is missing or does not fit together."""
     if options.resume is not None:
         if options.resume == resume.LATEST:
             options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
         if resume.kind_of(options.resume) is resume.Kind.RUN:
             return plan_to_go_on(Path(options.resume), options)
-    if not options.data:
-        raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
-    config = configure(options)
-    return config, distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    config, facts = configure(options)
+    place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    return Plan(config, place, facts)
 
 
-def assumed(options: Options) -> tuple[RunConfig, DataFacts]:
-    """What a run without --data would be, and the images that --cfg is made for."""
+def assumed(options: Options) -> Plan:
+    """What a run without --data would be, on the images that --cfg is made for."""
     facts = cost.assumed_facts(options.cfg or "auto")
-    return configure(replace(options, data="DATA"), facts), facts
+    return Plan(resolve(replace(options, data="DATA"), facts), None, facts)
 
 
 def needed_outdir(outdir: str | None) -> str:
@@ -58,27 +78,39 @@ def needed_outdir(outdir: str | None) -> str:
     return outdir
 
 
-def plan_to_go_on(path: Path, options: Options) -> tuple[RunConfig, RunDir]:
+def plan_to_go_on(path: Path, options: Options) -> Plan:
     """A run's own configuration with the options given, or with --data the whole command, which has to agree."""
     saved = run_dir.load_config(path)
     named = options.given(["cfg", "method"])
     if options.data is None and named:
         (name, value), *_ = named.items()
         raise UserError(f"--{name}={value}: {path} has its settings already; leave it out, or give --data, too")
-    config = overridden(saved, options) if options.data is None else configure(replace(options, resume=None))
+    facts = None
+    if options.data is None:
+        config = overridden(saved, options)
+    else:
+        config, facts = configure(replace(options, resume=None))
     config = config.model_copy(update={"name": saved.name, "resume": saved.resume, "ema": saved.ema})
-    return config, run_dir.going_on(path, config)
+    return Plan(config, run_dir.going_on(path, config), facts)
 
 
-def configure(options: Options, facts: DataFacts | None = None) -> RunConfig:
-    """Look at what the options name (at the data unless `facts` are given), and resolve them.
-
-    Raises UserError when something is amiss.
-    """
-    config = resolve(options, facts or look_at(options.data, bool(options.cond)))
+def configure(options: Options) -> tuple[RunConfig, DataFacts]:
+    """Look at what the options name, and resolve them. Raises UserError when something is amiss."""
+    if not options.data:
+        raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
+    facts = look_at(options.data, bool(options.cond))
+    config = resolve(options, facts)
     if config.resume is not None:
         check_transfer(config)
-    return config
+    return config, facts
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What whoever starts this run should know of its data."""
+    if plan.images is None or plan.images >= FEW_IMAGES or plan.config.augment.mode != "noaug":
+        return []
+    mirror = "" if plan.config.data.mirror else "; --mirror=1 doubles them where left and right do not matter"
+    return [f"only {plan.images} images: D may learn them by heart; use --aug=ada (docs/few-images.md){mirror}"]
 
 
 def look_at(data: str, cond: bool) -> DataFacts:
@@ -92,17 +124,32 @@ def look_at(data: str, cond: bool) -> DataFacts:
 
 
 def check_transfer(config: RunConfig) -> None:
-    """What to start from must be readable, and of images like these."""
+    """What to start from must be readable, and of images like these; a checkpoint, of networks like these."""
     if resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
-        old = RunConfig.model_validate(read_about(Path(config.resume))["config"]).generator
+        old = RunConfig.model_validate(read_about(Path(config.resume))["config"])
+        _check_branch(old, config)
     else:
-        old = open_snapshot(config.resume).config.generator
-    new = config.generator
-    if (old.img_resolution, old.img_channels) != (new.img_resolution, new.img_channels):
-        raise UserError(
-            f"{config.resume} makes images of {old.img_resolution}x{old.img_resolution}, {old.img_channels} channels; "
-            f"--data has {new.img_resolution}x{new.img_resolution}, {new.img_channels} channels"
-        )
+        old = open_snapshot(config.resume).config
+    there, here = _images(old), _images(config)
+    if there != here:
+        raise UserError(f"{config.resume} makes images of {there}; --data has {here}")
+
+
+def _images(config: RunConfig) -> str:
+    settings = config.generator
+    return f"{settings.img_resolution}x{settings.img_resolution}, {settings.img_channels} channels"
+
+
+def _check_branch(old: RunConfig, config: RunConfig) -> None:
+    """A branch takes over weights and optimizers as they are, so that its networks must have the same shapes."""
+    if _images(old) != _images(config) or cost.shapes(old) == cost.shapes(config):
+        return
+    others = tuple(name for name in RunConfig.model_fields if name not in ("generator", "discriminator"))
+    difference = run_dir.first_difference(old, config, others)
+    raise UserError(
+        f"{config.resume} is a checkpoint, and a branch keeps its networks, but {difference}; "
+        "give the settings that it had, or start from a network-snapshot-*.safetensors, of which all that fits is taken"
+    )
 
 
 def check_hardware(hardware: HardwareConfig, options: Options, world: World) -> None:
@@ -116,4 +163,19 @@ def check_hardware(hardware: HardwareConfig, options: Options, world: World) -> 
     if (options.gpus or 1) > 1 and (kind == "cpu" or available < options.gpus):
         raise UserError(
             f"--gpus={options.gpus}, but PyTorch sees {available} CUDA devices here; use --gpus=1 (on CPUs --procs)"
+        )
+
+
+def check_memory(config: RunConfig) -> None:
+    """Raises UserError when the networks alone are larger than the memory of the device."""
+    device = choose_device(config.hardware.device)
+    if device.type == "cuda":
+        there = torch.cuda.get_device_properties(device).total_memory
+    else:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // config.hardware.gpus
+    needed = cost.least_memory(config)
+    if needed > there:
+        raise UserError(
+            f"networks, optimizers and images need {needed / GIB:,.1f} GiB at least, and a process has "
+            f"{there / GIB:,.1f}: lower networks.channel_max, generator.z_dim, generator.w_dim or --batch"
         )

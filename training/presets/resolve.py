@@ -21,7 +21,7 @@ import yaml
 
 from dnnlib.cli import spelt
 from dnnlib.errors import UserError
-from dnnlib.parsing import nearest
+from dnnlib.parsing import nearest, shown
 from training.augment.pipes import PIPES, multipliers
 from training.choices import CONFIGS, known_names
 from training.config import AugmentConfig, RunConfig
@@ -176,13 +176,13 @@ def _option_layer(options: Options) -> Layer:
 def _set_layer(text: str) -> Layer:
     """One KEY=VALUE of --set; the value is YAML."""
     key, equals, value = text.partition("=")
-    where = f"--set {text}"
+    where = f"--set {shown(text)}"
     if not equals:
         raise UserError(f"{where}: write it as KEY=VALUE, for example loss.r1_gamma=1")
     try:
         layer = nested(key.strip(), yaml.safe_load(value))
-    except yaml.YAMLError:
-        raise UserError(f"{where}: the value is no YAML; quote it, for example '{key}=[1, 2, 4]'") from None
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError):  # also dates and numbers that are none
+        raise UserError(f"{where}: the value is no YAML; quote it, for example '{shown(key)}=[1, 2, 4]'") from None
     check_keys(layer, where)
     for leaf in leaves(layer):
         if leaf in DECIDED:
