@@ -2,9 +2,10 @@
 
     python -m benchmarks.crash --kills 30
 
-A small network trains on random pictures, with a checkpoint every few steps. A part of the kills waits until a file is
-half written. Every restart has to find a complete checkpoint; at the end the weights, moments and random streams have
-to be those of the undisturbed run, bit for bit. Exit status 1 when one of that fails.
+A small network trains on random pictures, with a checkpoint every few steps. Every third kill (--wait-every) waits for
+a checkpoint that is half written. Every restart has to find a complete checkpoint; at the end nothing unfinished may be
+left in the run directory, and the weights, moments and random streams have to be those of the undisturbed run, bit for
+bit. Exit status 1 when one of that fails.
 """
 
 import multiprocessing
@@ -34,6 +35,7 @@ from training.runs.checkpoint import latest_checkpoint, read_about, read_tensors
 from training.scenes.procedural import KINDS
 
 BATCH = 8
+UNFINISHED = ".checkpoint-*"
 FORK = multiprocessing.get_context("fork")  # a child starts at once, with everything imported
 
 
@@ -89,7 +91,7 @@ def train(config: RunConfig, run_dir: Path, images: Any = None) -> None:
         step(run, *arguments)
         images.value = run.state.images
 
-    loop.Run.save_pictures = lambda run: None  # so that most of the time goes into steps and checkpoints
+    loop.Run.save_pictures = lambda run, reals=False: None  # so that most of the time goes into steps and checkpoints
     if images is not None:
         loop.Run.step = counted
     loop.train(config, run_dir)
@@ -104,15 +106,18 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
     process = FORK.Process(target=train, args=(config, run_dir, images))
     process.start()
     deadline = time.monotonic() + longest * (1 if wait_for_write else rng.random())
-    writing = False
-    while process.is_alive() and time.monotonic() < deadline and not (wait_for_write and writing):
-        writing = half_written(run_dir) and images.value > 0
+    seen, wanted = set(), rng.randint(1, 3)  # not always the first write, or the run would never get on
+    while process.is_alive() and time.monotonic() < deadline:
+        if wait_for_write and images.value > 0:  # what was left by older kills is gone before the first step
+            seen |= set(run_dir.glob(UNFINISHED))
+            if len(seen) >= wanted and half_written(run_dir):
+                break
         time.sleep(0 if wait_for_write else 0.001)
     if not process.is_alive():
         return None
-    writing = half_written(run_dir)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
+    writing = images.value > 0 and half_written(run_dir)  # a write that ended in time has left no file
     checkpoint = latest_checkpoint(run_dir)
     kept = 0 if checkpoint is None else read_about(checkpoint)["images"]
     return Kill(max(images.value, kept), kept, writing)
@@ -120,7 +125,7 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
 
 def half_written(run_dir: Path) -> bool:
     """Whether a checkpoint is under its temporary name."""
-    return any(run_dir.glob(".checkpoint-*"))
+    return any(run_dir.glob(UNFINISHED))
 
 
 def different_tensors(one: Path, other: Path) -> list[str]:
@@ -134,9 +139,13 @@ def different_tensors(one: Path, other: Path) -> list[str]:
 @click.option("--steps-between", type=click.IntRange(min=1), default=4, show_default=True,
               help="Steps from one checkpoint to the next.")
 @click.option("--longest", type=float, default=8.0, show_default=True, help="Seconds until a kill, at most.")
+@click.option("--wait-every", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
+              help="Every N-th kill waits until a checkpoint is half written; 1: all of them.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the moments.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="For the report.")
-def main(kills: int, steps_between: int, longest: float, seed: int, json_path: Path | None) -> None:
+def main(
+    kills: int, steps_between: int, longest: float, wait_every: int, seed: int, json_path: Path | None
+) -> None:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         data, crashed, undisturbed = (Path(folder, name) for name in ("pictures.zip", "crashed", "undisturbed"))
@@ -146,7 +155,7 @@ def main(kills: int, steps_between: int, longest: float, seed: int, json_path: P
         endless = configuration(data, 10**6, steps_between)
         crashes = []
         for number in tqdm(range(kills), unit="kill"):
-            crashes.append(crash(endless, crashed, rng, longest, wait_for_write=number % 3 == 2))
+            crashes.append(crash(endless, crashed, rng, longest, wait_for_write=number % wait_every == wait_every - 1))
         images = read_about(latest_checkpoint(crashed))["images"] if latest_checkpoint(crashed) else 0
         config = configuration(data, images // BATCH + steps_between, steps_between)
         for run_dir in (crashed, undisturbed):
@@ -154,11 +163,12 @@ def main(kills: int, steps_between: int, longest: float, seed: int, json_path: P
             process.start()
             process.join()
         different = different_tensors(crashed, undisturbed)
-    report = summary(crashes, steps_between, different)
+        left = sorted(path.name for path in crashed.glob(".*"))
+    report = summary(crashes, steps_between, different) | {"files_left": left}
     click.echo(table(report))
     if json_path is not None:
         write_json(json_path, report)
-    if different or report["recovered"] < kills or report["most_steps_lost"] > 2 * steps_between:
+    if different or left or report["recovered"] < kills or report["most_steps_lost"] > 2 * steps_between:
         raise SystemExit(1)
 
 
@@ -182,11 +192,12 @@ def table(report: dict) -> str:
     same = "all tensors are those of the undisturbed run"
     differ = f"{len(report['tensors_that_differ'])} tensors differ, such as {report['tensors_that_differ'][:1]}"
     return (
-        f"{report['recovered']} of {report['kills']} crashes left a complete checkpoint "
+        f"{report['recovered']} of {report['kills']} kills were recovered from "
         f"({report['while_writing']} while one was being written)\n"
         f"steps lost: {report['median_steps_lost']:g} (median), {report['most_steps_lost']} (most), "
         f"with a checkpoint every {report['steps_between_checkpoints']} steps\n"
-        f"after {report['images_trained']} images: {differ if report['tensors_that_differ'] else same}"
+        f"after {report['images_trained']} images: {differ if report['tensors_that_differ'] else same}; "
+        f"{len(report['files_left'])} unfinished files left"
     )
 
 

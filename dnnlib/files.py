@@ -2,12 +2,16 @@
 
 import io
 import json
+import math
 import os
+import re
+import stat
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from dnnlib.errors import UserError
 
@@ -15,6 +19,8 @@ try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None
+
+LARGEST_INTEGER = 2**63 - 1
 
 
 @contextmanager
@@ -58,13 +64,44 @@ def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON file. Raises UserError naming the file (and line) when it cannot be read or parsed."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return parse_json(data, path)
+
+
+def parse_json(data: str | bytes, where: str | Path) -> Any:
+    """Parse JSON of unknown origin. Raises UserError, in one line that begins with `where`, unless it is sound.
+
+    Sound is strict JSON in UTF-8 whose numbers are finite and whose integers have at most 64 bits.
+    """
+    try:
+        text = data.decode("utf-8") if isinstance(data, bytes) else data
+        return json.loads(text, parse_constant=_not_finite, parse_float=_finite_float, parse_int=_bounded_int)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
+        raise UserError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a JSON text file (byte {error.start} is not UTF-8)") from error
+        raise UserError(f"{where}: not a JSON text file (byte {error.start} is not UTF-8)") from error
+    except RecursionError as error:
+        raise UserError(f"{where}: not usable JSON: nested too deeply") from error
+    except ValueError as error:
+        raise UserError(f"{where}: not usable JSON: {error}") from error
+
+
+def remove_temporaries(folder: Path, names: Collection[str], unchanged_for: float = 0) -> list[str]:
+    """Remove what `atomic_path` left in `folder` when its process was killed; returns the names of the files removed.
+
+    names: beginnings of the files' final names, such as "checkpoint-". unchanged_for: seconds; a file that was written
+    to since then stays. The caller makes sure that no living process writes such files there.
+    """
+    begins = "|".join(map(re.escape, names))
+    pattern = re.compile(rf"\.(?:{begins}).*\.[a-z0-9_]{{8}}(?:\.\w+)?")
+    removed = []
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if pattern.fullmatch(path.name) and _remove_old_file(path, unchanged_for):
+                removed.append(path.name)
+    return removed
 
 
 def make_dir(path: str | Path) -> Path:
@@ -105,6 +142,35 @@ def _umask() -> int:
     return mask
 
 
+def _remove_old_file(path: Path, unchanged_for: float) -> bool:
+    """Remove a regular file that was not written to for so many seconds; False when it stays."""
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < unchanged_for:
+            return False
+        path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _not_finite(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a number of JSON")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _bounded_int(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) > LARGEST_INTEGER:
+        raise ValueError(f"the integer {text[:20]}{'...' * (len(text) > 20)} is too large")
+    return int(text)
+
+
 def append_line(path: str | Path, text: str) -> None:
     """Add `text` as a line, whole or not at all, durably; lines of several processes never mix.
 
@@ -135,10 +201,9 @@ def read_lines(path: str | Path, complain: Callable[[str], None] | None = None) 
         return []
     lines, damaged = [], []
     for number, text in enumerate(Path(path).read_bytes().splitlines(), start=1):
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            line = None
+        line = None
+        with suppress(UserError):
+            line = parse_json(text, path)
         if isinstance(line, dict):
             lines.append(line)
         elif text.strip():

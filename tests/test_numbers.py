@@ -33,7 +33,7 @@ FACTS = DataFacts("toys", 32, 3, 1000)
 TINY = ("networks.channel_max=8", "generator.z_dim=8", "generator.w_dim=8")
 WORDS = ["", "nan", "inf", "-inf", ".inf", ".nan", "1e308", "1.0e+308", "-1.0e+308", "1e-308", "1.0e-308", "0", "-0.0",
          "-1", "0.5", "1", "2", "3", "1e999", str(2**31), str(2**32), str(2**63), str(2**64), str(10**9), "9" * 5000,
-         "[]", "[0]", "[1, -1]", "[.inf]", "null", "{}", "true", "1_000", "0x10", "١", "x" * 5000, "[" * 3000,
+         "[]", "[0]", "[1, -1]", "[.inf]", "null", "{}", "true", "1_000", "0x10", "١", "x" * 5000, "[" * 500,
          "2020-99-99", "!!binary x", "*a", "\0", "\udcff"]  # fmt: skip
 KEYS = sorted(key for key, is_section in known_keys().items() if not is_section and key not in DECIDED)
 
@@ -119,7 +119,7 @@ def test_every_option_that_is_a_key_with_any_number(options: dict[str, Any]):
         ("sampler.spread=[1.0e-300, 1]", "Input should be greater than or equal to 0.0001"),
         ("seed=" + "9" * 5000, "the value is no YAML"),
         ("loss.r1_gamma=2020-99-99", "the value is no YAML"),
-        ("loss.r1_gamma=" + "[" * 5000, "the value is no YAML"),
+        ("loss.r1_gamma=" + "[" * 1000, "the value is no YAML"),
     ],
 )
 def test_numbers_that_ended_in_tracebacks_or_hangs(setting: str, words: str):

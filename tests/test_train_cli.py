@@ -30,7 +30,7 @@ FAMILY = {
     "dry-run",
 }
 OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new", "procs"}
-OURS |= {"bf16", "compile", "continue", "ops"}
+OURS |= {"bf16", "compile", "continue", "keep", "ops"}
 
 
 @pytest.fixture

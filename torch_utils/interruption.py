@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 
 import torch
@@ -18,13 +19,15 @@ ECHO = 1.0  # seconds in which a launcher may hand on a signal that its processe
 class Interruption:
     """A context in which SIGTERM and SIGINT only leave a note; `requested` reads it, alike on all ranks.
 
-    A second signal ends the process at once, with status 128 + its number.
+    The first signal is answered by a line on the screen, whatever is going on. A second one ends the process at once,
+    with status 128 + its number. loading: so does the first, until `hold` is called, while there is nothing to save.
     """
 
-    def __init__(self, world: World):
+    def __init__(self, world: World, loading: bool = False):
         self._world = world
         self._signal: signal.Signals | None = None
         self._time = 0.0
+        self._holds = not loading
         # Votes travel beside the gradients, between the hosts, so that nobody waits for a GPU.
         self._group = dist.new_group(backend="gloo") if world.size > 1 and world.device.type == "cuda" else None
         self._vote: tuple[torch.Tensor, dist.Work] | None = None
@@ -39,6 +42,10 @@ class Interruption:
             signal.signal(number, handler)
         if self._vote is not None and error[0] is None:
             self._vote[1].wait()
+
+    def hold(self) -> None:
+        """From now on the first signal only leaves a note: steps are made."""
+        self._holds = True
 
     @property
     def name(self) -> str:
@@ -62,8 +69,20 @@ class Interruption:
         return answer
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        echo = self._world.size > 1 and time.monotonic() - self._time < ECHO
+        name, echo = signal.Signals(number).name, self._world.size > 1 and time.monotonic() - self._time < ECHO
         if self._signal is not None and not echo:
             os._exit(128 + number)
-        if self._signal is None:
-            self._signal, self._time = signal.Signals(number), time.monotonic()
+        if self._signal is not None:
+            return
+        self._signal, self._time = signal.Signals(number), time.monotonic()
+        if self._holds:
+            self._say(f"{name}: finishing the step under way and saving; a second signal ends at once")
+        else:
+            self._say(f"{name}: ending; no step has been made since the start, so nothing is lost")
+            raise SystemExit(128 + number)
+
+    def _say(self, text: str) -> None:
+        """Past Python's files, which may be in use by whatever the signal has interrupted."""
+        if self._world.is_first:
+            with suppress(OSError):
+                os.write(2, f"\n{text}\n".encode())

@@ -163,6 +163,14 @@ class DiscriminatorConfig(ConvConfig):
     freeze_layers: int = Field(0, ge=0, le=256)  # this many layers from the image on keep their weights (Freeze-D)
     backbone: Backbone = "stylegan2"
 
+    @property
+    def freezable_layers(self) -> int:
+        """How many layers there are before those that give the logit: what freeze_layers can be at most."""
+        blocks = self.img_resolution.bit_length() - 3  # of R, R/2, ... 8
+        if self.backbone == "sndcgan":
+            return 2 * blocks + 1
+        return 2 * blocks + (1 if self.architecture == "orig" else blocks + (self.architecture == "resnet"))
+
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
@@ -320,6 +328,7 @@ class ScheduleConfig(Section):
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
     keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
+    keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
     nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
 
 

@@ -75,10 +75,13 @@ class NonFiniteGuard:
                 "Weights are as before those steps; go on with a lower learning rate, another --gamma, or --fp32=1"
             )
 
-    def _save_inputs(self, verdict: _Verdict) -> Path:
+    def _save_inputs(self, verdict: _Verdict) -> Path | None:
         path = self._run_dir / f"nonfinite-{verdict.phase}-{verdict.images:010d}.safetensors"
         tensors = {name: value.detach().cpu().contiguous() for name, value in inputs_of(verdict.batch).items()}
-        write_tensors(path, tensors, {"phase": verdict.phase, "images": str(verdict.images)})
+        try:
+            write_tensors(path, tensors, {"phase": verdict.phase, "images": str(verdict.images)})
+        except OSError:  # a full disk does not end the training
+            return None
         return path
 
 

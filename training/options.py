@@ -104,6 +104,9 @@ class Options:
     snap: int | None = setting(
         "Write snapshot, checkpoint and pictures so often.",
         group=REPORTS, default=BY_CFG, key="schedule.snapshot_ticks", type=WHOLE, metavar="TICKS")  # fmt: skip
+    keep: int | None = setting(
+        "Keep the newest N snapshots only, the first and the best one.",
+        group=REPORTS, default="all", key="schedule.keep_snapshots", type=WHOLE, metavar="N")  # fmt: skip
     metrics: str | None = setting(
         "What to measure at every snapshot; calc_metrics.py --list names them.",
         group=REPORTS, default="di,w", metavar="NAME,...|none")  # fmt: skip

@@ -19,8 +19,7 @@ from training.options import Options
 from training.presets.resolve import DataFacts, overridden, resolve
 from training.runs import directory as run_dir
 from training.runs import resume
-from training.runs.checkpoint import read_about
-from training.runs.directory import RunDir
+from training.runs.directory import Progress, RunDir
 from training.runs.snapshot import open_snapshot
 
 GIB = 2**30
@@ -59,10 +58,12 @@ def plan(outdir: str | None, new: bool, options: Options) -> Plan:
     if options.resume is not None:
         if options.resume == resume.LATEST:
             options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
-        if resume.kind_of(options.resume) is resume.Kind.RUN:
+        if not resume.is_gone(options.resume) and resume.kind_of(options.resume) is resume.Kind.RUN:
             return plan_to_go_on(Path(options.resume), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    if config.resume is not None and (place.progress is Progress.NEW or not resume.is_gone(config.resume)):
+        check_transfer(config)
     return Plan(config, place, facts)
 
 
@@ -79,17 +80,20 @@ def needed_outdir(outdir: str | None) -> str:
 
 
 def plan_to_go_on(path: Path, options: Options) -> Plan:
-    """A run's own configuration with the options given, or with --data the whole command, which has to agree."""
+    """A run's own configuration with the options given; with --cfg or --method the whole command, which has to agree.
+
+    --data alone says where the run's images are now.
+    """
     saved = run_dir.load_config(path)
     named = options.given(["cfg", "method"])
     if options.data is None and named:
         (name, value), *_ = named.items()
         raise UserError(f"--{name}={value}: {path} has its settings already; leave it out, or give --data, too")
-    facts = None
-    if options.data is None:
-        config = overridden(saved, options)
-    else:
+    facts, same = None, run_dir.moved(saved, options.data)
+    if named:
         config, facts = configure(replace(options, resume=None))
+    else:
+        config = overridden(same, options)
     config = config.model_copy(update={"name": saved.name, "resume": saved.resume, "ema": saved.ema})
     return Plan(config, run_dir.going_on(path, config), facts)
 
@@ -99,10 +103,7 @@ def configure(options: Options) -> tuple[RunConfig, DataFacts]:
     if not options.data:
         raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
     facts = look_at(options.data, bool(options.cond))
-    config = resolve(options, facts)
-    if config.resume is not None:
-        check_transfer(config)
-    return config, facts
+    return resolve(options, facts), facts
 
 
 def remarks(plan: Plan) -> list[str]:
@@ -125,11 +126,9 @@ def look_at(data: str, cond: bool) -> DataFacts:
 
 def check_transfer(config: RunConfig) -> None:
     """What to start from must be readable, and of images like these; a checkpoint, of networks like these."""
-    if resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
-        old = RunConfig.model_validate(read_about(Path(config.resume))["config"])
+    kind, old = resume.kind_of(config.resume), open_snapshot(config.resume).config
+    if kind is resume.Kind.CHECKPOINT:
         _check_branch(old, config)
-    else:
-        old = open_snapshot(config.resume).config
     there, here = _images(old), _images(config)
     if there != here:
         raise UserError(f"{config.resume} makes images of {there}; --data has {here}")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dnnlib.files import write_by
 from training.layouts.layout import Layout
+from training.runs.snapshot import kimg_name
 from training.sampling import Model
 
 SMALLEST_CELL = 64  # pixels a side; smaller images are enlarged in grids
@@ -244,7 +245,7 @@ def save_training_samples(
     Each shows the same seeds every time: all of them, the first 12, the first 8. Labels, where the model has
     them, take turns. Returns the paths written.
     """
-    seeds, suffix = list(seeds), f"{round(kimg):06d}.png"
+    seeds, suffix = list(seeds), f"{kimg_name(kimg)}.png"
     labels = _labels_in_turn(model, len(seeds))
     images, layout = model.images(seeds, labels=labels), model.layout(seeds)
     fakes = tile(to_cells(images, largest=LARGEST_CELL), square_columns(len(seeds)))

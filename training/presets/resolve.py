@@ -74,6 +74,7 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     config = build(merge(design, *layers), said)
     _check_augmentation(options, config)
     _check_alignment(config)
+    _check_frozen(config)
     _check_data(config, facts)
     return config
 
@@ -278,6 +279,12 @@ def _check_alignment(config: RunConfig) -> None:
             f"{config.data.path} has images of {resolution}x{resolution}; alignment needs {least}x{least} or more: "
             "use larger images, --align=0 or --method=stylegan2"
         )
+
+
+def _check_frozen(config: RunConfig) -> None:
+    frozen, most = config.discriminator.freeze_layers, config.discriminator.freezable_layers
+    if frozen > most:
+        raise UserError(f"--freezed={frozen}: D has {most} layers before its last ones at this resolution; give fewer")
 
 
 def _check_data(config: RunConfig, facts: DataFacts) -> None:

@@ -3,22 +3,22 @@
 A checkpoint is one safetensors file; its metadata entry "steergan-checkpoint" is a JSON text.
 """
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import read_json, write_json
-from torch_utils.tensor_files import write_tensors
+from torch_utils.tensor_files import open_tensors, write_tensors
+from training.stored import CHECKPOINT, VERSIONS, Amount, open_stored
 
-VERSION = 2
-ENTRY = "steergan-checkpoint"
+ENTRY, VERSION = CHECKPOINT, VERSIONS[CHECKPOINT]
 BEST = "best.json"
 
 
@@ -29,60 +29,110 @@ def checkpoint_path(run_dir: Path, images: int) -> Path:
 
 def checkpoints(run_dir: Path) -> list[Path]:
     """All checkpoints of a run directory, the newest first."""
-    return sorted(run_dir.glob("checkpoint-*.safetensors"), reverse=True)
+    return [path for _, path in sorted(_numbered(run_dir).items(), reverse=True)]
+
+
+def _numbered(run_dir: Path) -> dict[int, Path]:
+    paths = run_dir.glob("checkpoint-*.safetensors")
+    found = ((re.fullmatch(r"checkpoint-(\d{10,18})", path.stem), path) for path in paths)
+    return {int(match[1]): path for match, path in found if match}
 
 
 def latest_checkpoint(run_dir: Path) -> Path | None:
-    """The newest checkpoint of a run directory that opens; None where there is none."""
-    for path in checkpoints(run_dir):
-        try:
-            read_about(path)
-        except UserError:
-            continue
-        return path
+    """The newest checkpoint of a run directory whose description can be read; None where there is none."""
+    return next((path for path in checkpoints(run_dir) if _objection(path) is None), None)
+
+
+def needed_checkpoint(run_dir: Path) -> Path | None:
+    """As latest_checkpoint. Raises UserError when there are some, but not one of them can be read."""
+    latest = latest_checkpoint(run_dir)
+    if latest is None:
+        refuse({path: _objection(path) or "" for path in checkpoints(run_dir)}, run_dir)
+    return latest
+
+
+def refuse(reasons: Mapping[Path, str], run_dir: Path) -> None:
+    """Raises UserError when there are checkpoints that cannot be used, for the first of these reasons."""
+    if reasons:
+        what = "its only checkpoint" if len(reasons) == 1 else f"none of its {len(reasons)} checkpoints"
+        raise UserError(
+            f"{run_dir}: {what} can{'not' * (len(reasons) == 1)} be read, and nothing was changed "
+            f"({next(iter(reasons.values()))}); restore one, begin anew with --new, or start from a snapshot's weights"
+        )
+
+
+def _objection(path: Path) -> str | None:
+    """Why a checkpoint's description cannot be read; None where it can."""
+    try:
+        read_about(path)
+    except UserError as error:
+        return str(error)
     return None
 
 
 def read_about(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself (images, steps, config, ...). Raises UserError when it cannot be read."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(ENTRY)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a readable checkpoint, perhaps cut short ({error})") from error
-    if text is None:
-        raise UserError(f"{path}: not a checkpoint of this project")
-    about = json.loads(text)
-    if about["version"] != VERSION:
-        raise UserError(f"{path}: checkpoint version {about['version']}, but this program reads {VERSION}")
-    return about
+    return open_stored(path, [CHECKPOINT]).about
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a checkpoint, on the CPU."""
-    with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    """All tensors of a checkpoint, on the CPU. Raises UserError when one is damaged."""
+    return open_tensors(path).read()
 
 
 # --- which are kept ---------------------------------------------------------------------------------------------
 
 
+class _Best(BaseModel):
+    metric: str
+    quantity: str
+    value: float
+    badness: float
+    kimg: Amount
+    checkpoint: str
+    snapshot: str
+
+
 def best_record(run_dir: Path) -> dict[str, Any] | None:
-    """What `note_best` was given last ("checkpoint" is its file's name, "metric", "value", ...); None before."""
-    return read_json(run_dir / BEST) if (run_dir / BEST).exists() else None
+    """What `note_best` was given last: its metric and quantity, value, badness (the smaller, the better), kimg, and the
+    names of its checkpoint and snapshot. None before. Raises UserError when the file is damaged.
+    """
+    path = run_dir / BEST
+    if not path.exists():
+        return None
+    record = read_json(path)
+    try:
+        _Best.model_validate(record)
+    except ValidationError as error:
+        raise UserError(f"{path} is damaged: it is no record of a best checkpoint") from error
+    return record
+
+
+def known_best(run_dir: Path) -> dict[str, Any] | None:
+    """As best_record; None where the file is damaged, too."""
+    try:
+        return best_record(run_dir)
+    except UserError:
+        return None
 
 
 def note_best(run_dir: Path, record: dict[str, Any]) -> None:
-    """From now on the checkpoint that `record` names is kept instead of the best one before."""
+    """From now on the checkpoint and the snapshot that `record` names are kept instead of the best ones before."""
     write_json(run_dir / BEST, record)
 
 
-def drop_old_checkpoints(run_dir: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints and the best one."""
-    best = best_record(run_dir)
-    for path in checkpoints(run_dir)[keep:]:
-        if best is None or path.name != best["checkpoint"]:
-            path.unlink()
+def drop_old_checkpoints(run_dir: Path, keep: int, images: int) -> None:
+    """Remove all but the newest `keep` checkpoints up to `images` that can be read, and the best one.
+
+    Those of more images were passed over when the run went on, and stay.
+    """
+    best, seen = known_best(run_dir), 0
+    for number, path in sorted(_numbered(run_dir).items(), reverse=True):
+        if number > images:
+            continue
+        if seen >= keep and (best is None or path.name != best["checkpoint"]):
+            path.unlink(missing_ok=True)
+        seen += seen < keep and _objection(path) is None
 
 
 # --- writing beside the training --------------------------------------------------------------------------------
@@ -100,6 +150,7 @@ class BackgroundWriter:
         self._host: dict[str, Tensor] = {}
         self._pending: list[Future] = []
         self._failed: list[str] = []
+        self._lost: dict[Path, str] = {}
 
     def __enter__(self) -> "BackgroundWriter":
         return self
@@ -120,9 +171,9 @@ class BackgroundWriter:
         """Write a safetensors file of tensors from `snapshot`."""
         self._pending.append(self._pool.submit(self._attempt, path, lambda: write_tensors(path, tensors, metadata)))
 
-    def call(self, path: Path, function: Callable[[], None]) -> None:
-        """Do something about `path` when everything before is written."""
-        self._pending.append(self._pool.submit(self._attempt, path, function))
+    def call(self, function: Callable[[], None], place: Path) -> None:
+        """Do something in the directory `place` when everything before is written."""
+        self._pending.append(self._pool.submit(self._attempt, place, function))
 
     def wait(self) -> None:
         """Until everything handed over is written, or has failed."""
@@ -135,11 +186,19 @@ class BackgroundWriter:
         failed, self._failed = self._failed, []
         return failed
 
+    def lost(self, path: Path) -> str | None:
+        """Why a file that was handed over is not there; None where it is."""
+        if path in self._lost:
+            return self._lost[path]
+        return None if path.is_file() else f"{path} has been removed"
+
     def _attempt(self, path: Path, function: Callable[[], None]) -> None:
         try:
             function()
+            self._lost.pop(path, None)
         except OSError as error:
-            self._failed.append(f"cannot write {path}: {error.strerror or error}")
+            self._lost[path] = f"cannot write {path}: {error.strerror or error}"
+            self._failed.append(self._lost[path])
 
     def _copy(self, name: str, tensor: Tensor) -> Tensor:
         kept = self._host.get(name)

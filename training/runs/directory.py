@@ -11,15 +11,16 @@ from pydantic import ValidationError
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_json, write_json
 from training.config import RunConfig
-from training.runs.checkpoint import latest_checkpoint, read_about
+from training.runs.checkpoint import latest_checkpoint, needed_checkpoint, read_about
 
 CONFIG = "config.json"
+LONGEST_NAME = 200  # bytes of a directory's name
 
 # What never changes what a run learns, up to rounding: the same command on other hardware goes on with its run.
-HARDWARE = ("hardware", "data.workers", "schedule.batch_gpu")
+HARDWARE = ("hardware", "data.workers", "schedule.batch_gpu", "schedule.keep_checkpoints", "schedule.keep_snapshots")
 # What may change besides when a run is continued by name.
-PLAN = ("name", "resume", "schedule.total_kimg", "schedule.kimg_per_tick", "schedule.snapshot_ticks",
-        "schedule.metrics", "schedule.keep_checkpoints", "schedule.nonfinite_limit")
+PLAN = ("name", "resume", "data.path", "schedule.total_kimg", "schedule.kimg_per_tick", "schedule.snapshot_ticks",
+        "schedule.metrics", "schedule.nonfinite_limit")
 
 
 class Progress(Enum):
@@ -46,7 +47,7 @@ def find(outdir: str | Path, config: RunConfig, new: bool = False) -> RunDir:
     """
     outdir = Path(outdir)
     _check_place(outdir)
-    if (outdir / CONFIG).exists():
+    if is_run(outdir):
         _check_same(outdir, config, new)
         return RunDir(outdir, _progress(outdir, config))
     taken = _numbered(outdir)
@@ -54,7 +55,7 @@ def find(outdir: str | Path, config: RunConfig, new: bool = False) -> RunDir:
         saved = _saved_config(path)
         if saved is not None and first_difference(saved, config, HARDWARE) is None:
             return RunDir(path, _progress(path, config))
-    return RunDir(outdir / f"{max(taken, default=-1) + 1:05d}-{config.name}", Progress.NEW)
+    return RunDir(outdir / _dir_name(max(taken, default=-1) + 1, config.name), Progress.NEW)
 
 
 def going_on(path: Path, config: RunConfig) -> RunDir:
@@ -70,7 +71,12 @@ def going_on(path: Path, config: RunConfig) -> RunDir:
 
 def is_run(path: Path) -> bool:
     """Whether `path` is the directory of a run."""
-    return (path / CONFIG).is_file()
+    return (path / CONFIG).is_file() or latest_checkpoint(path) is not None
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether config.json in the directory of a run is missing or cannot be understood."""
+    return _config_in(path) is None
 
 
 def runs(outdir: Path) -> list[Path]:
@@ -86,6 +92,13 @@ def load_config(path: Path) -> RunConfig:
     if saved is None:
         raise UserError(f"{path / CONFIG} is no configuration of this version; begin a new run")
     return saved
+
+
+def moved(config: RunConfig, data: str | None) -> RunConfig:
+    """The configuration with its images at `data`; as it is for None."""
+    if data is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"path": os.path.abspath(data)})})
 
 
 def create(place: RunDir, config: RunConfig) -> Path:
@@ -112,8 +125,27 @@ def _numbered(outdir: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in found if match}
 
 
+def _dir_name(number: int, name: str) -> str:
+    """Such as 00000-cats256-demo; as long as a file system allows, with room for what is appended."""
+    return f"{number:05d}-{name}".encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
 def _saved_config(run_dir: Path) -> RunConfig | None:
-    """The configuration in a run directory; None where there is none that this version understands."""
+    """The configuration in a run directory, or where it is damaged that of its newest checkpoint.
+
+    None where there is none that this version understands.
+    """
+    found = _config_in(run_dir)
+    checkpoint = latest_checkpoint(run_dir) if found is None else None
+    if checkpoint is None:
+        return found
+    try:
+        return RunConfig.model_validate(read_about(checkpoint).get("config"))
+    except (UserError, ValidationError):
+        return None
+
+
+def _config_in(run_dir: Path) -> RunConfig | None:
     try:
         return RunConfig.model_validate(read_json(run_dir / CONFIG))
     except (UserError, ValidationError):
@@ -121,7 +153,7 @@ def _saved_config(run_dir: Path) -> RunConfig | None:
 
 
 def _progress(run_dir: Path, config: RunConfig) -> Progress:
-    checkpoint = latest_checkpoint(run_dir)
+    checkpoint = needed_checkpoint(run_dir)
     images = 0 if checkpoint is None else read_about(checkpoint)["images"]
     return Progress.FINISHED if images >= round(config.schedule.total_kimg * 1000) else Progress.STARTED
 

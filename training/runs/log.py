@@ -68,14 +68,14 @@ class RunLog:
         self._redirect = logging_redirect_tqdm(loggers=[logger])
         self._redirect.__enter__()
         self._try(lambda: _forget_after(self.run_dir / STATS, self._images))
-        self._board = SummaryWriter(str(self.run_dir), purge_step=self._images + 1)
-        self._try(lambda: self._board.add_custom_scalars(CHARTS))
+        self._board: SummaryWriter | None = None
+        self._try(self._open_board)
         self._bar = tqdm(total=self._total / 1000, initial=self._images / 1000, unit="kimg", bar_format=_BAR)
         return self
 
     def __exit__(self, *error) -> None:
         self._bar.close()
-        self._try(self._board.close)
+        self._try(lambda: self._board and self._board.close())
         self._redirect.__exit__(*error)
         for handler in self._handlers:
             logger.removeHandler(handler)
@@ -161,16 +161,24 @@ class RunLog:
         with open(self.run_dir / STATS, "a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
+    def _open_board(self) -> None:
+        self._board = SummaryWriter(str(self.run_dir), purge_step=self._images + 1)
+        self._board.add_custom_scalars(CHARTS)
+
     def _scalars(self, images: int, numbers: Mapping[str, float]) -> None:
+        if self._board is None:
+            return
         for name, value in numbers.items():
             self._board.add_scalar(name, value, images)
         self._board.flush()
 
     def _picture(self, images: int, path: Path) -> None:
+        if self._board is None:
+            return
         with Image.open(path) as picture:
             small = picture.convert("RGB")
         small.thumbnail((BOARD_SIDE, BOARD_SIDE))
-        name = path.stem.rstrip("0123456789")
+        name = path.stem.rstrip("0123456789.")
         self._board.add_image(f"pictures/{name}", np.asarray(small), images, dataformats="HWC")
 
     def _try(self, write: Callable[[], None]) -> None:
@@ -254,13 +262,18 @@ def _flatten(report: Mapping[str, Summary]) -> dict[str, float]:
 
 
 def _forget_after(path: Path, images: int) -> None:
-    """Drop the lines of later images, and an unfinished last one."""
+    """Drop the lines of later images, and those that are damaged, such as an unfinished last one."""
     if not path.exists():
         return
-    kept = [line for line in read_lines(path) if line["kimg"] * 1000 <= images + 0.5]
+    kept = [line for line in read_lines(path) if _is_up_to(line, images)]
     text = "".join(json.dumps(line) + "\n" for line in kept)
-    if text != path.read_text(encoding="utf-8"):
+    if text.encode() != path.read_bytes():
         write_text(path, text)
+
+
+def _is_up_to(line: dict, images: int) -> bool:
+    kimg = line.get("kimg")
+    return isinstance(kimg, int | float) and kimg * 1000 <= images + 0.5
 
 
 def _finite(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # In the order of the text; a name with a * stands for several files.
 FILES = {
     "config.json": "everything that defines the run",
+    "data.json": "how many training images there are, and digests by which a change of them is noticed",
+    "lock": "which process trains here, while one does",
     "log.txt": "what the run said, with times",
     "stats.jsonl": "losses, scores and times, one line a tick",
     "events.out.tfevents.*": "the same and sample pictures, for TensorBoard",
@@ -26,28 +29,45 @@ FILES = {
     "heatmaps*.png": "samples beside their heatmaps of the three levels, and both laid over one another",
     "steer*.png": "each row one latent, its level-0 centre moved from left to right and from top to bottom",
     "metric-*.jsonl": "results of a metric, one line a measurement",
-    "best.json": "the best result so far, and which snapshot it is of",
+    "best.json": "the best result of a metric of quality so far, and which snapshot it is of",
     "nonfinite-*.safetensors": "inputs of a step that was skipped because a gradient was NaN or Inf",
 }
 STEERING = ("heatmaps*.png", "steer*.png")
 
 
 def write(config: RunConfig, argv: Sequence[str], run_dir: Path) -> None:
-    """Write README.txt into `run_dir`, atomically."""
-    write_text(run_dir / NAME, describe(config, argv, run_dir))
+    """Write README.txt into `run_dir`, atomically. The command of one that is there already stays the run's command."""
+    write_text(run_dir / NAME, describe(config, argv, run_dir, _command_in(run_dir / NAME)))
 
 
-def describe(config: RunConfig, argv: Sequence[str], run_dir: Path) -> str:
-    """The text of a run's README.txt. `argv`: the command that started the run, as in sys.argv."""
+def describe(config: RunConfig, argv: Sequence[str], run_dir: Path, begun: str | None = None) -> str:
+    """The text of a run's README.txt. `argv`: the command that started or continued the run, as in sys.argv.
+
+    begun: what the section "Command" said when the run began; None: it begins now.
+    """
+    command = f"{_commands([_shell('python', *argv)])}\n\nin the directory {os.getcwd()}\nwith {version()}"
+    first = (begun or command).split("\n\n")
+    continued = [] if first[0] == command.split("\n\n")[0] else [_section("Last continued by", command)]
     sections = [
         f"{config.name}\n\n{_about(config)}",
-        _section("Command", _commands([_shell("python", *argv)]), f"in the directory {os.getcwd()}\nwith {version()}"),
-        _section("Going on after a stop", _continuing(argv)),
+        _section("Command", *first),
+        *continued,
+        _section("Going on after a stop", _continuing(first[0].split())),
         _section("Pictures", _commands(_generate(config, run_dir))),
         _section("Measuring", _commands(_measure(config, run_dir))),
         _section("Files", _files(config)),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _command_in(path: Path) -> str | None:
+    """The text of the section "Command" of a run's README.txt; None where there is none that can be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    found = re.search(r"\nCommand\n-------\n\n(    python [^\n]+\n\n[^\n]+\n[^\n]+)\n", text)
+    return found[1] if found else None
 
 
 def version() -> str:

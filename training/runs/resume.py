@@ -3,9 +3,8 @@
 from enum import Enum
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from dnnlib.errors import UserError
+from torch_utils.tensor_files import open_tensors
 from training.runs import directory as run_dir
 from training.runs.checkpoint import ENTRY
 
@@ -30,10 +29,14 @@ def kind_of(path: str | Path) -> Kind:
     if not path.is_file():
         raise UserError(f"--resume={path}: no such file; give {LATEST}, a run directory, a checkpoint or a snapshot")
     try:
-        with safe_open(path, framework="pt") as file:
-            return Kind.CHECKPOINT if ENTRY in (file.metadata() or {}) else Kind.WEIGHTS
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"--resume={path}: not readable, perhaps cut short ({error})") from error
+        return Kind.CHECKPOINT if ENTRY in open_tensors(path).metadata else Kind.WEIGHTS
+    except UserError as error:
+        raise UserError(f"--resume={error}") from error
+
+
+def is_gone(path: str | Path) -> bool:
+    """Whether there is nothing at `path` any more; the run that began from it can go on all the same."""
+    return not Path(path).exists()
 
 
 def latest_run(outdir: str | Path) -> Path:

@@ -5,24 +5,20 @@ holds "steergan" (a JSON text: format version, images shown in thousands, the wh
 """
 
 import json
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from torch_utils.tensor_files import write_tensors
-from training.config import RunConfig, Section
-from training.networks.backbones import make_discriminator, make_generator
+from training.config import RunConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
+from training.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
 
-VERSION = 1
+VERSION = VERSIONS[SNAPSHOT]
 NETWORKS = ("G", "G_ema", "D")
 
 
@@ -36,29 +32,37 @@ class Snapshot:
 
     def generator(self, name: str = "G_ema") -> Generator:
         """"G_ema" (for pictures) or "G" (the one in training), on the CPU, in evaluation mode."""
-        return self._fill(make_generator, self.config.generator, name)
+        return self._network(name)
 
     def discriminator(self) -> Discriminator:
         """D on the CPU, in evaluation mode."""
-        return self._fill(make_discriminator, self.config.discriminator, "D")
+        return self._network("D")
 
-    def _fill(self, make: Callable[[Any], nn.Module], config: Section, name: str) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
-            network = make(config)
-        prefix = name + "."
-        with _open(self.path) as file:
-            state = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{self.path}: the weights of {name} do not fit its configuration ({reason})") from error
+    def _network(self, name: str) -> nn.Module:
+        """Raises UserError when its weights do not fit the configuration, are damaged, or are not finite."""
+        network = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).network(self.config, name)
         return network.eval().requires_grad_(False)
+
+
+def kimg_name(kimg: float) -> str:
+    """Thousands of images as file names have them: 000125, or 000125.056 where they are not whole."""
+    images = round(kimg * 1000)
+    return f"{images // 1000:06d}" if images % 1000 == 0 else f"{images // 1000:06d}.{images % 1000:03d}"
 
 
 def snapshot_name(kimg: float) -> str:
     """File name of a snapshot after `kimg` thousand images."""
-    return f"network-snapshot-{round(kimg):06d}.safetensors"
+    return f"network-snapshot-{kimg_name(kimg)}.safetensors"
+
+
+def snapshots(run_dir: Path) -> dict[float, Path]:
+    """{thousands of images: path} of the snapshots in a run directory, the oldest first."""
+    names = {path: re.fullmatch(r"network-snapshot-(\d{1,15}(\.\d{1,6})?)", path.stem) for path in _files(run_dir)}
+    return dict(sorted((float(match[1]), path) for path, match in names.items() if match))
+
+
+def _files(run_dir: Path) -> list[Path]:
+    return sorted(run_dir.glob("network-snapshot-*.safetensors"))
 
 
 def snapshot_metadata(config: RunConfig, kimg: float) -> dict[str, str]:
@@ -82,32 +86,18 @@ def save_snapshot(path: str | Path, config: RunConfig, kimg: float, networks: di
 
 
 def open_snapshot(path: str | Path) -> Snapshot:
-    """Open a snapshot file, or the newest one of a run directory.
+    """Open a snapshot file, a checkpoint in its place, or the newest snapshot of a run directory.
 
     Raises UserError when there is none, or when it is damaged, of another kind or of a newer version.
     """
-    path = find_snapshot(Path(path))
-    with _open(path) as file:
-        text = (file.metadata() or {}).get("steergan")
-    if text is None:
-        raise UserError(f"{path}: not a snapshot of this project (no 'steergan' entry in its metadata)")
-    try:
-        about = json.loads(text)
-        version, kimg, settings = int(about["version"]), float(about["kimg"]), about["config"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged snapshot: its 'steergan' metadata is not understood") from error
-    if version > VERSION:
-        raise UserError(f"{path}: snapshot version {version} is newer than this program; update it")
-    try:
-        return Snapshot(path, RunConfig.model_validate(settings), kimg)
-    except ValidationError as error:
-        raise UserError(f"{path}: its configuration is not understood: {first_error(error)}") from error
+    stored = open_stored(find_snapshot(Path(path)), (CHECKPOINT, SNAPSHOT))
+    return Snapshot(stored.path, stored.config(), stored.kimg)
 
 
 def find_snapshot(path: Path) -> Path:
     """`path` itself, or the newest snapshot in the run directory `path`. Raises UserError when there is none."""
     if path.is_dir():
-        found = sorted(path.glob("network-snapshot-*.safetensors"))
+        found = list(snapshots(path).values()) or _files(path)
         if not found:
             raise UserError(f"{path}: no network-snapshot-*.safetensors in this directory")
         return found[-1]
@@ -116,17 +106,11 @@ def find_snapshot(path: Path) -> Path:
     return path
 
 
-def first_error(error: ValidationError) -> str:
-    """The first complaint of a ValidationError in one line: 'loss.r1_gamma: Input should be ...'."""
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
-
-
-def _open(path: Path):
-    try:
-        return safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a readable snapshot, perhaps cut short ({error})") from error
-
+def drop_old_snapshots(run_dir: Path, keep: int | None, kimg: float, best: str | None = None) -> None:
+    """Remove all but the newest `keep` snapshots up to `kimg` (None: none), that of 0 kimg and that named `best`."""
+    if keep is None:
+        return
+    seen = [(number, path) for number, path in snapshots(run_dir).items() if 0 < number <= kimg + 0.0005]
+    for _, path in seen[:-keep]:
+        if path.name != best:
+            path.unlink(missing_ok=True)

@@ -149,6 +149,7 @@ ONE_KEY = [
     ("seed", 7, "seed"),
     ("snap", 3, "schedule.snapshot_ticks"),
     ("freezed", 2, "discriminator.freeze_layers"),
+    ("keep", 3, "schedule.keep_snapshots"),
     ("nhwc", False, "hardware.channels_last"),
     ("ops", "reference", "hardware.ops"),
     ("compile", "default", "hardware.compile"),

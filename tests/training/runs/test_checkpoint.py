@@ -20,6 +20,7 @@ from training.runs.checkpoint import (
     read_about,
 )
 
+BEST_RECORD = {"metric": "fid5k", "quantity": "fid5k", "value": 0.5, "badness": 0.5, "kimg": 1.0, "snapshot": "s"}
 ABOUT = {"steergan-checkpoint": '{"version": 2, "images": 5}'}
 
 
@@ -49,11 +50,30 @@ def test_another_version_is_refused(tmp_path: Path):
 def test_the_newest_and_the_best_are_kept(tmp_path: Path):
     for images in range(1, 6):
         write_tensors(checkpoint_path(tmp_path, images), {}, ABOUT)
-    note_best(tmp_path, {"metric": "di", "value": 0.5, "checkpoint": checkpoint_path(tmp_path, 2).name})
-    drop_old_checkpoints(tmp_path, 2)
+    note_best(tmp_path, BEST_RECORD | {"checkpoint": checkpoint_path(tmp_path, 2).name})
+    drop_old_checkpoints(tmp_path, 2, images=5)
     kept = sorted(path.name for path in tmp_path.glob("checkpoint-*"))
     assert kept == [checkpoint_path(tmp_path, images).name for images in (2, 4, 5)]
     assert best_record(tmp_path)["value"] == 0.5
+
+
+def test_checkpoints_that_were_passed_over_do_not_count(tmp_path: Path):
+    """A damaged newer one stays, and those written after going on are kept; a damaged older one takes no place."""
+    for images in (10, 20, 30, 40, 90):
+        write_tensors(checkpoint_path(tmp_path, images), {}, ABOUT)
+    for images in (30, 90):
+        checkpoint_path(tmp_path, images).write_bytes(b"damaged")
+    drop_old_checkpoints(tmp_path, 2, images=40)
+    kept = sorted(path.name for path in tmp_path.glob("checkpoint-*"))
+    assert kept == [checkpoint_path(tmp_path, images).name for images in (20, 30, 40, 90)]
+
+
+def test_a_damaged_record_of_the_best_is_refused(tmp_path: Path):
+    for text in ("", "{", "[]", "null", '{"checkpoint": "c"}', "[" * 100_000):
+        (tmp_path / "best.json").write_text(text)
+        with pytest.raises(UserError, match=r"best\.json"):
+            best_record(tmp_path)
+        drop_old_checkpoints(tmp_path, 2, images=5)
 
 
 def test_a_copy_is_written_while_the_original_changes(tmp_path: Path):
@@ -71,7 +91,7 @@ def test_files_are_written_in_order(tmp_path: Path):
     seen = []
     with BackgroundWriter() as writer:
         writer.submit(tmp_path / "a.safetensors", writer.snapshot(tensors()), ABOUT)
-        writer.call(tmp_path, lambda: seen.extend(path.name for path in tmp_path.iterdir()))
+        writer.call(lambda: seen.extend(path.name for path in tmp_path.iterdir()), tmp_path)
     assert seen == ["a.safetensors"]
 
 

@@ -78,8 +78,11 @@ def test_loading_leaves_the_file_as_it_was(saved: Path):
 # ---- finding
 
 
-def test_names_count_thousands_of_images():
-    assert snapshot_name(125.4) == "network-snapshot-000125.safetensors"
+@pytest.mark.parametrize(
+    "kimg, number", [(0, "000000"), (125, "000125"), (125.4, "000125.400"), (0.016, "000000.016"), (1e6, "1000000")]
+)
+def test_names_count_thousands_of_images(kimg: float, number: str):
+    assert snapshot_name(kimg) == f"network-snapshot-{number}.safetensors"
 
 
 def test_a_run_directory_means_its_newest_snapshot(saved: Path, config: RunConfig):
