@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -16,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnnlib import cache, cli, files, parsing
+from dnnlib import cli, files, parsing
 from dnnlib.errors import UserError
 
 # ---- files
@@ -333,26 +332,6 @@ def test_a_terminal_that_lacks_a_character_gets_an_escape(encoding: str, tmp_pat
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
     assert b"\\udce9" in done.stdout or encoding == "ascii"  # which click takes for a mistake: it writes UTF-8
-
-
-# ---- the cache without a home
-
-
-def raise_no_home() -> None:
-    raise RuntimeError("Could not determine home directory.")
-
-
-def test_without_a_home_the_cache_is_a_folder_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    for name in ("STEERGAN_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", raise_no_home)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = cache.cache_dir()
-    assert folder.parent == tmp_path
-    assert folder.stat().st_mode & 0o777 == 0o700
-    folder.chmod(0o777)
-    with pytest.raises(UserError, match="STEERGAN_CACHE"):
-        cache.cache_dir()
 
 
 # ---- fixtures that all tests share
