@@ -27,6 +27,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from dnnlib.errors import UserError, as_user_error
 from torch_utils.distributed import joined
+from torch_utils.parent import is_orphan
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 120  # seconds a process has, when asked to end, to finish its step and save
@@ -119,6 +120,8 @@ def _rank(function: Callable[..., None], device: str, reports: str, args: tuple)
                 _leave(error, Path(reports))
     except Exception as error:  # they never met, or could not part
         _leave(error, Path(reports))
+    if is_orphan():
+        os._exit(0)  # nobody is left to take what this returns
 
 
 def _leave(error: BaseException, reports: Path) -> NoReturn:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from training.runs.snapshot import open_snapshot
 
@@ -14,8 +14,8 @@ LEAST_SHARE = 0.5  # of the weights; a transfer of less is warned of
 class Transfer:
     """How the tensors of a network (`target`) came from those of another (`source`): names of each kind.
 
-    taken: copied. new: those of the target that got none. left: those of the source without a place. share: of the
-    target's numbers, those that were copied, 0 to 1.
+    taken: copied. new: those of the target that got none. left: those of the source without a place. share: of what
+    the target learns, the part that was copied, 0 to 1.
     """
 
     taken: list[str]
@@ -31,12 +31,13 @@ def copy_matching(source: nn.Module, target: nn.Module) -> Transfer:
     with torch.no_grad():
         for name in taken:
             wanted[name].copy_(available[name])
-    copied = sum(wanted[name].numel() for name in taken)
+    sizes = {name: parameter.numel() for name, parameter in target.named_parameters()}
+    copied = sum(sizes.get(name, 0) for name in taken)
     return Transfer(
         taken=taken,
         new=[name for name in wanted if name not in taken],
         left=[name for name in available if name not in taken],
-        share=copied / max(sum(map(Tensor.numel, wanted.values())), 1),
+        share=copied / max(sum(sizes.values()), 1),
     )
 
 
@@ -57,7 +58,7 @@ def take_weights(path: str, G: nn.Module, G_ema: nn.Module, D: nn.Module) -> lis
 def report(name: str, transfer: Transfer) -> list[str]:
     """One line on a network's transfer, and a warning where little was taken."""
     lines = [
-        f"{name}: {len(transfer.taken)} tensors taken over ({transfer.share:.1%} of its numbers), "
+        f"{name}: {len(transfer.taken)} tensors taken over ({transfer.share:.1%} of its parameters), "
         f"{len(transfer.new)} new{_first(transfer.new)}, {len(transfer.left)} left aside{_first(transfer.left)}"
     ]
     if transfer.share < LEAST_SHARE:
