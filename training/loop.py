@@ -86,6 +86,7 @@ class Run:
     def begin(self) -> None:
         """What a new run has before its first step."""
         if self.state.world.is_first:
+            self.log.say("sample pictures of the untrained generator come first")
             self.save_pictures(reals=True)
         self.save(checkpoint=False)
 
@@ -101,6 +102,7 @@ class Run:
         while state.images < total:
             self.step(*next(reals), draw_labels)
             if state.steps == first + 1:
+                self.log.first_step(state.images, time.perf_counter() - tick_time)
                 self.reserve_memory()
             self.log.progress(min(state.images, total))
             stopped, done = interruption.requested(), state.images >= total

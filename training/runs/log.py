@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -70,7 +71,9 @@ class RunLog:
         self._try(lambda: _forget_after(self.run_dir / STATS, self._images))
         self._board: SummaryWriter | None = None
         self._try(self._open_board)
-        self._bar = tqdm(total=self._total / 1000, initial=self._images / 1000, unit="kimg", bar_format=_BAR)
+        done, total = self._images / 1000, self._total / 1000
+        self._has_bar = sys.stderr.isatty()  # a file would get a line of carriage returns; it gets one line a tick
+        self._bar = tqdm(total=total, initial=done, unit="kimg", bar_format=_BAR, disable=not self._has_bar)
         return self
 
     def __exit__(self, *error) -> None:
@@ -90,6 +93,12 @@ class RunLog:
         self._bar.n = images / 1000
         self._bar.update(0)  # redraws when it is time to
 
+    def first_step(self, images: int, seconds: float) -> None:
+        """Say how long the first step of a session took; those after it take no longer, often less."""
+        steps_left = max(self._total - images, 0) / max(images - self._images, 1)
+        left = f"; at this pace {_duration(seconds * steps_left)} for the rest, most likely less" if steps_left else ""
+        self.say(f"first step: {_duration(seconds)}{left}")
+
     def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
         """Write one line of statistics everywhere; the time counts as training.
 
@@ -103,7 +112,8 @@ class RunLog:
         self._try(lambda: self._scalars(images, numbers))
         shown = {label: f"{numbers[name]:{form}}" for label, name, form in SHOWN if name in numbers}
         self._bar.set_postfix(shown)
-        self._to_file(f"kimg {images / 1000:8.1f}  " + "  ".join(f"{label} {text}" for label, text in shown.items()))
+        line = f"kimg {images / 1000:8.1f}  " + "  ".join(f"{label} {text}" for label, text in shown.items())
+        self._to_file(line) if self._has_bar else self.say(line)
 
     def metric(self, images: int, name: str, values: Mapping[str, float]) -> None:
         """A metric's values, on the screen and in TensorBoard."""
@@ -213,6 +223,9 @@ class NoLog:
     def progress(self, images: int) -> None:
         pass
 
+    def first_step(self, images: int, seconds: float) -> None:
+        pass
+
     def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
         pass
 
@@ -232,7 +245,7 @@ class NoLog:
         pass
 
 
-_BAR = "{l_bar}{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
+_BAR = "{l_bar}{bar}| {n:.2f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
 
 
 class _QuietFile(logging.FileHandler):
