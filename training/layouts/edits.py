@@ -93,7 +93,10 @@ def parse_grid(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", text)
     if match is None:
         raise UserError(f"--grid '{shown(text)}' must be columns x rows, such as 8x4")
-    return _number(match[1], "--grid"), _number(match[2], "--grid")
+    columns, rows = _number(match[1], "--grid"), _number(match[2], "--grid")
+    if columns * rows > MOST:
+        raise UserError(f"--grid {text}: {columns * rows:,} pictures are too many for one page; take {MOST:,} at most")
+    return columns, rows
 
 
 def placed(layout: Layout, centers: Sequence[Center]) -> Layout:

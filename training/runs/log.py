@@ -72,7 +72,7 @@ class RunLog:
         self._board: SummaryWriter | None = None
         self._try(self._open_board)
         done, total = self._images / 1000, self._total / 1000
-        self._has_bar = sys.stderr.isatty()  # a file would get a line of carriage returns; it gets one line a tick
+        self._has_bar = _has_terminal()  # a file would get a line of carriage returns; it gets one line a tick
         self._bar = tqdm(total=total, initial=done, unit="kimg", bar_format=_BAR, disable=not self._has_bar)
         return self
 
@@ -287,6 +287,10 @@ def _forget_after(path: Path, images: int) -> None:
 def _is_up_to(line: dict, images: int) -> bool:
     kimg = line.get("kimg")
     return isinstance(kimg, int | float) and kimg * 1000 <= images + 0.5
+
+
+def _has_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _finite(value: float) -> float | None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,7 @@ def board(run_dir: Path) -> EventAccumulator:
 @pytest.fixture
 def terminal(monkeypatch):
     """Screen output goes to a terminal, as far as anybody can tell."""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(run_log, "_has_terminal", lambda: True)
 
 
 def test_without_a_terminal_there_is_a_line_a_tick_and_no_bar(tmp_path, capfd):
