@@ -46,9 +46,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Atomically write `data` to `path`."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    """Atomically write `data` to `path`. Raises OSError, which names `path`, when that is impossible."""
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -225,6 +225,17 @@ def test_command_lets_other_exceptions_through():
     assert isinstance(CliRunner().invoke(broken).exception, ZeroDivisionError)
 
 
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError) as caught:
+        files.write_by(tmp_path / "a.png", lambda file: file.write(b"x"))
+    assert caught.value.filename == str(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
 def failing(error: BaseException) -> Result:
     @click.command(cls=cli.Command)
     def broken() -> None:

@@ -1,6 +1,7 @@
 """The command line of train.py: its options, what it hands to the loop, and bad input in one line and status 2."""
 
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -481,6 +482,21 @@ def test_images_too_small_for_alignment(tmp_path: Path, loop: list):
     small = images(tmp_path, size=16)
     assert_refused(start(small), "images of 16x16; alignment needs 32x32 or more", loop=loop)
     assert start(small, "--method=stylegan2").exit_code == 0
+
+
+@pytest.mark.parametrize("cfg", ["demo", "sndcgan"])
+def test_images_of_4x4_are_refused(tmp_path: Path, loop: list, cfg: str):
+    small = images(tmp_path, size=4)
+    result = call("--outdir", tmp_path / "runs", "--data", small, f"--cfg={cfg}", "--method=stylegan2", "--device=cpu")
+    assert_refused(result, "D needs images of 8x8 or more", loop=loop)
+
+
+def test_outdir_whose_name_is_not_utf_8(data: Path, loop: list):
+    odd = data.parent / os.fsdecode(b"caf\xe9")
+    assert_refused(call("--outdir", odd, "--data", data, "--cfg=demo", "--device=cpu"), "not valid UTF-8", loop=loop)
+    assert not odd.exists()
+    named = write_zip(odd.with_name(os.fsdecode(b"bilder\xe9.zip")), {f"{i}.png": picture(i, 32) for i in range(4)})
+    assert start(named).exit_code == 0  # images may be called anything
 
 
 def test_outdir_that_cannot_be_written(data: Path, loop: list):

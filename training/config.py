@@ -175,6 +175,8 @@ class DiscriminatorConfig(ConvConfig):
     def _check(self):
         _check_resolution(self.img_resolution)
         _check_channels(self, self.img_resolution)
+        if self.img_resolution < 8:
+            raise ValueError(f"img_resolution is {self.img_resolution}, but D needs images of 8x8 or more")
         channels, planes = self.channels(4), self.mbstd_num_channels
         if planes > 0 and channels % planes:
             raise ValueError(f"mbstd_num_channels {planes} must divide the {channels} channels at 4x4")

@@ -76,6 +76,10 @@ def assumed(options: Options) -> Plan:
 def needed_outdir(outdir: str | None) -> str:
     if not outdir:
         raise UserError("--outdir is missing; give a directory for runs, for example --outdir=runs")
+    try:
+        os.path.abspath(outdir).encode()
+    except UnicodeEncodeError as error:  # safetensors opens no such file
+        raise UserError(f"--outdir={outdir}: its name is not valid UTF-8; choose another one") from error
     return outdir
 
 

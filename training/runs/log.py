@@ -61,7 +61,8 @@ class RunLog:
         self._complained = False
 
     def __enter__(self) -> "RunLog":
-        self._handlers = [_QuietFile(self.run_dir / "log.txt", encoding="utf-8"), logging.StreamHandler()]
+        log_file = _QuietFile(self.run_dir / "log.txt", encoding="utf-8", errors="surrogateescape")
+        self._handlers = [log_file, logging.StreamHandler()]
         for handler in self._handlers:
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
             logger.addHandler(handler)
@@ -194,10 +195,10 @@ class RunLog:
     def _try(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # TensorBoard takes names in UTF-8 only
             if not self._complained:
                 self._complained = True
-                reason = error.strerror or error
+                reason = getattr(error, "strerror", None) or error
                 self.say(f"cannot write logs to {self.run_dir} ({reason}); the run goes on without them")
 
     def _to_file(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +187,12 @@ def test_handlers_go_with_the_log(tmp_path):
     assert logging.getLogger("steergan").handlers == before
     assert "hello" in (tmp_path / "log.txt").read_text()
     assert np.isfinite(log.seconds["training"])
+
+
+def test_a_directory_whose_name_is_not_utf_8(tmp_path):
+    run_dir = tmp_path / os.fsdecode(b"caf\xe9")
+    run_dir.mkdir()
+    with RunLog(run_dir, 20_000, 0) as log:
+        log.tick(4000, 12.5, REPORT)
+    assert len(stats(run_dir)) == 1
+    assert "cannot write logs to" in (run_dir / "log.txt").read_text(errors="surrogateescape")
