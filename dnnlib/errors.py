@@ -3,6 +3,7 @@
 import errno
 
 CUT = 600  # characters of a message; longer ones are cut in the middle
+LONGEST_REASON = 300  # letters
 
 
 class UserError(ValueError):
@@ -52,3 +53,13 @@ def in_one_line(message: str) -> str:
     if len(line) <= CUT:
         return line
     return f"{line[: CUT // 2]} ... {line[-CUT // 2 :]}"
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message in one line of bounded length, for use within another one."""
+    return shortened(" ".join(str(error).split()))
+
+
+def shortened(text: str) -> str:
+    """At most LONGEST_REASON letters."""
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -71,6 +72,7 @@ class RunLog:
         self._redirect.__enter__()
         self._try(lambda: _forget_after(self.run_dir / STATS, self._images))
         self._board: SummaryWriter | None = None
+        self._before, threading.excepthook = threading.excepthook, self._of_thread
         self._try(self._open_board)
         done, total = self._images / 1000, self._total / 1000
         self._has_bar = _has_terminal()  # a file would get a line of carriage returns; it gets one line a tick
@@ -80,6 +82,7 @@ class RunLog:
     def __exit__(self, *error) -> None:
         self._bar.close()
         self._try(lambda: self._board and self._board.close())
+        threading.excepthook = self._before
         self._redirect.__exit__(*error)
         for handler in self._handlers:
             logger.removeHandler(handler)
@@ -171,6 +174,11 @@ class RunLog:
         line = {"kimg": images / 1000, "time": time.time(), **{name: _finite(value) for name, value in numbers.items()}}
         with open(self.run_dir / STATS, "a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
+
+    def _of_thread(self, args: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread ends when it cannot write; the main thread is told at the next call, and says it."""
+        if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
+            self._before(args)
 
     def _open_board(self) -> None:
         self._board = SummaryWriter(str(self.run_dir), purge_step=self._images + 1)
