@@ -212,11 +212,13 @@ def _unless_refused(name: str, write: Callable[[Path], None], folder: Path) -> N
 
 def _open(network: str, device: str, data: str | None = None, trunc: float = 1.0) -> "ModelUnderStudy":
     from torch_utils.allocator import keep_memory
+    from torch_utils.threads import yield_when_crowded
     from training.figures.subject import ModelUnderStudy
 
     subject = ModelUnderStudy(network, device, data, trunc)
     if subject.model.device.type == "cpu":
         keep_memory()
+        yield_when_crowded()
     return subject
 
 

@@ -18,6 +18,7 @@ from metrics.networks import load_model, open_network
 from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World, current
+from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
 from training.data.dataset import ImageDataset
 from training.data.of_run import open_data
@@ -114,6 +115,7 @@ def _context_of_network(
     on_cpu = model.device.type == "cpu"
     if on_cpu:
         keep_memory()
+        yield_when_crowded()
     D = snapshot.discriminator().to(model.device)
     set_memory_format(D, channels_last=on_cpu)
     return MetricContext(

@@ -58,7 +58,7 @@ def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState)
         pin_memory=device.type == "cuda",
     )
     for images, labels in source:
-        images = images.to(device, non_blocking=True).float() / 127.5 - 1
+        images = images.to(device, torch.get_default_dtype(), non_blocking=True) / 127.5 - 1
         yield images, labels.to(device, non_blocking=True)
 
 

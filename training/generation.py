@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
+from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, Precision
 from training.class_names import listed, parse_class, read_class_names
 from training.layouts.edits import (
@@ -151,6 +152,7 @@ def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
     model = Model.load(request.network, request.device, precision=request.precision)
     if model.device.type == "cpu":
         keep_memory()
+        yield_when_crowded()
     _check_steerable(model, request)
     _check_amount(model, len(seeds), grid, request)
     layout = _layout(model, request.layout, seeds)

@@ -24,7 +24,8 @@ def channel_weights(logits: Tensor, features: Mapping[int, Tensor], sign: str) -
 
 def attention_map(weights: Tensor, feature: Tensor, relu: str) -> Tensor:
     """[N, 1, h, w]: relu of the weighted sum over channels ("sum", the papers), or the sum of relus ("channel")."""
-    weighted = feature.float() * weights.float()
+    dtype = torch.promote_types(feature.dtype, torch.float32)
+    weighted = feature.to(dtype) * weights.to(dtype)
     if relu == "sum":
         return weighted.sum(1, keepdim=True).relu()
     return weighted.relu().sum(1, keepdim=True)

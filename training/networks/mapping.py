@@ -33,14 +33,14 @@ class MappingNetwork(nn.Module):
             self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Tensor | None, c: Tensor | None = None, update_w_avg: bool = False) -> Tensor:
-        """Returns w [N, w_dim] in float32. Raises ValueError when a shape does not fit."""
-        parts = []
+        """Returns w [N, w_dim] in the type of the weights. Raises ValueError when a shape does not fit."""
+        parts, dtype = [], self.layers[0].weight.dtype
         if self.z_dim > 0:
             _check_shape("z", z, self.z_dim)
-            parts.append(normalize_2nd_moment(z.float()))
+            parts.append(normalize_2nd_moment(z.to(dtype)))
         if self.embed is not None:
             _check_shape("c", c, self.c_dim)
-            parts.append(normalize_2nd_moment(self.embed(c.float())))
+            parts.append(normalize_2nd_moment(self.embed(c.to(dtype))))
         w = torch.cat(parts, dim=1)
         for layer in self.layers:
             w = layer(w)

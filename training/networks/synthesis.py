@@ -165,7 +165,8 @@ class SynthesisBlock(nn.Module):
         if img is not None:
             img = upsample2d(img, self.resample_filter)
         if self.to_rgb is not None:
-            rgb = self.to_rgb(x, ws[:, self.num_convs], at).float()
+            rgb = self.to_rgb(x, ws[:, self.num_convs], at)
+            rgb = rgb.to(torch.promote_types(rgb.dtype, torch.float32))
             img = rgb if img is None else img + rgb
         return x, img
 
