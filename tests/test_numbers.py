@@ -5,6 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ from tests.training.data_samples import picture, write_zip
 from training import cost
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.networks.backbones import make_discriminator, make_generator
-from training.options import OPTION_KEYS
+from training.options import NUMBER, WHOLE, Options
 from training.presets.keys import known_keys
-from training.presets.resolve import DECIDED, DataFacts, Options, resolve
+from training.presets.resolve import DECIDED, DataFacts, resolve
 
 FACTS = DataFacts("toys", 32, 3, 1000)
 TINY = ("networks.channel_max=8", "generator.z_dim=8", "generator.w_dim=8")
@@ -35,6 +36,7 @@ WORDS = ["", "nan", "inf", "-inf", ".inf", ".nan", "1e308", "1.0e+308", "-1.0e+3
          "-1", "0.5", "1", "2", "3", "1e999", str(2**31), str(2**32), str(2**63), str(2**64), str(10**9), "9" * 5000,
          "[]", "[0]", "[1, -1]", "[.inf]", "null", "{}", "true", "1_000", "0x10", "١", "x" * 5000, "[" * 500,
          "2020-99-99", "!!binary x", "*a", "\0", "\udcff"]  # fmt: skip
+NUMERIC = [each.name for each in fields(Options) if each.metadata["option"].get("type") in (NUMBER, WHOLE)]
 KEYS = sorted(key for key, is_section in known_keys().items() if not is_section and key not in DECIDED)
 
 numbers = st.one_of(
@@ -95,8 +97,8 @@ def test_every_key_with_any_number(key: str, text: str):
 
 @pytest.mark.slow
 @fuzz
-@given(st.dictionaries(st.sampled_from(sorted(OPTION_KEYS)), st.one_of(st.integers(), st.floats()), max_size=4))
-def test_every_option_that_is_a_key_with_any_number(options: dict[str, Any]):
+@given(st.dictionaries(st.sampled_from(NUMERIC), st.one_of(st.integers(), st.floats()), max_size=4))
+def test_every_option_of_train_with_any_number(options: dict[str, Any]):
     tried(settings=TINY, **options)
 
 
@@ -180,6 +182,7 @@ def no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "table", lambda found: "")
 
 
+NUMBERS_OF_FIGURES = ["nan", "inf", "1e308", "-1", "10000000000", "9" * 5000, ""]
 ODD = [word for word in WORDS if "\0" not in word and word not in ("1", "2", "3")]
 
 
@@ -197,7 +200,7 @@ def test_every_option_of_figures_with_every_odd_value(place: Path):
     for name, (command, words, options) in commands(place).items():
         if name.startswith("visualize"):
             for option in options:
-                for word in ODD:
+                for word in NUMBERS_OF_FIGURES:
                     given = [*words, f"{option}={word}"]
                     assert_one_line_or_success(CliRunner().invoke(command, given), given[-1:])
 
