@@ -18,7 +18,7 @@ from training.data.conversion import convert
 from training.data.image_files import is_power_of_two
 from training.data.opening import Limits, limits_set
 from training.data.sources import KNOWN, open_source
-from training.data.transforms import CROPS, FILTERS, Transform
+from training.data.transforms import CROPS, FILTERS, Transform, parse_color
 from training.data.writer import DatasetWriter, open_writer
 from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
 from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
@@ -32,7 +32,10 @@ _LIMIT = click.IntRange(1, 10**15 - 1)
 @click.option("--source", metavar="PATH", help=f"Images to convert: {KNOWN}.")
 @click.option("--dest", metavar="PATH", help="Zip archive (.zip) or folder to write.")
 @click.option("--max-images", type=click.IntRange(min=1), metavar="N", help="Take the first N images only.")
-@click.option("--transform", type=click.Choice(CROPS), help="Cut out the middle; -wide pads it to a square.")
+@click.option("--transform", type=click.Choice(CROPS), help="How pictures become squares: cut out the middle (-wide: "
+              "of a wide picture, padded above and below), or pad the whole picture.")
+@click.option("--background", metavar="COLOR", help="Under transparent pictures and around padded ones: a name or "
+              "#rrggbb. [default: white under, black around]")
 @click.option("--width", type=click.IntRange(min=1), metavar="PIXELS", help="Resize to this width, a power of two.")
 @click.option("--height", type=click.IntRange(min=1), metavar="PIXELS", help="Resize to this height.")
 @click.option("--resize-filter", type=click.Choice(list(FILTERS)), default="lanczos", show_default=True,
@@ -42,7 +45,8 @@ _LIMIT = click.IntRange(1, 10**15 - 1)
 @click.option("--max-text", type=_LIMIT, metavar="BYTES", help="Refuse pictures with longer comments or color "
               f"profiles. [default: {Limits.text}, or STEERGAN_MAX_TEXT]")
 @click.option("--strict", is_flag=True, help="Stop at the first damaged image instead of leaving it out.")
-def main(ctx, source, dest, max_images, transform, width, height, resize_filter, max_pixels, max_text, strict):
+def main(ctx, source, dest, max_images, transform, background, width, height, resize_filter, max_pixels, max_text,
+         strict):
     """Convert images into a data set for training: 8-bit PNG files of one size, with dataset.json.
 
     Labels come from a dataset.json in the source or, without one, from its sub-folders. The
@@ -53,7 +57,8 @@ def main(ctx, source, dest, max_images, transform, width, height, resize_filter,
         return
     if not source or not dest:
         raise UserError("--source and --dest are both needed; see --help")
-    wanted = Transform(width, height, transform, resize_filter)
+    color = None if background is None else parse_color(background)
+    wanted = Transform(width, height, transform, resize_filter, color)
     summary = convert(open_source(source, max_images), dest, wanted, strict, tqdm.write)
     click.echo(f"{dest}: {summary}")
 

@@ -10,10 +10,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
+from training.data.depth import Depth
 from training.data.image_files import DAMAGE, is_power_of_two, reason
 from training.data.opening import OverLimit
 from training.data.sources import Source
-from training.data.transforms import Transform, is_grey, to_plain, upright_size
+from training.data.transforms import Transform, is_grey, is_grey_color, to_plain, upright_size
 from training.data.writer import DatasetWriter, open_writer
 
 Say = Callable[[str], None]
@@ -78,6 +79,7 @@ class _Survey:
     indices: list[int]
     size: int
     channels: int
+    depth: Depth
 
 
 def convert(source: Source, dest: str | Path, transform: Transform, strict: bool = False, say: Say = print) -> Summary:
@@ -98,14 +100,14 @@ def convert(source: Source, dest: str | Path, transform: Transform, strict: bool
 
 
 def _readable(
-    source: Source, indices: Sequence[int], read: Callable[[Image.Image], Result], log: _Log, title: str
+    source: Source, indices: Sequence[int], read: Callable[[int, Image.Image], Result], log: _Log, title: str
 ) -> Iterator[tuple[int, Result]]:
-    """(index, read(image)) of every image that is not damaged. Raises UserError when none is left."""
+    """(index, read(index, image)) of every image that is not damaged. Raises UserError when none is left."""
     count = 0
     for i in tqdm(indices, title, unit=" images", disable=None):
         try:
             with source.open(i) as image:
-                result = read(image)
+                result = read(i, image)
         except OverLimit as error:
             log.refused(source.names[i], error)
             continue
@@ -121,25 +123,40 @@ def _readable(
 
 
 def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
-    indices, grey = [], []
+    indices, grey, depth = [], [], Depth()
     first: tuple[str, tuple[int, int]] | None = None
-    headers = _readable(source, range(len(source.names)), _look, log, "checking")
-    for i, (original, is_colorless) in headers:
+
+    def look(index: int, image: Image.Image) -> tuple[tuple[int, int], bool]:
+        return _look(source.names[index], image, depth)
+
+    looked = _readable(source, range(len(source.names)), look, log, "checking")
+    for i, (original, is_colorless) in looked:
         name, size = source.names[i], transform.output_size(original)
         first = first or (name, size)
+        _check_not_squashed(name, original, transform)
         _check_size(name, size, *first)
         if transform.enlarges(original):
             log.remark("enlarged, being smaller than the result", name)
         indices.append(i)
         grey += [name] * is_colorless
-    only_grey = len(grey) == len(indices)
+    depth.check()
+    only_grey = len(grey) == len(indices) and is_grey_color(transform.background)
     for name in [] if only_grey else grey:
         log.remark("grey turned to RGB, to match the others", name)
-    return _Survey(indices, first[1][0], 1 if only_grey else 3)
+    return _Survey(indices, first[1][0], 1 if only_grey else 3, depth)
 
 
-def _look(image: Image.Image) -> tuple[tuple[int, int], bool]:
+def _look(name: str, image: Image.Image, depth: Depth) -> tuple[tuple[int, int], bool]:
+    depth.add(name, image)
     return upright_size(image), is_grey(image)
+
+
+def _check_not_squashed(name: str, size: tuple[int, int], transform: Transform) -> None:
+    if transform.squashes(size):
+        raise UserError(
+            f"{name} is {size[0]}x{size[1]}, which {transform.side}x{transform.side} would squeeze out of shape; add "
+            "--transform=center-crop to cut out its middle, or --transform=pad to keep all of it"
+        )
 
 
 def _check_size(name: str, size: tuple[int, int], first_name: str, first_size: tuple[int, int]) -> None:
@@ -154,7 +171,10 @@ def _check_size(name: str, size: tuple[int, int], first_name: str, first_size: t
 
 
 def _write_all(source: Source, survey: _Survey, transform: Transform, writer: DatasetWriter, log: _Log) -> None:
-    for i, (plain, done) in _readable(source, survey.indices, to_plain, log, "writing"):
+    def read(_: int, image: Image.Image) -> tuple[Image.Image, list[str]]:
+        return to_plain(image, survey.depth, transform.background)
+
+    for i, (plain, done) in _readable(source, survey.indices, read, log, "writing"):
         for what in done:
             log.remark(what, source.names[i])
         writer.add(_pixels(transform(plain), survey.channels), source.labels[i] if source.labels else None)

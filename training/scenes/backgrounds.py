@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from training.data.depth import Depth
 from training.data.opening import open_image
+from training.data.transforms import to_plain
 from training.scenes import colors
 from training.scenes.colors import Color
 
@@ -36,9 +38,14 @@ def gradient(
 
 
 def load_photo(path: Path, resolution: int) -> Image.Image:
-    """Read a photograph as RGB, no larger than crops of `resolution` pixels need. OSError when it is damaged."""
+    """Read a photograph as RGB, upright and opaque, no larger than crops of `resolution` pixels need.
+
+    Raises OSError when it is damaged, UserError when it is unclear which of its values are black and white.
+    """
     with open_image(path) as opened:
-        photo = opened.convert("RGB")
+        depth = Depth()
+        depth.add(path.name, opened)
+        photo = to_plain(opened, depth)[0].convert("RGB")
     excess = min(photo.size) // (_OVERSAMPLING * resolution)
     return photo.reduce(excess) if excess > 1 else photo
 

@@ -11,7 +11,6 @@ from dnnlib.errors import UserError
 from training.data import ground_truth
 from training.data.archives import FolderArchive
 from training.data.image_files import DAMAGE, reason
-from training.data.opening import OverLimit
 from training.scenes.backgrounds import gradient, load_photo, photo_crop
 from training.scenes.cutouts import Cutout, NoCutout, load_cutout
 
@@ -122,7 +121,7 @@ def _load_all(folder, names, load) -> tuple[dict, Skipped]:
     for name in names:
         try:
             loaded[name] = load(folder / name)
-        except (NoCutout, OverLimit) as error:
+        except (NoCutout, UserError) as error:
             skipped.append((name, str(error)))
         except DAMAGE as error:
             skipped.append((name, f"damaged: {reason(error)}"))

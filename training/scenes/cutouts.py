@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from training.data import ground_truth
+from training.data.depth import kind_of
+from training.data.image_files import upright
 from training.data.opening import open_image
 
 _SOLID = 64  # alpha from which on a pixel belongs to the object rather than to a soft fringe
@@ -52,7 +54,7 @@ def load_cutout(path: Path, min_side: float, max_side: float, min_coverage: floa
     `min_coverage` of its bounding box; OSError when it is damaged.
     """
     with open_image(path) as opened:
-        picture = opened.convert("RGBA")
+        picture = _shallow(opened).convert("RGBA")
     picture = picture.crop(_object_box(np.asarray(picture)[..., 3], min_coverage))
     picture.thumbnail((_OVERSAMPLING * math.ceil(max_side),) * 2, Image.Resampling.LANCZOS)
     picture = picture.convert("RGBa")
@@ -61,6 +63,12 @@ def load_cutout(path: Path, min_side: float, max_side: float, min_coverage: floa
     padded = _padded(picture, margin)
     mirrored = padded.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return Cutout(path.stem, (padded, mirrored), margin, np.array(picture.size), _mean_color(picture))
+
+
+def _shallow(opened: Image.Image) -> Image.Image:
+    if kind_of(opened) in ("whole", "float"):
+        raise NoCutout("has numbers of more than 8 bits and no alpha")
+    return upright(opened)
 
 
 def _object_box(alpha: np.ndarray, min_coverage: float) -> tuple[int, ...]:
