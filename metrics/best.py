@@ -4,17 +4,34 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from dnnlib.errors import UserError
 from metrics.registry import find
 from training.runs.checkpoint import checkpoint_path, known_best, note_best
 from training.runs.snapshot import snapshot_name
 
 
 def measure_of_best(metrics: Sequence[str]) -> str | None:
-    """The metric that decides: the first of these that compares pictures with real ones; None where none does.
+    """The metric that decides: the first of these that compares pictures with real ones; None where none does."""
+    return next((name for name in metrics if measures_quality(name)), None)
+
+
+def measures_quality(name: str) -> bool:
+    """Whether a metric looks at pictures alone.
 
     How D's scores lie (di), or how an object follows its centre, says nothing of quality: an untrained D has di near 0.
     """
-    return next((name for name in metrics if find(name).takes_pictures), None)
+    try:
+        return find(name).takes_pictures
+    except UserError:  # of another version
+        return False
+
+
+def best_in_words(run_dir: Path) -> str | None:
+    """Such as "fid5k 31.2 at 400 kimg: network-snapshot-000400.safetensors"; None where nothing is known to be best."""
+    best = known_best(run_dir)
+    if best is None or not measures_quality(best["metric"]):
+        return None
+    return f"{best['quantity']} {best['value']:.4g} at {best['kimg']:g} kimg: {best['snapshot']}"
 
 
 def note_if_best(run_dir: Path, name: str, metrics: Sequence[str], results: dict[str, float], images: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from dnnlib.errors import UserError, as_user_error
-from metrics.best import note_if_best
+from metrics.best import best_in_words, note_if_best
 from metrics.registry import MetricContext, append_result, evaluate
 from torch_utils import distributed
 from torch_utils.distributed import World
@@ -122,7 +122,7 @@ class Run:
                 self.report()
             tick_start, tick_time = state.images, time.perf_counter()
         self._make_sure_of_files()
-        self.log.finish(state.images, self._best())
+        self.log.finish(state.images, best_in_words(self.run_dir))
 
     def step(self, real_images: Tensor, real_labels: Tensor, draw_labels: Callable[[int], Tensor]) -> None:
         """Show this rank's share [n, C, R, R] of a batch to all phases whose turn it is."""
@@ -226,12 +226,6 @@ class Run:
     def model(self) -> Model:
         """The averaged generator as users get it."""
         return Model(self.state.G_ema, self.config, device=self.state.device, kimg=self.state.images / 1000)
-
-    def _best(self) -> str | None:
-        best = known_best(self.run_dir)
-        if best is None:
-            return None
-        return f"{best['quantity']} {best['value']:.4g} at {best['kimg']:g} kimg: {best['snapshot']}"
 
     def _say_skipped(self) -> None:
         skipped = self.guard.start_tick()

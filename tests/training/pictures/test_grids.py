@@ -193,7 +193,7 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path):
 
 def test_training_samples_of_a_steerable_model(tmp_path: Path):
     model, before = tiny_model(resolution=32), global_streams()
-    written = grids.save_training_samples(tmp_path, model, 125.3, seeds=range(9))
+    written = grids.save_training_samples(tmp_path, model, 125, seeds=range(9))
     names = ["fakes000125.png", "heatmaps000125.png", "steer000125.png"]
     assert [path.name for path in written] == names
     assert sorted(path.name for path in tmp_path.iterdir()) == names
