@@ -19,10 +19,10 @@ SANITIZED = compute-sanitizer --error-exitcode 9 --target-processes application-
 export PYTHON PIP_OPTIONS
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ops test test-slow lint kernels bench gpu-check lock clean clean-venv
+.PHONY: help venv demo ops test test-portable test-slow lint kernels bench gpu-check lock clean clean-venv
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@echo "Variables: PYTHON=python3.12  VENV=.venv  OUT=folder  PYTEST_ARGS='-k name'  PIP_OPTIONS=..."
 
 venv: $(INSTALLED)  ## make .venv and install the pinned packages (only when they have changed)
@@ -38,6 +38,9 @@ ops: $(INSTALLED)  ## build the native operators (the first use does so, too)
 
 test: ops  ## run the tests, but for those marked slow or gpu
 	@$(PYTEST) -m "not slow and not gpu" $(PYTEST_ARGS)
+
+test-portable: $(INSTALLED)  ## run the tests marked numeric as processors without AVX-512, and without AVX2, would
+	@tools/test_portable.sh $(RUN) $(PYTEST_ARGS)
 
 test-slow: ops  ## run the tests marked slow
 	@$(PYTEST) -m "slow and not gpu" $(PYTEST_ARGS)

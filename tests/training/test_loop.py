@@ -35,6 +35,8 @@ from training.state import TrainingState, copy_matching
 
 BATCH = 8
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

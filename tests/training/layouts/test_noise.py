@@ -9,6 +9,8 @@ from training.config import SamplerConfig
 from training.layouts.layout import Layout, concatenate, layout_from_json, layout_to_json, sample_layout
 from training.layouts.noise import HeatmapNoise
 
+pytestmark = pytest.mark.numeric
+
 NOISE, IMPULSE = SamplerConfig(kind="noise"), SamplerConfig(kind="impulse", impulse_share=0.2)
 NUMBERS = [0.57234, -0.00309, 0.46559, 0.75433]  # of seed 7 at level 1, 2x2
 each = pytest.mark.parametrize("config", [NOISE, IMPULSE], ids=["noise", "impulse"])

@@ -8,6 +8,8 @@ from tests.training.small import global_streams
 from training.config import SamplerConfig
 from training.layouts.layout import Layout, sample_layout
 
+pytestmark = pytest.mark.numeric
+
 MANY = 20000
 PAPER, RELEASED = SamplerConfig(kind="paper"), SamplerConfig(kind="released")
 FREE, NOISE = SamplerConfig(kind="non-hierarchical"), SamplerConfig(kind="noise")

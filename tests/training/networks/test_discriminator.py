@@ -7,6 +7,8 @@ from tests.training.small import make_discriminator, real_images
 from training.networks.discriminator import minibatch_std
 from training.networks.generator import set_memory_format
 
+pytestmark = pytest.mark.numeric
+
 each_architecture = pytest.mark.parametrize("architecture", ["resnet", "skip", "orig"])
 
 
