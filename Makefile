@@ -27,7 +27,8 @@ export PYTHON PIP_OPTIONS
 .DEFAULT_GOAL := help
 GPU_PARTS := build tests ops bench sanitizer
 
-.PHONY: help venv demo ops test test-slow lint kernels bench lock clean clean-venv gpu-check gpu-check-ready $(GPU_PARTS:%=gpu-check-%)
+.PHONY: help venv demo ops test test-portable test-slow lint kernels bench lock clean clean-venv
+.PHONY: gpu-check gpu-check-ready $(GPU_PARTS:%=gpu-check-%)
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' Makefile
@@ -46,6 +47,9 @@ ops: $(INSTALLED)  ## build the native operators (the first use does so, too)
 
 test: ops  ## run the tests, but for those marked slow or gpu
 	@$(PYTEST) -m "not slow and not gpu" $(PYTEST_ARGS)
+
+test-portable: $(INSTALLED)  ## run the tests marked numeric as processors without AVX-512, and without AVX2, would
+	@tools/test_portable.sh $(RUN) $(PYTEST_ARGS)
 
 test-slow: ops  ## run the tests marked slow
 	@$(PYTEST) -m "slow and not gpu" $(PYTEST_ARGS)

@@ -42,6 +42,15 @@ def cache(tmp_path_factory, monkeypatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs save sample pictures of two seeds only: most of a short run's time would go into them."""
+    from training import pictures  # not every test has to import it
+
+    save = pictures.save_training_samples
+    monkeypatch.setattr(pictures, "save_training_samples", lambda *about: save(*about, seeds=range(2)))
+
+
 @pytest.fixture(scope="session")
 def inception_weights(tmp_path_factory) -> Path:
     """InceptionV3's weights of the recipe, with a gain at which features depend on the picture."""

@@ -7,6 +7,7 @@ distributions, but are no FID and are never called so.
 import hashlib
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,10 +24,10 @@ class RandomFeatures(nn.Module):
 
     def __init__(self):
         super().__init__()
-        stream = torch.Generator().manual_seed(SEED)
+        draw = np.random.default_rng(SEED)  # torch.randn rounds as the processor's vector units do
         for number, (ci, co) in enumerate(pairwise(WIDTHS)):
-            weight = torch.randn([co, ci, 3, 3], generator=stream) * (2 / (9 * ci)) ** 0.5
-            self.register_buffer(f"weight{number}", weight)
+            weight = draw.standard_normal([co, ci, 3, 3]) * (2 / (9 * ci)) ** 0.5
+            self.register_buffer(f"weight{number}", torch.from_numpy(weight).float())
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         x = images.float() / 127.5 - 1

@@ -17,6 +17,8 @@ from training.augment.strength import Strength
 from training.augment.wavelets import octave_bank, symlet
 from training.config import TransformsConfig
 
+pytestmark = pytest.mark.numeric
+
 REL = 5e-5
 FILE = "augment.npz"
 SCHEDULE = "ema_and_schedule.json"

@@ -8,7 +8,7 @@ from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, assert_close_
 from tests.implementations import each_implementation
 from torch_utils.ops import bias_act
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 REL = 5e-6
 OPTIONS = ("alpha", "gain", "clamp")

@@ -7,7 +7,7 @@ from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, w
 from tests.implementations import each_implementation
 from torch_utils.ops import conv2d_resample
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 REL = 5e-6
 ARGUMENTS = ("up", "down", "padding", "groups", "flip_weight", "flip_filter")

@@ -9,6 +9,8 @@ import pytest
 
 from tests.golden import curve
 
+pytestmark = pytest.mark.numeric
+
 # With vector units from SSE4.1 to AVX-512, and with native operators or PyTorch's, values are up to 2e-12 apart.
 TOLERANCE = 1e-9
 
@@ -20,6 +22,7 @@ def test_every_run_is_recorded():
     assert len(GOLDEN["demo"]["loss/D"]) == 64
 
 
+@pytest.mark.usefixtures("few_samples")
 @pytest.mark.parametrize("name", curve.RUNS)
 def test_training_gives_the_recorded_curves(name):
     with curve.float64():

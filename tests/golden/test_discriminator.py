@@ -5,6 +5,8 @@ import pytest
 from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case, words
 from tests.golden.networks import make_discriminator
 
+pytestmark = pytest.mark.numeric
+
 LOGIT_REL, GRADIENT_REL = 2e-5, 3e-5
 
 

@@ -17,6 +17,8 @@ from training.networks.discriminator import DiscriminatorOutput
 from training.networks.spatial_encoding import SpatialEncoding
 from training.networks.synthesis import Noise
 
+pytestmark = pytest.mark.numeric
+
 REL, LOSS_REL = 1e-5, 3e-5
 LEVELS = ("b8", "b16", "b32")
 RELEASED = EncodingConfig(mode="fine", max_resolution=None)

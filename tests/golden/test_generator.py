@@ -6,6 +6,8 @@ from tests.golden.cases import Case, assert_close_gradients, assert_close_to_cas
 from tests.golden.networks import make_generator
 from training.networks.synthesis import Noise
 
+pytestmark = pytest.mark.numeric
+
 STYLES_REL, IMAGE_REL, GRADIENT_REL = 1e-5, 1e-5, 3e-5
 
 

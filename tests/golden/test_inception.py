@@ -11,6 +11,8 @@ from metrics.extractors.weights import WeightFiles
 from tests.golden.cases import FOLDER, Case, assert_close, assert_close_to_case, every_case
 from tests.metrics.det_weights import inception_shapes, make_state, write_inception
 
+pytestmark = pytest.mark.numeric
+
 FILE = "inception_det.npz"
 REL = 2e-5
 

@@ -19,6 +19,8 @@ from training.losses import adversarial
 from training.losses.phases import Batch, Inputs, Networks, d_main, d_r1, g_main, g_path
 from training.networks.synthesis import Noise
 
+pytestmark = pytest.mark.numeric
+
 TERM_REL, GRADIENT_REL, ABSOLUTE = 2e-5, 1e-4, 1e-6
 SETTINGS = ("r1_gamma", "pl_weight", "pl_batch_shrink", "pl_decay", "style_mixing_prob")
 

@@ -1,10 +1,13 @@
 """The mapping network against golden vectors."""
 
+import pytest
 import torch
 
 from tests.golden.cases import Case, assert_close_gradients, assert_close_to_case, every_case, load, words
 from training.config import MappingConfig
 from training.networks.mapping import MappingNetwork, truncate
+
+pytestmark = pytest.mark.numeric
 
 REL = 1e-5
 SIZES = ("z_dim", "c_dim", "w_dim")

@@ -14,6 +14,8 @@ from metrics.neighbours import agreement, squared_radii
 from metrics.path_length import EPSILON, point_on_path, prepare, slerp, trimmed_mean
 from tests.golden.cases import Case, assert_close, every_case
 
+pytestmark = pytest.mark.numeric
+
 FILE = "metrics.npz"
 EXACT, RANK_DEFICIENT, FLOAT32 = 1e-8, 1e-5, 1e-6
 

@@ -8,7 +8,7 @@ from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, w
 from tests.implementations import each_implementation
 from torch_utils.ops import modulated_conv2d
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 REL = 5e-6
 ARGUMENTS = ("up", "down", "padding", "demodulate", "flip_weight")

@@ -8,7 +8,7 @@ from tests.golden.cases import MEMORY_FORMATS, Case, assert_close, every_case, r
 from tests.implementations import each_implementation
 from torch_utils import ops
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 REL = 2e-6
 ARGUMENTS = ("up", "down", "padding", "flip_filter", "gain")

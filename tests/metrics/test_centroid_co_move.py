@@ -11,6 +11,8 @@ from metrics.registry import MetricContext, evaluate
 from tests.tiny_models import NoData, tiny_config, tiny_model
 from training.layouts.layout import Layout, concatenate
 
+pytestmark = pytest.mark.numeric
+
 SIZE = 64
 
 
@@ -119,7 +121,7 @@ def test_interval_is_over_latents():
 
 def test_batch_size_changes_nothing():
     painter = Painter((0.9, 0.6))
-    assert measure(painter, num=7, batch_size=3) == measure(painter, num=7)
+    assert measure(painter, num=7, batch_size=3) == pytest.approx(measure(painter, num=7), rel=1e-6, abs=1e-6)
 
 
 def test_a_real_model_can_be_measured():

@@ -16,6 +16,8 @@ from tests.tiny_models import tiny_config, tiny_model
 from tests.training.small import make_layout
 from training.layouts.layout import Layout, concatenate
 
+pytestmark = pytest.mark.numeric
+
 SIZE = 64
 COLORS = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0))
 

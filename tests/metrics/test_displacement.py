@@ -7,6 +7,8 @@ import torch
 
 from metrics.displacement import centroids, co_move_ratio, half_width
 
+pytestmark = pytest.mark.numeric
+
 
 def test_centroids_are_in_border_to_border_coordinates():
     masks = torch.zeros(3, 5, 5, dtype=torch.bool)

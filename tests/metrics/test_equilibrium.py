@@ -12,6 +12,8 @@ from tests.training.data_samples import picture, write_zip
 from training.data.dataset import ImageDataset
 from training.networks.discriminator import Discriminator
 
+pytestmark = pytest.mark.numeric
+
 
 def make_context(tmp_path, *, images=80, classes=0, mirror=False, **settings) -> MetricContext:
     names = [f"{i:03d}.png" for i in range(images)]

@@ -11,6 +11,8 @@ from dnnlib.errors import UserError
 from metrics.frechet import SMALL, factor, frechet_distance, nuclear_norm, trace_of_root
 from metrics.moments import FeatureStatistics, Moments, moments_of
 
+pytestmark = pytest.mark.numeric
+
 
 def features(count: int, width: int, seed: int = 0) -> torch.Tensor:
     """Correlated, with a mean other than zero; float32."""

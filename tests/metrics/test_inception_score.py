@@ -6,6 +6,8 @@ import torch
 from dnnlib.errors import UserError
 from metrics.inception_score import inception_score
 
+pytestmark = pytest.mark.numeric
+
 
 def test_every_class_for_certain_counts_the_classes():
     mean, deviation = inception_score(torch.eye(7).double().repeat(10, 1), splits=10)

@@ -6,6 +6,8 @@ import torch
 from dnnlib.errors import UserError
 from metrics.kernel import kernel_distance, squared_mmd
 
+pytestmark = pytest.mark.numeric
+
 
 def sets(n=30, m=40, width=5):
     draw = torch.Generator().manual_seed(8)

@@ -11,6 +11,8 @@ from metrics.registry import MetricContext, check, evaluate
 from tests.tiny_models import NoData, tiny_config, tiny_model
 from training.layouts.layout import Layout
 
+pytestmark = pytest.mark.numeric
+
 SIZE = 33
 
 

@@ -7,6 +7,8 @@ from dnnlib.errors import UserError
 from metrics import neighbours
 from metrics.neighbours import agreement, blocks
 
+pytestmark = pytest.mark.numeric
+
 
 def sets(real: int = 60, fake: int = 45, width: int = 6):
     draw = torch.Generator().manual_seed(4)

@@ -13,6 +13,8 @@ from tests.metrics.test_registry import Data
 from tests.tiny_models import tiny_model
 from torch_utils.distributed import World
 
+pytestmark = pytest.mark.numeric
+
 
 class SquaredDifference:
     """In the place of LPIPS: mean squared difference of two pictures, in units of their range."""

@@ -30,18 +30,24 @@ def one_group_config(**changes) -> RunConfig:
     return run_config(**{**given, **changes})
 
 
-def gradients(path: Path, bucket_bytes: int) -> None:
+def gradients(folder: Path, bucket_sizes: tuple[int, ...]) -> None:
     """Write what each optimiser got in each phase of two steps, with w_avg and the mean path length after them.
 
-    All of it in float64. In float32 rounding alone, which differs with the processor, changes gradients by 1e-5, and
-    by 1e-4 where GradCAM's relu has its kink.
+    One file for each number of bytes that a bucket of gradients holds, see `file_of`. All of it in float64: in float32
+    rounding alone, which differs with the processor, changes gradients by 1e-5, and by 1e-4 where GradCAM's relu has
+    its kink.
     """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        _write_gradients(path, bucket_bytes)
+        for bucket_bytes in bucket_sizes:
+            _write_gradients(file_of(folder, bucket_bytes), bucket_bytes)
     finally:
         torch.set_default_dtype(before)
+
+
+def file_of(folder: Path, bucket_bytes: int) -> Path:
+    return folder / f"gradients-{bucket_bytes}.safetensors"
 
 
 def _write_gradients(path: Path, bucket_bytes: int) -> None:

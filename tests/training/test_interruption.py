@@ -16,6 +16,8 @@ from torch_utils.interruption import Interruption
 from training import loop
 from training.runs.checkpoint import latest_checkpoint, read_about, read_tensors
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_only_leaves_a_note(number):

@@ -37,6 +37,8 @@ from training.losses import phases
 from training.losses.attention import channel_weights
 from training.losses.phases import Networks, g_main, g_path, make_phases
 
+pytestmark = pytest.mark.numeric
+
 
 def count_passes(module: nn.Module) -> list[str]:
     """Notes every later "forward" and "backward" pass of `module`."""

@@ -36,6 +36,8 @@ from training.transfer import copy_matching
 
 BATCH = 8
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

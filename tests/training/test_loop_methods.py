@@ -9,11 +9,12 @@ from safetensors.torch import load_file
 from tests.training.data_samples import picture, write_zip
 from training.config import RunConfig
 from training.loop import train
-from training.pictures import grids
 from training.presets.resolve import DataFacts, Options, resolve
 from training.runs.checkpoint import checkpoint_path
 from training.runs.directory import create, find
 from training.sampling import Model
+
+pytestmark = pytest.mark.usefixtures("few_samples")
 
 TINY = (
     "networks.channel_base=128", "networks.channel_max=8", "generator.z_dim=8", "generator.w_dim=8",
@@ -45,13 +46,6 @@ def run(folder: Path, config: RunConfig) -> Path:
     path = create(find(folder, config), config)
     train(config, path)
     return path
-
-
-@pytest.fixture(autouse=True)
-def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of two seeds only: most of the time would go into them."""
-    save = grids.save_training_samples
-    monkeypatch.setattr(grids, "save_training_samples", lambda *about: save(*about, seeds=range(2)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

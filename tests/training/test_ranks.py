@@ -11,19 +11,27 @@ from torch_utils.launch import launch
 TOLERANCE = 1e-11
 
 
+BUCKETS = {"a bucket each": 0, "one bucket": 2**20}
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    path = tmp_path_factory.mktemp("alone") / "gradients.safetensors"
-    ranks.gradients(path, 0)
-    return load_file(path)
+    folder = tmp_path_factory.mktemp("alone")
+    ranks.gradients(folder, (0,))
+    return load_file(ranks.file_of(folder, 0))
 
 
-@pytest.mark.parametrize("bucket_bytes", [0, 2**20], ids=["a bucket each", "one bucket"])
-def test_two_ranks_have_the_gradients_of_one(alone, bucket_bytes, tmp_path):
+@pytest.fixture(scope="module")
+def folder_of_two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    launch(ranks.gradients, 2, "cpu", folder, tuple(BUCKETS.values()))
+    return folder
+
+
+@pytest.mark.parametrize("buckets", BUCKETS)
+def test_two_ranks_have_the_gradients_of_one(alone, folder_of_two, buckets):
     """In every phase of two steps: in the second, gradients travel while others are still computed."""
-    path = tmp_path / "gradients.safetensors"
-    launch(ranks.gradients, 2, "cpu", path, bucket_bytes)
-    together = load_file(path)
+    together = load_file(ranks.file_of(folder_of_two, BUCKETS[buckets]))
     assert {tensor.dtype for tensor in together.values()} == {torch.float64}
     assert together.keys() == alone.keys()
     phases = {f"{step}.{phase}." for step in range(2) for phase in ("G_main", "G_path", "D_main", "D_r1")}

@@ -13,6 +13,8 @@ from tests.training.small import global_streams
 from training.layouts.layout import Layout, concatenate
 from training.sampling import Model
 
+pytestmark = pytest.mark.numeric
+
 NOISE_MODES = ["const", "random", "none"]
 
 

@@ -13,6 +13,8 @@ from metrics.detectors.instances import match
 from metrics.displacement import centroids
 from tests.metrics.detectors.moved_scenes import composed, scene
 
+pytestmark = pytest.mark.numeric
+
 PIXEL = {32: 2 / 31, 64: 2 / 63}
 
 

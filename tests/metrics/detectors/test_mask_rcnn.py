@@ -11,6 +11,8 @@ from dnnlib.errors import UserError
 from metrics.detectors.instances import match
 from metrics.detectors.mask_rcnn import WEIGHTS, MaskRCNN, load_mask_rcnn
 
+pytestmark = pytest.mark.numeric
+
 SIDE = 32
 CPU = torch.device("cpu")
 

@@ -9,6 +9,8 @@ from dnnlib.errors import UserError
 from metrics.extractors import Extractors, WeightFiles
 from metrics.extractors.dinov2 import VisionTransformer, build
 
+pytestmark = pytest.mark.numeric
+
 WIDTH, DEPTH = 128, 2
 
 

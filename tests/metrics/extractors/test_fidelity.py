@@ -14,6 +14,8 @@ from metrics.extractors.fidelity import inception, load_library
 from tests.metrics.det_weights import make_state
 from tests.training.small import global_streams
 
+pytestmark = pytest.mark.numeric
+
 
 def run(program: str) -> str:
     """Output of a fresh Python; the test fails with it."""

@@ -8,6 +8,8 @@ from dnnlib.errors import UserError
 from metrics.extractors import Extractors, WeightFiles
 from metrics.extractors.fidelity import load_library
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 
 

@@ -11,6 +11,8 @@ from torch_utils import ops
 from torch_utils.native.operators import native
 from torch_utils.ops.bias_act import ACTIVATIONS
 
+pytestmark = pytest.mark.numeric
+
 FIR = ops.setup_filter([1, 3, 3, 1])
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 each_format = pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)

@@ -7,7 +7,7 @@ from tests.implementations import each_implementation
 from torch_utils.ops import bias_act
 from torch_utils.ops.bias_act import ACTIVATIONS
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 each_activation = pytest.mark.parametrize("act", ACTIVATIONS)
 

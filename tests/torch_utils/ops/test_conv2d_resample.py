@@ -11,7 +11,7 @@ from tests.implementations import each_implementation
 from torch_utils.ops import conv2d_resample, setup_filter, upfirdn2d
 from torch_utils.ops.upfirdn2d import down_padding, up_padding
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 FIR = setup_filter([1, 3, 3, 1])
 

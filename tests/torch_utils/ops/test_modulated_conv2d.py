@@ -7,7 +7,7 @@ from torch import Tensor
 from tests.implementations import each_implementation
 from torch_utils.ops import conv2d_resample, modulated_conv2d, setup_filter
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 FIR = setup_filter([1, 3, 3, 1])
 SHAPES = [(1, 1), (3, 1), (3, 2)]  # kernel, up

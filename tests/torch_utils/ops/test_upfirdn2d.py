@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.implementations import each_implementation
 from torch_utils.ops import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
 
-pytestmark = each_implementation
+pytestmark = [pytest.mark.numeric, *each_implementation]
 
 FILTERS = {
     "none": None,

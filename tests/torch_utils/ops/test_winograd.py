@@ -10,6 +10,8 @@ from torch_utils import ops
 from torch_utils.ops import fastest, inference_cache, modulated_conv2d, reference, selection, setup_filter, winograd
 from torch_utils.ops.bias_act import ACTIVATIONS
 
+pytestmark = pytest.mark.numeric
+
 FIR = setup_filter([1, 3, 3, 1])
 SIZES = [(8, 8), (4, 4), (7, 10), (1, 1), (3, 17)]
 UPS = [1, 2]

@@ -2,10 +2,13 @@
 
 import math
 
+import pytest
 import torch
 from torch import Tensor
 
 from training.augment.affine import Affine
+
+pytestmark = pytest.mark.numeric
 
 
 def identity(count: int = 2) -> Affine:

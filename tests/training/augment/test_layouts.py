@@ -19,6 +19,8 @@ from training.augment.wavelets import symlet
 from training.config import TransformsConfig
 from training.layouts.layout import EPS, LEVEL_RESOLUTIONS, Layout, RenderedLayout
 
+pytestmark = pytest.mark.numeric
+
 SIDE = 64
 FINER = 8
 TAPS = setup_filter(list(symlet(6)))

@@ -11,6 +11,8 @@ from training.augment.pipes import PIPES, TRANSFORMS, multipliers
 from training.augment.strength import Strength
 from training.config import AugmentConfig, TransformsConfig
 
+pytestmark = pytest.mark.numeric
+
 EVERYTHING = "bgcfnc"
 
 

@@ -11,6 +11,8 @@ from training.augment.affine import Affine
 from training.augment.resample import Sample, resample
 from training.augment.wavelets import symlet
 
+pytestmark = pytest.mark.numeric
+
 TAPS = setup_filter(list(symlet(6)))
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from training.augment.wavelets import octave_bank, symlet
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("moments", [1, 2, 4, 6, 8])
 def test_symlets_are_orthonormal_with_vanishing_moments(moments: int):

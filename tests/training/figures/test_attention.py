@@ -18,6 +18,8 @@ from training.figures.attention import (
 from training.figures.subject import ImagesWithLabels, ModelUnderStudy
 from training.losses.attention import attention_maps
 
+pytestmark = pytest.mark.numeric
+
 PAPER, RELEASED = AlignConfig(), AlignConfig(gradient="loss", relu="channel")
 
 

@@ -11,6 +11,8 @@ from training.figures.cells import image_cells
 from training.figures.steering import _in_the_middle, between, grid_figure, interpolation_figure, moves_figure
 from training.figures.subject import ModelUnderStudy
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def subject(tmp_path):

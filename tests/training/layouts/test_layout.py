@@ -11,6 +11,8 @@ from dnnlib.errors import UserError
 from tests.training.small import make_layout
 from training.layouts.layout import EPS, Layout, RenderedLayout, check_counts, concatenate, flattened, resize
 
+pytestmark = pytest.mark.numeric
+
 coordinates = st.floats(-1, 1)
 spreads = st.floats(0.01, 4)
 unhurried = settings(deadline=None, max_examples=60)  # a busy machine is no reason to fail

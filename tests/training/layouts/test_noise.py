@@ -10,6 +10,8 @@ from training.layouts.layout import Layout, concatenate, layout_from_json, layou
 from training.layouts.noise import HeatmapNoise
 from training.layouts.samplers import sample_layout
 
+pytestmark = pytest.mark.numeric
+
 NOISE, IMPULSE = SamplerConfig(kind="noise"), SamplerConfig(kind="impulse", impulse_share=0.2)
 NUMBERS = [0.57234, -0.00309, 0.46559, 0.75433]  # of seed 7 at level 1, 2x2
 each = pytest.mark.parametrize("config", [NOISE, IMPULSE], ids=["noise", "impulse"])

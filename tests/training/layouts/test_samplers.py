@@ -9,6 +9,8 @@ from training.config import SamplerConfig
 from training.layouts.layout import Layout
 from training.layouts.samplers import sample_layout
 
+pytestmark = pytest.mark.numeric
+
 MANY = 20000
 PAPER, RELEASED = SamplerConfig(kind="paper"), SamplerConfig(kind="released")
 FREE, NOISE = SamplerConfig(kind="non-hierarchical"), SamplerConfig(kind="noise")

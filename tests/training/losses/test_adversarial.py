@@ -7,6 +7,8 @@ import torch
 
 from training.losses import adversarial
 
+pytestmark = pytest.mark.numeric
+
 
 def test_logistic_losses():
     fake, real = torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [-1.0]])

@@ -21,6 +21,8 @@ from training.losses.attention import (
 )
 from training.networks.discriminator import Discriminator, DiscriminatorOutput
 
+pytestmark = pytest.mark.numeric
+
 CONFIGS = [
     AlignConfig(),
     AlignConfig(gradient="loss", relu="channel", resolution="image"),

@@ -24,6 +24,8 @@ from training.losses import adversarial
 from training.losses.attention import alignment_loss
 from training.losses.phases import Batch, Networks, d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
 
+pytestmark = pytest.mark.numeric
+
 PHASES = {"g_main": g_main, "g_path": g_path, "d_main": d_main, "d_r1": d_r1}
 each_phase = pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES.keys())
 MIXING = {"loss": {"style_mixing_prob": 1.0}}

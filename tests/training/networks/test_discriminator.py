@@ -8,6 +8,8 @@ from training.networks import backbones
 from training.networks.discriminator import minibatch_std
 from training.networks.generator import set_memory_format
 
+pytestmark = pytest.mark.numeric
+
 each_architecture = pytest.mark.parametrize("architecture", ["resnet", "skip", "orig"])
 
 

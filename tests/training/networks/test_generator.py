@@ -7,6 +7,8 @@ from tests.training.small import make_discriminator, make_generator, make_layout
 from training.networks.generator import set_memory_format
 from training.networks.synthesis import Noise
 
+pytestmark = pytest.mark.numeric
+
 
 def latents(count: int = 3) -> torch.Tensor:
     return torch.randn([count, 8], generator=torch.Generator().manual_seed(0))

@@ -11,6 +11,8 @@ from torch_utils.ops import winograd
 from torch_utils.ops.bias_act import ACTIVATIONS
 from training.networks.layers import Conv2d, Linear, normalize_2nd_moment, split_gain
 
+pytestmark = pytest.mark.numeric
+
 
 def test_linear_is_scaled_by_its_fan_in(generator):
     layer, x = seeded(lambda: Linear(9, 4, bias_init=0.5)), torch.randn([3, 9], generator=generator())

@@ -7,6 +7,8 @@ from tests.training.small import seeded
 from training.config import MappingConfig
 from training.networks.mapping import MappingNetwork, truncate
 
+pytestmark = pytest.mark.numeric
+
 
 def network(z_dim: int = 5, c_dim: int = 3, **settings) -> MappingNetwork:
     return seeded(lambda: MappingNetwork(z_dim, c_dim, 7, MappingConfig(num_layers=2, **settings)))

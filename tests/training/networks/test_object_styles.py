@@ -9,6 +9,8 @@ from tests.training.small import make_layout, seeded
 from torch_utils.ops import modulated_conv2d, setup_filter, use
 from training.networks.object_styles import ObjectAffine, StyleMap, modulated_conv2d_by_map, pointwise_by_map
 
+pytestmark = pytest.mark.numeric
+
 N, OBJECTS, C, SIZE = 2, 3, 5, 6
 
 

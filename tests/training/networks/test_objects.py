@@ -17,6 +17,8 @@ from training.losses.phases import d_main, d_r1, draw_inputs, g_main, g_move, g_
 from training.networks.generator import Generator, set_memory_format
 from training.networks.synthesis import Noise
 
+pytestmark = pytest.mark.numeric
+
 CODES = 4
 
 

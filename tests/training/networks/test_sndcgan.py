@@ -19,6 +19,8 @@ from training.presets.choices import check_choices
 from training.runs.snapshot import save_snapshot, snapshot_name
 from training.sampling import Model
 
+pytestmark = pytest.mark.numeric
+
 WIDTH = {"channel_base": 256, "channel_max": 16}
 ENCODING = {"hidden_channels": 8, "concat_channels": 8}
 

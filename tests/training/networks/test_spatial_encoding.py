@@ -15,6 +15,8 @@ from training.networks.spatial_encoding import (
     make_encoding,
 )
 
+pytestmark = pytest.mark.numeric
+
 COARSE = EncodingConfig(mode="coarse", hidden_channels=8)
 FINE = EncodingConfig(mode="fine", hidden_channels=8)
 each_mode = pytest.mark.parametrize("config", [COARSE, FINE], ids=["coarse", "fine"])

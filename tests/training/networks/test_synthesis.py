@@ -7,6 +7,8 @@ from tests.training.small import global_streams, make_generator, make_layout
 from training.networks.generator import set_memory_format
 from training.networks.synthesis import Noise, SynthesisNetwork
 
+pytestmark = pytest.mark.numeric
+
 each_architecture = pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
 
 
