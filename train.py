@@ -25,12 +25,13 @@ from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
 from torch_utils.launch import launch
-from training import cost
+from training import cost, gpu_estimate
 from training.augment.pipes import PIPES
 from training.config import SAMPLERS, HardwareConfig, RunConfig
 from training.data.dataset import ImageDataset
+from training.gpu_estimate import CARDS, Card, find_card, present_card
 from training.presets.objects import SEL_KINDS
-from training.presets.resolve import DataFacts, Options, known_names, overridden, resolve
+from training.presets.resolve import DataFacts, Options, keep_saved_hardware, known_names, overridden, resolve
 from training.runs import directory as run_dir
 from training.runs import resume
 from training.runs.checkpoint import read_about
@@ -53,6 +54,8 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
               help="Set any key that --dry-run prints, for example loss.pl_weight=0. Can be repeated.")
 @click.option("--new", is_flag=True, help="Begin a new run even where one with these very settings exists.")
 @click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and what it takes; write nothing.")
+@click.option("--card", metavar="|".join(CARDS),
+              help="With --dry-run: for which GPU to estimate the time.  [default: this one]")
 # Data
 @click.option("--cond", help="Learn the classes of a labelled data set.", **YES_NO)
 @click.option("--mirror", help="Show every image flipped horizontally, too.", **YES_NO)
@@ -101,14 +104,17 @@ YES_NO = {"type": bool, "metavar": "BOOL"}
               help="torch.compile D where one derivative of it is taken; reduce-overhead: with CUDA graphs.")
 @click.option("--ops", metavar="auto|native|pytorch|reference",
               help="Which versions of the operators: the fastest, the native ones, PyTorch's, or the plain yardstick.")
-def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any) -> None:
+def main(outdir: str | None, new: bool, dry_run: bool, card: str | None, go_on: bool, **named: Any) -> None:
+    chosen = present_card() if card is None else find_card(card)
+    if card is not None and not dry_run:
+        raise UserError(f"--card={card} is for --dry-run; a run takes the GPU that is here")
     launched = distributed.is_launched()
     options = Options(**{name: value for name, value in named.items() if value is not None})
     options = with_launcher(replace(options, resume=resume.LATEST) if go_on else options)
     with distributed.joined(options.device or "auto") if launched and not dry_run else nullcontext():
         world = distributed.current()
         if dry_run:
-            preview(outdir, new, options)
+            preview(outdir, new, options, chosen)
             return
         config, place = plan(outdir, new, options)
         check_hardware(config.hardware, options, world)
@@ -125,7 +131,7 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
             launch(start, config.hardware.gpus, config.hardware.device, config, path)
 
 
-def preview(outdir: str | None, new: bool, options: Options) -> None:
+def preview(outdir: str | None, new: bool, options: Options, card: Card | None = None) -> None:
     """Print what a run would be and take, as YAML with comments; works without data where --cfg says the image size."""
     assumed = place = None
     if options.resume is not None or (options.data and outdir):
@@ -135,6 +141,9 @@ def preview(outdir: str | None, new: bool, options: Options) -> None:
         config = configure(replace(options, data=options.data or "DATA"), assumed)
     click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
     click.echo(textwrap.indent(cost.table(cost.summarize(config)), "# ", lambda line: True))
+    if card is not None and config.hardware.device != "cpu":
+        guess = gpu_estimate.estimate(config, card)
+        click.echo(textwrap.indent(gpu_estimate.table(guess, config.hardware.gpus), "# ", lambda line: True))
     if assumed is not None:
         side = assumed.resolution
         click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")
@@ -176,7 +185,10 @@ def plan(outdir: str | None, new: bool, options: Options) -> tuple[RunConfig, Ru
     if not options.data:
         raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
     config = configure(options)
-    return config, distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    if place.progress is Progress.STARTED:
+        config = keep_saved_hardware(config, run_dir.load_config(place.path), options)
+    return config, place
 
 
 def needed_outdir(outdir: str | None) -> str:

@@ -45,7 +45,8 @@ class RunningStatistics:
     def _sum_up(self, name: str) -> None:
         """Sums of what waits, added one after the other: the same whenever it is done."""
         for _, equal in groupby(self._waiting.pop(name, ()), key=lambda values: (values.shape, values.dtype)):
-            values = torch.stack(list(equal)).flatten(1).to(torch.float64)
+            together = torch.stack(list(equal))
+            values = together.reshape(len(together), -1).to(torch.float64)
             finite = values.isfinite()
             known = values.where(finite, 0)
             each = torch.stack([finite.sum(1).double(), known.sum(1), known.square().sum(1)], dim=1)

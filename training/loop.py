@@ -21,6 +21,7 @@ from training.feed import label_drawer, open_dataset, real_batches
 from training.hardware import prepare_hardware
 from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard
+from training.pass_size import fitted
 from training.pictures import grids
 from training.runs import readme, resume
 from training.runs.checkpoint import (
@@ -61,7 +62,8 @@ def train(config: RunConfig, run_dir: Path) -> None:
     total = round(config.schedule.total_kimg * 1000)
     log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
     with log, BackgroundWriter() as writer, Interruption(world) as interruption:
-        run = Run(config, state, dataset, run_dir, log, writer)
+        fits = fitted(config, world)
+        run = Run(fits, state, dataset, run_dir, log, writer)
         beginning = "continuing" if checkpoint else "starting"
         log.say(f"{beginning} at {state.images / 1000:g} kimg on {_place(world)}: {run_dir}")
         if checkpoint is None:
