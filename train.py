@@ -18,6 +18,7 @@ import click
 import yaml
 
 from dnnlib.cli import PATH, Command, option, options_of
+from dnnlib.errors import UserError
 from training.options import CONFIGURATION, DATA, TRANSFER, Options
 
 if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported where it is called
@@ -33,8 +34,10 @@ if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported wh
         help="Begin a new run even where one with these very settings exists.")
 @option("-n", "--dry-run", is_flag=True, group=CONFIGURATION,
         help="Print the configuration and what it takes; write nothing.")
+@option("--card", metavar="h200|h100|a100|v100|rtx4090", group=CONFIGURATION,
+        help="With --dry-run: for which GPU to estimate the time.  [default: this one]")
 @option("--continue", "go_on", is_flag=True, group=TRANSFER, help="The same as --resume=latest.")
-def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any) -> None:
+def main(outdir: str | None, new: bool, dry_run: bool, card: str | None, go_on: bool, **named: Any) -> None:
     from torch_utils import distributed
     from training import planning
     from training.runs.resume import LATEST
@@ -42,8 +45,10 @@ def main(outdir: str | None, new: bool, dry_run: bool, go_on: bool, **named: Any
     options = Options(**{name: value for name, value in named.items() if value is not None})
     options = planning.with_launcher(replace(options, resume=LATEST) if go_on else options)
     if dry_run:
-        preview(outdir, new, options)
+        preview(outdir, new, options, card)
         return
+    if card is not None:
+        raise UserError(f"--card={card} is for --dry-run; a run takes the GPU that is here")
     with distributed.joined(options.device or "auto") if distributed.is_launched() else nullcontext():
         run(outdir, new, options)
 
@@ -75,10 +80,12 @@ def run(outdir: str | None, new: bool, options: Options) -> None:
         launch(start, config.hardware.gpus, config.hardware.device, config, path)
 
 
-def preview(outdir: str | None, new: bool, options: Options) -> None:
+def preview(outdir: str | None, new: bool, options: Options, card: str | None = None) -> None:
     """Print what a run would be and take, as YAML with comments; works without data where --cfg says the image size."""
     from metrics import registry
-    from training import cost, planning
+    from training import cost, gpu_estimate, planning
+
+    chosen = gpu_estimate.present_card() if card is None else gpu_estimate.find_card(card)
 
     if options.resume is not None or (options.data and outdir):
         plan = planning.plan(outdir, new, options)
@@ -92,6 +99,9 @@ def preview(outdir: str | None, new: bool, options: Options) -> None:
     remark(plan)
     click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
     click.echo(textwrap.indent(cost.table(cost.summarize(config)), "# ", lambda line: True))
+    if chosen is not None and config.hardware.device != "cpu":
+        guess = gpu_estimate.estimate(config, chosen)
+        click.echo(textwrap.indent(gpu_estimate.table(guess, config.hardware.gpus), "# ", lambda line: True))
     if not options.data and options.resume is None:
         side = plan.facts.resolution
         click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")

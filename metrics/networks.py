@@ -23,7 +23,7 @@ def open_network(text: str) -> Snapshot:
 def load_model(snapshot: Snapshot, device: str) -> Model:
     """The averaged generator of a snapshot, on `device`, as it computes fastest."""
     model = Model(snapshot.generator("G_ema"), snapshot.config, device, snapshot.kimg)
-    set_memory_format(model.G, channels_last=model.device.type == "cpu")
+    set_memory_format(model.G, channels_last=True)
     return model
 
 

@@ -24,26 +24,27 @@ def choose_device(name: str | torch.device) -> torch.device:
     return device
 
 
-_meta_stands_for = "meta"
+_treated: dict[str, str] = {}
 
 
 @contextmanager
-def meta_as(kind: str) -> Iterator[None]:
-    """Within it, tensors of the meta device are treated as those of a "cuda" or "cpu" device would be.
+def treat_as(kind: str, device_type: str = "meta") -> Iterator[None]:
+    """Within it, code that goes different ways on different devices goes those of `kind` for tensors of another type.
 
-    So that what a GPU would do can be counted where there is none.
+    So that what a GPU would do can be counted, by tensors without contents, and tested on a CPU.
     """
-    global _meta_stands_for
-    before, _meta_stands_for = _meta_stands_for, kind
+    before = dict(_treated)
+    _treated[device_type] = kind
     try:
         yield
     finally:
-        _meta_stands_for = before
+        _treated.clear()
+        _treated.update(before)
 
 
 def kind_of(x: torch.Tensor) -> str:
-    """Type of the device of `x`, "cpu", "cuda" or "meta"; within meta_as, of the device that meta stands for."""
-    return _meta_stands_for if x.device.type == "meta" else x.device.type
+    """Type of the device of `x`, "cpu" or "cuda"; within treat_as, what it is treated as."""
+    return _treated.get(x.device.type, x.device.type)
 
 
 def half_precision(name: str, like: torch.Tensor) -> torch.dtype:

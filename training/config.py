@@ -331,12 +331,14 @@ class ScheduleConfig(Section):
 
 
 class HardwareConfig(Section):
-    """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding)."""
+    """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding).
+    Defaults are those of runs from before a key was there; training/presets/resolve.py has those of new runs."""
 
     device: Literal["auto", "cuda", "cpu"] = "auto"
     gpus: Annotated[int, Field(ge=1, le=4096)] = 1  # processes: one a GPU, or on the CPU as many as --procs says
     channels_last: bool | None = None  # None: on the CPU
     allow_tf32: bool = False
+    pass_size: Literal["given", "memory"] = "given"  # images a pass: schedule.batch_gpu, or what fits a GPU's memory
     benchmark: bool = True  # let cuDNN time its algorithms
     compile: Literal["no", "default", "reduce-overhead"] = "no"  # torch.compile where it can; the last: CUDA graphs
     ops: Literal["auto", "native", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
@@ -386,12 +388,20 @@ class RunConfig(Section):
                 f"schedule.batch_size {schedule.batch_size} must be a multiple of "
                 f"batch_gpu x gpus = {per_pass} x {self.hardware.gpus}"
             )
+        _check_graphs(self.hardware, per_pass * self.hardware.gpus < schedule.batch_size)
         if group is not None and per_pass % min(group, per_pass):
             raise ValueError(
                 f"discriminator.mbstd_group_size {group} must divide the {per_pass} images of a pass; "
                 "change --batch or the group size"
             )
         return self
+
+
+def _check_graphs(hardware: HardwareConfig, several_passes: bool) -> None:
+    """A replayed graph writes gradients where those of the pass before still are."""
+    if several_passes and hardware.compile == "reduce-overhead" and hardware.device != "cpu":
+        raise ValueError("hardware.compile reduce-overhead needs a pass for all images of a GPU; set "
+                         "schedule.batch_gpu to batch_size / gpus, or use --compile=default")  # fmt: skip
 
 
 def _check_levels(sampler: SamplerConfig, encoding: EncodingConfig | None) -> None:

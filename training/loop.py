@@ -22,6 +22,7 @@ from training.feed import label_drawer, open_dataset, real_batches
 from training.hardware import prepare_hardware
 from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard
+from training.pass_size import fitted
 from training.pictures import grids
 from training.runs.checkpoint import (
     BackgroundWriter,
@@ -54,7 +55,7 @@ def train(config: RunConfig, run_dir: Path) -> None:
         total = round(config.schedule.total_kimg * 1000)
         log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
         with log, BackgroundWriter() as writer:
-            run = Run(config, state, dataset, run_dir, log, writer)
+            run = Run(fitted(config, world), state, dataset, run_dir, log, writer)
             for remark in remarks:
                 log.say(remark)
             beginning = f"continuing from {checkpoint.name}" if checkpoint else "starting"

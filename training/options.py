@@ -131,10 +131,10 @@ class Options:
         group=HARDWARE, default="0", **YES_NO)  # fmt: skip
     nhwc: bool | None = setting(
         "Keep feature maps with channels last.",
-        group=HARDWARE, default="1 on CPUs, 0 on GPUs", key="hardware.channels_last", **YES_NO)  # fmt: skip
+        group=HARDWARE, default="1", key="hardware.channels_last", **YES_NO)  # fmt: skip
     allow_tf32: bool | None = setting(
         "Let NVIDIA GPUs round float32 to TF32.",
-        group=HARDWARE, default="0", key="hardware.allow_tf32", **YES_NO)  # fmt: skip
+        group=HARDWARE, default="1", key="hardware.allow_tf32", **YES_NO)  # fmt: skip
     nobench: bool | None = setting(
         "Keep cuDNN from timing its algorithms.",
         group=HARDWARE, default="0", **YES_NO)  # fmt: skip

@@ -16,7 +16,7 @@ from training import cost
 from training.config import HardwareConfig, RunConfig
 from training.data.dataset import ImageDataset
 from training.options import Options
-from training.presets.resolve import DataFacts, overridden, resolve
+from training.presets.resolve import DataFacts, keep_saved_hardware, overridden, resolve
 from training.runs import directory as run_dir
 from training.runs import resume
 from training.runs.directory import Progress, RunDir
@@ -62,6 +62,8 @@ def plan(outdir: str | None, new: bool, options: Options) -> Plan:
             return plan_to_go_on(Path(options.resume), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    if place.progress is Progress.STARTED:
+        config = keep_saved_hardware(config, run_dir.load_config(place.path), options)
     if config.resume is not None and (place.progress is Progress.NEW or not resume.is_gone(config.resume)):
         check_transfer(config)
     return Plan(config, place, facts)

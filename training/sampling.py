@@ -63,7 +63,7 @@ class Model:
         snapshot = open_snapshot(path)
         with torch.random.fork_rng(devices=[]):  # a new network draws weights, although they are replaced at once
             generator = snapshot.generator(weights)
-        set_memory_format(generator, channels_last=device.type == "cpu")
+        set_memory_format(generator, channels_last=True)
         set_precision(generator, precision)
         return cls(generator, snapshot.config, device, snapshot.kimg)
 

@@ -73,7 +73,7 @@ def _upfirdn2d_backward(ctx, g: Tensor):
 
 
 def _bias_act_fake(x: Tensor, *_) -> Tensor:
-    return torch.empty_like(_dense(x))
+    return _another(x)
 
 
 def _bias_act_setup(ctx, inputs, output) -> None:
@@ -91,7 +91,7 @@ def _bias_act_backward(ctx, g: Tensor):
 
 
 def _bias_act_grad_fake(g: Tensor, ref: Tensor, scale, noise, strength, b, *rest):
-    return torch.empty_like(_dense(ref)), *_sums_like(ref, (scale, strength, b), rest[-1])
+    return _another(ref), *_sums_like(ref, (scale, strength, b), rest[-1])
 
 
 def _bias_act_grad_setup(ctx, inputs, output) -> None:
@@ -114,8 +114,8 @@ def _bias_act_grad_backward(ctx, v: Tensor | None, *v_sums: Tensor | None):
 
 def _bias_act_grad_grad_fake(v: Tensor, v_scale, v_strength, v_b, g: Tensor, ref: Tensor, *rest):
     scale, _, strength, b, *_, from_output, wanted = rest
-    dx = ref.new_empty([0]) if from_output else torch.empty_like(_dense(ref))
-    return torch.empty_like(_dense(ref)), dx, *_sums_like(ref, (scale, strength, b), wanted)
+    dx = ref.new_empty([0]) if from_output else _another(ref)
+    return _another(ref), dx, *_sums_like(ref, (scale, strength, b), wanted)
 
 
 def _no_third_derivative(ctx, *grads):
@@ -176,6 +176,10 @@ def _dense(x: Tensor) -> Tensor:
 def _format(x: Tensor) -> torch.memory_format:
     last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if last else torch.contiguous_format
+
+
+def _another(x: Tensor) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=_format(_dense(x)))
 
 
 def _sums_like(x: Tensor, parameters, wanted) -> list[Tensor]:

@@ -142,10 +142,9 @@ def takes_native(x: Tensor, wins: bool) -> bool:
     choice = _current.name
     if choice not in ("auto", "native") or not (wins or choice == "native"):
         return False
-    device = kind_of(x)
-    if x.dtype not in NATIVE_TYPES.get(device, ()) or x.numel() == 0:
+    if x.dtype not in NATIVE_TYPES.get(kind_of(x), ()) or x.numel() == 0:
         return False
-    return x.is_meta or is_loaded(device)  # shapes need no kernels
+    return x.is_meta or is_loaded(x.device.type)  # shapes need no kernels
 
 
 def takes_winograd(x: Tensor, wins: Callable[[], bool]) -> bool:

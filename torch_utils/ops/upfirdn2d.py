@@ -98,7 +98,7 @@ def upfirdn2d(
 
 
 def _native(x: Tensor, f: Tensor, geometry: _Geometry, flip: bool, gain: float) -> Tensor:
-    return native.upfirdn2d(x, f, *geometry, flip, gain)
+    return native.upfirdn2d(x, f.detach(), *geometry, flip, gain)
 
 
 def _plain(x: Tensor, f: Tensor, geometry: _Geometry, flip: bool, gain: float) -> Tensor:

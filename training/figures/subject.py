@@ -102,7 +102,7 @@ class ModelUnderStudy:
 def discriminator_of(snapshot: Snapshot, device: torch.device) -> Discriminator:
     """A snapshot's D on `device`."""
     D = snapshot.discriminator().to(device)
-    set_memory_format(D, channels_last=device.type == "cpu")
+    set_memory_format(D, channels_last=True)
     return D
 
 

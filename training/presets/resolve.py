@@ -31,6 +31,8 @@ from training.presets.objects import sampler_layer, sel_layer
 
 METHOD_FOLDERS = ("methods", "tables")
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
+# Of new runs, as a GPU is faster with them; a CPU has neither TF32 nor passes by memory, and always channels last.
+NEW_HARDWARE = {"channels_last": True, "allow_tf32": True, "pass_size": "memory"}
 ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
 
 
@@ -70,6 +72,7 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
     layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
+    layers.insert(0, {"hardware": _new_hardware(options)})
     said = {OPTION_KEYS[name]: spelt(name) for name in options.given(OPTION_KEYS)}
     config = build(merge(design, *layers), said)
     _check_augmentation(options, config)
@@ -139,6 +142,25 @@ def _divided(schedule: Layer, gpus: int) -> Layer:
     if schedule.get("batch_size") is None or schedule.get("batch_gpu") is None:
         return {}
     return {"batch_gpu": min(schedule["batch_gpu"], max(schedule["batch_size"] // gpus, 1))}
+
+
+def _new_hardware(options: Options) -> Layer:
+    """Passes are of the size that was asked for, where it was; captured graphs need it known beforehand."""
+    hardware, keys = dict(NEW_HARDWARE), _set_keys(options)
+    if "schedule.batch_gpu" in keys or options.compile == "reduce-overhead":
+        hardware["pass_size"] = "given"
+    return hardware
+
+
+def _set_keys(options: Options) -> set[str]:
+    return {key for setting in map(_set_layer, options.settings) for key in leaves(setting)}
+
+
+def keep_saved_hardware(config: RunConfig, saved: RunConfig, options: Options) -> RunConfig:
+    """`config` of a command that goes on with a run: what it leaves open of NEW_HARDWARE stays as the run began."""
+    keys = _set_keys(options) | {OPTION_KEYS[name] for name in options.given(OPTION_KEYS)}
+    kept = {key: getattr(saved.hardware, key) for key in NEW_HARDWARE if f"hardware.{key}" not in keys}
+    return config.model_copy(update={"hardware": config.hardware.model_copy(update=kept)})
 
 
 def _pipe_layer(options: Options) -> Layer:

@@ -76,6 +76,9 @@ Tensor dense(const Tensor& x) {
     return x.contiguous(x.dim() == 4 ? x.suggest_memory_format() : at::MemoryFormat::Contiguous);
 }
 
+// Of the size and layout of `x`, which is dense.
+Tensor another(const Tensor& x) { return at::empty(x.sizes(), x.options(), format(is_channels_last(x))); }
+
 constexpr int64_t kTapsAtMost = 1024;  // what the kernels keep in shared memory
 constexpr const char* kTooLarge = "steergan: image too large";
 
@@ -226,7 +229,7 @@ Tensor bias_act(
     Tensor x = dense(input);
     BiasAct a = describe(x, dim, act, alpha, gain, clamp, false);
     Given given(x, a, scale, noise, strength, bias);
-    Tensor y = at::empty_like(x);
+    Tensor y = another(x);
     if (x.numel() > 0) {
         launch_bias_act(a, x.const_data_ptr(), given.pointers, y.data_ptr(), current_stream());
         STEERGAN_CHECK_LAUNCH;
@@ -243,7 +246,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> bias_act_grad(
     BiasAct a = describe(x, dim, act, alpha, gain, clamp, from_output);
     Given given(x, a, scale, noise, strength, bias);
     SumTensors sums(x, a, wanted);
-    Tensor dx = at::empty_like(x);
+    Tensor dx = another(x);
     if (x.numel() > 0) {
         launch_bias_act_grad(
             a, dy.const_data_ptr(), x.const_data_ptr(), given.pointers, dx.data_ptr(), sums.pointers(),
@@ -264,7 +267,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bias_act_grad_grad(
     BiasAct a = describe(x, dim, act, alpha, gain, clamp, from_output);
     Given given(x, a, scale, noise, strength, bias), along(x, a, v_scale, {}, v_strength, v_b);
     SumTensors sums(x, a, wanted);
-    Tensor for_g = at::empty_like(x), for_x = from_output ? at::empty({0}, x.options()) : at::empty_like(x);
+    Tensor for_g = another(x), for_x = from_output ? at::empty({0}, x.options()) : another(x);
     if (x.numel() > 0) {
         launch_bias_act_grad_grad(
             a, vx.const_data_ptr(), along.pointers, dy.const_data_ptr(), x.const_data_ptr(), given.pointers,
