@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dnnlib.cache import cache_dir
 from dnnlib.files import write_json
+from torch_utils.native import levels
 from torch_utils.native.toolchain import Device, Toolchain, ToolError, digest, runtime_digest
 
 try:
@@ -42,16 +43,24 @@ def sources_digest() -> str:
     return digest(*((path.name, path.read_bytes()) for path in sorted(SOURCES.iterdir())))
 
 
-def slot_prefix(device: Device) -> str:
-    """What the folders of all libraries that would run here begin with."""
-    return f"{device}-{runtime_digest(device)}-{sources_digest()}"
+def slot_prefix(device: Device, level: str) -> str:
+    """What the folders of all libraries of a build level that would run here begin with."""
+    return f"{device}-{runtime_digest(device, level)}-{sources_digest()}"
 
 
 def finished(device: Device) -> Path | None:
-    """The newest library that runs here, whatever compiled it: from the cache, or installed with the package."""
-    pattern = f"{slot_prefix(device)}-*/steergan_{device}.so"
-    found = [path for root in (cache_dir() / "native", INSTALLED) for path in root.glob(pattern)]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    """A library that runs here, whatever compiled it: the newest in the cache and of those installed with the package.
+
+    Of the level that is asked for; where none is, of the one with most instructions. Raises ToolError when a level
+    is asked for that there is not, or not here.
+    """
+    asked = levels.asked()
+    for level in levels.usable() if asked is None else [asked]:
+        pattern = f"{slot_prefix(device, level)}-*/steergan_{device}.so"
+        found = [path for root in (cache_dir() / "native", INSTALLED) for path in root.glob(pattern)]
+        if found:
+            return max(found, key=lambda path: path.stat().st_mtime)
+    return None
 
 
 class Slot:
@@ -65,7 +74,7 @@ class Slot:
 
     @staticmethod
     def of(toolchain: Toolchain) -> "Slot":
-        name = f"{slot_prefix(toolchain.device)}-{digest(toolchain)}"
+        name = f"{slot_prefix(toolchain.device, toolchain.level)}-{digest(toolchain)}"
         return Slot(cache_dir() / "native" / name, toolchain.device)
 
     def make(self) -> None:

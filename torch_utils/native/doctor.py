@@ -8,7 +8,7 @@ import torch
 from torch.utils import cpp_extension
 
 from dnnlib.cache import cache_dir
-from torch_utils.native import toolchain
+from torch_utils.native import levels, toolchain
 from torch_utils.native.cache import Slot, finished
 from torch_utils.native.toolchain import Device, ToolError
 
@@ -31,6 +31,7 @@ def examine() -> list[Finding]:
     findings = [
         Finding("torch", f"{torch.__version__} (CUDA {torch.version.cuda or 'none'})"),
         Finding("processor", f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"),
+        _asked("level", _level),
         Finding("cache", str(cache_dir())),
     ]
     for device in devices():
@@ -42,11 +43,21 @@ def examine() -> list[Finding]:
 def _tools(device: Device) -> Iterator[Finding]:
     if device == "cpu":
         yield _asked("compiler", lambda: _named(toolchain.find_compiler(), toolchain.version_of))
-        yield _asked("flags", lambda: " ".join(toolchain.accepted_flags(toolchain.find_compiler())))
+        yield _asked("flags", lambda: " ".join(toolchain.accepted_flags(toolchain.find_compiler(), _wanted())))
         yield _asked("ninja", _ninja)
     else:
         yield _asked("nvcc", lambda: _named(toolchain.find_nvcc(), toolchain.nvcc_version))
         yield Finding("GPUs", f"{torch.cuda.get_device_name()}, architectures {toolchain.gpu_architectures()}")
+
+
+def _level() -> str:
+    chosen = levels.asked()
+    source = f"{levels.VARIABLE} is not set" if chosen is None else levels.VARIABLE
+    return f"{chosen or levels.NATIVE} ({source}; here: {', '.join(levels.usable())})"
+
+
+def _wanted() -> str:
+    return levels.asked() or levels.NATIVE
 
 
 def _named(path: str, version) -> str:
@@ -68,11 +79,11 @@ def _asked(what: str, answer) -> Finding:
 
 def _library(device: Device) -> Finding:
     what = f"{device} library"
-    done = finished(device)
-    if done is not None:
-        return Finding(what, str(done))
     build = "run: python -m torch_utils.ops build"
     try:
+        done = finished(device)
+        if done is not None:
+            return Finding(what, str(done))
         failure = Slot.of(toolchain.find(device)).recent_failure()
     except ToolError:
         return Finding(what, "not built; something it needs is missing", f"see above, then {build}")

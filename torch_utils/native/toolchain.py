@@ -12,21 +12,18 @@ from typing import Literal
 
 import torch
 
+from torch_utils.native import levels
+from torch_utils.native.errors import ToolError
+
+__all__ = ["Device", "ToolError", "Toolchain", "digest", "find", "runtime_digest"]
+
 Device = Literal["cpu", "cuda"]
 
 ANSWER_LIMIT = 20  # seconds that a compiler gets to tell its version
 
 # Each is used where the compiler takes it. Results do not depend on the order of sums: no fast-math.
-WISHED_FLAGS = ("-march=native", "-mprefer-vector-width=512", "-fopenmp", "-fno-math-errno", "-fno-trapping-math")
+WISHED_FLAGS = ("-fopenmp", "-fno-math-errno", "-fno-trapping-math")
 CUDA_FLAGS = ("-O3", "-DSTEERGAN_CUDA")
-
-
-class ToolError(Exception):
-    """Something to compile with is missing or broken. `cure` says what to do."""
-
-    def __init__(self, cause: str, cure: str):
-        super().__init__(cause)
-        self.cause, self.cure = cause, cure
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Toolchain:
     compiler: str  # path
     compiler_version: str
     flags: tuple[str, ...]
-    processor: str  # digest of what -march=native looks at
+    level: str  # one of levels.LEVELS
     cuda: str | None = None  # the version torch was built with; None for "cpu"
     nvcc: str | None = None
     nvcc_version: str | None = None
@@ -47,14 +44,15 @@ class Toolchain:
 
 def find(device: Device) -> Toolchain:
     """Look around. Raises ToolError when something is missing or does not answer."""
+    level = levels.asked() or levels.NATIVE
     compiler = find_compiler()
     common = {
         "device": device,
         "torch": torch.__version__,
         "compiler": compiler,
         "compiler_version": version_of(compiler),
-        "flags": accepted_flags(compiler),
-        "processor": processor(),
+        "flags": accepted_flags(compiler, level),
+        "level": level,
     }
     if device == "cpu":
         return Toolchain(**common)
@@ -119,9 +117,17 @@ def nvcc_version(nvcc: str) -> str:
 
 
 @cache
-def accepted_flags(compiler: str) -> tuple[str, ...]:
-    """Those of WISHED_FLAGS that the compiler takes."""
-    return ("-O3", *(flag for flag in WISHED_FLAGS if _compiles(compiler, flag)))
+def accepted_flags(compiler: str, level: str = levels.NATIVE) -> tuple[str, ...]:
+    """Those of the level's flags and of WISHED_FLAGS that the compiler takes.
+
+    Raises ToolError when it does not know a level other than "native": that one is only the fastest, not a promise.
+    """
+    accepted = ("-O3", *(flag for flag in (*levels.flags(level), *WISHED_FLAGS) if _compiles(compiler, flag)))
+    if level != levels.NATIVE and f"-march={level}" not in accepted:
+        raise ToolError(
+            f"{compiler} does not take -march={level}", f"GCC 11 or Clang 12 does; or unset {levels.VARIABLE}"
+        )
+    return accepted
 
 
 def _compiles(compiler: str, flag: str) -> bool:
@@ -147,13 +153,13 @@ def _ask(command: list[str]) -> str:
     return done.stdout
 
 
-@cache
-def processor() -> str:
-    """Digest of the processor's instruction sets: a library built with -march=native runs on none that lacks one."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else [platform.processor()]
-    features = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0])
-    return digest(platform.system(), platform.machine(), features)
+def processor(level: str) -> str:
+    """Digest of the processors that run a library of this level.
+
+    A library built with -march=native runs on none that lacks one of this one's instruction sets.
+    """
+    needs = levels.feature_line() if level == levels.NATIVE else level
+    return digest(platform.system(), platform.machine(), needs)
 
 
 def gpu_architectures() -> tuple[str, ...]:
@@ -165,10 +171,10 @@ def gpu_architectures() -> tuple[str, ...]:
     return tuple(f"{major}.{minor}" for major, minor in sorted(found))
 
 
-def runtime_digest(device: Device) -> str:
+def runtime_digest(device: Device, level: str) -> str:
     """Of what a finished library needs to run: torch, the processor, and for GPUs CUDA and their kind."""
     on_gpu = (torch.version.cuda, gpu_architectures()) if device == "cuda" else ()
-    return digest(device, torch.__version__, processor(), *on_gpu)
+    return digest(device, torch.__version__, processor(level), *on_gpu)
 
 
 def digest(*parts: object) -> str:
