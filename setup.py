@@ -24,12 +24,23 @@ class BuildWithOperators(build_py):
         if AHEAD_OF_TIME:
             sys.path.insert(0, str(Path(__file__).parent))
             from torch_utils.native.doctor import devices
-            from torch_utils.native.loader import library
 
-            for library_file in (library(device, retry=True) for device in devices()):
-                target = Path(self.build_lib, "torch_utils", "native", "prebuilt", library_file.parent.name)
-                target.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(library_file, target)
+            for device in devices():
+                self._add(device)
+
+    def _add(self, device):
+        """A library and its digest, without which it would count as damaged."""
+        from torch_utils.native.integrity import digest_file
+        from torch_utils.native.loader import ToolError, library
+
+        try:
+            built = library(device, retry=True)
+        except ToolError as error:
+            sys.exit(f"STEERGAN_AOT=1: no library for {device}: {error.cause}; {error.cure}")
+        target = Path(self.build_lib, "torch_utils", "native", "prebuilt", built.parent.name)
+        target.mkdir(parents=True, exist_ok=True)
+        for path in (built, digest_file(built)):
+            shutil.copy2(path, target)
 
 
 class PlatformDistribution(Distribution):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dnnlib.cache import cache_dir
+from dnnlib.cache import cache_folder
 from tests.implementations import check_native
 from tests.metrics.det_weights import write_inception
 from torch_utils import ops
@@ -28,8 +28,7 @@ def generator() -> Callable[..., torch.Generator]:
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch) -> Path:
     """A cache folder of the test's own in place of the user's, with nothing but the native operators in it."""
-    folder, built = tmp_path_factory.mktemp("cache"), cache_dir() / "native"
-    built.mkdir(parents=True, exist_ok=True)
+    folder, built = tmp_path_factory.mktemp("cache"), cache_folder("native")
     (folder / "native").symlink_to(built)
     monkeypatch.setenv("STEERGAN_CACHE", str(folder))
     return folder

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dnnlib.cache import cache_dir
+from dnnlib.cache import cache_folder
 from dnnlib.downloads import RemoteFile, fetch, sha256_of
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
@@ -57,7 +57,7 @@ class WeightFiles:
         """The file of weights `name`, downloaded if need be. Raises UserError when it is not to be had."""
         if name in self.given:
             return self.given[name]
-        return fetch(PUBLISHED[name], cache_dir() / "weights", self.show_progress)
+        return fetch(PUBLISHED[name], cache_folder("weights"), self.show_progress)
 
     def load(self, name: str) -> tuple[dict[str, Tensor], str]:
         """The tensors of weights `name` by their names, and the SHA-256 of the file they are from."""

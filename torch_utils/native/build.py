@@ -2,63 +2,91 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from dnnlib.errors import UserError
 from torch_utils.native.cache import Slot, source_files
+from torch_utils.native.integrity import publish
 from torch_utils.native.toolchain import CUDA_FLAGS, Toolchain, ToolError
 
-LIMIT = 600.0  # seconds; STEERGAN_BUILD_TIMEOUT sets another
+LIMIT = 600  # seconds; STEERGAN_BUILD_TIMEOUT sets another
+DAY = 24 * 3600  # seconds, the highest limit
+LOG_READ = 1 << 20  # characters of a log that are searched for a compiler's complaint
 GRACE = 3.0  # seconds between asking a compiler to end and ending it
 RETRY = "then run: python -m torch_utils.ops build"
 
 
 def time_limit() -> float:
-    """Seconds that a build, and the wait for another process's build, may take."""
+    """Seconds that a build, and the wait for another process's build, may take.
+
+    Raises ToolError when STEERGAN_BUILD_TIMEOUT is no number of seconds from 1 to a day.
+    """
+    text = os.environ.get("STEERGAN_BUILD_TIMEOUT") or str(LIMIT)
     try:
-        return float(os.environ["STEERGAN_BUILD_TIMEOUT"])
-    except (KeyError, ValueError):
-        return LIMIT
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not 1 <= limit <= DAY:
+        raise ToolError(
+            f"STEERGAN_BUILD_TIMEOUT={text!r:.60} is no number of seconds", f"set it to 1 to {DAY}, or unset it"
+        )
+    return limit
 
 
 def build(toolchain: Toolchain, retry: bool = False) -> Path:
-    """The library for a toolchain, from the cache where it is there.
+    """The library for a toolchain, from the cache where it is there and whole.
 
-    A build that failed lately is tried again only with `retry`. Raises ToolError when there is no library.
+    A build that failed lately is tried again only with `retry`. Raises ToolError when there is no library, also when
+    somebody else can have put one there.
     """
     slot = Slot.of(toolchain)
-    if slot.library.exists():
+    if slot.finished():
         return slot.library
+    limit = time_limit()
     slot.make()
-    with slot.lock(time_limit()):
-        if slot.library.exists():  # another process was faster
-            return slot.library
-        failure = None if retry else slot.recent_failure()
-        if failure is not None:
-            raise ToolError(f"the last build failed: {failure}", f"see {slot.log}; {RETRY}")
-        print(f"steergan: building native operators for {toolchain.device} (once, about a minute)", file=sys.stderr)
-        try:
-            _compile(toolchain, slot)
-        except ToolError as error:
-            slot.note_failure(error.cause)
-            raise
-        slot.forget_failure()
+    with slot.lock(limit):
+        if not slot.finished():  # another process may have been faster
+            _build(toolchain, slot, limit, retry)
     return slot.library
 
 
-def _compile(toolchain: Toolchain, slot: Slot) -> None:
-    with slot.workplace() as work:
-        arguments = work / "arguments.json"
-        arguments.write_text(json.dumps(_arguments(toolchain, work)))
-        script = Path(__file__).with_name("compile_extension.py")
-        command = [sys.executable, "-P", str(script), str(arguments)]
-        status = run_limited(command, slot.log, time_limit(), _environment(toolchain))
-        if status != 0:
-            raise ToolError(f"compiling failed: {_complaint(slot.log)}", f"see {slot.log}; {RETRY}")
-        (work / slot.library.name).replace(slot.library)
+def _build(toolchain: Toolchain, slot: Slot, limit: float, retry: bool) -> None:
+    failure = None if retry else slot.recent_failure()
+    if failure is not None:
+        raise ToolError(f"the last build failed: {failure}", f"see {slot.log}; {RETRY}")
+    why = f"; {slot.library} is damaged" if slot.library.exists() else ""
+    print(f"steergan: building native operators for {toolchain.device} (once, about a minute){why}", file=sys.stderr)
+    try:
+        _compile(toolchain, slot, limit)
+    except ToolError as error:
+        slot.note_failure(error.cause)
+        raise
+    slot.forget_failure()
+
+
+def _compile(toolchain: Toolchain, slot: Slot, limit: float) -> None:
+    try:
+        with slot.workplace() as work:
+            _compile_in(work, toolchain, slot, limit)
+            publish(work / slot.library.name, slot.library)
+    except (OSError, UserError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ToolError(f"cannot build in {slot.folder}: {reason}", f"make room there; {RETRY}") from None
+
+
+def _compile_in(work: Path, toolchain: Toolchain, slot: Slot, limit: float) -> None:
+    arguments = work / "arguments.json"
+    arguments.write_text(json.dumps(_arguments(toolchain, work)))
+    script = Path(__file__).with_name("compile_extension.py")
+    command = [sys.executable, "-P", str(script), str(arguments)]
+    status = run_limited(command, slot.log, limit, _environment(toolchain))
+    if status != 0:
+        raise ToolError(f"compiling failed: {_complaint(slot.log)}", f"see {slot.log}; {RETRY}")
 
 
 def _arguments(toolchain: Toolchain, work: Path) -> dict:
@@ -89,7 +117,8 @@ def run_limited(command: list[str], log: Path, limit: float, environment: dict[s
     Output goes to `log`: a pipe could be held open by something that outlives the command. Raises ToolError when the
     command is not done after `limit` seconds; the whole session is ended then, as it is when we are interrupted.
     """
-    with log.open("w") as output:
+    log.unlink(missing_ok=True)
+    with log.open("x") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=environment
         )
@@ -138,7 +167,8 @@ def _signal(processes: set[int], what: signal.Signals) -> None:
 
 def _complaint(log: Path) -> str:
     """The line of a compiler's output that says most."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    with log.open(errors="replace") as file:
+        lines = [line.strip() for line in file.read(LOG_READ).splitlines() if line.strip()]
     telling = [line for line in lines if "error" in line.lower() and "Error building extension" not in line]
     chosen = next(iter(telling), lines[-1] if lines else "no output")
     return chosen[:200]

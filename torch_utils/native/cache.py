@@ -1,25 +1,28 @@
 """Where builds are kept: one folder for each device, toolchain and state of the sources.
 
     ~/.cache/steergan/native/<device>-<what it runs with>-<sources>-<what made it>/
-        steergan_<device>.so    the library; whole, or not there
+        steergan_<device>.so    the library
+        steergan_<device>.so.sha256     its digest: a library with another one is damaged, and built anew
         build.log               what the compiler said
         failed.json             why the last attempt failed, and when
         lock                    held while somebody builds
         work-*/                 a build in progress, or one whose process was killed
 """
 
-import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dnnlib.cache import cache_dir
+from dnnlib import cache
+from dnnlib.errors import UserError
 from dnnlib.files import write_json
-from torch_utils.native import levels
+from dnnlib.json_files import read_json
+from torch_utils.native import integrity, levels
 from torch_utils.native.toolchain import Device, Toolchain, ToolError, digest, runtime_digest
 
 try:
@@ -48,19 +51,49 @@ def slot_prefix(device: Device, level: str) -> str:
     return f"{device}-{runtime_digest(device, level)}-{sources_digest()}"
 
 
+def cache_dir() -> Path:
+    """The cache. Raises ToolError when there is no place for one."""
+    try:
+        return cache.cache_dir()
+    except UserError as error:
+        raise ToolError(str(error), f"set {cache.VARIABLE} to a folder of your own") from None
+
+
 def finished(device: Device) -> Path | None:
     """A library that runs here, whatever compiled it: the newest in the cache and of those installed with the package.
 
-    Of the level that is asked for; where none is, of the one with most instructions. Raises ToolError when a level
-    is asked for that there is not, or not here.
+    Of the level that is asked for; where none is, of the one with most instructions. Damaged ones, and those that
+    somebody else can have put there, are passed over. Raises ToolError when a level is asked for that there is not,
+    or not here.
     """
     asked = levels.asked()
     for level in levels.usable() if asked is None else [asked]:
-        pattern = f"{slot_prefix(device, level)}-*/steergan_{device}.so"
-        found = [path for root in (cache_dir() / "native", INSTALLED) for path in root.glob(pattern)]
+        found = list(_libraries(device, level))
         if found:
             return max(found, key=lambda path: path.stat().st_mtime)
     return None
+
+
+def _libraries(device: Device, level: str) -> Iterator[Path]:
+    """Those of a level that may be loaded."""
+    pattern = f"{slot_prefix(device, level)}-*/steergan_{device}.so"
+    for path in map(Path.resolve, INSTALLED.glob(pattern)):  # installers may link to files kept elsewhere
+        if is_sound(path, path.parent, integrity.of_package()):
+            yield path
+    with suppress(ToolError):  # no cache
+        top = cache_dir()
+        for path in (top / "native").glob(pattern):
+            if is_sound(path, top, integrity.own()):
+                yield path
+
+
+def is_sound(library: Path, top: Path, trust: integrity.Trust) -> bool:
+    """Whether a library below the folder `top` is whole and may be trusted."""
+    try:
+        integrity.check_library(library, top, trust)
+    except ToolError:
+        return False
+    return integrity.is_whole(library)
 
 
 class Slot:
@@ -71,6 +104,8 @@ class Slot:
         self.library = folder / f"steergan_{device}.so"
         self.log = folder / "build.log"
         self._failure = folder / "failed.json"
+        self._lock = folder / "lock"
+        self._top = folder.parents[1]  # the cache itself
 
     @staticmethod
     def of(toolchain: Toolchain) -> "Slot":
@@ -78,9 +113,16 @@ class Slot:
         return Slot(cache_dir() / "native" / name, toolchain.device)
 
     def make(self) -> None:
-        """Create the folder. Raises ToolError when that is impossible."""
+        """Create the folder, for its owner alone, and remove what is in the way of its files.
+
+        Raises ToolError when that is impossible, or when somebody else can write to the folder or one above.
+        """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.check()  # before anything is made there
+            cache.make_own(self.folder)
+            self.check()
+            for path in (self.library, integrity.digest_file(self.library), self.log, self._failure, self._lock):
+                _clear(path)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
         except OSError as error:
@@ -89,19 +131,34 @@ class Slot:
                 "make it writable, or name another place with STEERGAN_CACHE",
             ) from None
 
+    def finished(self) -> bool:
+        """Whether the library is there and whole. Raises ToolError when somebody else can have put it there."""
+        if not os.path.lexists(self.library):
+            return False
+        self.check()
+        return integrity.is_whole(self.library)
+
+    def check(self) -> None:
+        """Raises ToolError when somebody else can put a library here, or has."""
+        integrity.check_library(self.library, self._top, integrity.own())
+
     def recent_failure(self) -> str | None:
         """Why the last attempt failed, when it is not long ago."""
         try:
-            failure = json.loads(self._failure.read_text())
-            return failure["cause"] if time.time() - failure["time"] < FAILURE_HOURS * 3600 else None
-        except (OSError, ValueError, KeyError, TypeError):
+            failure = read_json(self._failure, limit=1 << 16)
+            age = time.time() - failure["time"]
+            return _one_line(failure["cause"]) if 0 <= age < FAILURE_HOURS * 3600 else None
+        except (UserError, KeyError, TypeError):
             return None
 
     def note_failure(self, cause: str) -> None:
-        write_json(self._failure, {"cause": cause, "time": time.time()})
+        """Keep why an attempt failed; on a full disk the next process finds out for itself."""
+        with suppress(OSError):
+            write_json(self._failure, {"cause": cause, "time": time.time()})
 
     def forget_failure(self) -> None:
-        self._failure.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._failure.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self, limit: float) -> Iterator[None]:
@@ -109,7 +166,7 @@ class Slot:
 
         Raises ToolError when another process holds it for more than `limit` seconds.
         """
-        handle = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o666)
+        handle = _open_lock(self._lock)
         try:
             if fcntl is not None:
                 _wait_for(handle, limit, self.folder)
@@ -127,6 +184,28 @@ class Slot:
             yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _clear(path: Path) -> None:
+    """Remove what is there in place of a file: a folder, a link, a FIFO. Raises OSError."""
+    if not os.path.lexists(path) or stat.S_ISREG(path.lstat().st_mode):
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _open_lock(path: Path) -> int:
+    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        raise ToolError(f"cannot lock {path.parent}: {error.strerror}", f"remove {path}") from None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(str(text).split())[:300]
 
 
 def _wait_for(handle: int, limit: float, folder: Path) -> None:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch.utils import cpp_extension
 
-from dnnlib.cache import cache_dir
 from torch_utils.native import levels, toolchain
-from torch_utils.native.cache import Slot, finished
+from torch_utils.native.build import time_limit
+from torch_utils.native.cache import Slot, cache_dir, finished
 from torch_utils.native.toolchain import Device, ToolError
 
 
@@ -32,7 +32,8 @@ def examine() -> list[Finding]:
         Finding("torch", f"{torch.__version__} (CUDA {torch.version.cuda or 'none'})"),
         Finding("processor", f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"),
         _asked("level", _level),
-        Finding("cache", str(cache_dir())),
+        _asked("cache", lambda: str(cache_dir())),
+        _asked("time limit", lambda: f"{time_limit():g} s for a build"),
     ]
     for device in devices():
         findings += _tools(device)
@@ -84,9 +85,18 @@ def _library(device: Device) -> Finding:
         done = finished(device)
         if done is not None:
             return Finding(what, str(done))
-        failure = Slot.of(toolchain.find(device)).recent_failure()
+    except ToolError as error:
+        return Finding(what, error.cause, error.cure)
+    try:
+        slot = Slot.of(toolchain.find(device))
     except ToolError:
         return Finding(what, "not built; something it needs is missing", f"see above, then {build}")
+    try:
+        slot.check()
+    except ToolError as error:
+        return Finding(what, error.cause, error.cure)
+    failure = slot.recent_failure()
     if failure is not None:
         return Finding(what, f"the last build failed: {failure}", f"once that is repaired, {build}")
-    return Finding(what, f"not built yet; the first use builds it, or {build}")
+    state = "damaged" if slot.library.exists() else "not built yet"
+    return Finding(what, f"{state}; the first use builds it, or {build}")

@@ -142,7 +142,7 @@ def _ask(command: list[str]) -> str:
     """Output of a short command. Raises ToolError when it fails or takes longer than ANSWER_LIMIT."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=ANSWER_LIMIT, stdin=subprocess.DEVNULL, check=False
+            command, capture_output=True, timeout=ANSWER_LIMIT, stdin=subprocess.DEVNULL, check=False
         )
     except subprocess.TimeoutExpired:
         raise ToolError(f"{command[0]} hangs: no answer in {ANSWER_LIMIT} s", "repair or replace it") from None
@@ -150,7 +150,7 @@ def _ask(command: list[str]) -> str:
         raise ToolError(f"{command[0]} does not start: {error.strerror}", "repair or replace it") from None
     if done.returncode != 0:
         raise ToolError(f"{' '.join(command[:2])} fails with status {done.returncode}", "repair or replace it")
-    return done.stdout
+    return done.stdout.decode(errors="backslashreplace")  # in no language's encoding in particular
 
 
 def processor(level: str) -> str:

@@ -99,6 +99,13 @@ def test_compiler_that_hangs_when_asked_for_its_version(stub, monkeypatch):
     check_fallback("hangs: no answer in 0.5 s")
 
 
+def test_compiler_whose_version_is_not_utf8(stub):
+    stub("c++", r'case "$*" in *--version*) printf "c++ 1.2 \351\377\n"; exit 0;; esac; exit 1')
+    found = toolchain.find("cpu")
+    assert found.compiler_version == r"c++ 1.2 \xe9\xff"
+    check_fallback("compiling failed")
+
+
 @pytest.mark.parametrize("script, cause", [
     ("echo 'Segmentation fault at 0xdeadbeef'", "does not name a release"),
     ("exit 1", "fails with status 1"),
@@ -152,6 +159,24 @@ def test_a_damaged_note_of_failure_counts_for_nothing(tmp_path, text):
 
 
 # ---- time limits
+
+
+@pytest.mark.parametrize("text", [
+    "nan", "inf", "-inf", "-1", "0", "1e-300", "1e308", "86401", "soon", "9" * 5000, "0x10", "1,5",
+])  # fmt: skip
+def test_a_time_limit_that_is_none(stub, tmp_path, monkeypatch, text):
+    stub("c++", ANSWER)
+    monkeypatch.setenv("STEERGAN_BUILD_TIMEOUT", text)
+    message = check_fallback(f"STEERGAN_BUILD_TIMEOUT='{text[:40]}")
+    assert "set it to 1 to 86400, or unset it" in message
+    assert len(message) < 400
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("text, seconds", [("", 600), ("1", 1), ("0.5e2", 50), (" 86400 ", 86400)])
+def test_a_time_limit(monkeypatch, text, seconds):
+    monkeypatch.setenv("STEERGAN_BUILD_TIMEOUT", text)
+    assert build.time_limit() == seconds
 
 
 def wait_for(condition: Callable[[], object], limit: float = 60) -> None:
