@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= benchmarks/results
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 INSTALLED := $(VENV)/.installed
 RUN := $(VENV)/bin/python
@@ -12,18 +13,25 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
 TRAIN_STEP := -m benchmarks.train_step --res 256 --method spatialgan --vs stylegan2
 PROFILE := -m benchmarks.profile --res 256 --method stylegan2
 INFERENCE := -m benchmarks.inference --res 256 --method stylegan2
-# Small shapes of every kernel: what the sanitizer watches runs many times slower.
-SANITIZED = compute-sanitizer --error-exitcode 9 --target-processes application-only \
-	$(PYTHON) -m pytest -q -m gpu tests/torch_utils/native/test_gpu.py -k "not 96 and not 512"
+ON_CPU = --device cpu $(BENCH_ARGS) --json $(OUT)/cpu
+# The machine's own Python and CUDA torch, and what gpu_preflight.py put beside it. A part has ten minutes.
+GPU_RUN := PYTHONPATH=build/gpu-packages timeout --kill-after=10
+# Small shapes of every kernel: what the sanitizer watches runs many times slower. Without PyTorch's own allocator, so
+# that what lies beyond a tensor is nobody's; PyTorch probes for features by calls that fail, which is no error.
+SANITIZER := PYTORCH_NO_CUDA_MEMORY_CACHING=1 $(GPU_RUN) 590 compute-sanitizer --error-exitcode 9 \
+	--target-processes application-only --report-api-errors no
+SANITIZED := tests/torch_utils/native/test_gpu.py -k "not 96 and not 512"
 
 export PYTHON PIP_OPTIONS
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ops test test-slow lint kernels bench gpu-check lock clean clean-venv
+GPU_PARTS := build tests ops bench sanitizer
+
+.PHONY: help venv demo ops test test-slow lint kernels bench lock clean clean-venv gpu-check gpu-check-ready $(GPU_PARTS:%=gpu-check-%)
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
-	@echo "Variables: PYTHON=python3.12  VENV=.venv  OUT=folder  PYTEST_ARGS='-k name'  PIP_OPTIONS=..."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' Makefile
+	@echo "Variables: PYTHON=python3.12  VENV=.venv  OUT=folder  PYTEST_ARGS='-k name'  PIP_OPTIONS=...  WHEELS=folder"
 
 venv: $(INSTALLED)  ## make .venv and install the pinned packages (only when they have changed)
 
@@ -48,27 +56,48 @@ lint: $(INSTALLED)  ## check the code with ruff
 kernels:  ## compile every .cu file with nvcc, where there is one (no GPU needed)
 	@tools/compile_kernels.sh
 
-bench: $(INSTALLED)  ## on the CPU: time training against plain StyleGAN2, see where time goes, time generating
-	@mkdir -p $(OUT)
-	@$(RUN) $(TRAIN_STEP) --batch 4 --device cpu --json $(OUT)/train_step_cpu.json
-	@$(RUN) $(PROFILE) --batch 4 --device cpu --json $(OUT)/profile_cpu.json
-	@$(RUN) $(INFERENCE) --device cpu --json $(OUT)/inference_cpu.json
+bench: $(INSTALLED)  ## on the CPU: measure everything that README and docs cite; an hour or more (BENCH_ARGS=--quick: a try)
+	@mkdir -p $(OUT)/cpu
+	@$(RUN) $(TRAIN_STEP) $(ON_CPU)/train_step_spatialgan.json
+	@$(RUN) $(subst spatialgan,spatialgan-indoor,$(TRAIN_STEP)) $(ON_CPU)/train_step_spatialgan_indoor.json
+	@$(RUN) $(subst spatialgan,eqgan-sa,$(TRAIN_STEP)) $(ON_CPU)/train_step_eqgan_sa.json
+	@$(RUN) -m benchmarks.train_step --res 256 --method stylegan2 --vs-ops reference $(ON_CPU)/train_step_vs_reference.json
+	@$(RUN) $(INFERENCE) --batches 1,4 $(ON_CPU)/inference.json
+	@$(RUN) $(INFERENCE) --batches 4 --vs-ops reference $(ON_CPU)/inference_vs_reference.json
+	@$(RUN) $(PROFILE) $(ON_CPU)/profile.json
+	@$(RUN) -m benchmarks.ops $(ON_CPU)/ops.json
+	@$(RUN) -m benchmarks.data $(ON_CPU)/data.json
+	@$(RUN) -m benchmarks.metrics $(ON_CPU)/metrics.json
+	@$(RUN) -m benchmarks.checkpoint $(ON_CPU)/checkpoint.json
+	@$(RUN) -m benchmarks.crash $(BENCH_ARGS) --json $(OUT)/cpu/crash.json
+	@$(RUN) -m benchmarks.figures
 
-# The machine's own Python and CUDA torch, no environment. Everything runs, even when something has failed before.
-gpu-check:  ## on a GPU machine: build the operators, run the tests marked gpu, time everything
-	@$(PYTHON) tools/gpu_preflight.py
+# Everything runs, even when something has failed before.
+gpu-check: gpu-check-ready  ## on a GPU machine: all of the following; WHEELS=folder brings packages it lacks
+	@status=0; for part in $(GPU_PARTS); do $(MAKE) --no-print-directory gpu-check-$$part || status=$$?; done; exit $$status
+
+gpu-check-ready:
+	@$(PYTHON) tools/gpu_preflight.py $(if $(WHEELS),--wheels "$(WHEELS)")
 	@mkdir -p $(OUT)
-	@status=0; \
-	$(PYTHON) -m torch_utils.ops build || status=$$?; \
-	$(PYTHON) -m pytest -q -m gpu $(PYTEST_ARGS) || status=$$?; \
-	if command -v compute-sanitizer > /dev/null; then $(SANITIZED) || status=$$?; \
-	else echo "gpu-check: no compute-sanitizer here, memory accesses not checked"; fi; \
-	$(PYTHON) -m benchmarks.ops --device cuda --dtype float32 --json $(OUT)/ops_float32.json || status=$$?; \
-	$(PYTHON) -m benchmarks.ops --device cuda --dtype float16 --nhwc 1 --json $(OUT)/ops_float16.json || status=$$?; \
-	$(PYTHON) $(TRAIN_STEP) --batch 16 --device cuda --json $(OUT)/train_step.json || status=$$?; \
-	$(PYTHON) $(PROFILE) --batch 16 --device cuda --json $(OUT)/profile.json || status=$$?; \
-	$(PYTHON) $(INFERENCE) --device cuda --json $(OUT)/inference.json || status=$$?; \
-	exit $$status
+
+gpu-check-build: gpu-check-ready  ## build the operators for the GPU that is here
+	@$(GPU_RUN) 600 $(PYTHON) -m torch_utils.ops build
+
+gpu-check-tests: gpu-check-ready  ## run the tests marked gpu
+	@$(GPU_RUN) 600 $(PYTHON) -m pytest -q -m gpu $(PYTEST_ARGS)
+
+gpu-check-ops: gpu-check-ready  ## time every operator
+	@$(GPU_RUN) 290 $(PYTHON) -m benchmarks.ops --device cuda --dtype float32 --json $(OUT)/ops_float32.json
+	@$(GPU_RUN) 290 $(PYTHON) -m benchmarks.ops --device cuda --dtype float16 --nhwc 1 --json $(OUT)/ops_float16.json
+
+gpu-check-bench: gpu-check-ready  ## time training and generating
+	@$(GPU_RUN) 190 $(PYTHON) $(TRAIN_STEP) --batch 16 --device cuda --json $(OUT)/train_step.json
+	@$(GPU_RUN) 190 $(PYTHON) $(PROFILE) --batch 16 --device cuda --json $(OUT)/profile.json
+	@$(GPU_RUN) 190 $(PYTHON) $(INFERENCE) --device cuda --json $(OUT)/inference.json
+
+gpu-check-sanitizer: gpu-check-ready  ## watch the memory accesses of the kernels, where there is a compute-sanitizer
+	@if command -v compute-sanitizer > /dev/null; then $(SANITIZER) $(PYTHON) -m pytest -q -m gpu $(SANITIZED); \
+	else echo "gpu-check: no compute-sanitizer here, memory accesses not checked"; fi
 
 lock:  ## resolve the ranges of pyproject.toml anew and pin them in requirements.txt
 	@tools/lock.sh

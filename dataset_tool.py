@@ -16,6 +16,7 @@ from dnnlib.cli import Group
 from dnnlib.errors import UserError
 from training.data.conversion import convert
 from training.data.image_files import is_power_of_two
+from training.data.opening import Limits, limits_set
 from training.data.sources import KNOWN, open_source
 from training.data.transforms import CROPS, FILTERS, Transform
 from training.data.writer import DatasetWriter, open_writer
@@ -23,6 +24,7 @@ from training.scenes.compose import Placement, Selection, compose, load_cutouts,
 from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
 
 _SHOWN_SKIPPED = 20
+_LIMIT = click.IntRange(1, 10**15 - 1)
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -35,13 +37,18 @@ _SHOWN_SKIPPED = 20
 @click.option("--height", type=click.IntRange(min=1), metavar="PIXELS", help="Resize to this height.")
 @click.option("--resize-filter", type=click.Choice(list(FILTERS)), default="lanczos", show_default=True,
               help="How pixels are averaged in resizing.")
+@click.option("--max-pixels", type=_LIMIT, metavar="N", help="Refuse pictures of more pixels. "
+              f"[default: {Limits.pixels}, or STEERGAN_MAX_PIXELS]")
+@click.option("--max-text", type=_LIMIT, metavar="BYTES", help="Refuse pictures with longer comments or color "
+              f"profiles. [default: {Limits.text}, or STEERGAN_MAX_TEXT]")
 @click.option("--strict", is_flag=True, help="Stop at the first damaged image instead of leaving it out.")
-def main(ctx, source, dest, max_images, transform, width, height, resize_filter, strict):
+def main(ctx, source, dest, max_images, transform, width, height, resize_filter, max_pixels, max_text, strict):
     """Convert images into a data set for training: 8-bit PNG files of one size, with dataset.json.
 
     Labels come from a dataset.json in the source or, without one, from its sub-folders. The
     sub-commands make pictures instead of converting them, with their ground truth.
     """
+    ctx.with_resource(limits_set(max_pixels, max_text))
     if ctx.invoked_subcommand is not None:
         return
     if not source or not dest:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
 from training.config import RunConfig
-from training.heatmaps import Layout
+from training.layouts.layout import Layout
 
 STEP = 0.3  # how far the centre of level 0 is moved
 THRESHOLD = 0.35  # difference from the row's median colour, summed over channels, from which a pixel is the object's
@@ -63,7 +63,7 @@ def centroid_co_move(context: MetricContext, num: int) -> Values:
     labels = context.random_labels(num, rng)
     seeds = rng.integers(2**31, size=num).tolist()
     z, layout = context.model.latents(seeds), context.model.layout(seeds)
-    starts = {"from_prior": layout, "from_centre": centred(layout)}
+    starts = {"from_prior": layout, "from_centre": centered(layout)}
     return {
         key: value
         for name, start in starts.items()
@@ -71,7 +71,7 @@ def centroid_co_move(context: MetricContext, num: int) -> Values:
     }
 
 
-def centred(layout: Layout) -> Layout:
+def centered(layout: Layout) -> Layout:
     """The layout moved, all levels together, so that its first level-0 centre lies at (0, 0)."""
     x, y = layout.centers[0][:, 0].unbind(1)
     return layout.moved(0, 0, -x, -y)

@@ -17,7 +17,7 @@ from metrics.detectors.instances import Detector, Instances, match
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
 from training.config import RunConfig
-from training.heatmaps import Layout, concatenate
+from training.layouts.layout import Layout, concatenate
 
 SHORTEST, LONGEST = 0.1, 0.4  # of a move
 SAMPLES = {"co_move": 1000, "co_move5k": 5000, "co_move50k": 50000}
@@ -54,7 +54,7 @@ def _detector(context: MetricContext) -> Detector:
 
 
 for _name, _num in SAMPLES.items():
-    metric(_name, num=_num, unit="samples", refuse=_no_centers)(co_move)
+    metric(_name, num=_num, unit="samples", refuse=_no_centers, best="highest", template="co_move{n}")(co_move)
 
 
 def draw_commands(num: int, centers: int, rng: np.random.Generator) -> Commands:

@@ -15,9 +15,9 @@ from dnnlib.errors import UserError
 from metrics.extractors import Extractors
 from metrics.image_files import ImageFiles
 from torch_utils.distributed import World, current
-from training.dataset import ImageDataset
-from training.discriminator import Discriminator
-from training.heatmaps import Layout, layout_to_json
+from training.data.dataset import ImageDataset
+from training.layouts.layout import Layout, layout_to_json
+from training.networks.discriminator import Discriminator
 from training.sampling import Model
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class MetricContext:
 
     def layout_of(self, numbers: Sequence[int], seeds: Sequence[int]) -> Layout | None:
         """Layouts of generated pictures: those given, in turn, or drawn by seed. None for a model that hears none."""
-        if self.layout is None or not self.model.is_steerable:
+        if self.layout is None or not self.model.is_layout_conditioned:
             return self.model.layout(seeds)
         return self.layout[[i % len(self.layout) for i in numbers]].to(self.model.device)
 

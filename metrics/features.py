@@ -20,7 +20,7 @@ from metrics.context import MetricContext
 from metrics.extractors import Extractor
 from metrics.moments import FeatureStatistics, Moments, moments_of
 from torch_utils.distributed import World
-from training.heatmaps import Layout
+from training.layouts.layout import Layout
 from training.sampling import SEED_LIMIT
 
 IN_FLIGHT = 3  # batches on a GPU that are not waited for
@@ -57,7 +57,7 @@ def image_seeds(seed: int, numbers: Sequence[int]) -> list[int]:
 # ---- generated images
 
 
-class Ingredients(NamedTuple):
+class GeneratorInputs(NamedTuple):
     """What some pictures are made of, on the device."""
 
     seeds: list[int]
@@ -74,26 +74,26 @@ def to_uint8(images: Tensor) -> Tensor:
 def generated_images(context: MetricContext, parts: Iterable[Sequence[int]]) -> Iterator[Tensor]:
     """uint8 [N, C, R, R] of each of `parts`, numbers of images, on the device and perhaps still being computed.
 
-    Ingredients travel to a GPU on a stream of their own: a copy behind the networks' work would wait for its end.
+    GeneratorInputs travel to a GPU on a stream of their own: a copy behind the networks' work would wait for its end.
     """
     copies = torch.cuda.Stream(context.device) if context.device.type == "cuda" else None
     for numbers in parts:
         with nullcontext() if copies is None else torch.cuda.stream(copies):
-            mix = _ingredients(context, numbers)
+            mix = _generator_inputs(context, numbers)
         if copies is not None:
             torch.cuda.current_stream(context.device).wait_stream(copies)
             _used_here(mix)
         yield _make(context, mix)
 
 
-def _ingredients(context: MetricContext, numbers: Sequence[int]) -> Ingredients:
+def _generator_inputs(context: MetricContext, numbers: Sequence[int]) -> GeneratorInputs:
     seeds = image_seeds(context.seed, numbers)
     layout = context.layout_of(numbers, seeds)
-    return Ingredients(seeds, context.model.latents(seeds), layout, context.labels_of(numbers))
+    return GeneratorInputs(seeds, context.model.latents(seeds), layout, context.labels_of(numbers))
 
 
 @torch.inference_mode()
-def _make(context: MetricContext, mix: Ingredients) -> Tensor:
+def _make(context: MetricContext, mix: GeneratorInputs) -> Tensor:
     images = context.model.images(
         mix.seeds,
         z=mix.z,
@@ -105,7 +105,7 @@ def _make(context: MetricContext, mix: Ingredients) -> Tensor:
     return to_uint8(images)
 
 
-def _used_here(mix: Ingredients) -> None:
+def _used_here(mix: GeneratorInputs) -> None:
     """Keep the allocator from giving away, on the stream that copied, what the current stream still reads."""
     layout = () if mix.layout is None else (*mix.layout.centers, *mix.layout.spreads)
     for tensor in (mix.z, mix.labels, *layout):

@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from metrics.registry import MetricContext, Values, metric
 from training.config import RunConfig
-from training.heatmaps import Layout
+from training.layouts.layout import Layout
 
 STEP = 0.3  # how far a centre is moved, in half sides of the image
-EDGE = 0.1  # a pixel belongs to the neighbourhood where the moved sub-heatmap exceeds this, before or after
+EDGE = 0.1  # a pixel belongs to the neighborhood where the moved sub-heatmap exceeds this, before or after
 LATENTS = 256
 
 
-def neighbourhood(before: Layout, after: Layout, index: Tensor, resolution: int) -> Tensor:
+def neighborhood(before: Layout, after: Layout, index: Tensor, resolution: int) -> Tensor:
     """Pixels near the moved level-0 centre, index [N] of each picture, before or after: bool [N, R, R]."""
     rows = torch.arange(len(before), device=index.device)
     near = [layout.heatmaps(0, resolution, floor=0.0)[rows, index] > EDGE for layout in (before, after)]
@@ -40,7 +40,7 @@ def _no_heatmaps(config: RunConfig) -> str | None:
 
 @metric("locality", num=LATENTS, unit="latents", refuse=_no_heatmaps)
 def locality(context: MetricContext, num: int) -> Values:
-    """Change outside the neighbourhood of a moved level-0 centre, relative to inside (0: nothing else changes)."""
+    """Change outside the neighborhood of a moved level-0 centre, relative to inside (0: nothing else changes)."""
     rng = np.random.default_rng(context.seed)
     labels = context.random_labels(num, rng)
     seeds = rng.integers(2**31, size=num).tolist()
@@ -73,7 +73,7 @@ def observe(
         moved = shifted(layout[part], index[part], angle[part])
         before = context.model.images(layout=layout[part], **how).clamp(-1, 1)
         after = context.model.images(layout=moved, **how).clamp(-1, 1)
-        mask = neighbourhood(layout[part], moved, index[part].to(before.device), before.shape[2])
+        mask = neighborhood(layout[part], moved, index[part].to(before.device), before.shape[2])
         near, far = changes(before, after, mask)
         inside.append(near.double().cpu())
         outside.append(far.double().cpu())

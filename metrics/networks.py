@@ -4,11 +4,9 @@ import re
 from pathlib import Path
 
 from dnnlib.errors import UserError
-from training.checkpoint import read_about
-from training.config import RunConfig
-from training.generator import set_memory_format
+from training.networks.generator import set_memory_format
+from training.runs.snapshot import Snapshot, open_snapshot, snapshots
 from training.sampling import Model
-from training.snapshot import Snapshot, open_snapshot, snapshot_name
 
 
 def open_network(text: str) -> Snapshot:
@@ -17,10 +15,8 @@ def open_network(text: str) -> Snapshot:
     Raises UserError when there is no such network.
     """
     path = Path(text)
-    if path.name.startswith("checkpoint-") and path.is_file():
-        return _open_checkpoint(path)
-    if not path.exists() and path.parent.is_dir() and re.fullmatch(r"\d+", path.name):
-        path = _numbered(path.parent, int(path.name))
+    if not path.exists() and path.parent.is_dir() and re.fullmatch(r"\d{1,12}(\.\d{1,6})?", path.name):
+        path = _numbered(path.parent, float(path.name))
     return open_snapshot(path)
 
 
@@ -31,16 +27,11 @@ def load_model(snapshot: Snapshot, device: str) -> Model:
     return model
 
 
-def _open_checkpoint(path: Path) -> Snapshot:
-    """Its networks have the names that they have in a snapshot."""
-    about = read_about(path)
-    return Snapshot(path, RunConfig.model_validate(about["config"]), about["images"] / 1000)
-
-
-def _numbered(run_dir: Path, kimg: int) -> Path:
-    path = run_dir / snapshot_name(kimg)
-    if not path.is_file():
-        found = sorted(each.stem.rpartition("-")[2].lstrip("0") or "0" for each in run_dir.glob("network-snapshot-*"))
-        there = f"there are {', '.join(sorted(found, key=int))}" if found else "there are none"
-        raise UserError(f"{run_dir} has no snapshot at {kimg} kimg; {there}")
-    return path
+def _numbered(run_dir: Path, kimg: float) -> Path:
+    """The snapshot at `kimg`, or the only one that rounds to it."""
+    found = snapshots(run_dir)
+    near = [number for number in found if round(number) == kimg]
+    if kimg in found or len(near) == 1:
+        return found[kimg if kimg in found else near[0]]
+    there = f"there are {', '.join(f'{number:g}' for number in found)}" if found else "there are none"
+    raise UserError(f"{run_dir} has no snapshot at {kimg:g} kimg; {there}")

@@ -97,5 +97,5 @@ def test_all_that_is_made_is_for_its_owner_alone(monkeypatch, tmp_path):
 def test_a_place_that_is_a_file(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("STEERGAN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="cannot make the cache .*; set STEERGAN_CACHE to another place"):
+    with pytest.raises(UserError, match=r"cannot make the cache .*; set STEERGAN_CACHE to another place"):
         cache_folder("weights")

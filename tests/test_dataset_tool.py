@@ -9,7 +9,7 @@ from PIL import Image
 from dataset_tool import main
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
 from tests.training.tool import contents, convert, images, refused, run
-from training.dataset import ImageDataset
+from training.data.dataset import ImageDataset
 
 
 @pytest.fixture

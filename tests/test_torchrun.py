@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.data_samples import picture, write_zip
-from training.checkpoint import latest_checkpoint, read_about
+from training.runs.checkpoint import latest_checkpoint, read_about
 
 ROOT = Path(__file__).parents[1]
 

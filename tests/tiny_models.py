@@ -6,10 +6,10 @@ import torch
 
 from tests.training.small import ENCODING, INDOOR, discriminator_config, generator_config, run_config, seeded
 from training.config import RunConfig
-from training.discriminator import Discriminator
-from training.generator import Generator
+from training.networks.discriminator import Discriminator
+from training.networks.generator import Generator
+from training.runs.snapshot import save_snapshot, snapshot_name
 from training.sampling import Model
-from training.snapshot import save_snapshot, snapshot_name
 
 
 def tiny_config(
@@ -60,3 +60,15 @@ def save_tiny_snapshot(run_dir: Path, method: str = "spatialgan", kimg: float = 
     path = run_dir / snapshot_name(kimg)
     save_snapshot(path, config, kimg, {"G": generator, "G_ema": generator, "D": discriminator})
     return path
+
+
+class NoData:
+    """What a result says of the data set; the pictures of this metric are all generated."""
+
+    name, mirror = "none", False
+
+    def content_hash(self):
+        return "0"
+
+    def __len__(self):
+        return 0

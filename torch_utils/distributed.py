@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
+from torch_utils.parent import end_with_parent
 
 TIMEOUT = timedelta(minutes=60)  # others wait this long while the first rank writes files or measures
 
@@ -144,6 +145,7 @@ def joined(device: str) -> Iterator[World]:
     if not is_launched():
         yield World(device=choose_device(device))
         return
+    end_with_parent()
     chosen = choose_device(device)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if chosen.type == "cuda":

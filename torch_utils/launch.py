@@ -5,25 +5,31 @@ When one fails, all end, and the caller gets the error of the one that failed fi
 
 import json
 import logging
+import multiprocessing
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import uuid
 from collections.abc import Callable
-from dataclasses import fields
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import torch.distributed as dist
-from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, as_user_error
 from torch_utils.distributed import joined
+from torch_utils.parent import is_orphan
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 120  # seconds a process has, when asked to end, to finish its step and save
 LAST_WORDS = 5  # seconds that a process whose peer is gone waits before it goes, too
 
@@ -31,8 +37,8 @@ LAST_WORDS = 5  # seconds that a process whose peer is gone waits before it goes
 def launch(function: Callable[..., None], procs: int, device: str, *args: Any) -> None:
     """Call function(*args) in `procs` processes that have joined one world on `device` ("auto", "cuda", "cpu").
 
-    One process: here. `function` and `args` have to pickle. A signal that ends this process is handed on, and this
-    returns when the others have ended by themselves.
+    One process: here. `function` and `args` have to pickle. SIGTERM and SIGINT are handed on, and this returns when the
+    others have ended by themselves, which they have GRACE seconds for.
 
     Raises UserError where a process raised it; for any other failure, prints that process's traceback and raises
     SystemExit(1).
@@ -44,17 +50,52 @@ def launch(function: Callable[..., None], procs: int, device: str, *args: Any) -
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what failed is said below
     with tempfile.TemporaryDirectory() as reports:
         try:
-            elastic_launch(_settings(procs), _rank)(function, device, reports, args)
+            with _SignalsHandedOn():
+                _in_thread(lambda: elastic_launch(_settings(procs), _rank)(function, device, reports, args))
         except ChildFailedError as error:
             _explain(error.failures, _read_reports(Path(reports)))
-        except SignalException:
-            _explain({}, _read_reports(Path(reports)))
+
+
+def _in_thread(function: Callable[[], None]) -> None:
+    """Call `function` in another thread and wait for it; what it raises is raised here.
+
+    In the main thread the elastic launcher would take the signals for itself, and then neither look at what processes
+    return nor let them go until it kills them.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="launcher") as pool:
+        pool.submit(function).result()
+
+
+class _SignalsHandedOn:
+    """A context in which this process hands SIGTERM and SIGINT on to those that it has started."""
+
+    def __enter__(self) -> None:
+        self._last_resort: threading.Timer | None = None
+        in_main = threading.current_thread() is threading.main_thread()
+        self._before = {number: signal.signal(number, self._hand_on) for number in SIGNALS} if in_main else {}
+
+    def __exit__(self, *error) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._last_resort is not None:
+            self._last_resort.cancel()
+
+    def _hand_on(self, number: int, frame: FrameType | None) -> None:
+        _signal_children(number)
+        if self._last_resort is None:
+            self._last_resort = threading.Timer(GRACE, _signal_children, [signal.SIGKILL])
+            self._last_resort.daemon = True
+            self._last_resort.start()
+
+
+def _signal_children(number: int) -> None:
+    for process in multiprocessing.active_children():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _settings(procs: int) -> LaunchConfig:
     os.environ.setdefault("OMP_NUM_THREADS", "1") if procs >= (os.cpu_count() or 1) else None
-    known = {field.name for field in fields(LaunchConfig)}
-    grace = {"shutdown_timeout": GRACE} if "shutdown_timeout" in known else {}
     return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -64,7 +105,6 @@ def _settings(procs: int) -> LaunchConfig:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         start_method="spawn",
-        **grace,
     )
 
 
@@ -74,19 +114,24 @@ def _rank(function: Callable[..., None], device: str, reports: str, args: tuple)
         with joined(device):
             try:
                 function(*args)
+            except SystemExit as error:  # a signal before there was anything to save
+                os._exit(error.code if isinstance(error.code, int) else 1)
             except BaseException as error:
                 _leave(error, Path(reports))
     except Exception as error:  # they never met, or could not part
         _leave(error, Path(reports))
+    if is_orphan():
+        os._exit(0)  # nobody is left to take what this returns
 
 
 def _leave(error: BaseException, reports: Path) -> NoReturn:
     lost_peer = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    said = as_user_error(error)
     note = {
         "time": time.time_ns(),
         "rank": os.environ["RANK"],
         "lost_peer": lost_peer,
-        "user_error": str(error) if isinstance(error, UserError) else None,
+        "user_error": None if lost_peer or said is None else str(said),
         "traceback": traceback.format_exc(),
     }
     (reports / f"{note['rank']}.json").write_text(json.dumps(note))
@@ -108,6 +153,9 @@ def _explain(failures: dict[int, ProcessFailure], notes: list[dict[str, Any]]) -
         if first["user_error"] is not None:
             raise UserError(first["user_error"])
         _give_up(f"rank {first['rank']} failed first:\n{first['traceback']}")
+    asked = [failure.exitcode for failure in failures.values() if failure.exitcode > 128]
+    if asked and not notes:
+        raise SystemExit(asked[0])  # a signal, and it was said when it came
     killed = {rank: failure for rank, failure in failures.items() if failure.exitcode < 0}
     for rank, failure in killed.items():
         _give_up(f"rank {rank} was killed by {failure.signal_name()}; out of memory?")

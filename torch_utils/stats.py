@@ -1,5 +1,6 @@
 """Running statistics that stay on the device until somebody reads them."""
 
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ class Summary(NamedTuple):
     count: int
 
 
+WAITING = 64  # tensors of a name that are kept before their sums are made, all in one go: losses of a few hundred bytes
+
+
 class RunningStatistics:
     """Collects named tensors of any shape without waiting for the device; what is NaN or Inf is left out.
 
@@ -25,22 +29,36 @@ class RunningStatistics:
     """
 
     def __init__(self):
+        self._waiting: dict[str, list[Tensor]] = {}
         self._moments: dict[str, Tensor] = {}  # [count, sum, sum of squares], float64
         self._ranges: dict[str, Tensor] = {}  # [min, -max], float64
 
     @torch.no_grad()
     def add(self, name: str, values: Tensor) -> None:
-        """Take in all finite elements of `values`."""
-        values = values.detach().flatten().to(torch.float64)
-        finite = values.isfinite()
-        known = values.where(finite, 0)
-        moments = torch.stack([finite.sum().double(), known.sum(), known.square().sum()])
-        low, high = values.where(finite, torch.inf).amin(), values.where(finite, -torch.inf).amax()
-        extremes = torch.stack([low, -high])
-        if name in self._moments:
-            moments = moments + self._moments[name]
-            extremes = torch.minimum(extremes, self._ranges[name])
-        self._moments[name], self._ranges[name] = moments, extremes
+        """Take in all finite elements of `values`, which may change afterwards."""
+        waiting = self._waiting.setdefault(name, [])
+        waiting.append(values.detach().clone())
+        if len(waiting) >= WAITING:
+            self._sum_up(name)
+
+    @torch.no_grad()
+    def _sum_up(self, name: str) -> None:
+        """Sums of what waits, added one after the other: the same whenever it is done."""
+        for _, equal in groupby(self._waiting.pop(name, ()), key=lambda values: (values.shape, values.dtype)):
+            values = torch.stack([one.flatten() for one in equal]).to(torch.float64)  # [times, elements]
+            finite = values.isfinite()
+            known = values.where(finite, 0)
+            each = torch.stack([finite.sum(1).double(), known.sum(1), known.square().sum(1)], dim=1)
+            low, high = values.where(finite, torch.inf).amin(), values.where(finite, -torch.inf).amax()
+            extremes = torch.stack([low, -high])
+            if name in self._moments:
+                each = torch.cat([self._moments[name][None], each])
+                extremes = torch.minimum(extremes, self._ranges[name])
+            self._moments[name], self._ranges[name] = each.cumsum(0)[-1].clone(), extremes
+
+    def _sum_up_all(self) -> None:
+        for name in list(self._waiting):
+            self._sum_up(name)
 
     def report(self, world: World | None = None) -> dict[str, Summary]:
         """Read everything, of all ranks of `world` together (this waits for the device), and start afresh.
@@ -64,16 +82,19 @@ class RunningStatistics:
         self._ranges = {name: torch.full_like(values, torch.inf) for name, values in self._ranges.items()}
 
     def _combine(self, world: World) -> None:
+        self._sum_up_all()
         names = sorted(self._moments)  # the same on every rank
         world.reduce_([self._moments[name] for name in names])
         world.reduce_([self._ranges[name] for name in names], "min")
 
     def state_dict(self) -> dict[str, Tensor]:
         """{name: [count, sum, sum of squares, min, -max]}, float64."""
+        self._sum_up_all()
         return {name: torch.cat([moments, self._ranges[name]]) for name, moments in self._moments.items()}
 
     def load_state_dict(self, state: dict[str, Tensor], world: World) -> None:
         """Take over a state_dict; its values on the first rank, its names on all."""
+        self._waiting.clear()
         self._moments = {name: values[:3].to(world.device) for name, values in state.items()}
         self._ranges = {name: values[3:].to(world.device) for name, values in state.items()}
         if not world.is_first:

@@ -1,21 +1,28 @@
 """Real images and labels on their way into the training."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+from dnnlib.errors import UserError
 from training.config import RunConfig
-from training.dataset import ImageDataset, SampleOrder, batches
+from training.data.dataset import ImageDataset, SampleOrder, batches
 from training.state import TrainingState
 
 
 def open_dataset(config: RunConfig) -> ImageDataset:
-    """The training images as the configuration names them."""
-    data = config.data
-    return ImageDataset(
+    """The training images as the configuration names them.
+
+    Raises UserError when they are not there, or not what the networks were made for.
+    """
+    data, wanted = config.data, config.generator
+    if not os.path.exists(data.path):
+        raise UserError(f"{data.path}: the training data is not there; say where it is now with --data")
+    dataset = ImageDataset(
         data.path,
-        resolution=config.generator.img_resolution,
+        resolution=wanted.img_resolution,
         use_labels=data.conditional,
         mirror=data.mirror,
         max_size=data.subset,
@@ -23,6 +30,17 @@ def open_dataset(config: RunConfig) -> ImageDataset:
         cache=True,
         skip_damaged=True,
     )
+    if dataset.num_channels != wanted.img_channels:
+        raise UserError(
+            f"{data.path}: images of {dataset.num_channels} channels, but the networks are for {wanted.img_channels}; "
+            "give the data that the run began with, or begin a new run"
+        )
+    if data.conditional and dataset.label_dim != wanted.c_dim:
+        raise UserError(
+            f"{data.path}: labels of {dataset.label_dim} numbers, but the networks are for {wanted.c_dim}; "
+            "give the data that the run began with, or begin a new run"
+        )
+    return dataset
 
 
 def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
@@ -40,7 +58,7 @@ def real_batches(config: RunConfig, dataset: ImageDataset, state: TrainingState)
         pin_memory=device.type == "cuda",
     )
     for images, labels in source:
-        images = images.to(device, non_blocking=True).float() / 127.5 - 1
+        images = images.to(device, torch.get_default_dtype(), non_blocking=True) / 127.5 - 1
         yield images, labels.to(device, non_blocking=True)
 
 

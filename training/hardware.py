@@ -6,6 +6,7 @@ from torch_utils import ops
 from torch_utils.allocator import keep_memory, return_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
+from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
 
 
@@ -17,7 +18,10 @@ def prepare_hardware(config: RunConfig, world: World) -> World:
         world = World(device=choose_device(hardware.device))
     torch.backends.cuda.matmul.allow_tf32 = hardware.allow_tf32
     torch.backends.cudnn.allow_tf32 = hardware.allow_tf32
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False  # sums over 65536 pixels stay float32
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     torch.backends.cudnn.benchmark = hardware.benchmark
     if world.device.type == "cpu":
         return_memory() if hardware.ops == "reference" else keep_memory()
+        yield_when_crowded()
     return world

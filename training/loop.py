@@ -1,38 +1,38 @@
 """The training loop: what happens in a step, and when."""
 
-import math
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from dnnlib.errors import UserError
-from dnnlib.files import write_json
-from metrics.registry import MetricContext, append_result, evaluate, find
+from dnnlib.errors import UserError, as_user_error
+from metrics.best import note_if_best
+from metrics.registry import MetricContext, append_result, evaluate
 from torch_utils import distributed
 from torch_utils.distributed import World
-from training import pictures, resume, run_readme
-from training.checkpoint import (
+from torch_utils.interruption import Interruption
+from training import run_lock, run_start
+from training.config import RunConfig
+from training.data.dataset import ImageDataset
+from training.feed import label_drawer, open_dataset, real_batches
+from training.hardware import prepare_hardware
+from training.losses.phases import make_phases
+from training.nonfinite import NonFiniteGuard
+from training.pictures import grids
+from training.runs.checkpoint import (
     BackgroundWriter,
-    best_record,
     checkpoint_path,
     drop_old_checkpoints,
+    known_best,
     latest_checkpoint,
-    note_best,
 )
-from training.config import RunConfig
-from training.dataset import ImageDataset
-from training.feed import label_drawer, open_dataset, real_batches
-from training.finite import FiniteGuard
-from training.hardware import prepare_hardware
-from training.interruption import Interruption
-from training.phases import make_phases
-from training.run_log import NoLog, RunLog
+from training.runs.log import NoLog, RunLog
+from training.runs.snapshot import drop_old_snapshots, network_tensors, snapshot_metadata, snapshot_name
 from training.sampling import Model
-from training.snapshot import network_tensors, snapshot_metadata, snapshot_name
 from training.state import TrainingState
 from training.step import adapt_augmentation, make_reducers, passes, run_phase, update_ema
 
@@ -43,29 +43,25 @@ def train(config: RunConfig, run_dir: Path) -> None:
     """Train, or continue the run whose checkpoint is in `run_dir`, until config.schedule.total_kimg.
 
     Every rank of distributed.current() calls this. SIGTERM or SIGINT: the step is finished and a checkpoint written.
-    Raises UserError when the data or the device are not what the configuration says, when steps keep failing, or
-    when the last checkpoint cannot be written.
+    Raises UserError when another process trains there, when the data, the device or the checkpoints are not what the
+    configuration says, when steps keep failing, or when the end of the run cannot be written.
     """
     world = prepare_hardware(config, distributed.current())
-    dataset = open_dataset(config)
-    state = TrainingState.create(config, world)
-    checkpoint = world.share(latest_checkpoint(run_dir))
-    if checkpoint is not None:
-        state.load(checkpoint)
-    elif config.resume is not None and resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
-        state.load(Path(config.resume))
-    if world.is_first:
-        write_json(run_dir / "config.json", config.model_dump(mode="json"))
-        run_readme.write(config, sys.argv, run_dir)
-    total = round(config.schedule.total_kimg * 1000)
-    log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
-    with log, BackgroundWriter() as writer, Interruption(world) as interruption:
-        run = Run(config, state, dataset, run_dir, log, writer)
-        beginning = "continuing" if checkpoint else "starting"
-        log.say(f"{beginning} at {state.images / 1000:g} kimg on {_place(world)}: {run_dir}")
-        if checkpoint is None:
-            run.begin()
-        run.go(total, interruption)
+    with Interruption(world, loading=True) as interruption, run_lock.held(run_dir, world) as remarks:
+        dataset = open_dataset(config)
+        state, checkpoint = run_start.open_state(config, run_dir, world)
+        remarks += state.remarks + world.first(lambda: run_start.write_first_files(config, run_dir, sys.argv, dataset))
+        total = round(config.schedule.total_kimg * 1000)
+        log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
+        with log, BackgroundWriter() as writer:
+            run = Run(config, state, dataset, run_dir, log, writer)
+            for remark in remarks:
+                log.say(remark)
+            beginning = f"continuing from {checkpoint.name}" if checkpoint else "starting"
+            log.say(f"{beginning} at {state.images / 1000:g} kimg on {_place(world)}: {run_dir}")
+            if checkpoint is None:
+                run.begin()
+            run.go(total, interruption)
 
 
 class Run:
@@ -84,17 +80,19 @@ class Run:
         self.log, self.writer = log, writer
         self.phases = make_phases(config)
         self.reducers = make_reducers(self.phases, state)
-        self.guard = FiniteGuard(run_dir, config.schedule.nonfinite_limit, state.world.is_first)
+        self.guard = NonFiniteGuard(run_dir, config.schedule.nonfinite_limit, state.world.is_first)
+        self.last_files: list[Path] = []  # of the last save
 
     def begin(self) -> None:
         """What a new run has before its first step."""
         if self.state.world.is_first:
-            save_reals(self.run_dir, self.dataset)
-            self.save_pictures()
+            self.log.say("sample pictures of the untrained generator come first")
+            self.save_pictures(reals=True)
         self.save(checkpoint=False)
 
     def go(self, total: int, interruption: Interruption) -> None:
         """Train until `total` images are shown, or somebody asks to stop."""
+        interruption.hold()
         schedule, state = self.config.schedule, self.state
         tick_images = schedule.kimg_per_tick * 1000
         reals = real_batches(self.config, self.dataset, state)
@@ -104,6 +102,7 @@ class Run:
         while state.images < total:
             self.step(*next(reals), draw_labels)
             if state.steps == first + 1:
+                self.log.first_step(state.images, time.perf_counter() - tick_time)
                 self.reserve_memory()
             self.log.progress(min(state.images, total))
             stopped, done = interruption.requested(), state.images >= total
@@ -117,11 +116,12 @@ class Run:
             spent = time.perf_counter() - tick_time
             self.log.tick(state.images, spent / (state.images - tick_start) * 1000, report)
             self._say_skipped()
+            self._say_failures()
             ticks = int(state.images // tick_images)
             if done or ticks % schedule.snapshot_ticks == 0:
                 self.report()
             tick_start, tick_time = state.images, time.perf_counter()
-        self._make_sure_of_checkpoint()
+        self._make_sure_of_files()
         self.log.finish(state.images, self._best())
 
     def step(self, real_images: Tensor, real_labels: Tensor, draw_labels: Callable[[int], Tensor]) -> None:
@@ -144,15 +144,13 @@ class Run:
             self.save(snapshot=False)
 
     def report(self) -> None:
-        """Snapshot, checkpoint, pictures, metrics."""
+        """Snapshot, checkpoint, grids, metrics."""
         with self.log.timed("snapshots"):
             self.save()
             if self.state.world.is_first:
                 self.save_pictures()
         with self.log.timed("metrics"):
             self.measure()
-        for failure in self.writer.failures():
-            self.log.say(f"{failure}; training goes on, and the next snapshot tries again")
 
     def save(self, snapshot: bool = True, checkpoint: bool = True) -> None:
         """Have the files written, the snapshot first: a run whose checkpoint says it is finished has its snapshot."""
@@ -162,13 +160,21 @@ class Run:
         if not state.world.is_first:
             return
         copies = self.writer.snapshot(tensors if checkpoint else network_tensors(tensors))
+        self.last_files = []
         if snapshot:
-            metadata = snapshot_metadata(self.config, kimg)
-            self.writer.submit(self.run_dir / snapshot_name(kimg), network_tensors(copies), metadata)
+            self.last_files.append(self.run_dir / snapshot_name(kimg))
+            self.writer.submit(self.last_files[-1], network_tensors(copies), snapshot_metadata(self.config, kimg))
         if checkpoint:
-            path = checkpoint_path(self.run_dir, state.images)
-            self.writer.submit(path, copies, state.metadata(self.config))
-            self.writer.call(path, lambda: drop_old_checkpoints(self.run_dir, self.config.schedule.keep_checkpoints))
+            self.last_files.append(checkpoint_path(self.run_dir, state.images))
+            self.writer.submit(self.last_files[-1], copies, state.metadata(self.config))
+        images = state.images
+        self.writer.call(lambda: self._drop_old(images), self.run_dir)
+
+    def _drop_old(self, images: int) -> None:
+        """Checkpoints and snapshots that are not kept."""
+        schedule, best = self.config.schedule, known_best(self.run_dir)
+        drop_old_checkpoints(self.run_dir, schedule.keep_checkpoints, images)
+        drop_old_snapshots(self.run_dir, schedule.keep_snapshots, images / 1000, best and best["snapshot"])
 
     def reserve_memory(self) -> None:
         """Make the copies' memory now, when everything has been allocated once, and not at the first checkpoint."""
@@ -176,10 +182,12 @@ class Run:
         if self.state.world.is_first:
             self.writer.snapshot(tensors)
 
-    def save_pictures(self) -> None:
+    def save_pictures(self, reals: bool = False) -> None:
         """Sample pictures of the averaged generator; a full disk does not end the training."""
         try:
-            paths = pictures.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
+            if reals:
+                save_reals(self.run_dir, self.dataset)
+            paths = grids.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
             self.log.pictures(self.state.images, paths)
         except OSError as error:
             self.log.say(f"no sample pictures: {error.strerror or error}")
@@ -196,31 +204,31 @@ class Run:
             world=state.world,
         )
         for name in self.config.schedule.metrics:
-            result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
+            try:
+                result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
+            except Exception as error:
+                if state.world.size > 1 and not isinstance(error, UserError):
+                    raise  # the other ranks wait in the middle of it
+                self.log.say(f"metric {name} is left out: {as_user_error(error) or repr(error)}; training goes on")
+                continue
             if state.world.is_first:
-                append_result(self.run_dir, result)
                 self.log.metric(state.images, name, result["results"])
-                if name == self.config.schedule.metrics[0]:
-                    self.keep_if_best(name, result["results"])
+                self._note_result(name, result)
 
-    def keep_if_best(self, name: str, results: dict[str, float]) -> None:
-        """The checkpoint with the best value of the first metric outlives those that come after it."""
-        state, best = self.state, best_record(self.run_dir)
-        badness = find(name).badness(results)
-        known = best is not None and best["metric"] == name
-        if not math.isfinite(badness) or (known and badness >= best["badness"]):
-            return
-        quantity, value = next(iter(results.items()))
-        path, kimg = checkpoint_path(self.run_dir, state.images), state.images / 1000
-        record = {"metric": name, "quantity": quantity, "value": value, "badness": badness, "kimg": kimg}
-        note_best(self.run_dir, record | {"checkpoint": path.name, "snapshot": snapshot_name(kimg)})
+    def _note_result(self, name: str, result: dict[str, Any]) -> None:
+        """Into metric-NAME.jsonl and, where it is the best yet, best.json; a full disk does not end the training."""
+        try:
+            append_result(self.run_dir, result)
+            note_if_best(self.run_dir, name, self.config.schedule.metrics, result["results"], self.state.images)
+        except (OSError, UserError) as error:
+            self.log.say(f"the result of {name} is not kept: {getattr(error, 'strerror', None) or error}")
 
     def model(self) -> Model:
         """The averaged generator as users get it."""
         return Model(self.state.G_ema, self.config, device=self.state.device, kimg=self.state.images / 1000)
 
     def _best(self) -> str | None:
-        best = best_record(self.run_dir)
+        best = known_best(self.run_dir)
         if best is None:
             return None
         return f"{best['quantity']} {best['value']:.4g} at {best['kimg']:g} kimg: {best['snapshot']}"
@@ -230,18 +238,26 @@ class Run:
         if skipped:
             self.log.say(f"{skipped} steps skipped, their gradients were NaN or Inf; inputs in {self.guard.saved}")
 
-    def _make_sure_of_checkpoint(self) -> None:
-        """Raises UserError when a file of the last save could not be written."""
+    def _say_failures(self) -> None:
+        for failure in self.writer.failures():
+            self.log.say(f"{failure}; training goes on, and the next snapshot tries again")
+
+    def _make_sure_of_files(self) -> None:
+        """Raises UserError when a file of the last save is not there."""
         self.writer.wait()
-        failures = self.writer.failures()
-        if failures:
-            raise UserError(f"{failures[0]}; make room or give access, then the same command goes on from the last one")
+        reasons = {path.name: reason for path in self.last_files if (reason := self.writer.lost(path))}
+        if reasons:
+            last = latest_checkpoint(self.run_dir)
+            raise UserError(
+                f"the end of this run is not saved: {' and '.join(reasons)} missing ({next(iter(reasons.values()))}); "
+                f"make room or give access, then the same command goes on from {last.name if last else 'the beginning'}"
+            )
 
 
 def save_reals(run_dir: Path, dataset: ImageDataset) -> None:
     """A grid of training images, to compare samples with."""
     chosen = range(0, len(dataset), max(len(dataset) // 64, 1))[:64]
-    pictures.save_png(run_dir / "reals.png", pictures.image_grid(np.stack([dataset[i][0] for i in chosen])))
+    grids.save_png(run_dir / "reals.png", grids.image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
 def _place(world: World) -> str:

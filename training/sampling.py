@@ -17,13 +17,14 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
-from training.captured import CapturedSynthesis
+from torch_utils.randomness import RandomStreams, latents, object_latents
 from training.config import RunConfig
-from training.generator import Generator, Precision, check_precision, set_memory_format, set_precision
-from training.heatmaps import Layout, check_counts, concatenate, sample_layout
-from training.randomness import Randomness, latents, object_latents
-from training.snapshot import open_snapshot
-from training.synthesis import Noise, NoiseMode
+from training.layouts.layout import Layout, check_counts, concatenate
+from training.layouts.samplers import sample_layout
+from training.networks.cuda_graphs import CapturedSynthesis
+from training.networks.generator import Generator, Precision, check_precision, set_memory_format, set_precision
+from training.networks.synthesis import Noise, NoiseMode
+from training.runs.snapshot import open_snapshot
 
 SEED_LIMIT = 2**32
 Labels = int | Sequence[int] | Tensor
@@ -67,7 +68,7 @@ class Model:
         return cls(generator, snapshot.config, device, snapshot.kimg)
 
     @property
-    def is_steerable(self) -> bool:
+    def is_layout_conditioned(self) -> bool:
         """Whether it hears layouts."""
         return self.config.generator.encoding is not None
 
@@ -83,10 +84,10 @@ class Model:
 
     def layout(self, seeds: Sequence[int]) -> Layout | None:
         """Random layouts, one a seed, drawn as in training; None when the model hears none."""
-        if not self.is_steerable:
+        if not self.is_layout_conditioned:
             return None
         sampler, counts = self.config.sampler, self.config.generator.encoding.counts
-        streams = [Randomness(seed, "cpu")["layout"] for seed in _checked_seeds(seeds)]
+        streams = [RandomStreams(seed, "cpu")["layout"] for seed in _checked_seeds(seeds)]
         return concatenate([sample_layout(1, sampler, stream, counts) for stream in streams]).to(self.device)
 
     def styles(
@@ -115,7 +116,7 @@ class Model:
         if truncation_psi != 1 and self.config.generator.mapping.w_avg_beta is None:
             raise UserError("this model was trained without a mean style (w_avg_beta: null), so it cannot truncate")
         rows = self._label_rows(labels, len(z))
-        layout = self._layout_of(layout, seeds, len(z)) if self.G.hears_in_latent else None
+        layout = self._layout_of(layout, seeds, len(z)) if self.G.takes_layout_in_latent else None
         with torch.inference_mode():
             ws = self.G.styles(z.to(self.device), rows, truncation_psi, truncation_cutoff, layout=layout)
         return ws.clone()  # unlike a tensor of inference mode, a copy can be optimised or changed in place
@@ -167,7 +168,7 @@ class Model:
         return torch.cat(parts)
 
     def _layout_of(self, layout: Layout | None, seeds: Sequence[int] | None, count: int) -> Layout | None:
-        if not self.is_steerable:
+        if not self.is_layout_conditioned:
             if layout is not None:
                 raise UserError(f"this model (method {self.config.method}) hears no layout; leave it out")
             return None
@@ -198,7 +199,7 @@ class Model:
             return Noise(mode)
         if seeds is None:
             raise UserError("random noise is drawn by seed; give seeds")
-        return Noise(mode, [Randomness(seed, self.device)["noise"] for seed in seeds])
+        return Noise(mode, [RandomStreams(seed, self.device)["noise"] for seed in seeds])
 
 
 def _checked_seeds(seeds: Sequence[int] | None) -> list[int]:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,18 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from dnnlib.errors import UserError
+from torch_utils.budget import ElementBudget, OverBudget
 from torch_utils.distributed import World
+from torch_utils.randomness import RandomStreams
 from torch_utils.stats import RunningStatistics
 from torch_utils.tensor_files import write_tensors
-from training import resume
 from training.augment.pipeline import make_pipe
-from training.backbones import make_discriminator, make_generator
-from training.checkpoint import ENTRY, VERSION, read_about, read_tensors
 from training.config import OptimizerConfig, RunConfig
-from training.generator import Generator, set_memory_format
-from training.phases import Networks
-from training.randomness import Randomness
-from training.snapshot import open_snapshot
+from training.losses.phases import Networks
+from training.networks.backbones import make_discriminator, make_generator
+from training.networks.generator import Generator, set_memory_format
+from training.restoring import fits_device, read_checkpoint
+from training.runs import resume
+from training.runs.checkpoint import ENTRY, VERSION
+from training.stored import below
+from training.transfer import take_weights
 
 
 @dataclass
@@ -28,43 +32,47 @@ class TrainingState:
     """The networks, their optimizers, the random streams, the statistics since the last report, and the counters.
 
     `common` are the random streams that all ranks draw alike, and share out; `streams` are this rank's own. `images`
-    counts the real images shown to D, `seconds` what the run has spent so far, by part (see RunLog).
+    counts the real images shown to D, `seconds` what the run has spent so far, by part (see RunLog). `remarks`: what
+    was found and done while it was made or loaded, in lines for the log.
     """
 
     networks: Networks
     G_ema: Generator
     optimizers: dict[str, torch.optim.Optimizer]
-    common: Randomness
-    streams: Randomness
+    common: RandomStreams
+    streams: RandomStreams
     world: World = field(default_factory=World)
     statistics: RunningStatistics = field(default_factory=RunningStatistics)
     images: int = 0
     steps: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     compiled_D: nn.Module | None = None  # shares its parameters with networks.D
 
     @staticmethod
-    def create(config: RunConfig, world: World) -> "TrainingState":
-        """Fresh weights from config.seed, or those of config.resume: a snapshot, where names and shapes agree."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            G, D = make_generator(config.generator), make_discriminator(config.discriminator)
-        G_ema = copy.deepcopy(G).eval().requires_grad_(False)
-        if config.resume is not None and resume.kind_of(config.resume) is resume.Kind.WEIGHTS:
-            _take_weights(config.resume, G, G_ema, D)
+    def create(config: RunConfig, world: World, within: int | None = None) -> "TrainingState":
+        """Fresh weights from config.seed, or those of config.resume: a snapshot, where names and shapes agree.
+
+        within: for a state that is to be loaded; its networks have so many numbers at most, and config.resume is not
+        looked at. Raises UserError when they are more.
+        """
+        G, D = _fresh_networks(config, within)
+        G_ema, remarks = copy.deepcopy(G).eval().requires_grad_(False), []
+        if within is None and config.resume and resume.kind_of(config.resume) is resume.Kind.WEIGHTS:
+            remarks = take_weights(config.resume, G, G_ema, D)
         device = world.device
         channels_last = config.hardware.keeps_channels_last(device.type)
         for network in (G, D, G_ema):
             network.to(device)
             set_memory_format(network, channels_last)
         optimizers = {"G": _adam(G, config.generator_optimizer), "D": _adam(D, config.discriminator_optimizer)}
-        common, own = Randomness(config.seed, device), Randomness(config.seed, device, world.rank)
+        common, own = RandomStreams(config.seed, device), RandomStreams(config.seed, device, world.rank)
         augment = make_pipe(config.augment, config.schedule.batch_size)
         augment = None if augment is None else augment.to(device)
         networks = Networks(G, D, torch.zeros([], device=device), augment, torch.zeros([], device=device))
         mode = config.hardware.compile
         compiled = None if mode == "no" else torch.compile(D, mode=mode, dynamic=False)
-        return TrainingState(networks, G_ema, optimizers, common, own, world, compiled_D=compiled)
+        return TrainingState(networks, G_ema, optimizers, common, own, world, remarks=remarks, compiled_D=compiled)
 
     @property
     def device(self) -> torch.device:
@@ -79,8 +87,9 @@ class TrainingState:
             for number, slots in optimizer.state_dict()["state"].items():
                 flat |= {f"optimizer.{name}.{number}.{key}": torch.as_tensor(value) for key, value in slots.items()}
         flat |= {f"stream.{name}": value for name, value in self.common.state_dict().items()}
-        for name, value in self.streams.state_dict().items():
-            everyone = self.world.gather_rows(value[None].to(self.device)).cpu()
+        # The first rank has used the most streams; one that joined later may not have used all of them yet.
+        for name in self.world.share(sorted(self.streams.state_dict())):
+            everyone = self.world.gather_rows(self.streams[name].get_state()[None].to(self.device)).cpu()
             flat |= {f"stream.{rank}.{name}": each for rank, each in enumerate(everyone)}
         self.statistics.collect(self.world)
         return flat | {f"statistics.{name}": value for name, value in self.statistics.state_dict().items()}
@@ -108,52 +117,45 @@ class TrainingState:
 
         The streams of a rank that did not exist then begin anew, in a way that repeats nothing.
         """
-        about, flat = read_about(path), read_tensors(path)
-        try:
-            for name, module in self._modules().items():
-                # Augmentation may be another than when the checkpoint was written.
-                module.load_state_dict(_below(flat, name), strict=name != "augment")
-            for name, optimizer in self.optimizers.items():
-                _load_optimizer(optimizer, _below(flat, f"optimizer.{name}"))
-        except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path}: does not fit this run's networks ({reason})") from error
+        saved = read_checkpoint(path, self._modules(), self.optimizers)
+        about, flat = saved.about, saved.tensors
+        for name, module in self._modules().items():
+            # Augmentation may be another than when the checkpoint was written.
+            module.load_state_dict(saved.below(name), strict=name != "augment")
+        for name, optimizer in self.optimizers.items():
+            _load_optimizer(optimizer, saved.below(f"optimizer.{name}"))
         self.networks.pl_mean.copy_(flat["pl_mean"])
         self.networks.move_mean.copy_(flat.get("move_mean", torch.zeros([])))  # checkpoints from before it have none
-        streams = _below(flat, "stream")
-        self.common.load_state_dict({name: value for name, value in streams.items() if "." not in name})
-        self._load_own_streams(_below(streams, str(self.world.rank)), about["images"])
-        self.statistics.load_state_dict(_below(flat, "statistics"), self.world)
-        self.images, self.steps, self.seconds = about["images"], about["steps"], about["seconds"]
+        self._load_streams(saved.below("stream"), about["images"])
+        self.statistics.load_state_dict(saved.below("statistics"), self.world)
+        self.images, self.steps, self.seconds = about["images"], about["steps"], about.get("seconds", {})
 
-    def _load_own_streams(self, saved: dict[str, Tensor], images: int) -> None:
-        if not saved:
-            self.streams = Randomness(self.common.seed, self.device, f"{self.world.rank} from {images}")
-        self.streams.load_state_dict(saved)
+    def _load_streams(self, saved: dict[str, Tensor], images: int) -> None:
+        """Those of another kind of device begin anew, too."""
+        common = {name: value for name, value in saved.items() if "." not in name}
+        own = below(saved, str(self.world.rank))
+        if not fits_device(saved, self.device):
+            common, own = {}, {}
+            self.common = RandomStreams(self.common.seed, self.device, f"all from {images}")
+            self.remarks.append("the checkpoint is from another kind of device: random streams begin anew")
+        if not own:
+            self.streams = RandomStreams(self.common.seed, self.device, f"{self.world.rank} from {images}")
+        self.common.load_state_dict(common)
+        self.streams.load_state_dict(own)
 
     def _modules(self) -> dict[str, nn.Module]:
         modules = {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
         return modules if self.networks.augment is None else {**modules, "augment": self.networks.augment}
 
 
-def _take_weights(path: str, G: nn.Module, G_ema: nn.Module, D: nn.Module) -> None:
-    snapshot = open_snapshot(path)
-    copy_matching(snapshot.generator("G"), G)
-    copy_matching(snapshot.generator("G_ema"), G_ema)
-    copy_matching(snapshot.discriminator(), D)
-
-
-def copy_matching(source: nn.Module, target: nn.Module) -> list[str]:
-    """Copy the tensors whose names and shapes agree; returns the names of `target` that got none."""
-    available = source.state_dict()
-    missing = []
-    with torch.no_grad():
-        for name, tensor in target.state_dict().items():
-            if name in available and available[name].shape == tensor.shape:
-                tensor.copy_(available[name])
-            else:
-                missing.append(name)
-    return missing
+def _fresh_networks(config: RunConfig, within: int | None) -> tuple[nn.Module, nn.Module]:
+    """G and D from config.seed; of at most `within` numbers."""
+    try:
+        with torch.random.fork_rng(devices=[]), nullcontext() if within is None else ElementBudget(within):
+            torch.manual_seed(config.seed)
+            return make_generator(config.generator), make_discriminator(config.discriminator)
+    except OverBudget as error:
+        raise UserError("config.json asks for larger networks than the checkpoints hold; restore it") from error
 
 
 def _adam(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -164,7 +166,7 @@ def _adam(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
 def _load_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
     slots: dict[int, dict[str, Tensor]] = {}
     for key, value in flat.items():
-        number, slot = key.split(".")
+        number, slot = key.split(".", 1)
         slots.setdefault(int(number), {})[slot] = value
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
     # The fused step walks parameters and moments in memory order, so their strides have to agree.
@@ -172,8 +174,3 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -
         for slot, value in moments.items():
             if value.shape == parameter.shape and value.ndim > 0:
                 moments[slot] = torch.empty_like(parameter).copy_(value)
-
-
-def _below(flat: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    prefix = name + "."
-    return {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}

@@ -1,6 +1,6 @@
 """What happens to the networks in a step: the passes of a phase, its gradients, the average, the augmentation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from torch_utils.gradients import GradientReducer
 from training.config import RunConfig
-from training.finite import all_finite
-from training.phases import Batch, Inputs, Phase, draw_inputs
+from training.losses.phases import Batch, Inputs, Phase, draw_inputs
+from training.nonfinite import all_finite
 from training.state import TrainingState
 
 RUNNING_MEANS = ("w_avg", "running_mean", "running_var")  # buffers that each rank moves by its own share of a batch
@@ -86,10 +86,16 @@ def update_ema(config: RunConfig, state: TrainingState) -> None:
     beta = config.ema.beta(state.images, config.schedule.batch_size)
     averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
     torch._foreach_lerp_(averaged, current, 1 - beta)
-    buffers = list(state.networks.G.buffers())
     state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
-    for target, source in zip(state.G_ema.buffers(), buffers, strict=True):
-        target.copy_(source)
+    for targets, sources in _by_type(list(state.G_ema.buffers()), list(state.networks.G.buffers())):
+        torch._foreach_copy_(targets, sources)
+
+
+def _by_type(targets: list[Tensor], sources: list[Tensor]) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Pairs of lists of one type each: PyTorch copies such a list at once, and others one by one."""
+    for dtype in dict.fromkeys(target.dtype for target in targets):
+        pairs = [(t, s) for t, s in zip(targets, sources, strict=True) if t.dtype == dtype]
+        yield [t for t, _ in pairs], [s for _, s in pairs]
 
 
 def adapt_augmentation(config: RunConfig, state: TrainingState) -> None:

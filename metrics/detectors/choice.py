@@ -8,7 +8,7 @@ from dnnlib.errors import UserError
 from metrics.detectors.by_color import ColorDetector
 from metrics.detectors.instances import Detector
 from metrics.detectors.mask_rcnn import load_mask_rcnn
-from training.dataset import ImageDataset
+from training.data.dataset import ImageDataset
 
 DetectorName = Literal["auto", "color", "mask-rcnn"]
 

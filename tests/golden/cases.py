@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.reference_names import translate, translate_state
+from training.networks.reference_names import translate, translate_state
 
 FOLDER = Path(os.environ.get("GOLDEN_DIR") or Path(__file__).parent / "data")
 MEMORY_FORMATS = [

@@ -4,8 +4,8 @@ from torch import Tensor
 
 from tests.golden.cases import load
 from training.config import DiscriminatorConfig, GeneratorConfig
-from training.discriminator import Discriminator
-from training.generator import Generator, set_memory_format
+from training.networks.discriminator import Discriminator
+from training.networks.generator import Generator, set_memory_format
 
 SIZES = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels")
 

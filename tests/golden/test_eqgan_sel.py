@@ -10,12 +10,12 @@ import torch
 
 from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case, load
 from tests.golden.networks import make_discriminator, make_generator
-from training.attention import alignment_loss, attention_maps, channel_weights, target_map, truncated_distance
 from training.config import AlignConfig, EncodingConfig
-from training.discriminator import Judgement
-from training.heatmaps import LEVEL_RESOLUTIONS, Layout, RenderedLayout
-from training.spatial_encoding import SpatialEncoding
-from training.synthesis import Noise
+from training.layouts.layout import LEVEL_RESOLUTIONS, Layout, RenderedLayout
+from training.losses.attention import alignment_loss, attention_maps, channel_weights, target_map, truncated_distance
+from training.networks.discriminator import DiscriminatorOutput
+from training.networks.spatial_encoding import SpatialEncoding
+from training.networks.synthesis import Noise
 
 REL, LOSS_REL = 1e-5, 3e-5
 LEVELS = ("b8", "b16", "b32")
@@ -101,7 +101,7 @@ def check_alignment(case: Case) -> None:
     assert_close_to_case(case, "dimg", torch.autograd.grad(loss, images)[0], LOSS_REL)
 
 
-def check_levels(case: Case, judged: Judgement) -> None:
+def check_levels(case: Case, judged: DiscriminatorOutput) -> None:
     """Channel weights, attention, target and distance of each level."""
     size, tau = case.params["D"]["img_resolution"], case.params["tau"]
     weights = channel_weights(judged.logits, judged.features, RELEASED_ALIGNMENT.gradient)

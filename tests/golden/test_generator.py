@@ -4,7 +4,7 @@ import pytest
 
 from tests.golden.cases import Case, assert_close_gradients, assert_close_to_case, every_case, words
 from tests.golden.networks import make_generator
-from training.synthesis import Noise
+from training.networks.synthesis import Noise
 
 STYLES_REL, IMAGE_REL, GRADIENT_REL = 1e-5, 1e-5, 3e-5
 

@@ -1,7 +1,7 @@
 """The six loss phases of the reference against golden vectors, two ways.
 
-By hand from training/losses.py, and through the functions that the training loop calls (training/phases.py), where
-the reference's Gboth and Dboth are two phases whose gradients add up.
+By hand from training/losses/adversarial.py, and through the functions that the training loop calls
+(training/losses/phases.py), where the reference's Gboth and Dboth are two phases whose gradients add up.
 """
 
 import json
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case
 from tests.golden.networks import discriminator_config, generator_config, make_discriminator, make_generator
-from training import losses
+from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
-from training.phases import Batch, Inputs, Networks, d_main, d_r1, g_main, g_path
-from training.randomness import Randomness
-from training.synthesis import Noise
+from training.losses import adversarial
+from training.losses.phases import Batch, Inputs, Networks, d_main, d_r1, g_main, g_path
+from training.networks.synthesis import Noise
 
 TERM_REL, GRADIENT_REL, ABSOLUTE = 2e-5, 1e-4, 1e-6
 SETTINGS = ("r1_gamma", "pl_weight", "pl_batch_shrink", "pl_decay", "style_mixing_prob")
@@ -74,27 +74,27 @@ class ByHand:
         return logits
 
     def g_main(self) -> Tensor:
-        loss = losses.generator_loss(self.judge("fake", self.generate()[0]))
+        loss = adversarial.generator_loss(self.judge("fake", self.generate()[0]))
         self.terms["Loss/G/loss"] = loss
         return loss.mean()
 
     def g_reg(self) -> Tensor:
         images, ws = self.generate(self.params["N"] // self.params["pl_batch_shrink"])
-        lengths = losses.path_lengths(images, ws, self.case["pl_noise"])
+        lengths = adversarial.path_lengths(images, ws, self.case["pl_noise"])
         before = self.networks.pl_mean
-        penalty, self.networks.pl_mean = losses.path_length_penalty(lengths, before, self.params["pl_decay"])
+        penalty, self.networks.pl_mean = adversarial.path_length_penalty(lengths, before, self.params["pl_decay"])
         self.terms |= {"Loss/pl_penalty": penalty, "Loss/G/reg": penalty * self.params["pl_weight"]}
         return self.terms["Loss/G/reg"].mean()
 
     def d_main(self) -> Tensor:
         fake = self.judge("fake", self.generate()[0])
-        loss = losses.discriminator_loss(fake, self.judge("real", self.case.common("real_img")))
+        loss = adversarial.discriminator_loss(fake, self.judge("real", self.case.common("real_img")))
         self.terms["Loss/D/loss"] = loss
         return loss.mean()
 
     def d_reg(self) -> Tensor:
         images = self.case.common("real_img").requires_grad_()
-        penalty = losses.r1_penalty(self.judge("real", images), images)
+        penalty = adversarial.r1_penalty(self.judge("real", images), images)
         self.terms |= {"Loss/r1_penalty": penalty, "Loss/D/reg": penalty * (self.params["r1_gamma"] / 2)}
         return self.terms["Loss/D/reg"].mean()
 
@@ -144,8 +144,8 @@ def terms_of(statistics: dict[str, Tensor], case: Case) -> dict[str, Tensor]:
 @pytest.fixture
 def stored_path_noise(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Path lengths are measured along the case's direction, not along a random one."""
-    measure = losses.path_lengths
-    monkeypatch.setattr(losses, "path_lengths", lambda images, ws, noise: measure(images, ws, case["pl_noise"]))
+    measure = adversarial.path_lengths
+    monkeypatch.setattr(adversarial, "path_lengths", lambda images, ws, noise: measure(images, ws, case["pl_noise"]))
 
 
 @every_case("losses.npz", name)
@@ -156,7 +156,7 @@ def test_training_phases(case: Case, networks: Networks):
     for phase in phases:
         count = len(z) // case.params["pl_batch_shrink"] if phase is g_path else len(z)
         batch = Batch(Inputs(z, c)[:count], real_images, real_c)
-        loss, statistics = phase(networks, batch, run_config(case), Randomness(0, "cpu"))
+        loss, statistics = phase(networks, batch, run_config(case), RandomStreams(0, "cpu"))
         (loss * case.params["gain"]).backward()
         for name, term in terms_of(statistics, case).items():
             assert_close_to_case(case, f"term/{name}", term, TERM_REL)

@@ -4,7 +4,7 @@ import torch
 
 from tests.golden.cases import Case, assert_close_gradients, assert_close_to_case, every_case, load, words
 from training.config import MappingConfig
-from training.mapping import MappingNetwork, truncate
+from training.networks.mapping import MappingNetwork, truncate
 
 REL = 1e-5
 SIZES = ("z_dim", "c_dim", "w_dim")

@@ -8,9 +8,9 @@ from torch import nn
 
 from tests.golden.cases import read
 from training.config import DiscriminatorConfig, EncodingConfig, GeneratorConfig
-from training.discriminator import Discriminator
-from training.generator import Generator
-from training.reference_names import translate
+from training.networks.discriminator import Discriminator
+from training.networks.generator import Generator
+from training.networks.reference_names import translate
 
 NAMES, SEL_NAMES = "stylegan2_names.json", "eqgan_sel_names.json"
 RELEASED = EncodingConfig(mode="fine", max_resolution=None)

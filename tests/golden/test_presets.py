@@ -13,9 +13,9 @@ from tests.golden.cases import every_entry, read
 from training.augment.pipeline import make_pipe
 from training.augment.pipes import PIPES, TRANSFORMS, multipliers
 from training.config import OptimizerConfig, RunConfig, TransformsConfig
-from training.discriminator import Discriminator
-from training.generator import Generator
-from training.presets import DataFacts, Options, resolve
+from training.networks.discriminator import Discriminator
+from training.networks.generator import Generator
+from training.presets.resolve import DataFacts, Options, resolve
 
 FILE = "ema_and_schedule.json"
 entries = every_entry(FILE, "base_configs", "overrides")
@@ -111,8 +111,8 @@ def test_networks_as_built(case: dict):
     G, D = networks(config)
     channels = {int(resolution): count for resolution, count in case["channels"].items()}
     assert G.num_ws == case["num_ws"]
-    assert sorted(G.synthesis.half) == case["fp16_resolutions"]
-    assert sorted(D.half) == case["fp16_resolutions"]
+    assert sorted(G.synthesis.half_resolutions) == case["fp16_resolutions"]
+    assert sorted(D.half_resolutions) == case["fp16_resolutions"]
     assert G.mapping.w_avg.shape == (case["w_dim"],)
     assert {r: len(G.synthesis.blocks[str(r)].conv1.bias) for r in G.synthesis.resolutions} == channels
     assert {r: len(D.blocks[str(r)].conv0.bias) for r in D.resolutions} | {4: len(D.epilogue.conv.bias)} == channels

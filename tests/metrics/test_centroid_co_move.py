@@ -6,24 +6,12 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
-from metrics.centroid_co_move import background_change, centred, object_masks
+from metrics.centroid_co_move import background_change, centered, object_masks
 from metrics.registry import MetricContext, evaluate
-from tests.tiny_models import tiny_config, tiny_model
-from training.heatmaps import Layout, concatenate
+from tests.tiny_models import NoData, tiny_config, tiny_model
+from training.layouts.layout import Layout, concatenate
 
 SIZE = 64
-
-
-class NoData:
-    """What a result says of the data set; the pictures of this metric are all generated."""
-
-    name, mirror = "none", False
-
-    def content_hash(self):
-        return "0"
-
-    def __len__(self):
-        return 0
 
 
 class Painter:
@@ -81,7 +69,7 @@ def test_background_change_leaves_the_objects_out():
 
 def test_centred_brings_all_levels_along():
     layout = Painter().layout([3, 4])
-    moved = centred(layout)
+    moved = centered(layout)
     torch.testing.assert_close(moved.centers[0], torch.zeros(2, 1, 2))
     torch.testing.assert_close(moved.centers[1] - moved.centers[0], layout.centers[1] - layout.centers[0])
 

@@ -9,8 +9,8 @@ from metrics.equilibrium import disequilibrium, draw_scores, score, wasserstein
 from metrics.registry import MetricContext, evaluate
 from tests.tiny_models import tiny_config, tiny_model
 from tests.training.data_samples import picture, write_zip
-from training.dataset import ImageDataset
-from training.discriminator import Discriminator
+from training.data.dataset import ImageDataset
+from training.networks.discriminator import Discriminator
 
 
 def make_context(tmp_path, *, images=80, classes=0, mirror=False, **settings) -> MetricContext:

@@ -30,7 +30,7 @@ from tests.training.data_samples import picture, write_zip
 from tests.training.small import make_layout
 from torch_utils.distributed import World, current
 from torch_utils.launch import launch
-from training.dataset import ImageDataset
+from training.data.dataset import ImageDataset
 
 COUNT = 23
 

@@ -1,7 +1,5 @@
 """Metrics on a GPU: the CPU's features, computed without waiting."""
 
-import importlib.util
-
 import pytest
 import torch
 
@@ -11,10 +9,11 @@ from metrics.extractors import Extractors, WeightFiles
 from metrics.features import features_of, generated_features, generated_images, real_features
 from metrics.neighbours import agreement
 from metrics.registry import evaluate
+from tests.optional import is_installed
 from tests.tiny_models import tiny_config, tiny_generator, tiny_model
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
-from training.dataset import ImageDataset
+from training.data.dataset import ImageDataset
 from training.sampling import Model
 
 pytestmark = pytest.mark.gpu
@@ -34,7 +33,7 @@ def contexts(tmp_path, inception_weights):
     )
 
 
-has_fidelity = importlib.util.find_spec("torch_fidelity") is not None
+has_fidelity = is_installed("torch_fidelity")
 needs_fidelity = pytest.mark.skipif(not has_fidelity, reason="torch-fidelity is not installed here")
 
 
@@ -57,7 +56,7 @@ def test_batches_do_not_wait_for_the_extractor(contexts):
     context = contexts[1]
     extractor = context.extractors.get("random", context.device)
     stream = torch.cuda.Stream()
-    mix = features._ingredients(context, range(4))
+    mix = features._generator_inputs(context, range(4))
     features._launch(features._make(context, mix), extractor, stream).wait()  # loads kernels
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -6,22 +6,12 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
-from metrics.locality import STEP, changes, neighbourhood, shifted
+from metrics.locality import STEP, changes, neighborhood, shifted
 from metrics.registry import MetricContext, check, evaluate
-from tests.tiny_models import tiny_config, tiny_model
-from training.heatmaps import Layout
+from tests.tiny_models import NoData, tiny_config, tiny_model
+from training.layouts.layout import Layout
 
 SIZE = 33
-
-
-class NoData:
-    name, mirror = "none", False
-
-    def content_hash(self):
-        return "0"
-
-    def __len__(self):
-        return 0
 
 
 class Painter:
@@ -91,7 +81,7 @@ def test_neighbourhood_covers_where_the_object_was_and_is():
     moved = shifted(layout, torch.tensor([0, 2]), torch.tensor([0.0, math.pi / 2]))
     torch.testing.assert_close(moved.centers[0][0, 0], torch.tensor([STEP, 0.0]))
     torch.testing.assert_close(moved.centers[0][1, 2], torch.tensor([0.0, STEP]))
-    mask = neighbourhood(layout, moved, torch.tensor([0, 2]), SIZE)
+    mask = neighborhood(layout, moved, torch.tensor([0, 2]), SIZE)
     middle, step = SIZE // 2, round(STEP * (SIZE - 1) / 2)
     seen = [[mask[n, middle, middle + 2 * step].item(), mask[n, middle + 2 * step, middle].item()] for n in (0, 1)]
     assert mask[:, middle, middle].all()

@@ -51,7 +51,7 @@ def test_layout_noise_and_class_are_those_of_the_path():
 class Line:
     """A model whose pictures are as bright as the first number of w."""
 
-    is_steerable = False
+    is_layout_conditioned = False
     device = torch.device("cpu")
     config = tiny_model().config
 

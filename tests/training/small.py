@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training import backbones
+from torch_utils.randomness import RandomStreams
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
-from training.discriminator import Discriminator
-from training.generator import Generator
-from training.heatmaps import Layout
-from training.phases import Batch, Networks, draw_inputs
-from training.randomness import Randomness
+from training.layouts.layout import Layout
+from training.losses.phases import Batch, Networks, draw_inputs
+from training.networks import backbones
+from training.networks.discriminator import Discriminator
+from training.networks.generator import Generator
 
 RESOLUTION = 32  # the smallest at which the discriminator has features of all three levels
 CHANNELS = {"channel_base": 256, "channel_max": 8}
@@ -82,7 +82,7 @@ def real_images(count: int = 4, seed: int = 5) -> Tensor:
 
 def make_batch(networks: Networks, config: RunConfig, count: int = 4, seed: int = 3) -> Batch:
     labels = torch.zeros([count, 0])
-    return Batch(draw_inputs(networks.G, config, Randomness(seed, "cpu"), labels), real_images(count), labels)
+    return Batch(draw_inputs(networks.G, config, RandomStreams(seed, "cpu"), labels), real_images(count), labels)
 
 
 INDOOR = {**ENCODING, "layer": "indoor", "counts": [3], "max_resolution": None}  # scenes of three objects

@@ -27,15 +27,15 @@ from tests.training.small import (
     real_images,
     run_config,
 )
-from training import phases
-from training.attention import channel_weights
+from torch_utils.randomness import RandomStreams
 from training.augment import geometry
 from training.augment.affine import Affine
 from training.augment.pipeline import AugmentPipe
 from training.augment.strength import Strength
-from training.heatmaps import LEVEL_RESOLUTIONS
-from training.phases import Networks, g_main, g_path, make_phases
-from training.randomness import Randomness
+from training.layouts.layout import LEVEL_RESOLUTIONS
+from training.losses import phases
+from training.losses.attention import channel_weights
+from training.losses.phases import Networks, g_main, g_path, make_phases
 
 
 def count_passes(module: nn.Module) -> list[str]:
@@ -74,16 +74,16 @@ def test_training_with_alignment_off(encoding):
     config = run_config(align={"weight": 0}, generator=generator_config(encoding=encoding))
     networks = make_networks(config)
     for phase in make_phases(config):
-        loss, statistics = phase.loss(networks, make_batch(networks, config), config, Randomness(0, "cpu"))
+        loss, statistics = phase.loss(networks, make_batch(networks, config), config, RandomStreams(0, "cpu"))
         loss.backward()
         assert loss.isfinite()
         assert "loss/align" not in statistics
 
 
-def mixed(phase: Callable, probability: float) -> tuple[bool, Randomness]:
+def mixed(phase: Callable, probability: float) -> tuple[bool, RandomStreams]:
     """Whether any sample had more than one w, and the streams that were used."""
     config = run_config(loss={"style_mixing_prob": probability})
-    networks, streams, seen = make_networks(config), Randomness(0, "cpu"), []
+    networks, streams, seen = make_networks(config), RandomStreams(0, "cpu"), []
     networks.G.synthesis.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     phase(networks, make_batch(networks, config), config, streams)
     return any((ws != ws[:, :1]).any().item() for ws in seen), streams
@@ -109,7 +109,7 @@ def test_heatmaps_are_compared_as_the_augmented_image_shows_them(monkeypatch):
     batch = make_batch(networks, config)
     monkeypatch.setattr(phases, "alignment_loss", lambda *args: layouts.append(args[2]) or args[0].mean())
     monkeypatch.setattr(geometry, "draw_geometry", lambda *args: mirrored(4))
-    g_main(networks, batch, config, Randomness(0, "cpu"))
+    g_main(networks, batch, config, RandomStreams(0, "cpu"))
     for level, resolution in enumerate(LEVEL_RESOLUTIONS):
         seen, made = layouts[0].heatmaps(level, resolution), batch.inputs.layout.heatmaps(level, resolution)
         torch.testing.assert_close(seen, made.flip(3), rtol=0, atol=1e-4)
@@ -126,7 +126,7 @@ def mirrored(count: int) -> Affine:
 
 def g_step(networks: Networks, weight: float) -> None:
     config = run_config(align={"weight": weight})
-    g_main(networks, make_batch(networks, config), config, Randomness(0, "cpu"))[0].backward()
+    g_main(networks, make_batch(networks, config), config, RandomStreams(0, "cpu"))[0].backward()
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0], ids=["without alignment", "with alignment"])

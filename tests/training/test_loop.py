@@ -11,7 +11,6 @@ from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
 from training import loop, step
-from training.checkpoint import latest_checkpoint
 from training.config import (
     AugmentConfig,
     DataConfig,
@@ -28,10 +27,12 @@ from training.config import (
 )
 from training.feed import label_drawer, open_dataset, real_batches
 from training.hardware import prepare_hardware
-from training.phases import make_phases
-from training.run_log import NoLog
-from training.snapshot import open_snapshot
-from training.state import TrainingState, copy_matching
+from training.losses.phases import make_phases
+from training.runs.checkpoint import latest_checkpoint
+from training.runs.log import NoLog
+from training.runs.snapshot import open_snapshot
+from training.state import TrainingState
+from training.transfer import copy_matching
 
 BATCH = 8
 
@@ -227,9 +228,10 @@ def test_resume_into_another_size_names_what_it_could_not_copy(finished, data):
     config = configuration(data, 1.0)
     wider = config.generator.model_copy(update={"w_dim": 16})
     target = TrainingState.create(config.model_copy(update={"generator": wider}), World()).networks.G
-    missing = copy_matching(source, target)
-    assert "mapping.w_avg" in missing
-    assert "synthesis.blocks.4.const" not in missing
+    done = copy_matching(source, target)
+    assert "mapping.w_avg" in done.new
+    assert "mapping.w_avg" in done.left
+    assert "synthesis.blocks.4.const" in done.taken
 
 
 def test_a_checkpoint_of_other_networks_is_refused_in_one_line(finished, data):
@@ -247,15 +249,40 @@ def test_training_leaves_the_global_random_stream_alone(data, tmp_path):
 
 
 def test_the_best_checkpoint_outlives_the_newer_ones(data, tmp_path, monkeypatch):
-    """By the first metric: here its best value is that of the first of five snapshots."""
-    values = iter([0.5, -0.9, 0.8, 0.7, 0.6])
-    monkeypatch.setattr(loop, "evaluate", lambda name, context: {"metric": "di", "results": {"di": next(values)}})
-    config = configuration(data, 0.080, "stylegan2")
-    config = config.model_copy(update={"schedule": config.schedule.model_copy(update={"metrics": ("di",)})})
-    run = train(config, tmp_path / "run")
+    """By the first metric of quality: here its best value is that of the first of five snapshots."""
+    run = run_with_metrics(data, tmp_path / "run", monkeypatch, ("di", "rfd6_full"), [0.5, 0.9, 0.8, 0.7, 0.6])
     kept = sorted(path.name for path in run.glob("checkpoint-*"))
     assert kept == [f"checkpoint-{images:010d}.safetensors" for images in (16, 64, 80)]
-    assert "best: di 0.5 at 0.016 kimg: network-snapshot-000000.safetensors" in (run / "log.txt").read_text()
+    assert "best: rfd6_full 0.5 at 0.016 kimg: network-snapshot-000000.016.safetensors" in (run / "log.txt").read_text()
+
+
+def test_no_checkpoint_is_best_by_how_scores_lie(data, tmp_path, monkeypatch):
+    """DI is nearest 0 before anything is learnt."""
+    run = run_with_metrics(data, tmp_path / "run", monkeypatch, ("di", "w"), [0.0, 0.9, 0.8, 0.7, 0.6])
+    assert not (run / "best.json").exists()
+    assert "best:" not in (run / "log.txt").read_text()
+
+
+def test_a_metrics_result_that_cannot_be_written_does_not_end_the_run(data, tmp_path, monkeypatch):
+    def refuse(run_dir, result):
+        raise UserError("cannot write metric-rfd6_full.jsonl: No space left on device")
+
+    monkeypatch.setattr(loop, "append_result", refuse)
+    run = run_with_metrics(data, tmp_path / "run", monkeypatch, ("rfd6_full",), [0.5, 0.9, 0.8, 0.7, 0.6])
+    log = (run / "log.txt").read_text()
+    assert "the result of rfd6_full is not kept: cannot write metric-rfd6_full.jsonl: No space left" in log
+    assert "finished at 0.08 of 0.08 kimg" in log
+
+
+def run_with_metrics(data, path, monkeypatch, metrics, values):
+    """Five snapshots at which each of these metrics has the next of these values."""
+    values = {name: iter(values) for name in metrics}
+    monkeypatch.setattr(
+        loop, "evaluate", lambda name, context: {"metric": name, "results": {name: next(values[name])}}
+    )
+    config = configuration(data, 0.080, "stylegan2")
+    config = config.model_copy(update={"schedule": config.schedule.model_copy(update={"metrics": metrics})})
+    return train(config, path)
 
 
 @pytest.mark.slow

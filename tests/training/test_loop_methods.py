@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.data_samples import picture, write_zip
-from training import pictures
-from training.checkpoint import checkpoint_path
 from training.config import RunConfig
 from training.loop import train
-from training.presets import DataFacts, Options, resolve
-from training.run_dir import create, find
+from training.pictures import grids
+from training.presets.resolve import DataFacts, Options, resolve
+from training.runs.checkpoint import checkpoint_path
+from training.runs.directory import create, find
 from training.sampling import Model
 
 TINY = (
@@ -50,8 +50,8 @@ def run(folder: Path, config: RunConfig) -> Path:
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of two seeds only: most of the time would go into them."""
-    save = pictures.save_training_samples
-    monkeypatch.setattr(pictures, "save_training_samples", lambda *about: save(*about, seeds=range(2)))
+    save = grids.save_training_samples
+    monkeypatch.setattr(grids, "save_training_samples", lambda *about: save(*about, seeds=range(2)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

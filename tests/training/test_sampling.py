@@ -10,7 +10,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from tests.tiny_models import save_tiny_snapshot, tiny_config, tiny_generator, tiny_model
 from tests.training.small import global_streams
-from training.heatmaps import Layout, concatenate
+from training.layouts.layout import Layout, concatenate
 from training.sampling import Model
 
 NOISE_MODES = ["const", "random", "none"]
@@ -176,7 +176,7 @@ def test_truncation_pulls_to_the_mean(model: Model):
 
 
 def test_a_plain_model_has_no_layout(plain: Model):
-    assert not plain.is_steerable
+    assert not plain.is_layout_conditioned
     assert plain.layout([0]) is None
     assert plain.images([0, 1]).shape == (2, 3, 16, 16)
 

@@ -24,7 +24,7 @@ def convert(source, dest, *options):
 
 def refused(*arguments) -> str:
     """The one line with which a command ends, with exit status 2."""
-    [line] = [line for line in run(*arguments, expect=2).splitlines() if not line.startswith("skipped, damaged: ")]
+    [line] = [line for line in run(*arguments, expect=2).splitlines() if not line.startswith("skipped, ")]
     assert line.startswith("Error: ")
     return line
 

@@ -38,7 +38,7 @@ FAILURE_HOURS = 24  # a failed build is not tried again for so long, unless aske
 def source_files(device: Device) -> list[Path]:
     """What is compiled for a device."""
     kernels = sorted(SOURCES.glob("*_cpu.cpp" if device == "cpu" else "*.cu"))
-    return [SOURCES / "bindings.cpp", *kernels]
+    return [SOURCES / "bindings.cpp", SOURCES / "autograd.cpp", *kernels]
 
 
 def sources_digest() -> str:

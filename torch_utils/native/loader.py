@@ -11,9 +11,10 @@ from torch_utils.native.build import build
 from torch_utils.native.cache import finished
 from torch_utils.native.toolchain import Device, ToolError
 
-__all__ = ["is_loaded", "load", "operators"]
+__all__ = ["folder", "is_loaded", "load", "operators"]
 
 _loaded: dict[str, bool] = {}
+_folders: dict[str, Path] = {}
 _lock = threading.Lock()
 
 
@@ -52,7 +53,13 @@ def load(device: Device, retry: bool = False) -> Path:
         torch.ops.load_library(str(path))
     except OSError as error:
         raise ToolError(f"{path} does not load: {error}", f"delete {path.parent}") from None
+    _folders[device] = path.parent
     return path
+
+
+def folder(device: Device) -> Path:
+    """Where the library is that was loaded for a device. Raises KeyError when there is none."""
+    return _folders[device]
 
 
 def library(device: Device, retry: bool = False) -> Path:

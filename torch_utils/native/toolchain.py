@@ -84,11 +84,25 @@ def find_nvcc() -> str:
     places = [Path(home, "bin", "nvcc")] if home else [shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"]
     for place in places:
         if place is not None and os.access(place, os.X_OK):
-            return str(place)
+            return str(_behind_wrappers(place))
     raise ToolError(
         "no CUDA compiler: nvcc is not on PATH and CUDA_HOME does not lead to it",
         f"install the CUDA toolkit {torch.version.cuda or ''} and set CUDA_HOME to it",
     )
+
+
+def _behind_wrappers(nvcc: str | Path) -> Path:
+    """The nvcc of the toolkit itself, whose headers lie beside it: scripts and links elsewhere stand for one."""
+    command = [nvcc, "--dryrun", "-x", "cu", "-E", os.devnull]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=ANSWER_LIMIT, stdin=subprocess.DEVNULL, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Path(nvcc)  # nvcc_version says what is wrong with it
+    tops = [line.partition("TOP=")[2].strip() for line in done.stderr.splitlines() if line.startswith("#$ TOP=")]
+    found = Path(tops[0], "bin", "nvcc").resolve() if tops else Path(nvcc)
+    return found if os.access(found, os.X_OK) else Path(nvcc)
 
 
 def version_of(compiler: str) -> str:
@@ -163,12 +177,21 @@ def processor(level: str) -> str:
 
 
 def gpu_architectures() -> tuple[str, ...]:
-    """TORCH_CUDA_ARCH_LIST where it is set, else those of the GPUs here, such as "9.0"."""
-    listed = os.environ.get("TORCH_CUDA_ARCH_LIST")
-    if listed:
-        return tuple(listed.replace(";", " ").split())
+    """Those of the GPUs here, such as "9.0". STEERGAN_CUDA_ARCH_LIST names others.
+
+    Images set TORCH_CUDA_ARCH_LIST to all that there are, at a minute of compiling each: it counts without a GPU only.
+    """
+    ours = os.environ.get("STEERGAN_CUDA_ARCH_LIST")
+    if ours:
+        return _listed(ours)
     found = {torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())}
+    if not found:
+        return _listed(os.environ.get("TORCH_CUDA_ARCH_LIST", ""))
     return tuple(f"{major}.{minor}" for major, minor in sorted(found))
+
+
+def _listed(architectures: str) -> tuple[str, ...]:
+    return tuple(architectures.replace(";", " ").replace(",", " ").split())
 
 
 def runtime_digest(device: Device, level: str) -> str:

@@ -7,7 +7,7 @@ native versions (torch_utils.native) are faster, the plain ones (reference) a ya
 from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
 from torch_utils.ops.modulated_conv2d import modulated_conv2d
-from torch_utils.ops.selection import adds_bias_late, chosen, default, use
+from torch_utils.ops.selection import adds_bias_late, chosen, default, takes_gain_late, use
 from torch_utils.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "filter2d",
     "modulated_conv2d",
     "setup_filter",
+    "takes_gain_late",
     "upfirdn2d",
     "upsample2d",
     "use",

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torch_utils.devices import kind_of
 from torch_utils.native.operators import native
 from torch_utils.ops import reference
 from torch_utils.ops.selection import bias_act_wins, is_reference, takes_native
@@ -53,6 +54,7 @@ def bias_act(
     clamp: float | None = None,
     scale: Tensor | None = None,
     noise: Tensor | None = None,
+    noise_strength: Tensor | None = None,
 ) -> Tensor:
     """Add a bias along `dim`, apply an activation, scale, clamp.
 
@@ -66,6 +68,7 @@ def bias_act(
         clamp: the scaled result is limited to +-clamp, and passes no gradient there; None: no limit.
         scale: [N, C], factor on each channel of images [N, C, H, W] before all else, or None.
         noise: added to the images before the activation, broadcastable to them, or None.
+        noise_strength: [], factor on the noise, or None.
 
     Returns:
         Tensor of the shape and type of `x`.
@@ -74,14 +77,16 @@ def bias_act(
     alpha = kind.alpha if alpha is None else alpha
     gain = kind.gain if gain is None else gain
     if is_reference():
-        x = scale_and_add(x, scale, noise)
+        x = scale_and_add(x, scale, _times(noise, noise_strength))
         return reference.bias_act(x, b, dim, lambda u: kind.function(u, alpha), gain, clamp)
     noise = noise if noise is None else noise[(None,) * (x.ndim - noise.ndim)]
     extras = sum(given is not None for given in (b, scale, noise, clamp))
     if takes_native(x, bias_act_wins(x, extras)) and _native_takes(x, dim, scale, noise):
+        if extras == 0 and act == "linear" and gain == 1:
+            return x
         limit = math.inf if clamp is None else clamp
-        return native.bias_act(x, scale, noise, b, dim % x.ndim, act, alpha, gain, limit)
-    x = scale_and_add(x, scale, noise)
+        return native.bias_act(x, scale, noise, noise_strength, b, dim % x.ndim, act, alpha, gain, limit)
+    x = scale_and_add(x, scale, _times(noise, noise_strength))
     if b is not None:
         x = x + b.to(x.dtype).reshape([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)])
     if act == "lrelu" and alpha > 0 and gain > 0:
@@ -90,6 +95,10 @@ def bias_act(
         x = kind.function(x, alpha)
         x = x * gain if gain != 1 else x
     return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def _times(noise: Tensor | None, strength: Tensor | None) -> Tensor | None:
+    return noise if noise is None or strength is None else noise * strength
 
 
 def scale_and_add(x: Tensor, scale: Tensor | None, noise: Tensor | None) -> Tensor:
@@ -103,10 +112,12 @@ def scale_and_add(x: Tensor, scale: Tensor | None, noise: Tensor | None) -> Tens
 
 def _native_takes(x: Tensor, dim: int, scale: Tensor | None, noise: Tensor | None) -> bool:
     """Whether the native version knows these shapes."""
-    if x.device.type == "cuda" and max(x.shape[:-1], default=0) > CUDA_GRID:
+    if kind_of(x) == "cuda" and max(x.shape[:-1], default=0) > CUDA_GRID:
         return False
     if scale is None and noise is None:
         return dim % x.ndim == 1 or x.is_contiguous()
+    if noise is not None and noise.requires_grad:
+        return False
     if x.ndim != 4 or dim != 1 or (scale is not None and scale.shape != x.shape[:2]):
         return False
     return noise is None or (noise.shape[1:] == (1, *x.shape[2:]) and len(noise) in (1, len(x)))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torch_utils.ops.kept import keeps, kept
+from torch_utils.ops import inference_cache, winograd_autograd
 from torch_utils.ops.selection import is_reference
 from torch_utils.ops.upfirdn2d import Pair, down_padding, parse_padding, up_padding, upfirdn2d
 
@@ -43,6 +43,8 @@ def conv2d_resample(
         [N, Co, H', W']; H' = H * up / down for "same" padding k // 2.
     """
     pads = list(parse_padding(padding))
+    if not is_reference() and {up, down} == {1, 2} and winograd_autograd.takes_resampling(x, w, f, up, pads, groups):
+        return _resample_by_two(x, w, f, up, flip_weight, flip_filter, bias)
     if up > 1:
         pads = [a + b for a, b in zip(pads, up_padding(f, (up, up)), strict=True)]
     if down > 1:
@@ -90,10 +92,26 @@ def _convolve(
     x: Tensor, w: Tensor, pads: list[int], stride: int, groups: int, flip_weight: bool, bias: Tensor | None
 ) -> Tensor:
     w = w if flip_weight or w.shape[2:] == (1, 1) else w.flip((2, 3))
+    if stride == 1 and winograd_autograd.takes(x, w, pads, groups):
+        x = winograd_autograd.same_size(x, w)
+        return x if bias is None else x + bias[:, None, None]
     x0, x1, y0, y1 = pads
     if x0 == x1 >= 0 and y0 == y1 >= 0:
         return F.conv2d(x, w, bias, stride=stride, padding=(y0, x0), groups=groups)
     return F.conv2d(F.pad(x, pads), w, bias, stride=stride, groups=groups)
+
+
+def _resample_by_two(
+    x: Tensor, w: Tensor, f: Tensor, up: int, flip_weight: bool, flip_filter: bool, bias: Tensor | None
+) -> Tensor:
+    """By minimal filtering, with 3x3 taps, a FIR filter of 4x4 and a padding of 1."""
+    if up == 2:
+        taps = (f if flip_filter else f.flip((0, 1))) * up**2
+        x = winograd_autograd.enlarge(x, _swap_channels(w.flip((2, 3)) if flip_weight else w, 1), taps)
+    else:
+        taps = f.flip((0, 1)) if flip_filter else f
+        x = winograd_autograd.reduce(x, w if flip_weight else w.flip((2, 3)), taps)
+    return x if bias is None else x + bias[:, None, None]
 
 
 def _transposed(
@@ -127,9 +145,10 @@ def _transposed_weight(w: Tensor, groups: int, flip_weight: bool) -> Tensor:
     def make() -> Tensor:
         return _swap_channels(w.flip((2, 3)) if flip_weight else w, groups)
 
-    if not keeps():
+    if not inference_cache.enabled():
         return make()
-    return kept(w, ("transposed", groups, flip_weight), lambda: make().clone(memory_format=torch.contiguous_format))
+    copy = lambda: make().clone(memory_format=torch.contiguous_format)  # noqa: E731
+    return inference_cache.cached(w, ("transposed", groups, flip_weight), copy)
 
 
 def _swap_channels(w: Tensor, groups: int) -> Tensor:

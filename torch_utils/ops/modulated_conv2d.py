@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from torch_utils.ops import reference, winograd
+from torch_utils.constants import constant
+from torch_utils.ops import inference_cache, reference, winograd
 from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
-from torch_utils.ops.kept import kept
 from torch_utils.ops.selection import folding_wins, is_reference
 from torch_utils.ops.upfirdn2d import Pair
 
@@ -27,6 +27,7 @@ def modulated_conv2d(
     act: str = "linear",
     act_gain: float = 1.0,
     clamp: float | None = None,
+    noise_strength: Tensor | None = None,
 ) -> Tensor:
     """Convolve sample n with weight[o, i] * styles[n, i], brought to unit norm per output channel.
 
@@ -42,43 +43,77 @@ def modulated_conv2d(
         up, down, padding, resample_filter, flip_weight: as in conv2d_resample.
         gain: factor on the convolution (not on the noise).
         demodulate: divide by sqrt(sum over (i, k, l) of the scaled weights squared + 1e-8).
+        noise_strength: [], factor on the noise, or None.
         bias, act, act_gain, clamp: what bias_act then does to the result; by default nothing.
 
     Returns:
         [N, Co, H * up / down, W * up / down] for padding k // 2.
     """
-    then = {"act": act, "gain": act_gain, "clamp": clamp}
+    then = {"act": act, "gain": act_gain, "clamp": clamp, "noise": noise, "noise_strength": noise_strength}
     resampling = {"f": resample_filter, "up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
     if is_reference():
         y = reference.modulated_conv2d(conv2d_resample, x, weight, styles, demodulate, **resampling) * gain
-        return bias_act(y, bias, noise=noise, **then)
+        return bias_act(y, bias, **then)
     is_shared = len(x) > 1 and styles.stride(0) == 0 and folding_wins(x)
     if is_shared:
         styles = styles[:1]
     if x.dtype == torch.float16 and demodulate:
         weight, styles = _prescale(weight, styles)
-    coefficients = _demodulation(weight, styles) * gain if demodulate else None
+    coefficients = _demodulation(weight, styles) if demodulate else None
+    if coefficients is not None and gain != 1:
+        coefficients = coefficients * gain
     if coefficients is None and gain != 1:
         styles = styles * gain
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
         y = pointwise(x, weight, styles, coefficients)
-        return bias_act(y, bias, noise=noise, **then)
+        return bias_act(y, bias, **then)
     if winograd.takes(x, weight, up, down, padding, resample_filter):
         factors = [None if each is None else each.expand(len(x), -1) for each in (styles, coefficients)]
+        noise = noise if noise_strength is None else noise * noise_strength
         how = noise, bias, act, act_gain, clamp, up, resample_filter
         return winograd.convolve(x, weight, flip_weight, *factors, *how)
     if is_shared:
         y = conv2d_resample(x, _modulated(weight, styles, coefficients).to(x.dtype), **resampling)
-        return bias_act(y, bias, noise=noise, **then)
+        return bias_act(y, bias, **then)
     y = bias_act(x, scale=styles)
     y = conv2d_resample(y, weight.to(x.dtype), **resampling)
-    return bias_act(y, bias, scale=coefficients, noise=noise, **then)
+    return bias_act(y, bias, scale=coefficients, **then)
 
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[N, Co]: 1 / norm of each sample's scaled output filter."""
-    energy = kept(weight, "energy", lambda: filter_energy(weight))
-    return torch.rsqrt(styles.square() @ energy.T + 1e-8)
+    if inference_cache.enabled():
+        energy = inference_cache.cached(weight, "energy", lambda: filter_energy(weight))
+        return torch.rsqrt(styles.square() @ energy.T + 1e-8)
+    return _Demodulation.apply(weight, styles)
+
+
+class _Demodulation(torch.autograd.Function):
+    """rsqrt(styles^2 energy^T + 1e-8), differentiated by hand: a third of the operations of autograd's own."""
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, styles: Tensor) -> Tensor:
+        squares, energy = styles.square(), weight.square().sum((2, 3))
+        coefficients = torch.addmm(constant(1e-8, squares), squares, energy.T).rsqrt_()
+        ctx.save_for_backward(weight, styles, coefficients)
+        ctx.parts = squares, energy
+        return coefficients
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        weight, styles, coefficients = ctx.saved_tensors
+        squares, energy = ctx.parts
+        if torch.is_grad_enabled():  # to be differentiated again: by what autograd can follow
+            squares, energy = styles.square(), filter_energy(weight)
+            coefficients = torch.rsqrt(squares @ energy.T + 1e-8)
+        through, zero = grad * coefficients.pow(3), constant(0, grad)
+        how = {"beta": 0, "alpha": -1}  # -1/2 for what is under the root, times 2 for squares
+        for_weight = for_styles = None
+        if ctx.needs_input_grad[0]:
+            for_weight = weight * torch.addmm(zero, through.T, squares, **how)[:, :, None, None]
+        if ctx.needs_input_grad[1]:
+            for_styles = styles * torch.addmm(zero, through, energy, **how)
+        return for_weight, for_styles
 
 
 def _modulated(weight: Tensor, styles: Tensor, coefficients: Tensor | None) -> Tensor:
@@ -107,18 +142,23 @@ class _Energy(torch.autograd.Function):
 
 
 def _prescale(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
-    """Keep float16 products in range; demodulation cancels both factors (up to its 1e-8)."""
-    return kept(weight, "bounded", lambda: bounded_filters(weight)), styles / styles.abs().amax(1, keepdim=True)
+    """Keep float16 products in range. Demodulation cancels both factors (up to its 1e-8): they count as constants."""
+    largest = torch.linalg.vector_norm(styles.detach(), torch.inf, 1, keepdim=True)
+    return inference_cache.cached(weight, "bounded", lambda: bounded_filters(weight)), styles / largest
 
 
 def bounded_filters(weight: Tensor) -> Tensor:
-    """weight [Co, Ci, k, k], each output filter scaled so that its largest tap is 1 / sqrt(fan-in)."""
-    return weight / (weight.abs().amax((1, 2, 3), keepdim=True) * weight[0].numel() ** 0.5)
+    """weight [Co, Ci, k, k], each output filter scaled so that its largest tap is 1 / sqrt(fan-in).
+
+    The factor is not differentiated: for filters that are brought to unit norm afterwards it makes no difference.
+    """
+    largest = torch.linalg.vector_norm(weight.detach(), torch.inf, (1, 2, 3), keepdim=True)
+    return weight / (largest * weight[0].numel() ** 0.5)
 
 
 def pointwise(x: Tensor, weight: Tensor, styles: Tensor, coefficients: Tensor | None = None) -> Tensor:
     """A 1x1 convolution with weights scaled by styles [N or 1, Ci], and by coefficients [N or 1, Co]."""
-    scaled = weight[None, :, :, 0, 0] * styles[:, None, :]
+    scaled = weight.flatten(1) * styles[:, None, :]
     if coefficients is not None:
         scaled = scaled * coefficients[:, :, None]
     scaled = scaled.to(x.dtype)

@@ -6,9 +6,12 @@
     reference   plain zero insertion, padding and convolutions, nothing fused: the yardstick (torch_utils.ops.reference)
 
 The environment variable STEERGAN_OPS sets the choice at the start, `use` later on. All four agree up to rounding.
+Minimal filtering (torch_utils.ops.winograd), which rounds ten times as coarsely, is a choice within the first two:
+STEERGAN_WINOGRAD is `on`, `off`, or `auto`: where it is faster, or wherever it can with the operators `native`.
 """
 
 import os
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -16,10 +19,13 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from torch_utils.devices import kind_of
 from torch_utils.native.loader import is_loaded
 
 Choice = Literal["auto", "native", "pytorch", "reference"]
 CHOICES = ("auto", "native", "pytorch", "reference")
+WINOGRAD = "STEERGAN_WINOGRAD"
+WINOGRAD_CHOICES = ("auto", "on", "off")
 
 SMALL = 2**16  # elements
 SMALL_IMAGES = 2**18
@@ -98,12 +104,20 @@ def bias_act_wins(x: Tensor, extras: int) -> bool:
     On a CPU one pass over memory takes the place of one for each of them, and of up to nine for the gradients. An
     activation alone is one pass anyway, and small tensors are in the cache, where calls cost more than passes.
     """
-    return x.device.type == "cuda" or (extras > 0 and x.numel() >= SMALL)
+    return kind_of(x) == "cuda" or (extras > 0 and x.numel() >= SMALL)
 
 
 def adds_bias_late(x: Tensor) -> bool:
     """Whether a bias costs less in bias_act than in the convolution, whose gradient takes a pass of its own for it."""
     return takes_native(x, bias_act_wins(x, 1))
+
+
+def takes_gain_late(x: Tensor) -> bool:
+    """Whether bias_act multiplies by a gain for nothing, so that weights and biases need not be multiplied before.
+
+    On a CPU what is multiplied before saves a multiplication an element; on a GPU it costs a launch a layer.
+    """
+    return kind_of(x) == "cuda" and takes_native(x, True)
 
 
 def upfirdn2d_wins(x: Tensor) -> bool:
@@ -112,18 +126,7 @@ def upfirdn2d_wins(x: Tensor) -> bool:
     On a CPU both move little more memory than a copy does; the native one takes 0.9 to 1.4 of the time for large
     images, and 0.5 to 0.9 for small ones.
     """
-    return x.device.type == "cuda" or x.numel() < SMALL_IMAGES
-
-
-def winograd_wins(x: Tensor) -> bool:
-    """Whether minimal filtering beats a direct 3x3 convolution on a CPU, the transform of the filters not counted.
-
-    With AVX-512 it does wherever it was measured, from 4x4 pixels, 16 channels and one image on: with all that goes
-    with a modulated convolution a plain one takes a third to a half of the time, an enlarging one 0.6 where it is
-    large. With AVX2, whose vectors are half as long as those that the kernel is written in, it takes two to four times
-    as long.
-    """
-    return x.shape[2] * x.shape[3] >= 4**2 and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return kind_of(x) == "cuda" or x.numel() < SMALL_IMAGES
 
 
 def folding_wins(x: Tensor) -> bool:
@@ -131,7 +134,7 @@ def folding_wins(x: Tensor) -> bool:
 
     On a CPU that costs a sixth of the speed: copies of the weights that are kept between calls serve no more.
     """
-    return x.device.type == "cuda"
+    return kind_of(x) == "cuda"
 
 
 def takes_native(x: Tensor, wins: bool) -> bool:
@@ -139,5 +142,20 @@ def takes_native(x: Tensor, wins: bool) -> bool:
     choice = _current.name
     if choice not in ("auto", "native") or not (wins or choice == "native"):
         return False
-    device = x.device.type
-    return x.dtype in NATIVE_TYPES.get(device, ()) and x.numel() > 0 and is_loaded(device)
+    device = kind_of(x)
+    if x.dtype not in NATIVE_TYPES.get(device, ()) or x.numel() == 0:
+        return False
+    return x.is_meta or is_loaded(device)  # shapes need no kernels
+
+
+def takes_winograd(x: Tensor, wins: Callable[[], bool]) -> bool:
+    """Whether minimal filtering is to run on `x`; `wins`: whether it is the faster way, asked only where that matters.
+
+    Raises UserError when STEERGAN_WINOGRAD says something unknown.
+    """
+    mode = os.environ.get(WINOGRAD) or "auto"
+    if mode not in WINOGRAD_CHOICES:
+        raise UserError(f"{WINOGRAD}={mode:.60}: there is no such choice; set it to auto, on or off")
+    if mode == "off" or not takes_native(x, True):
+        return False
+    return mode == "on" or _current.name == "native" or wins()

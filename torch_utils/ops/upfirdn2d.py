@@ -89,17 +89,20 @@ def upfirdn2d(
     geometry = _Geometry(_pair(up), _pair(down), parse_padding(padding))
     if is_reference():
         return reference.upfirdn2d(x, f, *geometry, flip_filter, gain)
-    apply = _native if takes_native(x, upfirdn2d_wins(x)) and f.numel() <= NATIVE_TAPS else _Resample.apply
+    apply = _native if takes_native(x, upfirdn2d_wins(x)) and f.numel() <= NATIVE_TAPS else _plain
     if f.ndim == 2:
-        return apply(x, f * gain, geometry, not flip_filter)
-    f = f * gain**0.5
+        return apply(x, f, geometry, not flip_filter, gain)
     (up_x, up_y), (down_x, down_y), (x0, x1, y0, y1) = geometry
-    x = apply(x, f[None, :], _Geometry((up_x, 1), (down_x, 1), (x0, x1, 0, 0)), not flip_filter)
-    return apply(x, f[:, None], _Geometry((1, up_y), (1, down_y), (0, 0, y0, y1)), not flip_filter)
+    x = apply(x, f[None, :], _Geometry((up_x, 1), (down_x, 1), (x0, x1, 0, 0)), not flip_filter, gain**0.5)
+    return apply(x, f[:, None], _Geometry((1, up_y), (1, down_y), (0, 0, y0, y1)), not flip_filter, gain**0.5)
 
 
-def _native(x: Tensor, f: Tensor, geometry: _Geometry, flip: bool) -> Tensor:
-    return native.upfirdn2d(x, f, *geometry, flip)
+def _native(x: Tensor, f: Tensor, geometry: _Geometry, flip: bool, gain: float) -> Tensor:
+    return native.upfirdn2d(x, f, *geometry, flip, gain)
+
+
+def _plain(x: Tensor, f: Tensor, geometry: _Geometry, flip: bool, gain: float) -> Tensor:
+    return _Resample.apply(x, f * gain, geometry, flip)
 
 
 def filter2d(x: Tensor, f: Tensor | None, padding: Pair = 0, flip_filter: bool = False, gain: float = 1) -> Tensor:

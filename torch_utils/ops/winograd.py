@@ -8,52 +8,40 @@ are spread out to the points, which pays where that is done once and kept.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torch_utils.native.operators import native
+from torch_utils.ops import fastest, inference_cache
 from torch_utils.ops.bias_act import ACTIVATIONS
-from torch_utils.ops.kept import keeps, kept
-from torch_utils.ops.selection import takes_native, winograd_wins
-from torch_utils.ops.upfirdn2d import Pair
+from torch_utils.ops.selection import takes_winograd
+from torch_utils.ops.upfirdn2d import Pair, upfirdn2d
 
-LANES = 16  # channels are multiples of this
-
-# How a row of three taps is spread out for F(4, 3) (Lavin and Gray 2016, section 4.2).
-SPREAD = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
-
-# The same for a transposed convolution with stride 2: F(4, 2) of its taps 2 and 0, which meet in even results, at the
-# points 0, 1, -1, 2 and infinity; and its tap 1, which makes the odd ones.
-SPREAD_UP = (
-    (0, 0, 1 / 2),
-    (1 / 2, 0, 1 / 2),
-    (1 / 6, 0, -1 / 6),
-    (1 / 3, 0, 1 / 6),
-    (1, 0, 0),
-    (0, 1, 0),
-)
+CHANNELS = 16  # they are multiples of this
 UP_TAPS = (4, 4)  # of the FIR filter
+SMALLEST = 4**2  # pixels of an image that is worth it
+PLAIN = None, None, None, None, "linear", 0.0, 1.0, math.inf  # nothing but the convolution
 
 
-def takes(
-    x: Tensor, weight: Tensor, up: int = 1, down: int = 1, padding: Pair = 0, f: Tensor | None = None
-) -> bool:
+def takes(x: Tensor, weight: Tensor, up: int = 1, down: int = 1, padding: Pair = 0, f: Tensor | None = None) -> bool:
     """Whether `convolve` can do this modulated convolution here and now, and is the faster way."""
-    if not keeps() or x.device.type != "cpu" or x.dtype != torch.float32:
+    if not inference_cache.enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
         return False
     if up not in (1, 2) or down != 1 or padding != 1 or weight.shape[2:] != (3, 3):
         return False
     if up == 2 and (f is None or f.shape != UP_TAPS):
         return False
-    return x.shape[1] % LANES == weight.shape[0] % LANES == 0 and takes_native(x, winograd_wins(x))
+    return x.shape[1] % CHANNELS == weight.shape[0] % CHANNELS == 0 and takes_winograd(x, lambda: wins(x, up))
+
+
+def wins(x: Tensor, up: int) -> bool:
+    """Whether minimal filtering is the faster way here, filters being kept."""
+    if x.shape[2] * x.shape[3] < SMALLEST:
+        return False
+    return fastest.wins("enlarging", _enlarging) if up == 2 else fastest.wins("plain", _plain)
 
 
 def convolve(
@@ -79,22 +67,39 @@ def convolve(
     limit = math.inf if clamp is None else clamp
     how = in_scale, out_scale, noise, bias, act, ACTIVATIONS[act].alpha, gain, limit
     if up == 1:
-        filters = kept(weight, ("winograd", flip_weight), lambda: make_filters(weight, flip_weight))
+        filters = inference_cache.cached(weight, ("winograd", flip_weight), lambda: make_filters(weight, flip_weight))
         return native.winograd(x, filters, *how)
-    filters = kept(weight, ("winograd_up", flip_weight), lambda: make_filters(weight, flip_weight, up))
+    key = "winograd_up", flip_weight
+    filters = inference_cache.cached(weight, key, lambda: make_filters(weight, flip_weight, up))
     return native.winograd_up(x, filters, f.flip((0, 1)) * up**2, *how)
 
 
 @torch.no_grad()
 def make_filters(weight: Tensor, flip_weight: bool, up: int = 1) -> Tensor:
-    """Spread weight [Co, Ci, 3, 3] out to [36, Co / 16, Ci, 16].
-
-    In float64, and a few filters at a time, lest what is needed on the way is several times what is kept.
-    """
+    """Spread weight [Co, Ci, 3, 3] out to [36, Co, Ci], in the order that the native library reads."""
     is_turned = flip_weight == (up == 2)  # a transposed convolution meets its taps the other way round
-    spread = torch.tensor(SPREAD if up == 1 else SPREAD_UP, dtype=torch.float64)
-    made = weight.new_empty([len(spread) ** 2, len(weight) // LANES, weight.shape[1], LANES])
-    for group, filters in enumerate(weight.split(LANES)):
-        taps = (filters.flip((2, 3)) if is_turned else filters).double()
-        made[:, group] = (spread @ taps @ spread.T).flatten(2).permute(2, 1, 0)
-    return made
+    return native.winograd_filters(weight, is_turned, False, up == 2)
+
+
+# ---- what is compared to find out which way is faster
+
+
+def example(count: int) -> tuple[Tensor, Tensor]:
+    """Images [count, 64, 32, 32] in channels_last, and a weight [64, 64, 3, 3]."""
+    images = torch.ones([count, 64, 32, 32], dtype=torch.float32)
+    return images.contiguous(memory_format=torch.channels_last), torch.ones([64, 64, 3, 3], dtype=torch.float32)
+
+
+def _plain() -> tuple[Callable[[], object], Callable[[], object]]:
+    x, weight = example(1)
+    filters = make_filters(weight, flip_weight=True)
+    return lambda: native.winograd(x, filters, *PLAIN), lambda: F.conv2d(x, weight, padding=1)
+
+
+def _enlarging() -> tuple[Callable[[], object], Callable[[], object]]:
+    x, weight = example(1)
+    filters, taps = make_filters(weight, flip_weight=False, up=2), torch.ones(UP_TAPS, dtype=torch.float32)
+    return (
+        lambda: native.winograd_up(x, filters, taps, *PLAIN),
+        lambda: upfirdn2d(F.conv_transpose2d(x, weight, stride=2), taps, padding=1),
+    )

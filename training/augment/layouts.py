@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.augment.affine import Affine
-from training.spatial_encoding import HeatmapSource
+from training.layouts.layout import HeatmapSource
 
 FINEST = 105  # = 3 * 5 * 7: pixels between the borders, among which are all those of sizes 4, 8 and 16
 

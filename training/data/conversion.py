@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from dnnlib.errors import UserError
 from training.data.image_files import DAMAGE, is_power_of_two, reason
+from training.data.opening import OverLimit
 from training.data.sources import Source
 from training.data.transforms import Transform, is_grey, to_plain, upright_size
 from training.data.writer import DatasetWriter, open_writer
@@ -28,10 +29,15 @@ class Summary:
     channels: int
     labels: str  # in words
     skipped: int
+    refused: int = 0  # pictures over a limit
 
     def __str__(self) -> str:
         kind = {1: "grey", 3: "RGB"}[self.channels]
-        return f"{self.images} images, {self.size}x{self.size}, {kind}, {self.labels}, {self.skipped} damaged skipped"
+        refused = f", {self.refused} over a limit skipped" if self.refused else ""
+        return (
+            f"{self.images} images, {self.size}x{self.size}, {kind}, {self.labels}, "
+            f"{self.skipped} damaged skipped{refused}"
+        )
 
 
 class _Log:
@@ -40,12 +46,21 @@ class _Log:
     def __init__(self, say: Say, strict: bool):
         self._say, self._strict = say, strict
         self._remarks: dict[str, list[str]] = {}  # images by remark
-        self.damaged_count = 0
+        self.damaged_count = self.refused_count = 0
+        self.first = ""  # image that was left out, and why
+
+    def refused(self, name: str, error: OverLimit) -> None:
+        if self._strict:
+            raise UserError(f"{name} is refused: {error}")
+        self.refused_count += 1
+        self.first = self.first or f"{name} is refused: {error}"
+        self._say(f"skipped, over a limit: {name}: {error}")
 
     def damaged(self, name: str, error: Exception) -> None:
         if self._strict:
             raise UserError(f"{name} is damaged: {reason(error)}; remove it, or leave out --strict to skip such images")
         self.damaged_count += 1
+        self.first = self.first or f"{name} is damaged: {reason(error)}"
         self._say(f"skipped, damaged: {name}: {reason(error)}")
 
     def remark(self, what: str, name: str) -> None:
@@ -78,7 +93,8 @@ def convert(source: Source, dest: str | Path, transform: Transform, strict: bool
         survey = _survey(source, transform, log)
         _write_all(source, survey, transform, writer, log)
     log.tell_remarks()
-    return Summary(writer.count, survey.size, survey.channels, _describe_labels(source), log.damaged_count)
+    shape, counts = (survey.size, survey.channels), (log.damaged_count, log.refused_count)
+    return Summary(writer.count, *shape, _describe_labels(source), *counts)
 
 
 def _readable(
@@ -90,13 +106,18 @@ def _readable(
         try:
             with source.open(i) as image:
                 result = read(image)
+        except OverLimit as error:
+            log.refused(source.names[i], error)
+            continue
+        except UserError:
+            raise
         except DAMAGE as error:
             log.damaged(source.names[i], error)
             continue
         count += 1
         yield i, result
     if not count:
-        raise UserError(f"none of the {log.damaged_count} images of the source can be read")
+        raise UserError(f"none of the {len(source.names)} images of the source can be read; the first: {log.first}")
 
 
 def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:

@@ -1,4 +1,4 @@
-"""What is where in a generated picture: centres, boxes and parts, in normalised coordinates.
+"""What is where in a generated picture: centres, boxes and parts, in normalized coordinates.
 
 Positions are (x, y), x to the right and y down; -1 and +1 are the centres of the border pixels.
 A scene is plain JSON data:
@@ -15,7 +15,7 @@ _MIDDLE_HALF = 0.25  # how far from the image's middle an object's middle may li
 _MIRRORED_BOX = (2, 1, 0, 3)  # the right edge becomes the left one
 
 
-def normalised(edges: np.ndarray, resolution: int) -> np.ndarray:
+def normalized(edges: np.ndarray, resolution: int) -> np.ndarray:
     """Map distances from the image's left or top edge, in pixels, to [-1, 1] at border pixel centres."""
     return (2 * np.asarray(edges, dtype=np.float64) - resolution) / max(resolution - 1, 1)
 
@@ -48,7 +48,7 @@ def describe(
     resolution: int,
     parts: Mapping[str, Sequence[Sequence[float]]] | None = None,
 ) -> dict[str, Any]:
-    """One object of a scene. Positions come in pixels from the corner and leave normalised."""
+    """One object of a scene. Positions come in pixels from the corner and leave normalized."""
     truth: dict[str, Any] = {"kind": kind, "center": _points(center, resolution), "box": _points(box, resolution)}
     if parts is not None:
         truth["parts"] = {name: _points(points, resolution) for name, points in parts.items()}
@@ -61,7 +61,7 @@ def mirrored(scene: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _points(values: Any, resolution: int) -> list:
-    return np.round(normalised(values, resolution), _DECIMALS).tolist()
+    return np.round(normalized(values, resolution), _DECIMALS).tolist()
 
 
 def _mirrored_object(thing: Mapping[str, Any]) -> dict[str, Any]:

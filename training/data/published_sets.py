@@ -1,8 +1,6 @@
 """The published forms of LSUN (LMDB), CIFAR-10 (pickles in a tar) and MNIST (IDX files)."""
 
-import gzip
-import io
-import pickle
+import math
 import struct
 import tarfile
 import zlib
@@ -12,10 +10,15 @@ from typing import Any
 import numpy as np
 
 from dnnlib.errors import UserError
+from training.data.bounded import BoundedGzip, read_at_most
+from training.data.plain_pickle import NotPlain, PlainArray, load_plain
 
-_CIFAR_SHAPE = (-1, 3, 32, 32)
+_CIFAR_SHAPE, _CIFAR_VALUES = (-1, 3, 32, 32), 3072
+_CIFAR_BATCH, _CIFAR_META = "data_batch_", "batches.meta"
+_CIFAR_LIMIT = 1 << 28  # bytes unpacked; the published archive has 186 million
 _IDX_IMAGES, _IDX_LABELS = 0x803, 0x801  # first word: uint8 data of 3 dimensions, and of 1
-_MNIST_PADDING = 2  # 28 -> 32
+_MNIST_SIDE, _MNIST_PADDING = 28, 2  # 28 -> 32
+_IDX_LIMIT = 1 << 30  # bytes unpacked; MNIST has 47 million, the largest set of its kind 640
 
 
 class Lmdb:
@@ -51,18 +54,18 @@ class Lmdb:
 def read_cifar10(path: Path) -> tuple[np.ndarray, list[int], list[str] | None]:
     """The training images uint8 [N, 32, 32, 3], labels and class names of cifar-10-python.tar.gz.
 
-    Raises UserError when the archive is damaged or something else.
+    Nothing in the archive is unpickled. Raises UserError when the archive is damaged or something else.
     """
     try:
         members = _read_members(path)
-        batches = [_load_arrays(members[name]) for name in sorted(members) if name.startswith("data_batch_")]
-        pixels = np.concatenate([batch["data"].reshape(_CIFAR_SHAPE) for batch in batches])
-        labels = [int(label) for batch in batches for label in batch["labels"]]
-        names = _load_arrays(members["batches.meta"])["label_names"] if "batches.meta" in members else None
-    except (tarfile.TarError, OSError, EOFError, zlib.error, pickle.UnpicklingError, KeyError, ValueError,
-            AttributeError, TypeError) as error:
+        batches = [_cifar_batch(name, members[name]) for name in sorted(members) if name.startswith(_CIFAR_BATCH)]
+        if not batches:
+            raise NotPlain(f"it holds no {_CIFAR_BATCH}1")
+        names = _cifar_names(members[_CIFAR_META]) if _CIFAR_META in members else None
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"{path} is no complete CIFAR-10 archive (python version): {error}") from error
-    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), labels, names
+    pixels = np.concatenate([pixels for pixels, _ in batches])
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), [label for _, some in batches for label in some], names
 
 
 def read_mnist(path: Path) -> tuple[np.ndarray, list[int] | None]:
@@ -70,11 +73,12 @@ def read_mnist(path: Path) -> tuple[np.ndarray, list[int] | None]:
 
     Labels are None when there is no such file. Raises UserError when a file is damaged or the counts differ.
     """
-    pixels = np.pad(_read_idx(path, _IDX_IMAGES), [(0, 0), (_MNIST_PADDING,) * 2, (_MNIST_PADDING,) * 2])
+    small = _read_idx(path, _IDX_IMAGES, (_MNIST_SIDE,) * 2)
+    pixels = np.pad(small, [(0, 0), (_MNIST_PADDING,) * 2, (_MNIST_PADDING,) * 2])
     labels_path = mnist_labels_path(path)
     if not labels_path.exists():
         return pixels, None
-    labels = _read_idx(labels_path, _IDX_LABELS)
+    labels = _read_idx(labels_path, _IDX_LABELS, ())
     if len(labels) != len(pixels):
         raise UserError(f"{labels_path} holds {len(labels)} labels for the {len(pixels)} images of {path}")
     return pixels, labels.tolist()
@@ -85,46 +89,62 @@ def mnist_labels_path(images_path: Path) -> Path:
     return images_path.with_name(images_path.name.replace("-images-idx3-", "-labels-idx1-"))
 
 
-def _read_idx(path: Path, magic: int) -> np.ndarray:
-    """A big-endian header (magic number, one size per dimension), then uint8 data."""
+def _read_idx(path: Path, magic: int, sides: tuple[int, ...]) -> np.ndarray:
+    """A big-endian header (magic number, one size per dimension), then uint8 data [N, *sides]."""
     try:
-        data = gzip.decompress(path.read_bytes())
-        dimensions = magic & 0xFF
-        found, *shape = struct.unpack_from(f">{dimensions + 1}I", data)
-        if found != magic:
-            raise UserError(f"{path} is no MNIST file: it starts with {found:#x}, not {magic:#x}")
-        return np.frombuffer(data, np.uint8, offset=4 * (dimensions + 1)).reshape(shape)
+        with BoundedGzip(path, _IDX_LIMIT) as file:
+            found, count, *shape = struct.unpack(header := f">{2 + len(sides)}I", file.read(struct.calcsize(header)))
+            if found != magic:
+                raise UserError(f"{path} is no MNIST file: it starts with {found:#x}, not {magic:#x}")
+            if tuple(shape) != sides:
+                raise UserError(f"{path} holds images of {shape[1]}x{shape[0]}; those of MNIST are 28x28")
+            size = count * math.prod(sides)
+            data = read_at_most(file, min(size, _IDX_LIMIT))
     except UserError:
         raise
     except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
+    if len(data) != size:
+        raise UserError(f"{path} is damaged: it holds {len(data)} bytes of the {size} that its start announces")
+    return np.frombuffer(data, np.uint8).reshape(count, *sides)
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
-    """The files of a tar.gz by their last name."""
-    with tarfile.open(path, "r:gz") as archive:
-        return {Path(member.name).name: archive.extractfile(member).read() for member in archive if member.isfile()}
+    """The files of the archive that are of use, by their last name."""
+    members = {}
+    with BoundedGzip(path, _CIFAR_LIMIT) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+        for member in archive:
+            name = Path(member.name).name
+            if member.isfile() and (name.startswith(_CIFAR_BATCH) or name == _CIFAR_META):
+                members[name] = archive.extractfile(member).read()
+    return members
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Rebuilds NumPy arrays and plain data, and nothing else: an archive must not be able to run code."""
-
-    _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
-    _ALLOWED = {
-        **{(module, "_reconstruct"): np.empty(0).__reduce__()[0] for module in _ARRAY_MODULES},
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is not data") from None
+def _cifar_batch(name: str, data: bytes) -> tuple[np.ndarray, list[int]]:
+    """Images uint8 [N, 3, 32, 32] and labels of one file of the archive. Raises ValueError when it holds others."""
+    content = _load_dictionary(name, data)
+    pixels, labels = content.get("data"), content.get("labels")
+    if not isinstance(pixels, PlainArray) or pixels.value.ndim != 2 or pixels.value.shape[1] != _CIFAR_VALUES:
+        raise ValueError(f'{name}: "data" is no array of rows of {_CIFAR_VALUES} bytes')
+    if not isinstance(labels, list) or any(type(label) is not int or not 0 <= label < 10 for label in labels):
+        raise ValueError(f'{name}: "labels" is no list of whole numbers from 0 to 9')
+    if len(labels) != len(pixels.value):
+        raise ValueError(f"{name}: {len(labels)} labels for {len(pixels.value)} images")
+    return pixels.value.reshape(_CIFAR_SHAPE), labels
 
 
-def _load_arrays(data: bytes) -> dict[str, Any]:
-    # Written by Python 2, whose strings are bytes: latin1 maps each to itself.
-    content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
-    return {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
+def _cifar_names(data: bytes) -> list[str]:
+    names = _load_dictionary(_CIFAR_META, data).get("label_names")
+    if not isinstance(names, list) or len(names) != 10 or not all(isinstance(name, str | bytes) for name in names):
+        raise ValueError(f'{_CIFAR_META}: "label_names" is no list of 10 names')
+    return [name.decode("latin1") if isinstance(name, bytes) else name for name in names]
+
+
+def _load_dictionary(name: str, data: bytes) -> dict[str, Any]:
+    try:
+        content = load_plain(data)
+    except NotPlain as error:
+        raise NotPlain(f"{name}: {error}") from error
+    if not isinstance(content, dict):
+        raise NotPlain(f"{name}: it holds no dictionary")
+    return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}

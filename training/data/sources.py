@@ -13,6 +13,8 @@ from dnnlib.errors import UserError
 from training.data import published_sets
 from training.data.archives import FolderArchive, ZipArchive
 from training.data.labels import Label, find_labels
+from training.data.listing import check_is_plain
+from training.data.opening import open_image
 
 KNOWN = "a folder, a .zip, an LSUN *_lmdb folder, cifar-10-python.tar.gz or *-images-idx3-ubyte.gz"
 
@@ -40,6 +42,7 @@ def open_source(path: str | Path, limit: int | None = None) -> Source:
     path = Path(path)
     if not path.exists():
         raise UserError(f"--source {path} does not exist; give {KNOWN}")
+    check_is_plain(path)
     return _opener(path)(path, limit)
 
 
@@ -62,9 +65,10 @@ def _archive(path: Path, limit: int | None) -> Source:
     used = names[:limit]
     return Source(
         [archive.where(name) for name in used],
-        lambda i: _decoding(lambda: archive.open(used[i])),
+        lambda i: _decoding(lambda: archive.open(used[i]), used[i]),
         labels.of(used, str(path)) if labels.by_name else None,
         labels.classes,
+        tuple(note for note in (archive.note, labels.note) if note),
     )
 
 
@@ -91,6 +95,6 @@ def _arrays(path, pixels, labels, classes, notes=()) -> Source:
 
 
 @contextmanager
-def _decoding(open_file: Callable[[], BinaryIO]) -> Iterator[Image.Image]:
-    with open_file() as file, Image.open(file) as image:
+def _decoding(open_file: Callable[[], BinaryIO], name: str = "") -> Iterator[Image.Image]:
+    with open_file() as file, open_image(file, name) as image:
         yield image

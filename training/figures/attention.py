@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from training.attention import attention_map, channel_weights, normalize
 from training.config import AlignConfig, DiscriminatorConfig
-from training.discriminator import Discriminator
 from training.figures.cells import image_cells, overlay_cells
-from training.figures.subject import Pictures, Subject
+from training.figures.subject import ImagesWithLabels, ModelUnderStudy
 from training.figures.table import Group, Row, Table
+from training.losses.attention import attention_map, channel_weights, normalize
+from training.networks.discriminator import Discriminator
 
 LARGEST_SHOWN = 64  # resolution of a feature; attention at larger ones only traces edges
 SCALE = ("contributes nothing", "most of this map")
@@ -43,12 +43,14 @@ def chosen_resolutions(config: DiscriminatorConfig, level: int | None) -> list[i
     return [4 << level]
 
 
-def gradcam_config(subject: Subject, gradcam: str) -> AlignConfig:
+def gradcam_config(subject: ModelUnderStudy, gradcam: str) -> AlignConfig:
     """How attention is read: "run": as the run's alignment loss reads it; "paper"; "released" (spec: section 4)."""
     return subject.config.align if gradcam == "run" else VARIANTS[gradcam]
 
 
-def attention(D: Discriminator, seen: Pictures, config: AlignConfig, resolutions: Sequence[int]) -> dict[int, Tensor]:
+def attention(
+    D: Discriminator, seen: ImagesWithLabels, config: AlignConfig, resolutions: Sequence[int]
+) -> dict[int, Tensor]:
     """{r: GradCAM of each picture, [N, 1, r, r] in [0, 1]} at D's features of those resolutions.
 
     Minibatch standard deviation compares the pictures of a call with each other; those that are missing in the last
@@ -65,7 +67,7 @@ def attention(D: Discriminator, seen: Pictures, config: AlignConfig, resolutions
 
 
 def attention_figure(
-    subject: Subject, count: int = 4, seed: int = 0, seeds: Sequence[int] | None = None, gradcam: str = "run"
+    subject: ModelUnderStudy, count: int = 4, seed: int = 0, seeds: Sequence[int] | None = None, gradcam: str = "run"
 ) -> Table:
     """Rows are `count` real images, chosen by `seed`, and generated ones (`seeds`: 0 to count - 1 by default).
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.heatmaps import resize
-from training.pictures import HEAT, to_cells
+from training.layouts.layout import resize
+from training.pictures.grids import HEAT, to_cells
 
 SMALLEST, LARGEST = 128, 256  # sides of cells, pixels
 MAP_SHARE = 0.65  # of a map's colour in its mixture with the image

@@ -8,14 +8,14 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from training.figures.attention import square
 from training.figures.cells import image_cells, map_cells, spread
-from training.figures.subject import Subject
+from training.figures.subject import ModelUnderStudy
 from training.figures.table import Group, Row, Table
-from training.pictures import all_levels_pictures
+from training.pictures.grids import all_levels_pictures
 
 LARGEST_SHOWN = 64
 
 
-def features_figure(subjects: Sequence[Subject], seeds: Sequence[int] = (0, 1, 2, 3)) -> Table:
+def features_figure(subjects: Sequence[ModelUnderStudy], seeds: Sequence[int] = (0, 1, 2, 3)) -> Table:
     """Rows are seeds, one group a model. Columns: the image, its layout, the mean feature of every block up to 64x64.
 
     Raises UserError when the models make pictures of different sizes.
@@ -24,7 +24,7 @@ def features_figure(subjects: Sequence[Subject], seeds: Sequence[int] = (0, 1, 2
     if len(sides) > 1:
         raise UserError(f"models of {min(sides)}x{min(sides)} and {max(sides)}x{max(sides)} pictures do not compare")
     shown = [2**k for k in range(2, min(*sides, LARGEST_SHOWN).bit_length())]
-    has_layout = any(subject.model.is_steerable for subject in subjects)
+    has_layout = any(subject.model.is_layout_conditioned for subject in subjects)
     groups = [
         Group(_rows(subject, seeds, shown, has_layout), subject.name if len(subjects) > 1 else "")
         for subject in subjects
@@ -39,14 +39,14 @@ def features_figure(subjects: Sequence[Subject], seeds: Sequence[int] = (0, 1, 2
     )
 
 
-def mean_features(subject: Subject, seeds: Sequence[int]) -> tuple[Tensor, dict[int, Tensor]]:
+def mean_features(subject: ModelUnderStudy, seeds: Sequence[int]) -> tuple[Tensor, dict[int, Tensor]]:
     """Images [N, C, R, R] of seeds, and {r: the mean over channels of the features at r, [N, 1, r, r]}."""
     features: dict[int, Tensor] = {}
     images = subject.generated(seeds, block_outputs=features).images
     return images, {r: x.mean(1, keepdim=True) for r, x in features.items()}
 
 
-def _rows(subject: Subject, seeds: Sequence[int], shown: Sequence[int], has_layout: bool) -> list[Row]:
+def _rows(subject: ModelUnderStudy, seeds: Sequence[int], shown: Sequence[int], has_layout: bool) -> list[Row]:
     images, means = mean_features(subject, seeds)
     cells = image_cells(images)
     columns = [cells, *([_layout_column(subject, seeds, cells)] if has_layout else [])]
@@ -54,7 +54,7 @@ def _rows(subject: Subject, seeds: Sequence[int], shown: Sequence[int], has_layo
     return [Row(row, f"seed {seed}") for seed, row in zip(seeds, zip(*columns, strict=True), strict=True)]
 
 
-def _layout_column(subject: Subject, seeds: Sequence[int], cells: np.ndarray) -> Sequence[np.ndarray | None]:
-    if not subject.model.is_steerable:
+def _layout_column(subject: ModelUnderStudy, seeds: Sequence[int], cells: np.ndarray) -> Sequence[np.ndarray | None]:
+    if not subject.model.is_layout_conditioned:
         return [None] * len(seeds)
     return all_levels_pictures(subject.layout(seeds).to("cpu"), cells.shape[1])

@@ -7,7 +7,6 @@ import torch
 
 from dnnlib.errors import UserError
 from training.config import AlignConfig
-from training.discriminator import Discriminator
 from training.figures.attention import (
     SCALE,
     attention,
@@ -17,17 +16,18 @@ from training.figures.attention import (
     square,
 )
 from training.figures.cells import correlation, correlation_notes, image_cells, overlay_cells
-from training.figures.subject import Pictures, Subject, discriminator_of, kimg_text, over_training
+from training.figures.subject import ImagesWithLabels, ModelUnderStudy, discriminator_of, kimg_text, over_training
 from training.figures.table import Group, Row, Table
+from training.networks.discriminator import Discriminator
+from training.runs.snapshot import Snapshot
 from training.sampling import Model
-from training.snapshot import Snapshot
 
 AMPLITUDES = (0.0, 0.1, 0.2, 0.4, 0.8)  # of the noise; images span [-1, 1]
 STEPS = 6  # snapshots shown
 
 
 def noise_figure(
-    subject: Subject,
+    subject: ModelUnderStudy,
     count: int = 2,
     seed: int = 0,
     amplitudes: Sequence[float] = AMPLITUDES,
@@ -46,7 +46,7 @@ def noise_figure(
     clean, labels = subject.real(count, seed)
     stream = torch.Generator().manual_seed(seed)
     pattern = torch.randn(clean.shape, generator=stream).to(clean.device)
-    noisy = [Pictures((clean + amplitude * pattern).clamp(-1, 1), labels) for amplitude in amplitudes]
+    noisy = [ImagesWithLabels((clean + amplitude * pattern).clamp(-1, 1), labels) for amplitude in amplitudes]
     groups = _groups_by_picture(subject.D, noisy, config, resolutions, [f"real {n + 1}" for n in range(count)])
     return Table(
         "Robustness of the discriminator's attention to noise",
@@ -59,7 +59,11 @@ def noise_figure(
 
 
 def bad_samples_figure(
-    subject: Subject, seeds: Sequence[int] = (0, 1), steps: int = STEPS, level: int | None = None, gradcam: str = "run"
+    subject: ModelUnderStudy,
+    seeds: Sequence[int] = (0, 1),
+    steps: int = STEPS,
+    level: int | None = None,
+    gradcam: str = "run",
 ) -> Table:
     """What the final D sees in pictures of the same seeds by younger generators. Columns are snapshots.
 
@@ -73,14 +77,14 @@ def bad_samples_figure(
         "The discriminator's attention to bad samples",
         [kimg_text(one.kimg) for one in snapshots],
         _groups_by_picture(subject.D, younger, config, resolutions, labels, with_notes=False),
-        f"{subject.name}. The same latents{' and layouts' if subject.model.is_steerable else ''} through generators "
-        f"of increasing age (columns), all judged by D at {kimg_text(subject.kimg)}. {describe(config)}.",
+        f"{subject.name}. The same latents{' and layouts' if subject.model.is_layout_conditioned else ''} through "
+        f"generators of increasing age (columns), all judged by D at {kimg_text(subject.kimg)}. {describe(config)}.",
         SCALE,
     )
 
 
 def consistency_figure(
-    subject: Subject,
+    subject: ModelUnderStudy,
     count: int = 2,
     seed: int = 0,
     seeds: Sequence[int] = (0,),
@@ -111,7 +115,7 @@ def consistency_figure(
 
 
 def _rows_by_age(
-    ages: Sequence[Discriminator], kind: str, seen: Pictures, config: AlignConfig, resolution: int
+    ages: Sequence[Discriminator], kind: str, seen: ImagesWithLabels, config: AlignConfig, resolution: int
 ) -> list[Row]:
     """One row a picture: the image, and its map by each D."""
     maps = [attention(D, seen, config, [resolution])[resolution] for D in ages]
@@ -123,7 +127,7 @@ def _rows_by_age(
 
 def _groups_by_picture(
     D: Discriminator,
-    columns: Sequence[Pictures],
+    columns: Sequence[ImagesWithLabels],
     config: AlignConfig,
     resolutions: Sequence[int],
     labels: Sequence[str],
@@ -144,6 +148,6 @@ def _groups_by_picture(
     return groups
 
 
-def _pictures_of(subject: Subject, snapshot: Snapshot, seeds: Sequence[int]) -> Pictures:
+def _pictures_of(subject: ModelUnderStudy, snapshot: Snapshot, seeds: Sequence[int]) -> ImagesWithLabels:
     model = Model.load(snapshot.path, subject.model.device)
     return subject.generated(seeds, model=model)

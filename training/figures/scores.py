@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_path
 from training.figures.table import DPI
-from training.plots import read_lines
+from training.pictures.plots import read_lines
 
 STATS = "stats.jsonl"
 LOWEST, HIGHEST = "scores/real/min", "scores/fake/max"

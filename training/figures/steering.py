@@ -8,10 +8,10 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from training.figures.cells import image_cells, map_cells, spread
-from training.figures.subject import Subject
+from training.figures.subject import ModelUnderStudy
 from training.figures.table import Group, Row, Table
-from training.heatmaps import Layout
-from training.pictures import all_levels_pictures, heatmap_pictures
+from training.layouts.layout import Layout
+from training.pictures.grids import all_levels_pictures, heatmap_pictures
 
 STEPS = 7
 REACH = 0.4  # how far to both sides a moved centre goes
@@ -32,7 +32,7 @@ def between(first: Layout, last: Layout, steps: int) -> Layout:
 
 
 def interpolation_figure(
-    subject: Subject, seeds: Sequence[int] = (0, 1, 2, 3), ends: tuple[int, int] = (2, 3), steps: int = STEPS
+    subject: ModelUnderStudy, seeds: Sequence[int] = (0, 1, 2, 3), ends: tuple[int, int] = (2, 3), steps: int = STEPS
 ) -> Table:
     """One latent a row while its layout goes from that of seed ends[0] to that of seed ends[1].
 
@@ -51,7 +51,7 @@ def interpolation_figure(
     )
 
 
-def moves_figure(subject: Subject, seed: int = 0, steps: int = STEPS) -> Table:
+def moves_figure(subject: ModelUnderStudy, seed: int = 0, steps: int = STEPS) -> Table:
     """One latent while a centre moves: each of level 0 across and down, then the first of levels 1 and 2 across.
 
     The last column is the mean absolute change over the row. Raises UserError when the model hears no layout or
@@ -81,7 +81,7 @@ def _moved_about(start: Layout) -> str:
 
 
 def grid_figure(
-    subject: Subject, seeds: Sequence[int] = (0, 1, 2, 3, 4, 5), layout_seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    subject: ModelUnderStudy, seeds: Sequence[int] = (0, 1, 2, 3, 4, 5), layout_seeds: Sequence[int] = (0, 1, 2, 3, 4)
 ) -> Table:
     """Rows share a layout, columns a latent. Raises UserError when the model hears no layout."""
     layouts = subject.layout(layout_seeds)
@@ -100,7 +100,7 @@ def grid_figure(
 
 
 def _moved_group(
-    subject: Subject, seed: int, start: Layout, move: tuple[int, int, tuple[float, float]], steps: int
+    subject: ModelUnderStudy, seed: int, start: Layout, move: tuple[int, int, tuple[float, float]], steps: int
 ) -> Group:
     """Heatmaps above pictures, and how much the pictures change."""
     level, index, (across, down) = move
@@ -129,7 +129,7 @@ def _way(steps: int) -> Tensor:
     return torch.linspace(-REACH, REACH, steps)
 
 
-def _pictures(subject: Subject, seed: int, path: Layout) -> Sequence:
+def _pictures(subject: ModelUnderStudy, seed: int, path: Layout) -> Sequence:
     return image_cells(subject.generated([seed] * len(path), layout=path).images)
 
 

@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from training.dataset import ImageDataset
-from training.discriminator import Discriminator
-from training.generator import set_memory_format
-from training.heatmaps import Layout
-from training.run_data import open_data
+from training.data.dataset import ImageDataset
+from training.data.of_run import open_data
+from training.layouts.layout import Layout
+from training.networks.discriminator import Discriminator
+from training.networks.generator import set_memory_format
+from training.runs.snapshot import Snapshot, open_snapshot
 from training.sampling import Model
-from training.snapshot import Snapshot, open_snapshot
 
 
-class Pictures(NamedTuple):
+class ImagesWithLabels(NamedTuple):
     """Images [N, C, R, R] in about [-1, 1], and the labels [N, c_dim] they belong to, or None."""
 
     images: Tensor
     labels: Tensor | None
 
 
-class Subject:
+class ModelUnderStudy:
     """A snapshot file (or a run directory's newest) that figures are to be made of.
 
     data: where the real images are; None: where they were in training. Networks and data are opened when first used.
@@ -54,14 +54,14 @@ class Subject:
     def dataset(self) -> ImageDataset:
         return open_data(self.config, self._data)
 
-    def real(self, count: int, seed: int = 0) -> Pictures:
+    def real(self, count: int, seed: int = 0) -> ImagesWithLabels:
         """Different images of the data set, chosen by `seed`. Raises UserError when there are too few."""
         available = len(self.dataset)
         if count > available:
             raise UserError(f"{self.dataset.name} holds {available} images, {count} were asked for; use fewer")
         chosen = np.random.default_rng(seed).choice(available, count, replace=False).tolist()
         images = torch.from_numpy(np.stack([self.dataset[i][0] for i in chosen])).to(self.model.device)
-        return Pictures(images.float() / 127.5 - 1, self._labels_of(chosen))
+        return ImagesWithLabels(images.float() / 127.5 - 1, self._labels_of(chosen))
 
     def generated(
         self,
@@ -69,12 +69,12 @@ class Subject:
         layout: Layout | None = None,
         model: Model | None = None,
         block_outputs: dict[int, Tensor] | None = None,
-    ) -> Pictures:
+    ) -> ImagesWithLabels:
         """Pictures of seeds, of another snapshot's `model` if given; classes, where there are any, by seed in turn."""
         model = model or self.model
         rows = self._labels_in_turn(seeds)
         options = {"truncation_psi": self.truncation_psi, "block_outputs": block_outputs}
-        return Pictures(model.images(seeds, layout=layout, labels=rows, **options), rows)
+        return ImagesWithLabels(model.images(seeds, layout=layout, labels=rows, **options), rows)
 
     def layout(self, seeds: Sequence[int]) -> Layout:
         """The layouts of seeds. Raises UserError when the model hears none."""
@@ -83,7 +83,7 @@ class Subject:
 
     def check_steerable(self) -> None:
         """Raises UserError when the model hears no layout."""
-        if not self.model.is_steerable:
+        if not self.model.is_layout_conditioned:
             raise UserError(f"a model of method {self.config.method} hears no layout, so there is none to change")
 
     def _labels_in_turn(self, seeds: Sequence[int]) -> Tensor | None:

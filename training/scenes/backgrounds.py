@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from training.data.opening import open_image
 from training.scenes import colors
 from training.scenes.colors import Color
 
@@ -36,7 +37,7 @@ def gradient(
 
 def load_photo(path: Path, resolution: int) -> Image.Image:
     """Read a photograph as RGB, no larger than crops of `resolution` pixels need. OSError when it is damaged."""
-    with Image.open(path) as opened:
+    with open_image(path) as opened:
         photo = opened.convert("RGB")
     excess = min(photo.size) // (_OVERSAMPLING * resolution)
     return photo.reduce(excess) if excess > 1 else photo

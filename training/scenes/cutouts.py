@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from training.data import ground_truth
+from training.data.opening import open_image
 
 _SOLID = 64  # alpha from which on a pixel belongs to the object rather than to a soft fringe
 _OPAQUE_FRACTION = 0.98  # a picture filled to this degree is no cut-out
@@ -50,7 +51,7 @@ def load_cutout(path: Path, min_side: float, max_side: float, min_coverage: floa
     Raises NoCutout when it has no useful alpha, or when its object fills less than the fraction
     `min_coverage` of its bounding box; OSError when it is damaged.
     """
-    with Image.open(path) as opened:
+    with open_image(path) as opened:
         picture = opened.convert("RGBA")
     picture = picture.crop(_object_box(np.asarray(picture)[..., 3], min_coverage))
     picture.thumbnail((_OVERSAMPLING * math.ceil(max_side),) * 2, Image.Resampling.LANCZOS)

@@ -14,6 +14,10 @@ from torch_utils.native.cache import SOURCES
 ROOT = Path(__file__).parents[3]
 EMULATION = Path(__file__).with_name("emulation")
 LAUNCH = re.compile(r"(\w+(?:<[\w, ]+>)?)<<<(\w+), kThreads, 0, stream>>>\(([^;]*)\);")
+REGISTERED = {
+    "#define STEERGAN_DEVICE CUDA": "#define STEERGAN_DEVICE CPU",
+    "#define STEERGAN_AUTOGRAD AutogradCUDA": "#define STEERGAN_AUTOGRAD AutogradCPU",
+}
 ABI = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
 FLAGS = ["-std=c++20", "-O1", "-fPIC", "-mf16c", "-pthread", "-DSTEERGAN_CUDA", ABI]
 
@@ -36,6 +40,7 @@ for dtype, layout in itertools.product(gpu.TOLERANCE, formats):
     for geometry in gpu.GEOMETRIES:
         gpu.test_upfirdn2d((2, 40, 21, 30), geometry, dtype, layout)
     gpu.test_what_is_no_image((5, 7), dtype)
+    gpu.test_gradients_stop_at_the_clamp(dtype)
     count += 1
 print("passed", count)
 """
@@ -45,9 +50,10 @@ def translate(folder: Path) -> list[Path]:
     """The sources with launches as calls, and the kernels registered for CPU tensors."""
     for path in SOURCES.iterdir():
         text = LAUNCH.sub(r"emulate(\2, kThreads, [&] { \1(\3); });", path.read_text())
-        text = text.replace("#define STEERGAN_DEVICE CUDA", "#define STEERGAN_DEVICE CPU")
+        for old, new in REGISTERED.items():
+            text = text.replace(old, new)
         (folder / path.name.replace(".cu", ".cu.cpp") if path.suffix == ".cu" else folder / path.name).write_text(text)
-    sources = [*folder.glob("*.cu.cpp"), folder / "bindings.cpp"]
+    sources = [*folder.glob("*.cu.cpp"), folder / "bindings.cpp", folder / "autograd.cpp"]
     assert not any("<<<" in path.read_text() for path in sources)
     return sources
 

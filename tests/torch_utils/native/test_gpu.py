@@ -64,14 +64,28 @@ def test_bias_act_with_everything(shape, dtype, memory_format):
     given = [
         draw(shape, dtype, 0, memory_format),
         draw([n, c], dtype, 1).abs() + 0.5,
-        draw([n, 1, *size], dtype, 2) * 0.01,
+        draw([], dtype, 2).abs() + 0.5,
         draw([c], dtype, 3) * 0.01,
     ]
+    for count in {1, n}:
+        noise = draw([count, 1, *size], dtype, 4) * 0.01
 
-    def activated(x, scale, noise, b):
-        return ops.bias_act(x, b, act="lrelu", gain=1.5, scale=scale, noise=noise)
+        def activated(x, scale, strength, b, noise=noise):
+            here = noise.to(x.dtype)
+            return ops.bias_act(x, b, act="lrelu", gain=1.5, scale=scale, noise=here, noise_strength=strength)
 
-    check_parity(activated, given, dtype)
+        check_parity(activated, given, dtype)
+
+
+@each_type
+def test_gradients_stop_at_the_clamp(dtype):
+    """Of the type that results are stored in."""
+    x = torch.tensor([[-500.0, -100, 100, 128.5, 500]], dtype=dtype, device=DEVICE, requires_grad=True)
+    with ops.use("native"):
+        y = ops.bias_act(x, act="lrelu", clamp=256 * 0.5**0.5)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    expected = torch.tensor([[0.2 * 2**0.5, 0.2 * 2**0.5, 2**0.5, 0, 0]], device=DEVICE)
+    torch.testing.assert_close(gradient.float(), expected, rtol=4e-3, atol=0)
 
 
 @each_format

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dnnlib.errors import UserError
 from tests.implementations import check_native
 from torch_utils import ops
-from torch_utils.ops import modulated_conv2d, reference, selection, setup_filter, winograd
+from torch_utils.ops import fastest, inference_cache, modulated_conv2d, reference, selection, setup_filter, winograd
 from torch_utils.ops.bias_act import ACTIVATIONS
-from torch_utils.ops.kept import kept
 
 FIR = setup_filter([1, 3, 3, 1])
 SIZES = [(8, 8), (4, 4), (7, 10), (1, 1), (3, 17)]
@@ -152,9 +152,8 @@ def test_has_no_derivative(generator):
 
 
 @pytest.fixture
-def always(monkeypatch):
+def always():
     """The native operators, wherever there is one."""
-    monkeypatch.setattr(winograd, "winograd_wins", lambda *_: True)
     with ops.use("native"):
         yield
 
@@ -163,7 +162,9 @@ def always(monkeypatch):
 @pytest.mark.parametrize("demodulate", [True, False])
 @pytest.mark.parametrize("is_shared", [True, False])
 @pytest.mark.parametrize("up", UPS)
-def test_modulated_conv2d_uses_it_in_inference_mode_only(demodulate, is_shared, up, always, generator, monkeypatch):
+def test_modulated_conv2d_keeps_filters_in_inference_mode_only(
+    demodulate, is_shared, up, always, generator, monkeypatch
+):
     x, weight, styles, _, bias = inputs(generator())
     styles = styles[:1].expand(2, -1) if is_shared else styles
     calls = []
@@ -229,24 +230,60 @@ def test_filters_are_made_again_when_the_weights_change(generator):
         return weight.detach() * 2
 
     with torch.inference_mode():
-        assert kept(weight, "twice", make) is kept(weight, "twice", make)
+        assert inference_cache.cached(weight, "twice", make) is inference_cache.cached(weight, "twice", make)
         assert len(made) == 1
     with torch.no_grad():
         weight += 1
     with torch.inference_mode():
-        assert kept(weight, "twice", make).tolist() == [4, 4]
+        assert inference_cache.cached(weight, "twice", make).tolist() == [4, 4]
         assert len(made) == 2
         weight.data = torch.zeros(2)
-        assert kept(weight, "twice", make).tolist() == [0, 0]
+        assert inference_cache.cached(weight, "twice", make).tolist() == [0, 0]
 
 
 def test_nothing_is_kept_outside_inference_mode():
     weight = nn.Parameter(torch.ones(2))
-    results = [kept(weight, "copy", lambda: weight.detach().clone()) for _ in range(2)]
+    results = [inference_cache.cached(weight, "copy", lambda: weight.detach().clone()) for _ in range(2)]
     assert results[0] is not results[1]
 
 
-@pytest.mark.parametrize("size, processor, wins", [(64, "AVX512", True), (2, "AVX512", False), (64, "AVX2", False)])
-def test_where_it_loses_the_direct_convolution_is_left_to_run(size, processor, wins, monkeypatch):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
-    assert selection.winograd_wins(torch.empty([1, 512, size, size], device="meta")) == wins
+@pytest.mark.parametrize("size, is_faster, wins", [(64, True, True), (2, True, False), (64, False, False)])
+@pytest.mark.parametrize("up, name", [(1, "plain"), (2, "enlarging")])
+def test_wins_where_it_was_faster_but_for_the_smallest_images(size, is_faster, wins, up, name, monkeypatch):
+    monkeypatch.setattr(fastest, "wins", lambda asked, ways: asked == name and is_faster)
+    assert winograd.wins(torch.empty([1, 512, size, size], device="meta"), up) == wins
+
+
+@needs_native
+@pytest.mark.parametrize(
+    "choice, said, is_faster, expected",
+    [
+        ("auto", None, True, True),
+        ("auto", None, False, False),
+        ("auto", "on", False, True),
+        ("auto", "off", True, False),
+        ("native", None, False, True),
+        ("native", "off", True, False),
+        ("pytorch", "on", True, False),
+        ("reference", "on", True, False),
+    ],
+)
+def test_the_environment_and_the_operators_say_whether_it_runs(choice, said, is_faster, expected, monkeypatch):
+    monkeypatch.delenv("STEERGAN_WINOGRAD", raising=False)
+    if said is not None:
+        monkeypatch.setenv("STEERGAN_WINOGRAD", said)
+    with ops.use(choice):
+        assert selection.takes_winograd(torch.ones([1, 16, 8, 8]), lambda: is_faster) == expected
+
+
+def test_another_word_in_the_environment_is_refused(monkeypatch):
+    monkeypatch.setenv("STEERGAN_WINOGRAD", "yes")
+    with pytest.raises(UserError, match=r"STEERGAN_WINOGRAD=yes: .*auto, on or off"):
+        selection.takes_winograd(torch.ones([1, 16, 8, 8]), lambda: True)
+
+
+@needs_native
+@pytest.mark.parametrize("ways", [winograd._plain, winograd._enlarging])
+def test_what_is_compared_is_the_same_convolution(ways):
+    first, second = (way() for way in ways())
+    assert_near(first, second.double())

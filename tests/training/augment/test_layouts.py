@@ -17,7 +17,7 @@ from training.augment.resample import resample
 from training.augment.strength import Strength
 from training.augment.wavelets import symlet
 from training.config import TransformsConfig
-from training.heatmaps import EPS, LEVEL_RESOLUTIONS, Layout, RenderedLayout
+from training.layouts.layout import EPS, LEVEL_RESOLUTIONS, Layout, RenderedLayout
 
 SIDE = 64
 FINER = 8

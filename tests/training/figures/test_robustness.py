@@ -7,12 +7,12 @@ from dnnlib.errors import UserError
 from tests.training.figures.runs import make_run
 from training.figures.cells import image_cells
 from training.figures.robustness import bad_samples_figure, consistency_figure, noise_figure
-from training.figures.subject import Subject
+from training.figures.subject import ModelUnderStudy
 
 
 @pytest.fixture
 def subject(tmp_path):
-    return Subject(make_run(tmp_path), "cpu")
+    return ModelUnderStudy(make_run(tmp_path), "cpu")
 
 
 def test_noise_columns_begin_with_the_clean_picture(subject):
@@ -62,4 +62,4 @@ def test_consistency_compares_each_age_with_the_last(subject):
 @pytest.mark.parametrize("figure", [bad_samples_figure, consistency_figure])
 def test_one_snapshot_shows_no_training(tmp_path, figure):
     with pytest.raises(UserError, match="one snapshot shows no training"):
-        figure(Subject(make_run(tmp_path, kimg=(1,)), "cpu"))
+        figure(ModelUnderStudy(make_run(tmp_path, kimg=(1,)), "cpu"))

@@ -9,12 +9,12 @@ from tests.training.figures.runs import make_run
 from tests.training.small import make_layout
 from training.figures.cells import image_cells
 from training.figures.steering import _in_the_middle, between, grid_figure, interpolation_figure, moves_figure
-from training.figures.subject import Subject
+from training.figures.subject import ModelUnderStudy
 
 
 @pytest.fixture
 def subject(tmp_path):
-    return Subject(make_run(tmp_path), "cpu")
+    return ModelUnderStudy(make_run(tmp_path), "cpu")
 
 
 def test_between_two_layouts_all_goes_in_equal_steps():
@@ -60,7 +60,7 @@ def test_grid_rows_share_a_layout_and_columns_a_latent(subject):
 
 
 def test_one_of_several_objects_moves_about_its_own_place(tmp_path):
-    subject = Subject(make_run(tmp_path, "spatialgan-indoor"), "cpu")
+    subject = ModelUnderStudy(make_run(tmp_path, "spatialgan-indoor"), "cpu")
     start = subject.layout([3])
     for index, center in enumerate(start.centers[0][0].tolist()):
         moved = _in_the_middle(start, 0, index).centers[0][0]
@@ -70,7 +70,7 @@ def test_one_of_several_objects_moves_about_its_own_place(tmp_path):
 
 
 def test_scenes_of_several_objects_have_a_strip_for_each(tmp_path):
-    subject = Subject(make_run(tmp_path, "spatialgan-indoor"), "cpu")
+    subject = ModelUnderStudy(make_run(tmp_path, "spatialgan-indoor"), "cpu")
     table = moves_figure(subject, seed=3, steps=2)
     assert [group.label.split("\n")[0] for group in table.groups[::2]] == [f"level 0, centre {n}" for n in range(3)]
     assert len(table.groups) == 6
@@ -82,7 +82,7 @@ def test_scenes_of_several_objects_have_a_strip_for_each(tmp_path):
 @pytest.mark.parametrize("figure", [interpolation_figure, moves_figure, grid_figure])
 def test_a_model_without_layouts_is_refused(tmp_path, figure):
     with pytest.raises(UserError, match="stylegan2 hears no layout"):
-        figure(Subject(make_run(tmp_path, "stylegan2"), "cpu"))
+        figure(ModelUnderStudy(make_run(tmp_path, "stylegan2"), "cpu"))
 
 
 @pytest.mark.parametrize("figure", [interpolation_figure, moves_figure])

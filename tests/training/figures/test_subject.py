@@ -5,13 +5,13 @@ import torch
 
 from dnnlib.errors import UserError
 from tests.training.figures.runs import make_run
-from training.figures.subject import Subject, early_steps, kimg_text, over_training
+from training.figures.subject import ModelUnderStudy, early_steps, kimg_text, over_training
 from training.sampling import Model
 
 
 def test_pictures_are_those_of_the_model(tmp_path):
     run = make_run(tmp_path)
-    subject = Subject(run, "cpu")
+    subject = ModelUnderStudy(run, "cpu")
     assert (subject.kimg, subject.name) == (4, "small, 4 kimg")
     generated = subject.generated([3, 5])
     assert torch.equal(generated.images, Model.load(run, "cpu").images([3, 5]))
@@ -19,7 +19,7 @@ def test_pictures_are_those_of_the_model(tmp_path):
 
 
 def test_real_images_are_chosen_by_seed(tmp_path):
-    subject = Subject(make_run(tmp_path), "cpu")
+    subject = ModelUnderStudy(make_run(tmp_path), "cpu")
     first, again, other = (subject.real(4, seed).images for seed in (0, 0, 1))
     assert first.shape == (4, 3, 32, 32)
     assert first.min() >= -1
@@ -33,14 +33,14 @@ def test_real_images_are_chosen_by_seed(tmp_path):
 def test_missing_data_are_named_when_they_are_needed(tmp_path):
     run = make_run(tmp_path)
     (tmp_path / "data32.zip").unlink()
-    subject = Subject(run, "cpu")
+    subject = ModelUnderStudy(run, "cpu")
     assert len(subject.generated([0]).images) == 1
     with pytest.raises(UserError, match="the training data is no longer there; say where it is with --data"):
         subject.real(1)
 
 
 def test_classes_take_turns(tmp_path):
-    subject = Subject(make_run(tmp_path, classes=3), "cpu")
+    subject = ModelUnderStudy(make_run(tmp_path, classes=3), "cpu")
     seen = subject.generated([4, 5])
     assert seen.labels.tolist() == [[0, 1, 0], [0, 0, 1]]
     assert torch.equal(seen.images, subject.model.images([4, 5], labels=[1, 2]))
@@ -48,7 +48,7 @@ def test_classes_take_turns(tmp_path):
 
 
 def test_a_model_without_layouts_says_so(tmp_path):
-    subject = Subject(make_run(tmp_path, "stylegan2"), "cpu")
+    subject = ModelUnderStudy(make_run(tmp_path, "stylegan2"), "cpu")
     with pytest.raises(UserError, match="method stylegan2 hears no layout"):
         subject.layout([0])
 

@@ -22,11 +22,11 @@ def found_object(pixels):
 
 
 def center_of(mask):
-    return ground_truth.normalised(ground_truth.centroid(mask), mask.shape[0])
+    return ground_truth.normalized(ground_truth.centroid(mask), mask.shape[0])
 
 
 def test_normalised_positions():
-    np.testing.assert_allclose(ground_truth.normalised([0.5, 16.0, 31.5], 32), [-1, 0, 1])
+    np.testing.assert_allclose(ground_truth.normalized([0.5, 16.0, 31.5], 32), [-1, 0, 1])
 
 
 def test_a_single_pixel_has_its_own_position():
@@ -41,8 +41,8 @@ def test_canvas_draws_where_it_is_told():
     canvas.draw(Model([box(4, 8, 12, 10, (255, 0, 0))]), owner=1)
     np.testing.assert_array_equal(np.argwhere(canvas.pixels()[..., 0] == 255).min(axis=0), [8, 4])
     truth = canvas.truth("box", 1)
-    np.testing.assert_allclose(truth["center"], ground_truth.normalised([8, 9], 16), atol=0.02)
-    np.testing.assert_allclose(truth["box"], ground_truth.normalised([4, 8, 12, 10], 16), atol=0.04)
+    np.testing.assert_allclose(truth["center"], ground_truth.normalized([8, 9], 16), atol=0.02)
+    np.testing.assert_allclose(truth["box"], ground_truth.normalized([4, 8, 12, 10], 16), atol=0.04)
 
 
 def test_truth_is_of_what_is_visible():

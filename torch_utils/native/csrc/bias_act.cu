@@ -11,23 +11,24 @@
 namespace steergan {
 namespace {
 
-// What all threads know.
+// What all threads know. Missing parameters are 1, 0 and 0; those of a direction (second order) are all 0.
 template <class W>
 struct Job {
     int64_t pixels;
-    int channels, slice_pixels, slices;
-    const W *scale, *noise, *bias;
+    int channels, slice_pixels, slices, parts;
+    const W *scale, *noise, *strength, *bias;
     int64_t noise_step;
 
     __device__ W scale_at(int64_t n, int c, W otherwise) const { return scale ? scale[n * channels + c] : otherwise; }
     __device__ W bias_at(int c) const { return bias ? bias[c] : W(0); }
     __device__ W noise_at(int64_t n, int64_t p) const { return noise ? noise[n * noise_step + p] : W(0); }
+    __device__ W strength_or(W otherwise) const { return strength ? *strength : otherwise; }
 };
 
 template <class W>
 Job<W> make_job(const BiasAct& a, Parameters p) {
-    return {a.pixels, int(a.channels), int(slice_pixels(a)), int(slices(a)), (const W*)p.scale, (const W*)p.noise,
-            (const W*)p.bias, p.noise_per_sample ? a.pixels : 0};
+    return {a.pixels, int(a.channels), int(slice_pixels(a)), int(slices(a)), int(parts(a)), (const W*)p.scale,
+            (const W*)p.noise, (const W*)p.strength, (const W*)p.bias, p.noise_per_sample ? a.pixels : 0};
 }
 
 // ---- what is computed for a pack of N elements at memory position `at`
@@ -56,7 +57,7 @@ struct FirstOrder {
     using W = Wide<T>;
     Curve<K, W> curve;
     const T *g, *ref;
-    T* gx;  // null where only sums are wanted
+    T* gx;
 
     template <int N>
     __device__ void run(int64_t at, const Local<W> (&here)[N], const Local<W> (&)[N], Terms<W> (&terms)[N]) const {
@@ -68,7 +69,7 @@ struct FirstOrder {
             terms[i] = grad_terms<FromOutput>(curve, dy[i], u[i], here[i]);
             dx[i] = terms[i].x;
         }
-        if (gx != nullptr) store<N>(dx, gx + at);
+        store<N>(dx, gx + at);
     }
 };
 
@@ -78,7 +79,7 @@ struct SecondOrder {
     using W = Wide<T>;
     Curve<K, W> curve;
     const T *vx, *g, *ref;
-    T *dg, *dx;
+    T *dg, *dx;  // dx: null where the result was kept
 
     template <int N>
     __device__ void run(int64_t at, const Local<W> (&here)[N], const Local<W> (&v)[N], Terms<W> (&terms)[N]) const {
@@ -92,7 +93,7 @@ struct SecondOrder {
             for_g[i] = terms[i].g;
             for_x[i] = terms[i].x;
         }
-        if (dg != nullptr) store<N>(for_g, dg + at);
+        store<N>(for_g, dg + at);
         if (dx != nullptr) store<N>(for_x, dx + at);
     }
 };
@@ -124,31 +125,49 @@ __global__ void __launch_bounds__(kThreads) along_channels(
     int64_t first = int64_t(blockIdx.x) * job.slice_pixels;
     int64_t last = min(first + job.slice_pixels, job.pixels);
     bool inside = c < job.channels;
+    W strength = job.strength_or(1), v_strength = v.strength_or(0), strengths = 0;
     W scale[N] = {}, bias[N] = {}, v_scale[N] = {}, v_bias[N] = {}, scales[N] = {}, shifts[N] = {};
     for (int i = 0; inside && i < N; i++) {
         scale[i] = job.scale_at(n, c + i, W(1)), bias[i] = job.bias_at(c + i);
         v_scale[i] = v.scale_at(n, c + i, W(0)), v_bias[i] = v.bias_at(c + i);
     }
     for (int64_t p = first + threadIdx.x / width; inside && p < last; p += kThreads / width) {
-        W noise = job.noise_at(n, p), v_noise = v.noise_at(n, p);
+        W noise = job.noise_at(n, p);
         Local<W> here[N], there[N];
         Terms<W> terms[N] = {};
 #pragma unroll
         for (int i = 0; i < N; i++) {
-            here[i] = {scale[i], noise + bias[i]};
-            there[i] = {v_scale[i], v_noise + v_bias[i]};
+            here[i] = {scale[i], noise * strength + bias[i]};
+            there[i] = {v_scale[i], noise * v_strength + v_bias[i]};
         }
         step.template run<N>((n * job.pixels + p) * job.channels + c, here, there, terms);
 #pragma unroll
-        for (int i = 0; i < N; i++) scales[i] += terms[i].scale, shifts[i] += terms[i].shift;
+        for (int i = 0; i < N; i++) {
+            scales[i] += terms[i].scale, shifts[i] += terms[i].shift, strengths += noise * terms[i].shift;
+        }
     }
-    if (sums.scale == nullptr && sums.shift == nullptr) return;
-    int64_t row = (n * job.slices + blockIdx.x) * job.channels;
+    int64_t slice = n * job.slices + blockIdx.x, row = slice * job.channels + c;
+    bool first_row = threadIdx.x < width && inside;
+    if (sums.scale != nullptr) {
 #pragma unroll
-    for (int i = 0; i < N; i++) {
-        W scale_sum = sum_over_rows(scales[i], shared, width), shift_sum = sum_over_rows(shifts[i], shared, width);
-        if (threadIdx.x < width && inside && sums.scale != nullptr) ((W*)sums.scale)[row + c + i] = scale_sum;
-        if (threadIdx.x < width && inside && sums.shift != nullptr) ((W*)sums.shift)[row + c + i] = shift_sum;
+        for (int i = 0; i < N; i++) {
+            W sum = sum_over_rows(scales[i], shared, width);
+            if (first_row) ((W*)sums.scale)[row + i] = sum;
+        }
+    }
+    if (sums.shift != nullptr) {
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            W sum = sum_over_rows(shifts[i], shared, width);
+            if (first_row) ((W*)sums.shift)[row + i] = sum;
+        }
+    }
+    if (sums.strength != nullptr) {
+        W sum = sum_over_rows(strengths, shared, 1);
+        for (int part = blockIdx.y; part < job.parts && threadIdx.x == 0; part += gridDim.y) {
+            ((W*)sums.strength)[slice * job.parts + part] = sum;
+            sum = 0;  // there may be fewer blocks than parts
+        }
     }
 }
 
@@ -163,50 +182,37 @@ __global__ void __launch_bounds__(kThreads) along_pixels(
     int64_t first = int64_t(blockIdx.x) * job.slice_pixels;
     int64_t last = min(first + job.slice_pixels, job.pixels);
     W scale = job.scale_at(n, c, W(1)), bias = job.bias_at(c), v_scale = v.scale_at(n, c, W(0)), v_bias = v.bias_at(c);
-    W scales = 0, shifts = 0;
+    W strength = job.strength_or(1), v_strength = v.strength_or(0);
+    W scales = 0, shifts = 0, strengths = 0;
     for (int64_t p = first + threadIdx.x * N; p < last; p += kThreads * N) {
+        W noise[N];
         Local<W> here[N], there[N];
         Terms<W> terms[N] = {};
 #pragma unroll
         for (int i = 0; i < N; i++) {
-            here[i] = {scale, job.noise_at(n, p + i) + bias};
-            there[i] = {v_scale, v.noise_at(n, p + i) + v_bias};
+            noise[i] = job.noise_at(n, p + i);
+            here[i] = {scale, noise[i] * strength + bias};
+            there[i] = {v_scale, noise[i] * v_strength + v_bias};
         }
         step.template run<N>((n * job.channels + c) * job.pixels + p, here, there, terms);
 #pragma unroll
-        for (int i = 0; i < N; i++) scales += terms[i].scale, shifts += terms[i].shift;
-    }
-    if (sums.scale == nullptr && sums.shift == nullptr) return;
-    int64_t at = (n * job.slices + blockIdx.x) * job.channels + c;
-    W scale_sum = sum_over_rows(scales, shared, 1), shift_sum = sum_over_rows(shifts, shared, 1);
-    if (threadIdx.x == 0 && sums.scale != nullptr) ((W*)sums.scale)[at] = scale_sum;
-    if (threadIdx.x == 0 && sums.shift != nullptr) ((W*)sums.shift)[at] = shift_sum;
-}
-
-// ---- walking: sums over channels, for noise. A warp takes a pixel (channels_last), or a thread does.
-
-template <class Step>
-__global__ void __launch_bounds__(kThreads) over_channels(
-    Step step, Job<typename Step::W> job, Job<typename Step::W> v, bool channels_last, typename Step::W* sums) {
-    using W = typename Step::W;
-    int64_t n = blockIdx.z;
-    int lanes = channels_last ? 32 : 1;
-    int64_t p = int64_t(blockIdx.x) * (kThreads / lanes) + threadIdx.x / lanes;
-    W total = 0;
-    if (p < job.pixels) {
-        W noise = job.noise_at(n, p), v_noise = v.noise_at(n, p);
-        for (int c = threadIdx.x % lanes; c < job.channels; c += lanes) {
-            Local<W> here[1] = {{job.scale_at(n, c, W(1)), noise + job.bias_at(c)}};
-            Local<W> there[1] = {{v.scale_at(n, c, W(0)), v_noise + v.bias_at(c)}};
-            Terms<W> terms[1] = {};
-            int64_t pixel = n * job.pixels + p, plane = n * job.channels + c;
-            step.template run<1>(
-                channels_last ? pixel * job.channels + c : plane * job.pixels + p, here, there, terms);
-            total += terms[0].shift;
+        for (int i = 0; i < N; i++) {
+            scales += terms[i].scale, shifts += terms[i].shift, strengths += noise[i] * terms[i].shift;
         }
     }
-    for (int apart = lanes / 2; apart > 0; apart /= 2) total += __shfl_down_sync(0xffffffffu, total, apart);
-    if (p < job.pixels && threadIdx.x % lanes == 0) sums[n * job.pixels + p] = total;
+    int64_t at = (n * job.slices + blockIdx.x) * job.channels + c;  // a channel is a part
+    if (sums.scale != nullptr) {
+        W sum = sum_over_rows(scales, shared, 1);
+        if (threadIdx.x == 0) ((W*)sums.scale)[at] = sum;
+    }
+    if (sums.shift != nullptr) {
+        W sum = sum_over_rows(shifts, shared, 1);
+        if (threadIdx.x == 0) ((W*)sums.shift)[at] = sum;
+    }
+    if (sums.strength != nullptr) {
+        W sum = sum_over_rows(strengths, shared, 1);
+        if (threadIdx.x == 0) ((W*)sums.strength)[at] = sum;
+    }
 }
 
 // ---- launching
@@ -236,14 +242,6 @@ void walk(const BiasAct& a, const Step& step, const Job<W>& job, const Job<W>& v
     constexpr int N = kPackSize<typename Step::Type>;
     auto stream = static_cast<cudaStream_t>(on);
     packed ? walk<N>(a, step, job, v, sums, stream) : walk<1>(a, step, job, v, sums, stream);
-}
-
-template <class Step, class W>
-void sum_pixels(const BiasAct& a, const Step& step, const Job<W>& job, const Job<W>& v, Sums sums, void* on) {
-    if (sums.pixel == nullptr) return;
-    dim3 grid(unsigned(blocks_for(a.pixels, a.channels_last ? kThreads / 32 : kThreads)), 1, unsigned(a.samples));
-    auto stream = static_cast<cudaStream_t>(on);
-    over_channels<<<grid, kThreads, 0, stream>>>(step, job, v, a.channels_last, static_cast<W*>(sums.pixel));
 }
 
 // Runs of memory that one pack must not cross.
@@ -281,7 +279,6 @@ void grad(const BiasAct& a, const void* g, const void* ref, Parameters p, void* 
         auto job = make_job<Wide<T>>(a, p), none = make_job<Wide<T>>(a, Parameters{});
         bool packed = packs_fit<T>(run_length(a), g, ref, gx);
         walk(a, Step{curve, (const T*)g, (const T*)ref, (T*)gx}, job, none, sums, packed, on);
-        sum_pixels(a, Step{curve, (const T*)g, (const T*)ref, nullptr}, job, none, sums, on);
     });
 }
 
@@ -296,8 +293,6 @@ void grad_grad(
         bool packed = packs_fit<T>(run_length(a), vx, g, ref, dg, dx);
         Step step{curve, (const T*)vx, (const T*)g, (const T*)ref, (T*)dg, (T*)dx};
         walk(a, step, job, along, sums, packed, on);
-        step.dg = step.dx = nullptr;
-        sum_pixels(a, step, job, along, sums, on);
     });
 }
 

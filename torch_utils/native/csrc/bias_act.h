@@ -1,7 +1,7 @@
-// The arithmetic of bias_act: y = clip(gain * act(u), -clamp, clamp) with u = x * scale + noise + bias.
+// The arithmetic of bias_act: y = clip(gain * act(u), -clamp, clamp) with u = x * scale + noise * strength + bias.
 //
-// Images are N samples of C channels of P pixels, in either memory layout. scale is [N, C], noise [N or 1, P], bias
-// [C]; each may be missing. Both devices compute one element with the functions below and differ only in how they
+// Images are N samples of C channels of P pixels, in either memory layout. scale is [N, C], noise [N or 1, P], strength
+// one number, bias [C]; each may be missing. Noise is not differentiated, its strength is. Both devices compute one element with the functions below and differ only in how they
 // walk over memory.
 #pragma once
 
@@ -115,10 +115,11 @@ struct Curve {
 // The parameters that meet at one element; missing ones are 1, 0 and 0.
 template <class W>
 struct Local {
-    W scale, shift;  // u = x * scale + shift, shift = noise + bias
+    W scale, shift;  // u = x * scale + shift, shift = noise * strength + bias
 };
 
-// What one element adds to the gradients: that of x, and its terms in the sums for scale, and for noise and bias.
+// What one element adds to the gradients: that of x, and its terms in the sums for scale, and for bias. The latter
+// times noise is its term in the sum for strength.
 template <class W>
 struct Terms {
     W g, x, scale, shift;  // g is used by the second order only
@@ -132,8 +133,8 @@ STEERGAN_INLINE Terms<W> grad_terms(const Curve<K, W>& curve, W g, W ref, Local<
     return {W(0), through * at.scale, through * ref, through};
 }
 
-// Second order: the derivatives of sum(first-order gradients * v) with respect to g, x, scale, noise and bias;
-// vx is v's element for x, `v` its values for scale and for noise plus bias.
+// Second order: the derivatives of sum(first-order gradients * v) with respect to g, x, scale, strength and bias;
+// vx is v's element for x, `v` its values for scale and for noise * strength + bias.
 template <bool FromOutput, Kind K, class W>
 STEERGAN_INLINE Terms<W> grad_grad_terms(const Curve<K, W>& curve, W vx, W g, W ref, Local<W> at, Local<W> v) {
     if (FromOutput) return {curve.slope_of_output(ref) * (vx + v.shift), W(0), W(0), W(0)};
@@ -159,35 +160,49 @@ struct BiasAct {
 struct Parameters {
     const void* scale;
     const void* noise;
+    const void* strength;
     const void* bias;
     bool noise_per_sample;
 };
 
-// Where sums go, or null: over a slice's pixels [N, slices, C], over channels [N, P].
+// Where sums over a slice's pixels go, or null: for each channel [N, slices, C], for all together [N, slices, parts].
 struct Sums {
     void* scale;
+    void* strength;
     void* shift;
-    void* pixel;
 };
 
 // How many elements a slice has, about: of all channels, where a thread or block takes them all; else of one.
 #if defined(STEERGAN_CUDA) || defined(__CUDACC__)
 constexpr int64_t kSliceElements = 16384;
 constexpr int64_t kPlaneElements = 4096;
+constexpr int64_t kSliceMultiple = 16;      // so that packs do not cross slices
+constexpr int64_t kChannelsOfABlock = 256;  // at least, in channels_last images; otherwise a block has one
 #else
 constexpr int64_t kSliceElements = 65536;
 constexpr int64_t kPlaneElements = 0;
+constexpr int64_t kSliceMultiple = 1;
 #endif
 
 // Pixels whose sums are made together. Does not depend on the number of threads, so that neither do the results.
 inline int64_t slice_pixels(const BiasAct& a) {
     int64_t pixels = kSliceElements / (a.channels > 0 ? a.channels : 1);
     pixels = a.channels_last || pixels > kPlaneElements ? pixels : kPlaneElements;
+    if (!a.channels_last && pixels > kSliceMultiple) pixels -= pixels % kSliceMultiple;
     pixels = pixels < 1 ? 1 : pixels;
     return pixels < a.pixels ? pixels : (a.pixels > 0 ? a.pixels : 1);
 }
 
 inline int64_t slices(const BiasAct& a) { return (a.pixels + slice_pixels(a) - 1) / slice_pixels(a); }
+
+// In how many parts the sum over all channels of a slice is made.
+inline int64_t parts(const BiasAct& a) {
+#if defined(STEERGAN_CUDA) || defined(__CUDACC__)
+    return a.channels_last ? (a.channels + kChannelsOfABlock - 1) / kChannelsOfABlock : a.channels;
+#else
+    return 1;
+#endif
+}
 
 void launch_bias_act(const BiasAct& a, const void* x, Parameters p, void* y, void* stream);
 void launch_bias_act_grad(

@@ -14,8 +14,8 @@ namespace {
 template <class W>
 struct PixelRow {
     const W *scale, *bias;
-    W noise;
-    Local<W> operator[](int64_t i) const { return {scale[i], noise + bias[i]}; }
+    W noise, strength;
+    Local<W> operator[](int64_t i) const { return {scale[i], noise * strength + bias[i]}; }
 };
 
 // Pixels of one channel: only noise changes along the inner loop.
@@ -23,34 +23,36 @@ template <class W>
 struct ChannelRow {
     W scale, bias;
     const W* noise;
-    Local<W> operator[](int64_t i) const { return {scale, noise[i] + bias}; }
+    W strength;
+    Local<W> operator[](int64_t i) const { return {scale, noise[i] * strength + bias}; }
 };
 
-// Parameters with stand-ins for the missing ones.
+// Parameters with stand-ins for the missing ones: 1 for scale and strength, or what is given for them.
 template <class W>
 class Filled {
   public:
-    Filled(const BiasAct& a, Parameters p, W scale = 1)
-        : a_(a),
-          ones_(p.scale ? 0 : a.channels, scale),
+    Filled(const BiasAct& a, Parameters p, W factor = 1)
+        : ones_(p.scale ? 0 : a.channels, factor),
           zeros_(std::max(p.bias ? 0 : a.channels, p.noise ? 0 : slice_pixels(a)), W(0)),
           scale_(p.scale ? static_cast<const W*>(p.scale) : ones_.data()),
           noise_(p.noise ? static_cast<const W*>(p.noise) : nullptr),
           bias_(p.bias ? static_cast<const W*>(p.bias) : zeros_.data()),
+          strength_(p.strength ? *static_cast<const W*>(p.strength) : factor),
           scale_step_(p.scale ? a.channels : 0),
           noise_step_(p.noise_per_sample ? a.pixels : 0) {}
 
     PixelRow<W> at_pixel(int64_t n, int64_t p) const {
-        return {scale_ + n * scale_step_, bias_, noise_ ? noise_[n * noise_step_ + p] : W(0)};
+        return {scale_ + n * scale_step_, bias_, noise_ ? noise_[n * noise_step_ + p] : W(0), strength_};
     }
     ChannelRow<W> at_channel(int64_t n, int64_t c, int64_t p) const {
-        return {scale_[n * scale_step_ + c], bias_[c], noise_ ? noise_ + n * noise_step_ + p : zeros_.data()};
+        const W* noise = noise_ ? noise_ + n * noise_step_ + p : zeros_.data();
+        return {scale_[n * scale_step_ + c], bias_[c], noise, strength_};
     }
 
   private:
-    const BiasAct& a_;
     std::vector<W> ones_, zeros_;
     const W *scale_, *noise_, *bias_;
+    W strength_;
     int64_t scale_step_, noise_step_;
 };
 
@@ -142,7 +144,7 @@ W sum_of(const W* lanes) {
     return total;
 }
 
-// One channels_last pixel: adds to the sums of each channel, returns the sum over channels.
+// One channels_last pixel: adds to the sums of each channel, returns its sum over channels.
 template <class W, class Order, class Row>
 W pixel_terms(const Order& order, int64_t at, Row row, Row v, W* __restrict scale, W* __restrict shift, int64_t size) {
     W lanes[kLanes] = {};
@@ -165,10 +167,10 @@ W pixel_terms(const Order& order, int64_t at, Row row, Row v, W* __restrict scal
     return sum_of(lanes);
 }
 
-// Pixels of one channel: adds to the sums of each pixel and to the two of the channel.
+// Pixels of one channel: the two sums of the channel, and adds to that for strength.
 template <class W, class Order, class Row>
-void channel_terms(const Order& order, int64_t at, Row row, Row v, W* __restrict pixel, W& scale, W& shift, int64_t size) {
-    W scales[kLanes] = {}, shifts[kLanes] = {};
+void channel_terms(const Order& order, int64_t at, Row row, Row v, W& scale, W& strength, W& shift, int64_t size) {
+    W scales[kLanes] = {}, shifts[kLanes] = {}, strengths[kLanes] = {};
     int64_t i = 0;
     for (; i + kLanes <= size; i += kLanes) {
 #pragma omp simd
@@ -176,52 +178,56 @@ void channel_terms(const Order& order, int64_t at, Row row, Row v, W* __restrict
             Terms<W> t = order(at, i + l, row, v);
             scales[l] += t.scale;
             shifts[l] += t.shift;
-            pixel[i + l] += t.shift;
+            strengths[l] += t.shift * row.noise[i + l];
         }
     }
     for (; i < size; i++) {
         Terms<W> t = order(at, i, row, v);
         scales[0] += t.scale;
         shifts[0] += t.shift;
-        pixel[i] += t.shift;
+        strengths[0] += t.shift * row.noise[i];
     }
     scale = sum_of(scales);
     shift = sum_of(shifts);
+    strength += sum_of(strengths);
 }
 
+// Returns the sum for strength.
 template <class W, class Order>
-void slice_terms(
-    const BiasAct& a, Slice s, const Order& order, const Filled<W>& parameters, const Filled<W>& v, W* scale, W* shift,
-    W* pixel) {
+W slice_terms(
+    const BiasAct& a, Slice s, const Order& order, const Filled<W>& parameters, const Filled<W>& v, W* scale, W* shift) {
+    W strength = 0;
     if (a.channels_last) {
         for (int64_t p = s.first; p < s.last; p++) {
             int64_t at = (s.n * a.pixels + p) * a.channels;
-            pixel[p - s.first] = pixel_terms<W>(
-                order, at, parameters.at_pixel(s.n, p), v.at_pixel(s.n, p), scale, shift, a.channels);
+            PixelRow<W> row = parameters.at_pixel(s.n, p);
+            strength += row.noise * pixel_terms<W>(order, at, row, v.at_pixel(s.n, p), scale, shift, a.channels);
         }
     } else {
         for (int64_t c = 0; c < a.channels; c++) {
             int64_t at = (s.n * a.channels + c) * a.pixels + s.first;
             channel_terms<W>(
-                order, at, parameters.at_channel(s.n, c, s.first), v.at_channel(s.n, c, s.first), pixel, scale[c],
+                order, at, parameters.at_channel(s.n, c, s.first), v.at_channel(s.n, c, s.first), scale[c], strength,
                 shift[c], s.last - s.first);
         }
     }
+    return strength;
 }
 
 // Sums are made whether asked for or not: the pass is bound by memory.
 template <class W, class Order>
 void derive(const BiasAct& a, const Order& order, Parameters p, Parameters v, Sums sums) {
+    v.noise = p.noise, v.noise_per_sample = p.noise_per_sample;
     Filled<W> parameters(a, p), directions(a, v, 0);
     for_each_slice(a, [&](Slice s) {
-        std::vector<W> scale(a.channels, W(0)), shift(a.channels, W(0)), pixel(s.last - s.first, W(0));
-        slice_terms(a, s, order, parameters, directions, scale.data(), shift.data(), pixel.data());
-        auto keep = [](const std::vector<W>& from, void* to, int64_t at) {
-            if (to != nullptr) std::copy(from.begin(), from.end(), static_cast<W*>(to) + at);
+        std::vector<W> scale(a.channels, W(0)), shift(a.channels, W(0));
+        W strength = slice_terms(a, s, order, parameters, directions, scale.data(), shift.data());
+        auto keep = [&](const std::vector<W>& from, void* to) {
+            if (to != nullptr) std::copy(from.begin(), from.end(), static_cast<W*>(to) + s.index * a.channels);
         };
-        keep(scale, sums.scale, s.index * a.channels);
-        keep(shift, sums.shift, s.index * a.channels);
-        keep(pixel, sums.pixel, s.n * a.pixels + s.first);
+        keep(scale, sums.scale);
+        keep(shift, sums.shift);
+        if (sums.strength != nullptr) static_cast<W*>(sums.strength)[s.index] = strength;
     });
 }
 

@@ -1,4 +1,5 @@
-// Vectors of 16 floats, and products of matrices whose columns come in such vectors: what minimal filtering is made of.
+// Vectors of as many floats as the processor takes at once, and products of matrices whose columns come in such vectors:
+// what minimal filtering is made of.
 #pragma once
 
 #include <cstdint>
@@ -6,10 +7,19 @@
 
 namespace steergan {
 
-constexpr int kLanes = 16;
+// Floats in a vector; rows and vectors of a product that are summed in registers. There are 32 of these with AVX-512,
+// else 16: twelve sums, a vector for each column and one factor fill them.
+#if defined(__AVX512F__)
+constexpr int kLanes = 16, kRows = 14, kColumns = 2;
+#elif defined(__AVX__)
+constexpr int kLanes = 8, kRows = 6, kColumns = 2;
+#else
+constexpr int kLanes = 4, kRows = 6, kColumns = 2;
+#endif
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
-constexpr int kLine = kLanes * sizeof(float);  // bytes of a cache line; arrays of Lanes are to begin with one
+constexpr int kLine = 64;  // bytes of a cache line; arrays of Lanes are to begin with one
+constexpr int kLineFloats = kLine / sizeof(float);
 
 inline Lanes load(const float* from) { return *reinterpret_cast<const Lanes*>(from); }
 inline void store(Lanes value, float* to) { *reinterpret_cast<Lanes*>(to) = value; }
@@ -22,7 +32,7 @@ inline void round_now(const Lanes* values) { asm volatile("" : : "r"(values) : "
 // Floats that begin at a cache line: loads of whole vectors then never touch two.
 class Buffer {
   public:
-    explicit Buffer(int64_t size) : memory_(new float[size + kLanes]) {
+    explicit Buffer(int64_t size) : memory_(new float[size + kLineFloats]) {
         start_ = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(memory_.get()) + kLine - 1) / kLine * kLine);
     }
     float* get() const { return start_; }
@@ -32,12 +42,6 @@ class Buffer {
     float* start_;
 };
 
-// Rows and vectors of the product that are summed in registers.
-#ifdef __AVX512F__
-constexpr int kRows = 14, kColumns = 2;
-#else
-constexpr int kRows = 3, kColumns = 2;
-#endif
 constexpr int kSecondLevel = 2;  // of caches, where the columns of `b` that come next are fetched to
 
 // c[r, :] = sum over k of a[r, k] * b[k, :], for Rows rows and Columns vectors; b holds its columns vector by vector
@@ -77,7 +81,7 @@ void multiply_columns(const float* a, const float* b, float* c, int64_t rows, in
     }
 }
 
-// c [rows, width] = a [rows, depth] times b [width / 16, depth, 16]. A row's sums do not depend on the other rows.
+// c [rows, width] = a [rows, depth] times b [width / kLanes, depth, kLanes]. A row's sums do not depend on the other rows.
 inline void multiply(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t width) {
     int64_t j = 0;
     for (; j + kColumns * kLanes <= width; j += kColumns * kLanes) {

@@ -20,6 +20,8 @@ struct Task {
     unsigned packs, work;  // packs of a pixel; of an image, strips of rows by columns by packs
     const T* from;
     const Wide<T>* taps;
+    bool flip;
+    Wide<T> gain;
     T* to;
 };
 
@@ -68,9 +70,11 @@ __device__ void resample_known(const Task<T>& t, const Wide<T>* taps, int64_t im
 
 // A filter of Taps x Taps without resampling: Rows rows of the result from Rows + Taps - 1 rows of the image.
 template <int N, int Taps, int Rows, class T>
-__device__ void filter_strip(const Task<T>& t, const Wide<T>* taps, int64_t image, int oy, int ox, int64_t channel) {
+__device__ void filter_strip(const Task<T>& t, const Wide<T>* shared, int64_t image, int oy, int ox, int64_t channel) {
     using W = Wide<T>;
-    W sums[Rows][N] = {};
+    W taps[Taps * Taps], sums[Rows][N] = {};
+#pragma unroll
+    for (int i = 0; i < Taps * Taps; i++) taps[i] = shared[i];  // in registers: stores are no reason to read them again
 #pragma unroll
     for (int j = 0; j < Rows + Taps - 1; j++) {
         int iy = oy + j - t.y.pad;
@@ -100,7 +104,8 @@ __device__ void filter_strip(const Task<T>& t, const Wide<T>* taps, int64_t imag
 template <int N, int Up, int Down, int Taps, int Rows, class T>
 __global__ void __launch_bounds__(kThreads) resample(Task<T> t) {
     __shared__ Wide<T> taps[Taps > 0 ? Taps * Taps : kMaxTaps];
-    for (int i = threadIdx.x; i < t.x.taps * t.y.taps; i += kThreads) taps[i] = t.taps[i];
+    int count = t.x.taps * t.y.taps;
+    for (int i = threadIdx.x; i < count; i += kThreads) taps[i] = t.gain * t.taps[t.flip ? count - 1 - i : i];
     __syncthreads();
     for (int64_t image = blockIdx.y; image < t.images; image += gridDim.y) {
         for (unsigned i = blockIdx.x * kThreads + threadIdx.x; i < t.work; i += gridDim.x * kThreads) {
@@ -137,7 +142,8 @@ void choose(const Task<T>& t, const Upfirdn2d& a, cudaStream_t stream) {
 template <class T>
 void run(const Upfirdn2d& a, const void* x, const void* taps, void* y, void* on) {
     auto factors = static_cast<const Wide<T>*>(taps);
-    Task<T> t{a.x, a.y, a.images, a.inner, 0, 0, static_cast<const T*>(x), factors, static_cast<T*>(y)};
+    Task<T> t{a.x, a.y, a.images, a.inner, 0, 0, static_cast<const T*>(x), factors, a.flip,
+              Wide<T>(a.gain), static_cast<T*>(y)};
     auto stream = static_cast<cudaStream_t>(on);
     if (packs_fit<T>(a.inner, x, y)) return choose<kPackSize<T>>(t, a, stream);
     choose<1>(t, a, stream);

@@ -36,9 +36,11 @@ struct Upfirdn2d {
     Axis x, y;
     int64_t images;
     int64_t inner;
+    bool flip;     // the last tap meets the image first
+    double gain;   // factor on the taps
 };
 
-// taps: [y.taps, x.taps] of the type that is computed in, in the order in which they meet the image.
+// taps: [y.taps, x.taps] of the type that is computed in.
 void launch_upfirdn2d(const Upfirdn2d& a, const void* x, const void* taps, void* y, void* stream);
 
 }  // namespace steergan

@@ -191,8 +191,19 @@ class Resampler {
     int begin_ = 0;  // the sample that the buffer starts at
 };
 
+// In the order in which they meet the image, times the gain.
+template <class W>
+std::vector<W> ordered(const Upfirdn2d& a, const W* taps) {
+    std::vector<W> found(taps, taps + a.x.taps * a.y.taps);
+    if (a.flip) std::reverse(found.begin(), found.end());
+    for (W& tap : found) tap *= W(a.gain);
+    return found;
+}
+
 template <class T>
-void resample(const Upfirdn2d& a, const T* x, const Wide<T>* taps, T* y) {
+void resample(const Upfirdn2d& a, const T* x, const Wide<T>* given, T* y) {
+    std::vector<Wide<T>> in_order = ordered(a, given);
+    const Wide<T>* taps = in_order.data();
     Factors<Wide<T>> split = factors(a, taps);
     int64_t size = int64_t(a.x.size) * a.y.size * a.inner, row = a.x.size_out * a.inner;
     int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row));

@@ -26,12 +26,28 @@ __device__ __forceinline__ void load(const T* from, W (&to)[N]) {
     for (int i = 0; i < N; i++) to[i] = W(widen(pack.item[i]));
 }
 
+// One store of 16 bytes; the compiler by itself takes apart what was put together of single numbers.
+template <class P>
+__device__ __forceinline__ void store_pack(const P& pack, void* to) {
+#ifdef __CUDA_ARCH__
+    if constexpr (sizeof(P) == 16) {
+        uint32_t word[4];
+        memcpy(word, &pack, 16);
+        asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "r"(word[0]),
+                     "r"(word[1]), "r"(word[2]), "r"(word[3])
+                     : "memory");
+        return;
+    }
+#endif
+    *static_cast<P*>(to) = pack;
+}
+
 template <int N, class T, class W>
 __device__ __forceinline__ void store(const W (&from)[N], T* to) {
     Pack<T, N> pack;
 #pragma unroll
     for (int i = 0; i < N; i++) narrow(from[i], pack.item[i]);
-    *reinterpret_cast<Pack<T, N>*>(to) = pack;
+    store_pack(pack, to);
 }
 
 // Whether runs of `run` numbers, all beginning at multiples of `run` from the addresses, can be moved in packs.

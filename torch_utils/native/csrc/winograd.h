@@ -18,7 +18,7 @@ struct Winograd {
     int64_t images, height, width, in, out;  // in, out: channels
 };
 
-// x [N, H, W, in], filters [36, out / 16, in, 16] -> y [N, H, W, out].
+// x [N, H, W, in], filters [36, out / kLanes, in, kLanes] -> y [N, H, W, out].
 void launch_winograd(const Winograd& a, const Modulation& m, const float* x, const float* filters, float* y);
 
 }  // namespace steergan

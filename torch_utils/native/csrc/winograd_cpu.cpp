@@ -9,28 +9,16 @@
 #include <vector>
 
 #include "shares.h"
+#include "winograd_tiles.h"
 
 namespace steergan {
 namespace {
 
 constexpr int kTile = kWinogradTile, kPatch = kWinogradPatch, kPoints = kWinogradPoints;
-constexpr int64_t kGap = 5 * kLanes;  // between points, which would else share the sets of a cache
 constexpr int kToWrite = 1;
-constexpr int64_t kBlockTiles = 28;   // about: few enough to stay in the cache, many for each reading of the filters
+constexpr int64_t kBlockTiles = kRows == 14 ? 28 : 30;   // about: few enough to stay in the cache, many for each reading of the filters
 
-// ---- transforms of one row or column, at `step` from each other
-
-inline void spread(const Lanes* d, int step, Lanes* to, int to_step) {
-    Lanes d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-    Lanes even = d4 - 4 * d2, odd = d3 - 4 * d1, even2 = d4 - d2, odd2 = 2 * (d3 - d1);
-    to[0] = 4 * d0 - 5 * d2 + d4;
-    to[to_step] = even + odd;
-    to[2 * to_step] = even - odd;
-    to[3 * to_step] = even2 + odd2;
-    to[4 * to_step] = even2 - odd2;
-    to[5 * to_step] = 4 * d1 - 5 * d3 + d5;
-}
-
+// Transforms a row or column of products, at `step` from each other.
 inline void gather(const Lanes* m, int step, Lanes* to, int to_step) {
     Lanes sum = m[step] + m[2 * step], difference = m[step] - m[2 * step];
     Lanes sum2 = m[3 * step] + m[4 * step], difference2 = m[3 * step] - m[4 * step];
@@ -42,10 +30,6 @@ inline void gather(const Lanes* m, int step, Lanes* to, int to_step) {
 
 // ---- a block of tiles
 
-struct Place {
-    int64_t n, y, x;  // of a tile's first pixel in the input
-};
-
 template <Kind K>
 class Block {
   public:
@@ -56,8 +40,7 @@ class Block {
           x_(x),
           filters_(filters),
           y_(y),
-          down_((a.height + kTile - 1) / kTile),
-          across_((a.width + kTile - 1) / kTile),
+          tiling_(a),
           spread_step_(most * a.in + kGap),
           products_step_(most * a.out + kGap),
           spread_(kPoints * spread_step_),
@@ -65,40 +48,23 @@ class Block {
           zeros_(a.in, 0.0f) {}
 
     void run(Range tiles, Range channels) {
-        for (int64_t i = 0; i < tiles.count; i++) spread_tile(place(tiles.first + i), spread_.get() + i * a_.in);
+        for (int64_t i = 0; i < tiles.count; i++) spread_tile(tiling_.place(tiles.first + i), spread_.get() + i * a_.in);
         for (int p = 0; p < kPoints; p++) {
             multiply(spread_.get() + p * spread_step_, filters_ + (p * a_.out + channels.first) * a_.in,
                      products_.get() + p * products_step_, tiles.count, a_.in, channels.count);
         }
         for (int64_t i = 0; i < tiles.count; i++) {
-            gather_tile(place(tiles.first + i), products_.get() + i * channels.count, channels);
+            gather_tile(tiling_.place(tiles.first + i), products_.get() + i * channels.count, channels);
         }
     }
 
   private:
-    Place place(int64_t tile) const {
-        int64_t in_image = tile % (down_ * across_);
-        return {tile / (down_ * across_), in_image / across_ * kTile, in_image % across_ * kTile};
-    }
-
     void spread_tile(Place at, float* to) {
-        const float* scales = modulated_.in_scales(at.n);
-        const float* pixels[kPoints];
-        for (int p = 0; p < kPoints; p++) {  // one pixel of padding around the image
-            int64_t y = at.y + p / kPatch - 1, x = at.x + p % kPatch - 1;
-            bool inside = y >= 0 && y < a_.height && x >= 0 && x < a_.width;
-            pixels[p] = inside ? x_ + ((at.n * a_.height + y) * a_.width + x) * a_.in : zeros_.data();
-        }
+        const float *scales = modulated_.in_scales(at.n), *pixels[kPoints];
+        tiling_.patch(x_, a_.in, at, zeros_.data(), pixels);
         for (int64_t c = 0; c < a_.in; c += kLanes) {
-            Lanes scale = load(scales + c);
-            alignas(kLine) Lanes columns[kPoints], points[kPoints];
-            for (int x = 0; x < kPatch; x++) {
-                alignas(kLine) Lanes column[kPatch];
-                for (int y = 0; y < kPatch; y++) column[y] = load(pixels[y * kPatch + x] + c) * scale;
-                round_now(column);  // so that images scaled beforehand give the same
-                spread(column, 1, columns + x, kPatch);
-            }
-            for (int y = 0; y < kPatch; y++) spread(columns + y * kPatch, 1, points + y * kPatch, 1);
+            alignas(kLine) Lanes points[kPoints];
+            spread_patch(pixels, c, load(scales + c), points);
             for (int p = 0; p < kPoints; p++) store(points[p], to + p * spread_step_ + c);
         }
     }
@@ -113,7 +79,7 @@ class Block {
         }
     }
 
-    // The tile's pixels of 16 channels to where they belong.
+    // The tile's pixels of a vector of channels to where they belong.
     void finish(Place at, int64_t c, const Lanes* pixels) {
         Lanes scale = load(modulated_.out_scales(at.n) + c), bias = load(modulated_.biases() + c);
         for (int j = 0; j < kTile && at.y + j < a_.height; j++) {
@@ -131,7 +97,7 @@ class Block {
     Modulated<K> modulated_;
     const float *x_, *filters_;
     float* y_;
-    int64_t down_, across_;
+    Tiling tiling_;
     int64_t spread_step_, products_step_;  // from point to point
     Buffer spread_, products_;
     std::vector<float> zeros_;
@@ -139,7 +105,7 @@ class Block {
 
 template <Kind K>
 void convolve(const Winograd& a, const Modulation& m, const float* x, const float* filters, float* y) {
-    int64_t tiles = a.images * at::divup(a.height, kTile) * at::divup(a.width, kTile);
+    int64_t tiles = Tiling(a).count();
     Shares shares(tiles, kBlockTiles, a.out, at::get_num_threads());
     at::parallel_for(0, shares.count(), 1, [&](int64_t begin, int64_t end) {
         Block<K> block(a, m, x, filters, y, at::divup(tiles, shares.blocks));

@@ -21,7 +21,7 @@ struct WinogradUp {
     int64_t images, height, width, in, out;
 };
 
-// x [N, H, W, in], filters [36, out / 16, in, 16], taps [4, 4] in the order in which they meet the image
+// x [N, H, W, in], filters [36, out / kLanes, in, kLanes], taps [4, 4] in the order in which they meet the image
 // -> y [N, 2 H, 2 W, out]; t is padded by one pixel around.
 void launch_winograd_up(
     const WinogradUp& a, const Modulation& m, const float* x, const float* filters, const float* taps, float* y);

@@ -20,7 +20,7 @@ constexpr int kFilters = kPoints + 1;         // different ones along a side
 constexpr int kResults = 2 * kTile;
 constexpr int kRing = 2 * kResults;  // rows of the transposed result
 constexpr int kTaps = kWinogradUpTaps;
-constexpr int64_t kGap = 5 * kLanes;   // between products, which would else share the sets of a cache
+constexpr int64_t kGap = 5 * kLineFloats;   // between products, which would else share the sets of a cache
 constexpr int64_t kBlockTiles = 32;    // about
 
 constexpr int filter_of(int side) { return std::min(side, kPoints); }

@@ -1,0 +1,155 @@
+"""A list of small runs from data to figures, which goes on where it was stopped.
+
+    python -m experiments.evidence --outdir=evidence
+    python -m experiments.evidence --outdir=evidence --only=rooms-indoor,rooms-align-indoor
+
+The list is experiments/evidence.yaml, every step one of the project's own commands, printed before it runs. The same
+command again skips what is done: data sets that exist, runs that are finished, metrics of their last snapshot.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from dnnlib.cli import Command
+from dnnlib.errors import UserError
+from dnnlib.files import make_dir, write_text
+from dnnlib.parsing import nearest
+from metrics import registry
+from training.runs.snapshot import open_snapshot
+
+LIST = Path(__file__).with_suffix(".yaml")
+ROOT = LIST.parents[1]
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One run: its data set, the words of its commands, and the metrics taken at its end."""
+
+    name: str
+    data: str
+    dataset: list[str]
+    train: list[str]
+    metrics: list[str]
+
+
+def read_list(path: Path) -> list[Evidence]:
+    """The runs of a list. Raises UserError when it does not have the form of experiments/evidence.yaml."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return [
+            Evidence(
+                name, run["data"], shlex.split(content["data"][run["data"]]), shlex.split(run["train"]),
+                [metric.strip() for metric in run["metrics"].split(",")],
+            )
+            for name, run in content["runs"].items()
+        ]  # fmt: skip
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}: not a list of runs ({type(error).__name__}: {error})") from error
+
+
+def chosen(runs: list[Evidence], only: str | None) -> list[Evidence]:
+    """Those named, in the list's order. Raises UserError for a name that is not in it."""
+    if only is None:
+        return runs
+    known, wanted = [run.name for run in runs], [name.strip() for name in only.split(",")]
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"--only '{name}' is not in the list{nearest(name, known)}")
+    return [run for run in runs if run.name in wanted]
+
+
+def carry_out(run: Evidence, outdir: Path, device: str) -> None:
+    """Data, training and metrics of one run, as far as they are not there yet."""
+    data = outdir / "data" / f"{run.data}.zip"
+    if not data.exists():
+        make_dir(data.parent)
+        command("dataset_tool.py", *run.dataset, f"--dest={data}")
+    runs = outdir / "runs" / run.name
+    command("train.py", f"--outdir={runs}", f"--data={data}", f"--device={device}", "--metrics=none", *run.train)
+    folder = newest_run(runs)
+    unknown = [name for name in run.metrics if not is_known(name)]
+    if unknown:
+        click.echo(f"left out, as there is no such metric here: {', '.join(unknown)}")
+    kimg = open_snapshot(folder).kimg
+    missing = [name for name in run.metrics if name not in unknown and values_of(folder, name, kimg) is None]
+    if missing:
+        command("calc_metrics.py", f"--network={folder}", f"--metrics={','.join(missing)}", f"--device={device}")
+
+
+def is_known(metric: str) -> bool:
+    """Whether calc_metrics.py has it."""
+    try:
+        registry.check([metric])
+    except UserError:
+        return False
+    return True
+
+
+def command(*words: str) -> None:
+    """Show and run `python words...` in the project. Raises UserError when it fails."""
+    text = shlex.join(("python", *words))
+    click.secho(f"\n$ {text}", bold=True)
+    done = subprocess.run([sys.executable, str(ROOT / words[0]), *words[1:]], check=False)
+    if done.returncode != 0:
+        raise UserError(f"`{text}` failed with exit status {done.returncode}; its message is above")
+
+
+def newest_run(runs: Path) -> Path | None:
+    """The run directory with the highest number, or None."""
+    return max((path.parent for path in runs.glob("*/config.json")), default=None)
+
+
+def values_of(folder: Path, metric: str, kimg: float) -> dict[str, Any] | None:
+    """The newest results of a metric at `kimg`, or None where there are none."""
+    path = folder / f"metric-{metric}.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = [line for line in map(json.loads, lines) if line["kimg"] == kimg]
+    return found[-1]["results"] if found else None
+
+
+def table(runs: Iterable[Evidence], outdir: Path) -> str:
+    """A Markdown table of what there is: one row a run, one column a metric's first value."""
+    runs = list(runs)
+    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    lines = [["run", "kimg", *metrics], ["---"] * (2 + len(metrics))]
+    for run in runs:
+        folder = newest_run(outdir / "runs" / run.name)
+        kimg = None if folder is None else open_snapshot(folder).kimg
+        values = [None if folder is None else values_of(folder, name, kimg) for name in metrics]
+        first = [None if not value else next(iter(value.values())) for value in values]
+        cells = [MISSING if number is None else f"{number:.3f}" for number in first]
+        lines.append([run.name, MISSING if kimg is None else f"{kimg:g}", *cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+@click.command(cls=Command)
+@click.option("--outdir", type=Path, default=Path("evidence"), show_default=True, help="Folder for data and runs.")
+@click.option("--only", metavar="NAME,...", help="Some of the runs.")
+@click.option("--list", "path", type=Path, default=LIST, help="Another list than experiments/evidence.yaml.")
+@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
+@click.option("--show", is_flag=True, help="Run nothing; print the table of what there is.")
+def main(outdir: Path, only: str | None, path: Path, device: str, show: bool) -> None:
+    """Carry out the runs one after the other, and write the table of their metrics to OUTDIR/table.md."""
+    runs = chosen(read_list(path), only)
+    if not show:
+        make_dir(outdir)
+        for run in runs:
+            carry_out(run, outdir, device)
+            write_text(outdir / "table.md", table(read_list(path), outdir))
+    click.echo("\n" + table(runs, outdir), nl=False)
+
+
+if __name__ == "__main__":
+    main()

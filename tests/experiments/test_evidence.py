@@ -1,0 +1,110 @@
+"""The list of small runs: what it names exists, and what is done is not done again."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dataset_tool import main as make_data
+from dnnlib.errors import UserError
+from experiments import evidence
+from experiments.evidence import LIST, Evidence, carry_out, chosen, main, newest_run, read_list, table, values_of
+from tests.tiny_models import save_tiny_snapshot
+from train import main as train_command
+
+RUN = Evidence("one", "critters32", ["toy", "--images=8"], ["--cfg=demo", "--kimg=1"], ["di", "w", "unheard_of"])
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What would have been run; train.py leaves a run directory with a snapshot, calc_metrics.py its lines."""
+    seen: list[tuple[str, ...]] = []
+
+    def pretend(*words: str) -> None:
+        seen.append(words)
+        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--"))
+        if words[0] == "dataset_tool.py":
+            Path(options["dest"]).write_bytes(b"")
+        elif words[0] == "train.py":
+            folder = Path(options["outdir"]) / "00000-run"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "config.json").write_text("{}")
+            save_tiny_snapshot(folder, kimg=1.0)
+        else:
+            for name in options["metrics"].split(","):
+                line = {"kimg": 1.0, "results": {name: 0.5, "more": 1.0}}
+                (Path(options["network"]) / f"metric-{name}.jsonl").write_text(json.dumps(line) + "\n")
+
+    monkeypatch.setattr(evidence, "command", pretend)
+    return seen
+
+
+@pytest.mark.parametrize("run", read_list(LIST), ids=lambda run: run.name)
+def test_every_run_of_the_list_is_one_that_train_accepts(run: Evidence, tmp_path: Path):
+    data = tmp_path / "data.zip"
+    few = [word for word in run.dataset if not word.startswith("--images")]
+    made = CliRunner().invoke(make_data, [*few, "--images=4", f"--dest={data}"])
+    assert made.exit_code == 0, made.output
+    words = [f"--outdir={tmp_path}", f"--data={data}", "--device=cpu", "--metrics=none", "--dry-run", *run.train]
+    result = CliRunner().invoke(train_command, words)
+    assert result.exit_code == 0, result.output
+
+
+def test_what_is_done_is_not_done_again(commands: list, tmp_path: Path):
+    carry_out(RUN, tmp_path, "cpu")
+    assert [words[0] for words in commands] == ["dataset_tool.py", "train.py", "calc_metrics.py"]
+    assert "--metrics=di,w" in commands[2]  # those there are
+    commands.clear()
+    carry_out(RUN, tmp_path, "cpu")
+    assert [words[0] for words in commands] == ["train.py"]  # which goes on, or says that it is finished
+
+
+def test_training_gets_the_words_of_the_list(commands: list, tmp_path: Path):
+    carry_out(RUN, tmp_path, "cpu")
+    assert commands[1][-2:] == ("--cfg=demo", "--kimg=1")
+    assert f"--data={tmp_path / 'data' / 'critters32.zip'}" in commands[1]
+
+
+def test_table_shows_what_there_is(commands: list, tmp_path: Path):
+    carry_out(RUN, tmp_path, "cpu")
+    other = Evidence("two", "critters32", [], [], ["di", "locality"])
+    assert table([RUN, other], tmp_path).splitlines() == [
+        "| run | kimg | di | w | unheard_of | locality |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| one | 1 | 0.500 | 0.500 | - | - |",
+        "| two | - | - | - | - | - |",
+    ]
+
+
+def test_only_the_last_snapshots_metrics_count(tmp_path: Path):
+    lines = [{"kimg": kimg, "results": {"di": value}} for kimg, value in ((1.0, 1), (2.0, 2), (2.0, 3))]
+    (tmp_path / "metric-di.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert values_of(tmp_path, "di", 2.0) == {"di": 3}
+    assert values_of(tmp_path, "di", 3.0) is None
+    assert values_of(tmp_path, "w", 2.0) is None
+    assert newest_run(tmp_path) is None
+
+
+def test_command_writes_the_table(commands: list, tmp_path: Path):
+    result = CliRunner().invoke(main, [f"--outdir={tmp_path}", "--only=critters-stylegan2", "--device=cpu"])
+    assert result.exit_code == 0, result.output
+    assert "| critters-stylegan2 | 1 | 0.500 | 0.500 |" in result.output
+    assert (tmp_path / "table.md").read_text().count("\n") == 2 + len(read_list(LIST))
+    shown = CliRunner().invoke(main, [f"--outdir={tmp_path}", "--show"])
+    assert "| playrooms-indoor | - |" in shown.output
+
+
+def test_unknown_names_and_lists_are_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="--only 'playrooms-indor' is not in the list; did you mean 'playrooms-indoor'"):
+        chosen(read_list(LIST), "playrooms-indor")
+    with pytest.raises(UserError, match="cannot read"):
+        read_list(tmp_path / "missing.yaml")
+    (tmp_path / "bad.yaml").write_text("runs: {a: {data: b}}")
+    with pytest.raises(UserError, match="not a list of runs"):
+        read_list(tmp_path / "bad.yaml")
+
+
+def test_a_failing_command_stops_the_list():
+    with pytest.raises(UserError, match=r"`python train\.py --nonsense` failed with exit status 2"):
+        evidence.command("train.py", "--nonsense")

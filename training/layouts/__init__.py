@@ -1,0 +1,1 @@
+"""Where things are: layouts, their samplers, files and edits."""

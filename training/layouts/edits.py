@@ -1,0 +1,174 @@
+"""Scenes in words: centres, moves and grids as they are written on a command line, and files of fixed latents."""
+
+import re
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from dnnlib.parsing import floats, shown, whole
+from training.layouts.layout import Layout
+
+MOST = 10_000  # levels, objects, and cells of a grid along one side
+SEED_LIMIT = 2**32
+LATENT_KEYS = {"w": "ws", "z": "z"}  # array in the file: argument of Model.images
+
+# What numpy and zipfile raise on files that are cut short, garbled or encrypted.
+_DAMAGE = (OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, RuntimeError, SyntaxError,
+           NotImplementedError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Center:
+    """Sub-heatmap `index` of `level`, with the position (x, y) it goes to, or the way (x, y) it moves."""
+
+    level: int
+    index: int
+    x: float
+    y: float
+
+    def __str__(self) -> str:
+        return f"{self.level}:{self.index}:{self.x:g},{self.y:g}"
+
+    @property
+    def is_inside(self) -> bool:
+        return abs(self.x) <= 1 and abs(self.y) <= 1
+
+
+def parse_centers(texts: Sequence[str]) -> list[Center]:
+    """Positions from 'level:index:x,y' or 'x,y' (level 0), several in one text apart by ';'. Upper levels come first.
+
+    Raises UserError for any other form, and for positions outside [-1, 1].
+    """
+    centers = [_parse(part, "--centers", "x,y") for text in texts for part in text.split(";") if part.strip()]
+    for center in centers:
+        if not center.is_inside:
+            raise UserError(f"--centers {center}: x and y must be in [-1, 1], the borders of the image")
+    return sorted(centers, key=lambda center: center.level)
+
+
+def parse_moves(texts: Sequence[str]) -> list[Center]:
+    """Ways from 'level:index:dx,dy' or 'dx,dy' (level 0), several in one text apart by ';'.
+
+    Raises UserError for any other form.
+    """
+    return [_parse(part, "--move", "dx,dy") for text in texts for part in text.split(";") if part.strip()]
+
+
+def parse_removals(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """(level, index) of sub-heatmaps from 'level:index' or 'index' (level 0), several in one text apart by ','.
+
+    Raises UserError for any other form.
+    """
+    found = []
+    for part in (part for text in texts for part in text.split(",")):
+        match = re.fullmatch(r"\s*(?:([0-9]+):)?([0-9]+)\s*", part)
+        if match is None:
+            raise UserError(f"--remove '{shown(part)}' is not of the form level:index or index")
+        found.append((_number(match[1], "--remove"), _number(match[2], "--remove")))
+    return found
+
+
+def parse_restyles(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """(object, seed) from 'object:seed', several in one text apart by ','. Raises UserError for any other form."""
+    found = []
+    for part in (part for text in texts for part in text.split(",")):
+        match = re.fullmatch(r"\s*([0-9]+):([0-9]+)\s*", part)
+        if match is None:
+            raise UserError(f"--restyle '{shown(part)}' is not of the form object:seed")
+        found.append((_number(match[1], "--restyle"), whole(match[2], SEED_LIMIT, "--restyle")))
+    return found
+
+
+def parse_grid(text: str) -> tuple[int, int]:
+    """(columns, rows) from '8x4'. Raises UserError for any other form."""
+    match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", text)
+    if match is None:
+        raise UserError(f"--grid '{shown(text)}' must be columns x rows, such as 8x4")
+    columns, rows = _number(match[1], "--grid"), _number(match[2], "--grid")
+    if columns * rows > MOST:
+        raise UserError(f"--grid {text}: {columns * rows:,} pictures are too many for one page; take {MOST:,} at most")
+    return columns, rows
+
+
+def placed(layout: Layout, centers: Sequence[Center]) -> Layout:
+    """A copy with the centres of every picture at the given positions; levels 1 and 2 follow a centre of level 0.
+
+    Raises UserError when the layout has no such centre.
+    """
+    for center in centers:
+        target = torch.tensor([center.x, center.y], device=layout.centers[0].device)
+        layout.moved(center.level, center.index, 0.0, 0.0)  # raises when there is no such centre
+        dx, dy = (target - layout.centers[center.level][:, center.index]).unbind(-1)
+        layout = layout.moved(center.level, center.index, dx, dy)
+        layout.centers[center.level][:, center.index] = target  # exactly, also where the sum was rounded
+    return layout
+
+
+def without(layout: Layout, removals: Sequence[tuple[int, int]]) -> Layout:
+    """A copy in which these sub-heatmaps, (level, index), are 0. Raises UserError when there is none such."""
+    for level, index in removals:
+        layout = layout.with_strength(level, index, 0.0)
+    return layout
+
+
+def moved(layout: Layout, moves: Sequence[Center], share: float | Tensor = 1.0) -> Layout:
+    """A copy moved by this share of each move: one number, or [N] numbers for N pictures."""
+    for move in moves:
+        layout = layout.moved(move.level, move.index, move.x * share, move.y * share)
+    return layout
+
+
+def check_moves(layout: Layout, moves: Sequence[Center], names: Sequence[str]) -> None:
+    """Raises UserError, naming the picture, when a move ends outside the image."""
+    end = moved(layout, moves)
+    for move in moves:
+        positions = end.centers[move.level][:, move.index].tolist()
+        for name, (x, y) in zip(names, positions, strict=True):
+            if not Center(move.level, move.index, x, y).is_inside:
+                raise UserError(
+                    f"--move {move} takes {name} to ({x:.3g}, {y:.3g}), outside [-1, 1]; "
+                    "make it shorter, or choose the start with --centers"
+                )
+    end.validate()
+
+
+def load_latents(path: str | Path) -> dict[str, Tensor]:
+    """{"ws": [N, num_ws, w_dim]} or {"z": [N, z_dim]}, float32, from array 'w' or 'z' of an .npz file.
+
+    Raises UserError when the file cannot be read or has neither.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {LATENT_KEYS[key]: torch.from_numpy(file[key]).float() for key in LATENT_KEYS if key in file}
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; --latents takes an .npz file") from error
+    except MemoryError as error:
+        raise UserError(f"{path}: its arrays are larger than the memory") from error
+    except _DAMAGE as error:
+        raise UserError(f"{path}: not a readable .npz file of latents ({error})") from error
+    if len(found) != 1 or any(latents.ndim < 2 for latents in found.values()):
+        raise UserError(f"{path}: needs one array named 'w' [N, num_ws, w_dim] or 'z' [N, z_dim]")
+    if not all(latents.isfinite().all() for latents in found.values()):
+        raise UserError(f"{path}: some of its latents are not finite numbers")
+    return found
+
+
+def _parse(text: str, option: str, form: str) -> Center:
+    match = re.fullmatch(r"\s*(?:([0-9]+):([0-9]+):)?([^:]+)", text)
+    if match is None:
+        raise UserError(f"{option} '{shown(text)}' is not of the form level:index:{form} or {form}")
+    x, y = floats(match[3], 2, option)
+    return Center(_number(match[1], option), _number(match[2], option), x, y)
+
+
+def _number(digits: str | None, option: str) -> int:
+    return whole(digits or "0", MOST, option)

@@ -1,0 +1,121 @@
+"""How random layouts are drawn (SpatialGAN, section 3.2, "Hierarchical Heatmap Sampling"; spreads as released).
+
+A sampler draws `count` layouts with counts[l] centres at level l, on the generator's device. A new one is a function
+with this signature, registered under a name: see docs/extending.md.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from dnnlib.registry import Registry
+from training.config import SamplerConfig
+from training.layouts.layout import Layout
+from training.layouts.noise import HeatmapNoise
+
+Sampler = Callable[[int, SamplerConfig, torch.Generator, Sequence[int]], Layout]
+Shapes = Sequence[tuple[int, int]]  # (count, centres) of each level
+SAMPLERS: Registry[Sampler] = Registry("sampler", home="training.layouts.samplers")
+
+
+def sample_layout(
+    count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int] = (1, 2, 4)
+) -> Layout:
+    """Draw `count` random layouts by the sampler config.kind, on the generator's device.
+
+    `counts` has one number for scenes of several objects, three for the others. Raises UserError for an unknown kind.
+    """
+    return SAMPLERS[config.kind](count, config, generator, counts)
+
+
+@SAMPLERS.register("paper")
+def paper(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
+    """Level 0 around the middle of the image, levels 1 and 2 around level 0, all normal."""
+    shapes = _shapes(count, counts)
+    return Layout(_paper_centers(shapes, generator), _spreads(shapes, config.spread, generator))
+
+
+@SAMPLERS.register("released")
+def released(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
+    """Level 0 normal and clamped, levels 1 and 2 uniform around it: what the released model was trained with."""
+    shapes = _shapes(count, counts)
+    first = _normal((*shapes[0], 2), 0.33, generator).clamp(-0.75, 0.75)
+    reaches = zip(shapes[1:], (0.4, 0.8), strict=True)
+    others = (first[:, :1] + _uniform((*shape, 2), -reach, reach, generator) for shape, reach in reaches)
+    return Layout((first, *others), _spreads(shapes, config.spread, generator))
+
+
+@SAMPLERS.register("non-hierarchical")
+def non_hierarchical(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
+    """Every level by itself (an ablation)."""
+    shapes = _shapes(count, counts)
+    centers = tuple(_truncated_normal((*shape, 2), 2 / 3, generator) for shape in shapes)
+    return Layout(centers, _spreads(shapes, config.spread, generator))
+
+
+@SAMPLERS.register("multi-object")
+def multi_object(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
+    """One level of several objects, anywhere in the image (SpatialGAN, "Multi-object Heatmap Sampling")."""
+    (shape,) = _shapes(count, counts)
+    return Layout((_truncated_normal((*shape, 2), 1.0, generator),), (_uniform(shape, *config.spread, generator),))
+
+
+@SAMPLERS.register("noise")
+def gaussian_noise(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
+    """Gaussian noise in the place of heatmaps (an ablation)."""
+    return _with_noise(count, config, generator, counts, lambda seeds: HeatmapNoise("gaussian", seeds))
+
+
+@SAMPLERS.register("impulse")
+def impulse_noise(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
+    """A share of the heatmaps' pixels set to 0 or 1 (an ablation)."""
+    return _with_noise(
+        count, config, generator, counts, lambda seeds: HeatmapNoise("impulse", seeds, config.impulse_share)
+    )
+
+
+def _with_noise(
+    count: int,
+    config: SamplerConfig,
+    generator: torch.Generator,
+    counts: Sequence[int],
+    make: Callable[[Tensor], HeatmapNoise],
+) -> Layout:
+    shapes = _shapes(count, counts)
+    centers, spreads = _paper_centers(shapes, generator), _spreads(shapes, config.spread, generator)
+    seeds = torch.randint(2**32, [count], generator=generator, device=generator.device)
+    return Layout(centers, spreads, noise=make(seeds))
+
+
+def _shapes(count: int, counts: Sequence[int]) -> Shapes:
+    return [(count, n) for n in counts]
+
+
+def _paper_centers(shapes: Shapes, generator: torch.Generator) -> tuple[Tensor, ...]:
+    first = _truncated_normal((*shapes[0], 2), 2 / 3, generator)
+    return (first, *(first[:, :1] + _normal((*shape, 2), 1 / 3, generator) for shape in shapes[1:]))
+
+
+def _spreads(shapes: Shapes, first: tuple[float, float], generator: torch.Generator) -> tuple[Tensor, ...]:
+    """One draw a batch at level 0, one per sub-heatmap at levels 1 and 2."""
+    return (
+        _uniform((), *first, generator).expand(shapes[0]),
+        _uniform(shapes[1], 0.1 / 1.4, 1.1 / 1.4, generator),
+        _uniform(shapes[2], 0.1 / 2, 1.1 / 2, generator),
+    )
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
+
+
+def _normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device) * std
+
+
+def _truncated_normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
+    """Normal(0, std) redrawn while outside [-1, 1]: by the inverse distribution function, which needs no loop."""
+    edge = math.erf(2**-0.5 / std)
+    return torch.special.erfinv(_uniform(shape, -1, 1, generator) * edge) * (std * 2**0.5)

@@ -1,0 +1,1 @@
+"""The two players: layers, mapping, synthesis, discriminators, and how layouts condition them."""

@@ -1,0 +1,91 @@
+"""Families of networks: what a generator and a discriminator have to offer, and which ones a configuration asks for.
+
+A new family is one file that registers a Backbone; see docs/extending.md.
+"""
+
+from collections.abc import Callable, Collection
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from dnnlib.registry import Registry
+from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
+from training.layouts.layout import HeatmapSource
+from training.networks.discriminator import DiscriminatorOutput
+from training.networks.synthesis import Noise
+
+
+class Synthesis(Protocol):
+    """ws [N, *w_shape] and, where it is conditioned on one, a layout -> images [N, img_channels, R, R]."""
+
+    resolutions: list[int]  # of its blocks, from 4 to R
+    is_layout_conditioned: bool
+    # and half_resolutions: Collection[int], where blocks of these resolutions compute in half precision
+
+    def __call__(
+        self,
+        ws: Tensor,
+        layout: HeatmapSource | None = ...,
+        noise: Noise = ...,
+        block_outputs: dict[int, Tensor] | None = ...,
+    ) -> Tensor: ...
+
+
+class GeneratorNetwork(Protocol):
+    """What training, sampling and metrics use of a generator, besides that it is an nn.Module."""
+
+    config: GeneratorConfig
+    synthesis: Synthesis
+    num_ws: int
+    w_shape: tuple[int, ...]  # (num_ws, w_dim), or (num_ws, codes, w_dim) where objects have codes of their own
+    takes_layout_in_latent: bool  # whether `styles` needs the layout
+
+    def styles(
+        self,
+        z: Tensor,
+        c: Tensor | None = ...,
+        truncation_psi: float = ...,
+        truncation_cutoff: int | None = ...,
+        update_w_avg: bool = ...,
+        layout: HeatmapSource | None = ...,
+    ) -> Tensor:
+        """ws [N, *w_shape] of latents z [N, *config.latent_shape] and labels c [N, c_dim]."""
+        ...
+
+
+class DiscriminatorNetwork(Protocol):
+    """What training and metrics use of a discriminator, besides that it is an nn.Module."""
+
+    config: DiscriminatorConfig
+
+    def __call__(self, img: Tensor, c: Tensor | None = ..., features: Collection[int] = ...) -> DiscriminatorOutput:
+        """Logits [N, 1] of images [N, img_channels, R, R]; block outputs at the resolutions in `features`."""
+        ...
+
+    def freeze_layers(self, count: int) -> None:
+        """Stop the first `count` layers, counted from the image, from learning."""
+        ...
+
+
+class Backbone:
+    """A family. Both networks are made with fresh weights from the global random stream."""
+
+    generator: ClassVar[Callable[[GeneratorConfig], GeneratorNetwork]]
+    discriminator: ClassVar[Callable[[DiscriminatorConfig], DiscriminatorNetwork]]
+
+    @staticmethod
+    def check(config: RunConfig) -> None:
+        """Raises ValueError, in one line, for a configuration that this family cannot serve."""
+
+
+BACKBONES: Registry[type[Backbone]] = Registry("backbone", home="training.networks")
+
+
+def make_generator(config: GeneratorConfig) -> GeneratorNetwork:
+    """With fresh weights from the global stream. Raises UserError for an unknown backbone."""
+    return BACKBONES[config.backbone].generator(config)
+
+
+def make_discriminator(config: DiscriminatorConfig) -> DiscriminatorNetwork:
+    """With fresh weights from the global stream. Raises UserError for an unknown backbone."""
+    return BACKBONES[config.backbone].discriminator(config)

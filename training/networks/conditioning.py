@@ -1,0 +1,84 @@
+"""How a synthesis network is conditioned on layouts: which of its layers, and each with what.
+
+A layer gets its conditioning when it is built: nothing, a spatial encoding layer that changes its input by features of
+the heatmaps (SEL_norm, SEL_concat, or one of your own), or styles of the objects (SEL_indoor).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from training.config import EncodingConfig
+from training.layouts.layout import HeatmapSource
+from training.networks.object_styles import ObjectAffine
+from training.networks.spatial_encoding import HeatmapEncoder, make_encoding
+
+Place = tuple[int, int]  # (block, size of the layer's input)
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class LayerConditioning:
+    """What one layer is built with; at most one of the two."""
+
+    sel: nn.Module | None = None
+    objects: ObjectAffine | None = None
+
+
+UNCONDITIONED = LayerConditioning()
+
+
+class Conditioning:
+    """That of a network with blocks at `resolutions`; `encoding` None: it takes no layout.
+
+    blocks: resolutions of the blocks whose layers are conditioned. codes: whether objects have codes of their own.
+    """
+
+    def __init__(self, encoding: EncodingConfig | None, resolutions: Sequence[int], w_dim: int):
+        self._encoding, self._w_dim = encoding, w_dim
+        self._modules: list[nn.Module] = []
+        self.takes_layout = encoding is not None
+        self.has_objects = encoding is not None and encoding.layer == "indoor"
+        # A flattened layout is a part of the latent (training/networks/generator.py), no layer knows of it.
+        self.has_encoder = encoding is not None and encoding.layer not in ("indoor", "flatten")
+        limit = 0 if not (self.has_objects or self.has_encoder) else encoding.max_resolution or max(resolutions)
+        self.blocks = [r for r in resolutions if r <= limit]
+
+    def of_layer(self, block: int, channels: int) -> LayerConditioning:
+        """For a layer with so many input channels in the block of that resolution."""
+        if block not in self.blocks:
+            return UNCONDITIONED
+        if self.has_objects:
+            return LayerConditioning(objects=self._made(lambda: ObjectAffine(self._w_dim, channels)))
+        return LayerConditioning(sel=self._made(lambda: make_encoding(channels, block, self._encoding)))
+
+    def make_encoder(self, img_resolution: int) -> HeatmapEncoder | None:
+        """What turns heatmaps into the features that spatial encoding layers take."""
+        return HeatmapEncoder(self._encoding, img_resolution) if self.has_encoder else None
+
+    def draw_weights(self) -> None:
+        """Draw the weights of all conditioning, after those of the network: a seed gives one backbone whatever the
+        conditioning."""
+        for module in self._modules:
+            for layer in module.modules():
+                if hasattr(layer, "reset_parameters"):
+                    layer.reset_parameters()
+
+    def _made(self, make: Callable[[], M]) -> M:
+        with torch.random.fork_rng(devices=[]):
+            self._modules.append(make())
+        return self._modules[-1]
+
+
+def layer_inputs(
+    layout: HeatmapSource, encoder: HeatmapEncoder | None, places: Iterable[Place]
+) -> dict[Place, Tensor]:
+    """What conditioned layers take: features of the heatmaps or, without an encoder, the heatmaps [N, n, r, r]."""
+    places = list(places)
+    if encoder is not None:
+        return encoder(layout, places)
+    heatmaps = {size: layout.heatmaps(0, size, floor=0.0) for _, size in places}
+    return {(block, size): heatmaps[size] for block, size in places}

@@ -1,0 +1,109 @@
+"""The generator: latents, labels and a layout to images."""
+
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from dnnlib.errors import UserError
+from training.choices import Precision
+from training.config import GeneratorConfig
+from training.layouts.layout import HeatmapSource, flattened
+from training.networks.mapping import MappingNetwork, truncate
+from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
+
+
+class Generator(nn.Module):
+    """z [N, z_dim], c [N, c_dim] and a layout -> images [N, img_channels, R, R], roughly in [-1, 1].
+
+    With SEL_indoor an image has n + 1 latents, z [N, n + 1, z_dim]: those of its objects, then the background's.
+    """
+
+    def __init__(self, config: GeneratorConfig):
+        super().__init__()
+        self.config = config
+        flat = 0 if config.encoding is None else config.encoding.flat_features
+        self.takes_layout_in_latent = flat > 0
+        self.mapping = MappingNetwork(config.z_dim + flat, config.c_dim, config.w_dim, config.mapping)
+        self.synthesis = SynthesisNetwork(
+            config.w_dim, config.img_resolution, config.img_channels, config.synthesis, config.encoding
+        )
+        self.num_ws = self.synthesis.num_ws
+        self.w_shape = self.synthesis.w_shape
+
+    def styles(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        update_w_avg: bool | int = False,
+        layout: HeatmapSource | None = None,
+    ) -> Tensor:
+        """ws [N, num_ws, w_dim]: one w for all layers, pulled towards the mean by truncation.
+
+        `update_w_avg`: whether the mean follows; a number: that of the first so many z. For z [N, n + 1, z_dim], ws are
+        [N, num_ws, n + 1, w_dim]; all codes share the mapping and its mean. `layout` is
+        looked at only by a generator that hears it flattened, as a part of the latent.
+        """
+        if self.takes_layout_in_latent:
+            z = torch.cat([z, flattened(layout)], dim=1)
+        w = self._map(z, c, update_w_avg)
+        ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))
+        if truncation_psi == 1:
+            return ws
+        return truncate(ws, self.mapping.w_avg, truncation_psi, truncation_cutoff)
+
+    def _map(self, z: Tensor, c: Tensor | None, update_w_avg: bool | int) -> Tensor:
+        """w [N, w_dim], or [N, codes, w_dim] for z [N, codes, z_dim]; the codes of an image share its label."""
+        if z.ndim == 2:
+            return self.mapping(z, c, update_w_avg=update_w_avg)
+        labels = None if c is None else c.repeat_interleave(z.shape[1], 0)
+        rows = update_w_avg if isinstance(update_w_avg, bool) else update_w_avg * z.shape[1]
+        return self.mapping(z.flatten(0, 1), labels, update_w_avg=rows).unflatten(0, z.shape[:2])
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        layout: HeatmapSource | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise: Noise = CONSTANT_NOISE,
+    ) -> Tensor:
+        ws = self.styles(z, c, truncation_psi, truncation_cutoff, layout=layout)
+        return self.synthesis(ws, layout, noise)
+
+
+def set_memory_format(network: nn.Module, channels_last: bool) -> None:
+    """Choose how a generator or discriminator keeps its feature maps; results stay the same up to rounding."""
+    chosen = torch.channels_last if channels_last else torch.contiguous_format
+    network.to(memory_format=chosen)
+    for module in network.modules():
+        if hasattr(module, "memory_format"):
+            module.memory_format = chosen
+
+
+def check_precision(name: str, device: torch.device) -> None:
+    """Raises UserError when there is no such precision, or not on such a device."""
+    if name not in get_args(Precision):
+        raise UserError(f"no precision '{name}'; use {', '.join(get_args(Precision))}")
+    if name == "float16" and device.type == "cpu":
+        raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
+
+
+def set_precision(generator: nn.Module, name: Precision) -> None:
+    """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16"; "trained" changes nothing.
+
+    Raises UserError for a network that knows float32 only.
+    """
+    synthesis = generator.synthesis
+    if name == "trained":
+        return
+    if not isinstance(synthesis, SynthesisNetwork):
+        if name != "float32":
+            raise UserError(f"this model's network computes in float32 only, not in {name}")
+        return
+    synthesis.half_resolutions = set() if name == "float32" else set(synthesis.resolutions) - {4}
+    if synthesis.half_resolutions:
+        synthesis.half_type = name

@@ -1,0 +1,1 @@
+"""Pictures, videos and plots of what a network makes."""

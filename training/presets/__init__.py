@@ -1,0 +1,1 @@
+"""From options and YAML files to one complete configuration."""

@@ -1,0 +1,40 @@
+"""Whether what a configuration names is there: backbone, encoding layer, sampler, adversarial loss."""
+
+from collections.abc import Iterator, Mapping
+
+from dnnlib.errors import UserError
+from dnnlib.registry import Registry
+from training.config import RunConfig
+from training.layouts.samplers import SAMPLERS
+from training.losses.adversarial import ADVERSARIAL_LOSSES
+from training.networks.backbones import BACKBONES
+from training.networks.spatial_encoding import ENCODINGS
+
+WITHOUT_LAYER = ("indoor", "flatten")  # encodings that are no layer in front of a convolution
+
+
+def check_choices(config: RunConfig, said: Mapping[str, str] | None = None) -> RunConfig:
+    """Returns `config`. Raises UserError when a name in it is not registered, or its backbone cannot serve it.
+
+    `said` maps keys to the command-line options that set them, for that line.
+    """
+    for key, registry, name in _choices(config):
+        try:
+            registry[name]
+        except UserError as error:
+            where = f"{said[key]} ({key})" if said and key in said else key
+            raise UserError(f"{where}: {error}") from error
+    try:
+        BACKBONES[config.generator.backbone].check(config)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return config
+
+
+def _choices(config: RunConfig) -> Iterator[tuple[str, Registry, str]]:
+    yield "generator.backbone", BACKBONES, config.generator.backbone
+    encoding = config.generator.encoding
+    if encoding is not None and encoding.layer not in WITHOUT_LAYER:
+        yield "generator.encoding.layer", ENCODINGS, encoding.layer
+    yield "sampler.kind", SAMPLERS, config.sampler.kind
+    yield "loss.adversarial", ADVERSARIAL_LOSSES, config.loss.adversarial
