@@ -29,16 +29,17 @@ _WORDS = "two|three|four|five|six|seven|eight|nine|ten|twelve|twenty"
 _NUMBER = r"\d[\d.,]*"
 _SPAN = rf"{_NUMBER}(?: (?:to|or|and) {_NUMBER})?"
 _TIME = r"(?:ms|s|seconds?|min|minutes?|h|hours?|days?)"
+_THAN = r"(?:as (?:fast|slow|long|large|many)|faster|slower|longer|larger)"
 CLAIM = re.compile(
     rf"\b(?:"
-    rf"{_SPAN} times(?! \d)|{_SPAN} ?[x×] (?:as|faster|slower|speed)|{_SPAN}-fold"
-    rf"|(?:{_WORDS}) times (?:as|faster|slower|more|less)|twice as (?:fast|long|large|much|many)"
-    rf"|half (?:as (?:fast|long|large|much|many)|the (?:time|speed|memory))"
-    rf"|an? (?:third|quarter|fifth|sixth|eighth|tenth) of the (?:time|speed|memory)"
+    rf"\d+\.\d+ times|(?:{_NUMBER}|{_WORDS}) times (?:{_THAN}|the )|(?:twice|half) {_THAN}"
+    rf"|{_SPAN} ?[x×] {_THAN}|{_SPAN}-fold"
+    rf"|(?:half|an? (?:third|quarter|fifth|sixth|eighth|tenth) of) the (?:time|speed|memory)"
     rf"|{_SPAN} ?(?:{_TIME}|KiB|MiB|GiB|kB|MB|GB|[GT]FLOP(?:/s)?|EFLOP|GB/s|s/image|s/kimg)(?![\w/])"
     rf"|{_SPAN} ?(?:images|pictures|steps|frames) ?(?:/s|a second|per second)"
-    rf"|(?:{_WORDS}|about an?|half an?) (?:seconds?|minutes?|hours?)"
-    rf"|{_SPAN}% (?:of the (?:machine|time|speed|memory)|of that time|faster|slower|less|more)"
+    rf"|(?:seconds|milliseconds) (?:per|an?) (?:\d+ )?(?:images?|kimg|steps?)(?! measured)"  # a table's
+    rf"|(?:about|takes?|took|after|in|within|under|train) (?:{_WORDS}|an?|half an?) (?:seconds?|minutes?|hours?)"
+    rf"|{_SPAN}% (?:of the (?:machine|time|speed|memory)|of that time|faster|slower)"
     rf")"
 )
 
