@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= benchmarks/results
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 INSTALLED := $(VENV)/.installed
 RUN := $(VENV)/bin/python
@@ -12,6 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
 TRAIN_STEP := -m benchmarks.train_step --res 256 --method spatialgan --vs stylegan2
 PROFILE := -m benchmarks.profile --res 256 --method stylegan2
 INFERENCE := -m benchmarks.inference --res 256 --method stylegan2
+ON_CPU = --device cpu $(BENCH_ARGS) --json $(OUT)/cpu
 # The machine's own Python and CUDA torch, and what gpu_preflight.py put beside it. A part has ten minutes.
 GPU_RUN := PYTHONPATH=build/gpu-packages timeout --kill-after=10
 # Small shapes of every kernel: what the sanitizer watches runs many times slower. Without PyTorch's own allocator, so
@@ -54,11 +56,21 @@ lint: $(INSTALLED)  ## check the code with ruff
 kernels:  ## compile every .cu file with nvcc, where there is one (no GPU needed)
 	@tools/compile_kernels.sh
 
-bench: $(INSTALLED)  ## on the CPU: time training against plain StyleGAN2, see where time goes, time generating
-	@mkdir -p $(OUT)
-	@$(RUN) $(TRAIN_STEP) --batch 4 --device cpu --json $(OUT)/train_step_cpu.json
-	@$(RUN) $(PROFILE) --batch 4 --device cpu --json $(OUT)/profile_cpu.json
-	@$(RUN) $(INFERENCE) --device cpu --json $(OUT)/inference_cpu.json
+bench: $(INSTALLED)  ## on the CPU: measure everything that README and docs cite; an hour or more (BENCH_ARGS=--quick: a try)
+	@mkdir -p $(OUT)/cpu
+	@$(RUN) $(TRAIN_STEP) $(ON_CPU)/train_step_spatialgan.json
+	@$(RUN) $(subst spatialgan,spatialgan-indoor,$(TRAIN_STEP)) $(ON_CPU)/train_step_spatialgan_indoor.json
+	@$(RUN) $(subst spatialgan,eqgan-sa,$(TRAIN_STEP)) $(ON_CPU)/train_step_eqgan_sa.json
+	@$(RUN) -m benchmarks.train_step --res 256 --method stylegan2 --vs-ops reference $(ON_CPU)/train_step_vs_reference.json
+	@$(RUN) $(INFERENCE) --batches 1,4 $(ON_CPU)/inference.json
+	@$(RUN) $(INFERENCE) --batches 4 --vs-ops reference $(ON_CPU)/inference_vs_reference.json
+	@$(RUN) $(PROFILE) $(ON_CPU)/profile.json
+	@$(RUN) -m benchmarks.ops $(ON_CPU)/ops.json
+	@$(RUN) -m benchmarks.data $(ON_CPU)/data.json
+	@$(RUN) -m benchmarks.metrics $(ON_CPU)/metrics.json
+	@$(RUN) -m benchmarks.checkpoint $(ON_CPU)/checkpoint.json
+	@$(RUN) -m benchmarks.crash $(BENCH_ARGS) --json $(OUT)/cpu/crash.json
+	@$(RUN) -m benchmarks.figures
 
 # Everything runs, even when something has failed before.
 gpu-check: gpu-check-ready  ## on a GPU machine: all of the following; WHEELS=folder brings packages it lacks

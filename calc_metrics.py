@@ -10,68 +10,78 @@ The numbers are kept in metric-NAME.jsonl beside the snapshot. The number in a n
 """
 
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING
 
 import click
 
-from dnnlib.cli import Command
+from dnnlib.cli import PATH, SEED, Command, Int, Number, option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
-from metrics import registry
-from metrics.detectors.choice import DetectorName
-from metrics.runs import Measured, Request, check, measure
-from metrics.tables import comparison, table
-from torch_utils.distributed import current
-from torch_utils.launch import launch
 
+if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported where it is called
+    from metrics.runs import Measured, Request
+
+DETECTORS = ("auto", "color", "mask-rcnn")
+WHAT, HOW, PICTURES, OUTPUT, HARDWARE = "What to measure", "How", "Generated pictures", "Output", "Hardware"
 DEFAULT_METRICS = {"network": "di,w", "images": "fid"}
 
 
 def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
+        from metrics import registry
+
         for name, description in registry.known().items():
             click.echo(f"{name:18} {description}")
         ctx.exit()
 
 
 @click.command(cls=Command, help=__doc__)
-@click.option("--network", metavar="PATH",
-              help="A snapshot or checkpoint file, a run directory (its newest snapshot), or RUN/NUMBER (that "
-                   "at NUMBER kimg).")
-@click.option("--compare", nargs=2, metavar="A B", help="Two networks instead, side by side in a table.")
-@click.option("--images", metavar="PATH", help="Images in a folder or zip instead of a network's, against --data.")
-@click.option("--metrics", "names", metavar="NAMES",
-              help="Which ones, separated by commas; --list names them all.  [default: di,w; for --images: fid]")
-@click.option("--data", metavar="PATH", help="Real images, zip or folder.  [default: those it was trained on]")
-@click.option("--mirror/--no-mirror", default=None, help="Real images flipped as well.  [default: as in training]")
-@click.option("--num", type=click.IntRange(min=1), metavar="N",
-              help="Images, draws (di, w) or latents (co-move) instead of the usual number.")
-@click.option("--trunc", metavar="PSI", type=float, default=1.0, show_default=True,
-              help="Truncation of the generated images; 1 is off.")
-@click.option("--layout", metavar="FILE.json", help="Layouts for the generated images: one for all, or taken in turn.")
-@click.option("--gpus", "--procs", "procs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
-              help="Processes that share the work: one a GPU, or several on a CPU.")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True,
-              help="Pictures per pass; changes speed and memory, not the values.")
-@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Starts the stream that images, latents and layouts are drawn from.")
-@click.option("--weights", multiple=True, metavar="[NAME=]FILE",
-              help="Weights of an extractor (inception, vgg16, lpips, dinov2) in place of the published ones, which "
-                   "are downloaded.")
-@click.option("--detector", type=click.Choice(get_args(DetectorName)), default="auto", show_default=True,
-              help="What finds objects for co_move; auto: by colour in toy and composed scenes, else Mask R-CNN.")
-@click.option("--detector-weights", metavar="FILE", help="Weights of Mask R-CNN.  [default: in torchvision's cache]")
-@click.option("--no-cache", is_flag=True, help="Compute the statistics of real images anew, and keep none.")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per metric, nothing else.")
-@click.option("--no-save", is_flag=True, help="Leave the metric-NAME.jsonl files beside the snapshot alone.")
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_print_list,
-              help="Say which metrics there are.")
+@option("--network", group=WHAT, metavar="PATH", type=PATH,
+        help="A snapshot or checkpoint file, a run directory (its newest snapshot), or RUN/NUMBER (that at NUMBER "
+             "kimg).")
+@option("--compare", group=WHAT, nargs=2, metavar="A B", type=PATH,
+        help="Two networks instead, side by side in a table.")
+@option("--images", group=WHAT, metavar="PATH", type=PATH,
+        help="Images in a folder or zip instead of a network's, against --data.")
+@option("--data", group=WHAT, metavar="PATH", type=PATH, show_default="those it was trained on",
+        help="Real images, zip or folder.")
+@option("--mirror/--no-mirror", group=WHAT, default=None, show_default="as in training",
+        help="Real images flipped as well.")
+@option("--metrics", "names", group=WHAT, metavar="NAMES", show_default="di,w; for --images: fid",
+        help="Which ones, separated by commas; --list names them all.")
+@option("--list", group=WHAT, is_flag=True, is_eager=True, expose_value=False, callback=_print_list,
+        help="Say which metrics there are, and which values are good.")
+@option("--num", group=HOW, type=Int(1, 10_000_000), metavar="N", show_default="what --list says",
+        help="Draws (di, w) or latents (co-move); a metric of images has its number in its name, as fid5k_full.")
+@option("--seed", group=HOW, default=0, show_default=True, type=SEED,
+        help="Starts the stream that images, latents and layouts are drawn from.")
+@option("--weights", group=HOW, multiple=True, metavar="[NAME=]FILE",
+        help="Weights of an extractor (inception, vgg16, lpips, dinov2) in place of the published ones, which are "
+             "downloaded.")
+@option("--detector", group=HOW, type=click.Choice(DETECTORS), default="auto", show_default=True,
+        help="What finds objects for co_move; auto: by colour in toy and composed scenes, else Mask R-CNN.")
+@option("--detector-weights", group=HOW, metavar="FILE", type=PATH, show_default="in torchvision's cache",
+        help="Weights of Mask R-CNN.")
+@option("--no-cache", group=HOW, is_flag=True, help="Compute the statistics of real images anew, and keep none.")
+@option("--trunc", group=PICTURES, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,
+        help="Truncation of the generated images; 1 is off.")
+@option("--layout", group=PICTURES, metavar="FILE.json", type=PATH,
+        help="Layouts for the generated images: one for all, or taken in turn.")
+@option("--json", "as_json", group=OUTPUT, is_flag=True, help="Print one line of JSON per metric, nothing else.")
+@option("--no-save", group=OUTPUT, is_flag=True, help="Leave the metric-NAME.jsonl files beside the snapshot alone.")
+@option("--gpus", "--procs", "procs", group=HARDWARE, type=Int(1, 1024), default=1, show_default=True, metavar="N",
+        help="Processes that share the work: one a GPU, or several on a CPU.")
+@option("--batch", group=HARDWARE, type=Int(1, 2**16), default=64, show_default=True,
+        help="Pictures per pass; changes speed and memory, not the values.")
+@option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cuda or cpu.")
 def main(network, compare, names, procs, no_cache, no_save, **given):
     if not (network or compare or given["images"]):
         raise UserError("--network is needed: a network-snapshot-*.safetensors or a run directory")
     if network and compare:
         raise UserError("--compare names both networks; leave --network out")
+    from metrics.runs import Request, check
+    from torch_utils.launch import launch
+
     names = names or DEFAULT_METRICS["images" if given["images"] else "network"]
     request = Request(
         networks=compare or ((network,) if network else ()),
@@ -81,12 +91,17 @@ def main(network, compare, names, procs, no_cache, no_save, **given):
         progress=not given["as_json"],
         **given,
     )
-    check(request)
+    for remark in check(request):
+        click.echo(remark, err=True)
     launch(run, procs, request.device, request)
 
 
-def run(request: Request) -> None:
+def run(request: "Request") -> None:
     """What each process does; the first one reports."""
+    from metrics.runs import measure
+    from metrics.tables import comparison
+    from torch_utils.distributed import current
+
     found: list[Measured] = []
     for measured in measure(request):
         if current().is_first:
@@ -98,18 +113,25 @@ def run(request: Request) -> None:
         click.echo(comparison(*results, names=tuple(short_name(half[0]) for half in halves)))
 
 
-def report(request: Request, measured: Measured, is_first: bool) -> None:
+def report(request: "Request", measured: "Measured", is_first: bool) -> None:
     """Print a result, and keep it beside the snapshot."""
+    from metrics import registry
+    from metrics.tables import table
+
     snapshot, result = measured.snapshot, measured.result
     if is_first and not request.as_json:
         what = request.images if snapshot is None else f"{snapshot.path.name}: {snapshot.kimg:g} kimg"
         click.echo(f"{what}, real images from {result['data']}")
-    click.echo(registry.to_json(result) if request.as_json else table(result))
+    direction = {"direction": registry.find(result["metric"]).direction}
+    click.echo(registry.to_json(result) if request.as_json else table(result | direction))
     if request.save and snapshot is not None:
-        registry.append_result(make_dir(snapshot.path.parent), result)
+        try:
+            registry.append_result(make_dir(snapshot.path.parent), result)
+        except UserError as error:
+            raise UserError(f"{error}; or use --no-save: the value is above") from error
 
 
-def short_name(measured: Measured) -> str:
+def short_name(measured: "Measured") -> str:
     """A network in the head of a table: its run's number or name, and its kimg."""
     path: Path = measured.snapshot.path
     return f"{path.absolute().parent.name.split('-')[0]}/{round(measured.snapshot.kimg)}"

@@ -3,6 +3,7 @@
 Runs the project's own commands one after the other and prints each, so that they can be tried alone.
 """
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,21 +11,20 @@ from pathlib import Path
 
 import click
 
-from dnnlib.cli import Command
+from dnnlib.cli import COUNT_LIMIT, Command, Int, Number, option
 from dnnlib.errors import UserError
-from dnnlib.files import write_text
-from training.pictures.plots import plot_losses, plot_scores, read_lines
-from training.runs.snapshot import find_snapshot
+from dnnlib.files import read_lines, write_text
 
 METRICS = ("di", "w", "centroid_co_move")
 
 
 @click.command(cls=Command)
-@click.option("--outdir", type=Path, default=Path("demo"), show_default=True, help="Folder for data, run and results.")
-@click.option("--kimg", type=float, help="Train for this many thousand images instead of the configuration's number.")
-@click.option("--images", type=int, default=8000, show_default=True, help="Pictures in the toy data set.")
+@option("--outdir", type=Path, default=Path("demo"), show_default=True, help="Folder for data, run and results.")
+@option("--kimg", type=Number(0.001, 1e9), show_default="what --cfg=demo says", help="Train for N thousand images.")
+@option("--images", type=Int(1, COUNT_LIMIT), default=8000, show_default=True, help="Pictures in the toy data set.")
 def main(outdir: Path, kimg: float | None, images: int) -> None:
     """Make toy pictures, train on them for a few minutes, and write a folder that shows the result."""
+    outdir = outdir.expanduser()
     data, runs, results = outdir / "critters32.zip", outdir / "runs", outdir / "results"
     if not data.exists():
         run("dataset_tool.py", "toy", "--kind=critters", f"--images={images}", "--resolution=32", f"--dest={data}")
@@ -36,7 +36,8 @@ def main(outdir: Path, kimg: float | None, images: int) -> None:
     click.echo(f"\nLook at {results}:")
     for path in sorted(results.iterdir()):
         click.echo(f"  {path}")
-    click.echo(f"The run itself is in {run_dir}. Running `make demo` again goes on from here.")
+    click.echo(f"The run itself is in {run_dir}. It is finished; to train it further:")
+    click.echo(f"  {shlex.join([sys.executable, 'train.py', f'--resume={run_dir}', '--kimg=40'])}")
 
 
 def run(*words: str) -> None:
@@ -54,6 +55,9 @@ def newest_run(runs: Path) -> Path:
 
 def collect(run_dir: Path, results: Path) -> None:
     """Copy the last pictures, draw the curves, write the table of metrics."""
+    from training.pictures.plots import plot_losses, plot_scores
+    from training.runs.snapshot import find_snapshot
+
     results.mkdir(parents=True, exist_ok=True)
     kimg = find_snapshot(run_dir).stem.removeprefix("network-snapshot-")
     titles = {"fakes": "1-samples.png", "heatmaps": "2-samples-with-heatmaps.png", "steer": "3-moving-centre.png"}

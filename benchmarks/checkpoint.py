@@ -3,7 +3,8 @@
     python -m benchmarks.checkpoint --cfg paper256 --res 256 --device cpu
 
 Training waits only while the state is copied in memory; a thread writes the file while it goes on. The optimizers'
-moments are there, as after a first step. The first copy makes the memory that later ones use again.
+moments are there, as after a first step. The first copy makes the memory that later ones use again; it does not count.
+How long a disk takes over a file depends on what else it has to do: of that, only the range means something.
 """
 
 import tempfile
@@ -13,16 +14,17 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.train_step import machine, resolved
-from dnnlib.cli import Command
-from dnnlib.files import write_json
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.series import Series
+from benchmarks.subjects import resolved
+from dnnlib.files import make_dir
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.hardware import prepare_hardware
 from training.runs.checkpoint import BackgroundWriter, checkpoint_path
 from training.state import TrainingState
 
-Seconds = dict[str, list[float]]
+WAITS, THERE = "training waits", "the file is there"
 
 
 def trained_state(config: RunConfig) -> TrainingState:
@@ -37,41 +39,42 @@ def trained_state(config: RunConfig) -> TrainingState:
     return state
 
 
-def measure(state: TrainingState, config: RunConfig, folder: Path, repeats: int) -> tuple[int, Seconds]:
-    """(bytes of the file, {"stall", "write"}: seconds of each repeat)."""
-    seconds: Seconds = {"stall": [], "write": []}
+def measure(run: Run, state: TrainingState, config: RunConfig, folder: Path) -> Findings:
+    """Seconds that training waits for a checkpoint, and until its file is there; bytes of the file."""
+    waits, there = [], []
+    run.progress.expect(1 + run.rounds)
     with BackgroundWriter() as writer:
-        for number in range(repeats):
+        for number in range(1 + run.rounds):
             path = checkpoint_path(folder, number)
-            start = time.perf_counter()
-            writer.submit(path, writer.snapshot(state.tensors()), state.metadata(config))
-            seconds["stall"].append(time.perf_counter() - start)
-            writer.wait()
-            seconds["write"].append(time.perf_counter() - start)
+            with run.progress.doing("writing"):
+                start = time.perf_counter()
+                writer.submit(path, writer.snapshot(state.tensors()), state.metadata(config))
+                waits.append(time.perf_counter() - start)
+                writer.wait()
+                there.append(time.perf_counter() - start)
             size = path.stat().st_size
             path.unlink()
-    return size, seconds
+    series = {WAITS: Series.of("s", waits[1:]), THERE: Series.of("s", there[1:], judged=False)}
+    lines = [f"{size / 2**20:.0f} MiB; the first time training waits {waits[0]:.2f} s"]
+    return Findings({"checkpoint": series}, facts={"mib": size / 2**20, "first_wait_s": waits[0]}, lines=lines)
 
 
-@click.command(cls=Command)
+@benchmark()
 @click.option("--cfg", default="paper256", show_default=True, help="Base configuration.")
-@click.option("--method", default="spatialgan", show_default=True)
-@click.option("--res", default=256, show_default=True, help="Side of the images in pixels.")
-@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
-@click.option("--repeats", type=click.IntRange(min=2), default=3, show_default=True)
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to write.  [default: the temporary folder]")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="For the report.")
-def main(cfg, method, res, device, repeats, folder, json_path):
+@click.option("--method", default="spatialgan", show_default=True, help="What is trained.")
+@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path),
+              help="Where to write.  [default: the temporary folder]")
+def main(run: Run, cfg: str, method: str, res: int, folder: Path | None):
     """Size of a checkpoint, seconds to write it, seconds that training waits."""
-    config = resolved(method, cfg, res, 4, device)
-    state = trained_state(config)
+    config = resolved(method, cfg, res, 4, run.device.type)
+    if folder is not None:
+        make_dir(folder)
+    run.begin()
+    with run.progress.one_more("making the state"):
+        state = trained_state(config)
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        size, seconds = measure(state, config, Path(place), repeats)
-    click.echo(f"{cfg} {method} {res}x{res} on {state.device}: {size / 2**20:.0f} MiB")
-    for name, values in seconds.items():
-        click.echo(f"{name:6} {'  '.join(f'{value:6.2f}' for value in values)} s")
-    if json_path is not None:
-        write_json(json_path, {"bytes": size, "seconds": seconds, "machine": machine(state.device)})
+        return measure(run, state, config, Path(place))
 
 
 if __name__ == "__main__":

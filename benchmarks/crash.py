@@ -8,6 +8,7 @@ left in the run directory, and the weights, moments and random streams have to b
 bit. Exit status 1 when one of that fails.
 """
 
+import math
 import multiprocessing
 import os
 import random
@@ -16,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,10 @@ import click
 import numpy as np
 import torch
 import torch._dynamo  # otherwise every child would import it anew, for its optimizers
-from tqdm import tqdm
 
-from dnnlib.cli import Command
-from dnnlib.files import write_json
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.series import Series
+from dnnlib.errors import UserError
 from training import loop
 from training.config import RunConfig
 from training.data.writer import open_writer
@@ -35,13 +37,14 @@ from training.runs.checkpoint import latest_checkpoint, read_about, read_tensors
 from training.scenes.procedural import KINDS
 
 BATCH = 8
+POLL_SECONDS = 0.0002  # a write takes a few thousandths; more looks would take the processor away from it
 UNFINISHED = ".checkpoint-*"
 FORK = multiprocessing.get_context("fork")  # a child starts at once, with everything imported
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One crash: images trained when it came, images in the last complete checkpoint, and whether it hit a write."""
+    """One crash: images trained when it came, images in the last complete checkpoint, whether it cut a write off."""
 
     trained: int
     kept: int
@@ -102,30 +105,33 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
 
     wait_for_write: kill when a checkpoint is half written, rather than at a random moment.
     """
-    images = FORK.Value("q", 0)
+    images, leftovers = FORK.Value("q", 0), half_written(run_dir)
     process = FORK.Process(target=train, args=(config, run_dir, images))
     process.start()
     deadline = time.monotonic() + longest * (1 if wait_for_write else rng.random())
     seen, wanted = set(), rng.randint(1, 3)  # not always the first write, or the run would never get on
     while process.is_alive() and time.monotonic() < deadline:
-        if wait_for_write and images.value > 0:  # what was left by older kills is gone before the first step
-            seen |= set(run_dir.glob(UNFINISHED))
-            if len(seen) >= wanted and half_written(run_dir):
+        if wait_for_write and images.value > 0:
+            present = half_written(run_dir, leftovers)
+            seen |= present
+            if present and len(seen) >= wanted:
                 break
-        time.sleep(0 if wait_for_write else 0.001)
+        time.sleep(POLL_SECONDS)
     if not process.is_alive():
         return None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    writing = images.value > 0 and half_written(run_dir)  # a write that ended in time has left no file
     checkpoint = latest_checkpoint(run_dir)
     kept = 0 if checkpoint is None else read_about(checkpoint)["images"]
-    return Kill(max(images.value, kept), kept, writing)
+    return Kill(max(images.value, kept), kept, writing=bool(half_written(run_dir, leftovers)))
 
 
-def half_written(run_dir: Path) -> bool:
-    """Whether a checkpoint is under its temporary name."""
-    return any(run_dir.glob(UNFINISHED))
+def half_written(run_dir: Path, leftovers: Collection[str] = ()) -> set[str]:
+    """Names of checkpoints under their temporary names, but for `leftovers`, which an earlier crash cut off.
+
+    Of a process that is dead: what it was writing when it died.
+    """
+    return {path.name for path in run_dir.glob(UNFINISHED)} - set(leftovers)
 
 
 def different_tensors(one: Path, other: Path) -> list[str]:
@@ -134,71 +140,111 @@ def different_tensors(one: Path, other: Path) -> list[str]:
     return sorted(name for name in a.keys() | b.keys() if name not in a or name not in b or not a[name].equal(b[name]))
 
 
-@click.command(cls=Command, help=__doc__.replace("\n\n    python", "\n\n\b\n    python"))
-@click.option("--kills", type=click.IntRange(min=1), default=30, show_default=True, help="How many crashes.")
-@click.option("--steps-between", type=click.IntRange(min=1), default=4, show_default=True,
-              help="Steps from one checkpoint to the next.")
-@click.option("--longest", type=float, default=8.0, show_default=True, help="Seconds until a kill, at most.")
-@click.option("--wait-every", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
-              help="Every N-th kill waits until a checkpoint is half written; 1: all of them.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the moments.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="For the report.")
-def main(
-    kills: int, steps_between: int, longest: float, wait_every: int, seed: int, json_path: Path | None
-) -> None:
-    rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        data, crashed, undisturbed = (Path(folder, name) for name in ("pictures.zip", "crashed", "undisturbed"))
-        make_pictures(data)
-        crashed.mkdir()
-        undisturbed.mkdir()
-        endless = configuration(data, 10**6, steps_between)
-        crashes = []
-        for number in tqdm(range(kills), unit="kill"):
-            crashes.append(crash(endless, crashed, rng, longest, wait_for_write=number % wait_every == wait_every - 1))
-        images = read_about(latest_checkpoint(crashed))["images"] if latest_checkpoint(crashed) else 0
-        config = configuration(data, images // BATCH + steps_between, steps_between)
-        for run_dir in (crashed, undisturbed):
+@dataclass(frozen=True)
+class Plan:
+    """How runs are crashed: seconds until a kill, at most; steps between checkpoints; every which kill hits a write."""
+
+    longest: float
+    steps_between: int
+    wait_every: int
+    seed: int
+
+
+def measure(run: Run, plan: Plan, folder: Path) -> Findings:
+    """Crash a run as often as there are rounds, let it end, and compare it with one that nothing happened to."""
+    data, crashed, undisturbed = (folder / name for name in ("pictures.zip", "crashed", "undisturbed"))
+    make_pictures(data)
+    crashed.mkdir()
+    undisturbed.mkdir()
+    run.progress.expect(run.rounds + 2)
+    crashes = _crashes(run, plan, configuration(data, 10**6, plan.steps_between), crashed)
+    images = read_about(latest_checkpoint(crashed))["images"] if latest_checkpoint(crashed) else 0
+    config = configuration(data, images // BATCH + plan.steps_between, plan.steps_between)
+    for run_dir in (crashed, undisturbed):
+        with run.progress.doing(f"the {run_dir.name} run to its end"):
             process = FORK.Process(target=train, args=(config, run_dir))
             process.start()
             process.join()
-        different = different_tensors(crashed, undisturbed)
-        left = sorted(path.name for path in crashed.glob(".*"))
-    report = summary(crashes, steps_between, different) | {"files_left": left}
-    click.echo(table(report))
-    if json_path is not None:
-        write_json(json_path, report)
-    if different or left or report["recovered"] < kills or report["most_steps_lost"] > 2 * steps_between:
-        raise SystemExit(1)
+    files_left = sorted(path.name for path in crashed.glob(".*"))
+    return findings(crashes, plan, different_tensors(crashed, undisturbed), files_left)
 
 
-def summary(crashes: list[Kill | None], steps_between: int, different: list[str]) -> dict:
+def _crashes(run: Run, plan: Plan, config: RunConfig, run_dir: Path) -> list[Kill | None]:
+    rng, crashes = random.Random(plan.seed), []
+    for number in range(run.rounds):
+        with run.progress.doing("training until killed"):
+            wait_for_write = number % plan.wait_every == plan.wait_every - 1
+            crashes.append(crash(config, run_dir, rng, plan.longest, wait_for_write))
+    return crashes
+
+
+def findings(crashes: list[Kill | None], plan: Plan, different: list[str], files_left: list[str]) -> Findings:
     """The report of a series of crashes."""
     survived = [kill for kill in crashes if kill is not None]
     lost = [kill.lost_steps for kill in survived]
-    return {
+    facts = {
         "kills": len(crashes),
         "recovered": len(survived),
         "while_writing": sum(kill.writing for kill in survived),
-        "steps_between_checkpoints": steps_between,
-        "median_steps_lost": statistics.median(lost),
-        "most_steps_lost": max(lost),
-        "images_trained": survived[-1].kept,
+        "steps_between_checkpoints": plan.steps_between,
+        "median_steps_lost": statistics.median(lost) if lost else None,
+        "most_steps_lost": max(lost, default=None),
+        "images_trained": survived[-1].kept if survived else 0,
         "tensors_that_differ": different,
+        "files_left": files_left,
     }
+    series = {"crashes": {"lost": Series.of("steps", lost, judged=False)}} if lost else {}
+    return Findings(series, facts=facts, lines=lines(facts), failure=failure(facts))
 
 
-def table(report: dict) -> str:
+def failure(facts: dict[str, Any]) -> str | None:
+    """What should not have happened, in a line; None: nothing."""
+    wrong = []
+    if facts["recovered"] < facts["kills"]:
+        wrong.append(f"{facts['kills'] - facts['recovered']} runs ended by themselves")
+    if facts["recovered"] and facts["most_steps_lost"] > 2 * facts["steps_between_checkpoints"]:
+        wrong.append(f"{facts['most_steps_lost']} steps were lost")
+    if facts["tensors_that_differ"]:
+        wrong.append(f"tensors differ from the undisturbed run's: {len(facts['tensors_that_differ'])}")
+    if facts["files_left"]:
+        wrong.append(f"unfinished files that no restart removed: {len(facts['files_left'])}")
+    return "; ".join(wrong) or None
+
+
+def lines(facts: dict[str, Any]) -> list[str]:
     same = "all tensors are those of the undisturbed run"
-    differ = f"{len(report['tensors_that_differ'])} tensors differ, such as {report['tensors_that_differ'][:1]}"
-    return (
-        f"{report['recovered']} of {report['kills']} kills were recovered from "
-        f"({report['while_writing']} while one was being written)\n"
-        f"steps lost: {report['median_steps_lost']:g} (median), {report['most_steps_lost']} (most), "
-        f"with a checkpoint every {report['steps_between_checkpoints']} steps\n"
-        f"after {report['images_trained']} images: {differ if report['tensors_that_differ'] else same}; "
-        f"{len(report['files_left'])} unfinished files left"
-    )
+    differ = f"{len(facts['tensors_that_differ'])} tensors differ, such as {facts['tensors_that_differ'][:1]}"
+    return [
+        f"{facts['recovered']} of {facts['kills']} kills were recovered from "
+        f"({facts['while_writing']} while one was being written); checkpoints every "
+        f"{facts['steps_between_checkpoints']} steps, at most {facts['most_steps_lost']} lost",
+        f"after {facts['images_trained']} images: {differ if facts['tensors_that_differ'] else same}; "
+        f"{len(facts['files_left'])} unfinished files left",
+    ]
+
+
+@benchmark(
+    rounds=30,
+    quick_rounds=3,
+    rounds_option="--kills",
+    rounds_help="How many crashes.",
+    has_device=False,
+    rate_apart=True,
+    about=__doc__.replace("\n\n    python", "\n\n\b\n    python"),
+)
+@click.option("--steps-between", type=click.IntRange(1, 10_000), default=4, show_default=True,
+              help="Steps from one checkpoint to the next.")
+@click.option("--longest", type=click.FloatRange(0.01, 3600), default=8.0, show_default=True,
+              help="Seconds until a kill, at most.")
+@click.option("--wait-every", type=click.IntRange(1), default=3, show_default=True, metavar="N",
+              help="Every Nth kill waits until a checkpoint is half written; 1: all of them.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the moments.")
+def main(run: Run, steps_between: int, longest: float, wait_every: int, seed: int):
+    if math.isnan(longest):
+        raise UserError("--longest nan is no number of seconds")
+    run.begin()
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(run, Plan(longest, steps_between, wait_every, seed), Path(folder))
 
 
 if __name__ == "__main__":

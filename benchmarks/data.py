@@ -3,43 +3,47 @@
     python -m benchmarks.data --json data.json
 
 Makes its own PNG files of random textures in a temporary folder. "Reading" is the loader alone. "Waiting" runs the
-loader beside real training steps on the CPU, and beside the same steps without it: what a step waits for its images,
-and how much longer it takes while others are read.
+loader beside real training steps, and beside the same steps without it: what a step waits for its images, and how much
+longer it takes while others are read.
 """
 
 import statistics
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.train_step import Bench, machine
-from dnnlib.cli import Command
-from dnnlib.files import make_dir, write_json
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.progress import Progress
+from benchmarks.harness.series import Series
+from benchmarks.subjects import TrainingPhases, resolved
+from dnnlib.errors import UserError
+from dnnlib.parsing import int_ranges, nearest
 from training.config import RunConfig
 from training.data.dataset import ImageDataset, SampleOrder, batches
 from training.presets.resolve import DataFacts, Options, resolve
 
 READ_BATCH = 16
+READ_SIDE = 256
 SMALL_IMAGES = 2000  # of the data sets below 256x256
+MOST_WORKERS = 256
 NOISE = 0.005  # shares below this are not told from zero: taking a batch that is there already costs as much
+STEP, WAITED, SHARE = "a step", "waited for images", "share waited"
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A configuration to wait in: images a step (the configuration's own, or what a CPU can bear) and steps timed."""
+    """A configuration to wait in: images a step (its own, or what a CPU can bear) and steps a round."""
 
     cfg: str
     resolution: int
@@ -47,7 +51,7 @@ class Setting:
     steps: int
 
 
-SETTINGS = (Setting("demo", 32, 32, 32), Setting("paper256", 256, 4, 4))
+SETTINGS = (Setting("demo", 32, 32, 16), Setting("paper256", 256, 4, 2))
 
 
 # --- data -------------------------------------------------------------------------------------------------------
@@ -80,183 +84,220 @@ def write_zip(folder: Path) -> Path:
     return target
 
 
+class DataSets:
+    """Data sets of random textures in a temporary folder, made when they are asked for."""
+
+    def __init__(self, folder: Path, images: int, progress: Progress):
+        self.folder, self.images, self.progress = folder, images, progress
+
+    def pictures(self, side: int) -> Path:
+        """As a folder."""
+        folder = self.folder / f"textures{side}"
+        if not folder.exists():
+            with self.progress.one_more(f"making pictures of {side}x{side}"):
+                write_folder(folder, self.images if side == READ_SIDE else SMALL_IMAGES, side)
+        return folder
+
+    def archive(self, side: int) -> Path:
+        """As a zip."""
+        folder = self.pictures(side)
+        target = folder.with_suffix(".zip")
+        return target if target.exists() else write_zip(folder)
+
+
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
-def read_speed(path: Path, workers: int, images: int) -> float:
-    """Images a second that `workers` processes (0: a thread of this one) deliver; starting them does not count."""
-    dataset = ImageDataset(path)
-    source = batches(dataset, SampleOrder(len(dataset), 0), 0, READ_BATCH, workers=workers)
-    count = max(images // READ_BATCH, 1)
-    ahead = 2 * (workers + 1) + 2  # made while others were waited for
-    for _ in islice(source, ahead):
-        pass
-    start = time.perf_counter()
-    for _ in islice(source, count):
-        pass
-    spent = time.perf_counter() - start
-    source.close()
-    return count * READ_BATCH / spent
+class TimedReading:
+    """Reading `images` images of a data set; the parts are numbers of workers."""
+
+    def __init__(self, path: Path, workers: Sequence[int], images: int):
+        self.path, self.count = path, max(images // READ_BATCH, 1)
+        self.parts = {part_name(number): number for number in workers}
+
+    def seconds(self, part: str) -> float:
+        """Time of the images alone; starting the workers does not count."""
+        workers, dataset = self.parts[part], ImageDataset(self.path)
+        source = batches(dataset, SampleOrder(len(dataset), 0), 0, READ_BATCH, workers=workers)
+        ahead = 2 * (workers + 1) + 2  # made while others were waited for
+        for _ in islice(source, ahead):
+            pass
+        start = time.perf_counter()
+        for _ in islice(source, self.count):
+            pass
+        spent = time.perf_counter() - start
+        source.close()
+        return spent
 
 
-def reading(folder: Path, archive: Path, workers: list[int], images: int) -> dict[str, dict[str, dict[str, float]]]:
-    """{"zip" or "folder": {workers: {"images_per_s", "per_worker"}}}."""
-    report: dict[str, dict[str, dict[str, float]]] = {}
-    for kind, path in (("zip", archive), ("folder", folder)):
-        speeds = {str(count): read_speed(path, count, images) for count in workers}
-        report[kind] = {
-            count: {"images_per_s": speed, "per_worker": speed / max(int(count), 1)} for count, speed in speeds.items()
+def part_name(workers: int) -> str:
+    """0 workers: a thread of the training process."""
+    return f"{workers} worker{'s' * (workers > 1)}" if workers else "a thread"
+
+
+def reading(run: Run, sets: DataSets, workers: Sequence[int], images: int) -> dict[str, dict[str, Series]]:
+    """Images a second from a zip and a folder, by number of workers."""
+    places = {"zip": sets.archive(READ_SIDE), "folder": sets.pictures(READ_SIDE)}
+    subjects = {kind: TimedReading(path, workers, images) for kind, path in places.items()}
+    samples = run.take_turns(subjects, warmup=1, what="reading")
+    return {
+        kind: {
+            part: Series.of("images/s", [subjects[kind].count * READ_BATCH / each for each in spent])
+            for part, spent in parts.items()
         }
-    return report
+        for kind, parts in samples.items()
+    }
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------
 
 
-def configured(setting: Setting, path: Path, method: str, workers: int | None) -> RunConfig:
-    """The run on the CPU that train.py would make of this setting."""
+def configured(setting: Setting, path: Path, method: str, workers: int | None, device: str = "cpu") -> RunConfig:
+    """The run that train.py would make of this setting."""
     facts = DataFacts(name="textures", resolution=setting.resolution, num_channels=3, size=len(ImageDataset(path)))
     given = {"cfg": setting.cfg, "batch": setting.batch, "method": method, "workers": workers}
-    return resolve(Options(data=str(path), device="cpu", **given), facts)
+    return resolve(Options(data=str(path), device=device, **given), facts)
 
 
 class Trainer:
     """Real steps on given images, each phase as often as it runs in training."""
 
     def __init__(self, config: RunConfig):
-        self.bench = Bench(config)
+        self.phases = TrainingPhases(config)
         self.steps = 0
 
     def step(self, images: Tensor, labels: Tensor) -> None:
-        self.bench.real_images, self.bench.labels = images.float() / 127.5 - 1, labels
-        for name, phase in self.bench.phases.items():
+        device = self.phases.device
+        self.phases.real_images, self.phases.labels = images.to(device).float() / 127.5 - 1, labels.to(device)
+        for name, phase in self.phases.phases.items():
             if self.steps % phase.interval == 0:
-                self.bench.seconds(name)
+                self.phases.seconds(name)
         self.steps += 1
 
 
-def time_steps(train: Callable[[Tensor, Tensor], None], source: Batches, steps: int) -> tuple[list[float], list[float]]:
+class TimedSteps:
+    """Steps on images from `source`; `waited`: of every round, the mean seconds of a step's wait for its images."""
+
+    parts = {STEP: None}
+
+    def __init__(self, trainer: Trainer, source: Batches, steps: int):
+        self.trainer, self.source, self.steps = trainer, source, steps
+        self.waited: list[float] = []
+
+    def seconds(self, part: str) -> float:
+        """Of a step, the mean of a round; each round goes through the same phases."""
+        self.trainer.steps = 0
+        waited, trained = time_steps(self.trainer, self.source, self.steps)
+        self.waited.append(statistics.mean(waited))
+        return self.waited[-1] + statistics.mean(trained)
+
+
+def time_steps(trainer: Trainer, source: Batches, steps: int) -> tuple[list[float], list[float]]:
     """(seconds waited for images, seconds trained) of each step."""
     waited, trained = [], []
     for _ in range(steps):
         start = time.perf_counter()
         images, labels = next(source)
         there = time.perf_counter()
-        train(images, labels)
+        trainer.step(images, labels)
         waited.append(there - start)
         trained.append(time.perf_counter() - there)
     return waited, trained
 
 
-def waiting(config: RunConfig, steps: int) -> dict[str, float]:
-    """Shares of a step's time: waited for images; the same with one batch over and over; and how much the step slows.
+def waiting(run: Run, config: RunConfig, steps: int, what: str) -> dict[str, dict[str, Series]]:
+    """{"NAME": series, "NAME without loader": series}: seconds of a step, ms and share of it waited for images.
 
-    Steps with and without the loader take turns in blocks of a quarter, so that both see the same machine.
+    Rounds with the loader and with one batch over and over take turns.
     """
     dataset = ImageDataset(config.data.path, cache=True)
-    source = batches(
-        dataset, SampleOrder(len(dataset), 0), 0, config.schedule.batch_size, workers=config.data.workers
-    )
-    trainer, block = Trainer(config), max(steps // 4, 1)
-    constant = repeat(next(source))
-    time_steps(trainer.step, constant, 1)
-    trainer.steps = 0
-    loaded: list[list[float]] = [[], []]
-    alone: list[list[float]] = [[], []]
-    for _ in range(-(-steps // block)):
-        for sums, batches_of_block in ((loaded, source), (alone, constant)):
-            first = trainer.steps
-            times = time_steps(trainer.step, batches_of_block, block)
-            trainer.steps = first + (block if sums is alone else 0)  # both go through the same phases
-            for total, part in zip(sums, times, strict=True):
-                total += part
+    source = batches(dataset, SampleOrder(len(dataset), 0), 0, config.schedule.batch_size, workers=config.data.workers)
+    with run.progress.one_more(f"making {what}"):
+        trainer, constant = Trainer(config), repeat(next(source))
+    subjects = {what: TimedSteps(trainer, source, steps), without(what): TimedSteps(trainer, constant, steps)}
+    samples = run.take_turns(subjects, warmup=1)
     source.close()
+    return {name: _waits(subjects[name].waited[-run.rounds :], parts[STEP]) for name, parts in samples.items()}
+
+
+def without(what: str) -> str:
+    return f"{what} without loader"
+
+
+def _waits(waited: list[float], spent: list[float]) -> dict[str, Series]:
+    shares = [wait / step for wait, step in zip(waited, spent, strict=True)]
     return {
-        "workers": config.data.workers,
-        "batch": config.schedule.batch_size,
-        "steps": len(loaded[0]),
-        "step_s": statistics.mean(map(sum, zip(*loaded, strict=True))),
-        "wait_ms": statistics.mean(loaded[0]) * 1000,
-        "wait_ms_median": statistics.median(loaded[0]) * 1000,
-        "share": sum(loaded[0]) / (sum(loaded[0]) + sum(loaded[1])),
-        "share_without_loader": sum(alone[0]) / (sum(alone[0]) + sum(alone[1])),
-        "slower": sum(loaded[1]) / sum(alone[1]) - 1,
+        STEP: Series.of("s", spent),
+        WAITED: Series.of("ms", [wait * 1e3 for wait in waited], judged=False),
+        SHARE: Series.of("of a step", shares, judged=False),
     }
 
 
 # --- report -----------------------------------------------------------------------------------------------------
 
 
-def table(report: dict[str, Any]) -> str:
-    """The report for people."""
-    lines = [f"reading {report['reading_side']}x{report['reading_side']} PNG     images/s   per worker"]
-    for kind, by_workers in report["reading"].items():
-        for workers, speed in by_workers.items():
-            who = f"{workers} workers" if int(workers) else "a thread"
-            lines.append(f"  {kind:8}{who:16}{speed['images_per_s']:10.0f}{speed['per_worker']:13.0f}")
-    lines.append("waiting in training        batch  steps  s/step  ms waited   share  no loader  step slower by")
-    for name, one in report["waiting"].items():
-        who = f"{one['workers']} workers" if one["workers"] else "a thread"
-        lines.append(
-            f"  {name:12}{who:13}{one['batch']:5}{one['steps']:7}{one['step_s']:8.2f}{one['wait_ms']:11.2f}"
-            f"{one['share']:8.2%}{one['share_without_loader']:11.2%}{one['slower']:12.1%}"
-        )
-    for name, one in report["waiting"].items():
-        verdict = "does not wait for images (share" if one["share"] < NOISE else "WAITS for images (share not"
-        lines.append(f"{name}: a step {verdict} below {NOISE:.1%})")
-    return "\n".join(lines)
+def conclusions(series: dict[str, dict[str, Series]], names: Sequence[str]) -> list[str]:
+    """Whether training waits, a line a setting."""
+    largest = {name: series[name][SHARE].range[1] for name in names}
+    return [
+        f"{name}: a step {'does not wait' if share < NOISE else 'WAITS'} for images (at most {share:.2%} of it)"
+        for name, share in largest.items()
+    ]
 
 
-@click.command(cls=Command)
-@click.option("--images", type=click.IntRange(min=READ_BATCH), default=256, show_default=True,
-              help="Images of 256x256 in the data set, and read with each number of workers.")
+def chosen_settings(names: str, steps: int | None) -> list[Setting]:
+    """'demo,paper256' as settings, 'none' as []. Raises UserError for others."""
+    known = {setting.cfg: setting for setting in SETTINGS}
+    wanted = [name.strip() for name in names.split(",") if names != "none"]
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"--cfg '{name}' is no setting to wait in{nearest(name, known)}")
+    return [replace(known[name], steps=steps or known[name].steps) for name in dict.fromkeys(wanted)]
+
+
+def chosen_workers(text: str) -> list[int]:
+    """'0,1,2' as numbers, each once. Raises UserError for what is none, and for too many."""
+    workers = list(dict.fromkeys(int_ranges(text)))
+    if max(workers) > MOST_WORKERS:
+        raise UserError(f"--workers '{text}': at most {MOST_WORKERS}")
+    return workers
+
+
+@benchmark()
+@click.option("--images", type=click.IntRange(READ_BATCH, 1_000_000), default=256, show_default=True,
+              help="Images of 256x256 in the data set, and read in a round with each number of workers.")
 @click.option("--workers", default="0,1,2", show_default=True, metavar="N,...", help="Numbers of workers to read with.")
 @click.option("--cfg", "names", default="demo,paper256", show_default=True, help="Settings to wait in; none: skip.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps in each.  [default: demo 32, paper256 4]")
+@click.option("--steps", type=click.IntRange(1, 100_000), help="Steps a round.  [default: demo 16, paper256 2]")
 @click.option("--method", default="spatialgan", show_default=True, help="What is trained.")
-@click.option("--train-workers", type=click.IntRange(min=0), metavar="N",
+@click.option("--train-workers", type=click.IntRange(0, MOST_WORKERS), metavar="N",
               help="Workers in training.  [default: the configuration's]")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: PyTorch's choice]")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures here, too.")
-def main(images, workers, names, steps, method, train_workers, threads, json_file):
-    """Images read per second, and the share of a training step on the CPU spent waiting for them.
+def main(run: Run, images: int, workers: str, names: str, steps: int | None, method: str, train_workers: int | None):
+    """Images read per second, and the share of a training step spent waiting for them.
 
     paper256 takes 4 images a step here instead of 64, which a CPU would be minutes over; both the time of a step and
     that of reading its images grow with their number, so the share is that of 64.
     """
-    if json_file is not None:
-        make_dir(Path(json_file).parent)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    chosen = [replace(s, steps=steps or s.steps) for s in SETTINGS if s.cfg in names.split(",")]
-    with tempfile.TemporaryDirectory() as temporary:
-        report = measure(Path(temporary), images, int_list(workers), chosen, method, train_workers)
-    report |= {"machine": machine(torch.device("cpu")), "method": method}
-    click.echo("  ".join(f"{key} {value}" for key, value in report["machine"].items() if value is not None))
-    click.echo(table(report))
-    if json_file is not None:
-        write_json(json_file, report)
+    settings, numbers = chosen_settings(names, steps), chosen_workers(workers)
+    for setting in settings:
+        resolved(method, setting.cfg, setting.resolution, setting.batch, run.device.type)
+    with tempfile.TemporaryDirectory() as folder:
+        sets = DataSets(Path(folder), images, run.progress)
+        run.begin()
+        return measure(run, sets, settings, numbers, method, train_workers)
 
 
 def measure(
-    folder: Path, images: int, workers: list[int], settings: list[Setting], method: str, train_workers: int | None
-) -> dict[str, Any]:
-    """Make the data sets in `folder` and measure everything."""
-    large = write_folder(folder / "large", images, 256)
-    archives = {256: write_zip(large)}
-    report = {"reading_side": 256, "reading": reading(large, archives[256], workers, images), "waiting": {}}
+    run: Run, sets: DataSets, settings: list[Setting], workers: list[int], method: str, train_workers: int | None
+) -> Findings:
+    """Reading, then waiting in each setting."""
+    series, names = reading(run, sets, workers, sets.images), [setting.cfg for setting in settings]
     for setting in settings:
-        side = setting.resolution
-        if side not in archives:
-            archives[side] = write_zip(write_folder(folder / f"small{side}", SMALL_IMAGES, side))
-        config = configured(setting, archives[side], method, train_workers)
-        report["waiting"][setting.cfg] = waiting(config, setting.steps)
-    return report
-
-
-def int_list(text: str) -> list[int]:
-    """'0,1,2' as numbers."""
-    return [int(part) for part in text.split(",")]
+        path = sets.archive(setting.resolution)
+        config = configured(setting, path, method, train_workers, run.device.type)
+        series |= waiting(run, config, setting.steps, setting.cfg)
+    pairs = [("zip", "folder"), *((name, without(name)) for name in names)]
+    return Findings(series, pairs, lines=conclusions(series, names))
 
 
 if __name__ == "__main__":

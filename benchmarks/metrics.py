@@ -7,20 +7,18 @@ which are kept on disk, are not part of the FID run.
 """
 
 import io
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import click
 import numpy as np
 import torch
 
-from benchmarks.train_step import machine, resolved
-from dnnlib.cli import Command
-from dnnlib.files import make_dir, write_json
-from metrics import neighbours
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.series import Series
+from benchmarks.harness.turns import seconds_of
+from benchmarks.subjects import resolved
+from metrics import neighbours as nearest
 from metrics.context import MetricContext
 from metrics.extractors import Extractor, Extractors
 from metrics.extractors.fidelity import RESIZE, load_library
@@ -29,14 +27,17 @@ from metrics.features import chunks, features_of, generated_images, real_batches
 from metrics.frechet import frechet_distance
 from metrics.moments import Moments, moments_of
 from metrics.registry import evaluate
-from torch_utils.devices import choose_device
 from torch_utils.distributed import World
+from training.config import RunConfig
 from training.networks.generator import Generator, set_memory_format
 from training.sampling import Model
 
-REPEATS = 3  # of the distances; their median counts
 FRECHET_WIDTH, NEIGHBOURS_WIDTH = 2048, 4096
 FAMILIES = {"inception": "fid{}_full", "random": "rfd{}_full"}
+EXTRACTION, GENERATION, WHOLE, FRECHET, NEIGHBOURS = (
+    "extraction", "generation", "generation to distance", "Fréchet distance", "neighbours"
+)  # fmt: skip
+RATES = (EXTRACTION, GENERATION, WHOLE)
 
 
 class NoiseImages:
@@ -79,62 +80,59 @@ def untrained_inception() -> Extractor:
     return Extractor("inception", network, outputs, "untrained", RESIZE.format(299))
 
 
-def make_context(res: int, method: str, cfg: str, images: int, batch: int, device: torch.device) -> MetricContext:
-    config = resolved(method, cfg, res, batch, device.type)
+def make_context(config: RunConfig, images: int, device: torch.device) -> MetricContext:
     model = Model(Generator(config.generator), config, device)
     set_memory_format(model.G, channels_last=device.type == "cpu")
     return MetricContext(
         model,
         None,
-        NoiseImages(images, res),
-        batch_size=batch,
+        NoiseImages(images, config.generator.img_resolution),
+        batch_size=config.schedule.batch_size,
         extractors=UntrainedExtractors(),
         use_cache=False,
         world=World(device=device),
     )
 
 
-def measure(context: MetricContext, extractor: str, images: int) -> dict[str, float]:
-    """{"extraction", "generation", "run"} in images per second, and "run_seconds"."""
-    network = context.extractors.get(extractor, context.device)
-    parts = chunks(images, context.batch_size, context.world)
-    everything = np.arange(images)
+class TimedMetrics:
+    """The parts of measuring a network, and the distances between features."""
 
-    def extract() -> None:
-        for _ in features_of(real_batches(context, context.dataset, everything, parts), network):
+    def __init__(self, context: MetricContext, extractor: str, images: int, neighbours: int):
+        self.context, self.extractor, self.images = context, extractor, images
+        self.device = context.device
+        self.network = context.extractors.get(extractor, context.device)
+        self.chunks = chunks(images, context.batch_size, context.world)
+        real_features(context, extractor, None)
+        self.parts: dict[str, Callable[[], object]] = {
+            EXTRACTION: self._extract,
+            GENERATION: self._generate,
+            WHOLE: self._measure,
+            FRECHET: frechet_work(),
+            NEIGHBOURS: neighbours_work(neighbours, context.device),
+        }
+
+    def seconds(self, part: str) -> float:
+        return seconds_of(self.parts[part], self.device)
+
+    def _extract(self) -> None:
+        every = np.arange(self.images)
+        for _ in features_of(real_batches(self.context, self.context.dataset, every, self.chunks), self.network):
             pass
 
-    def generate() -> None:
-        for _ in generated_images(context, parts):
+    def _generate(self) -> None:
+        for _ in generated_images(self.context, self.chunks):
             pass
 
-    real_features(context, extractor, None)
-    seconds = {"extraction": timed(extract, context.device), "generation": timed(generate, context.device)}
-    name = FAMILIES[extractor].format(images)
-    seconds["run"] = timed(lambda: evaluate(name, context), context.device, warm_up=False)
-    return {what: images / spent for what, spent in seconds.items()} | {"run_seconds": seconds["run"]}
+    def _measure(self) -> None:
+        """All but what concerns real images alone, which the context has seen; what it keeps is thrown away."""
+        fresh = replace(self.context, _cache=dict(self.context._cache))
+        evaluate(FAMILIES[self.extractor].format(self.images), fresh)
 
 
-def timed(work: Callable[[], Any], device: torch.device, warm_up: bool = True) -> float:
-    """Seconds of a call, after one that is not counted on a GPU (there the first one also loads kernels)."""
-    if device.type == "cuda" and warm_up:
-        work()
-    _wait(device)
-    start = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def frechet_seconds(width: int = FRECHET_WIDTH) -> float:
-    """Median time of a Fréchet distance of features of full rank, with a spectrum that falls by 10^6."""
+def frechet_work(width: int = FRECHET_WIDTH) -> Callable[[], float]:
+    """A Fréchet distance of features of full rank, with a spectrum that falls by 10^6."""
     a, b = (_moments(seed, width) for seed in (1, 2))
-    return statistics.median(timed(lambda: frechet_distance(a, b), torch.device("cpu")) for _ in range(REPEATS))
+    return lambda: frechet_distance(a, b)
 
 
 def _moments(seed: int, width: int) -> Moments:
@@ -142,68 +140,42 @@ def _moments(seed: int, width: int) -> Moments:
     return moments_of(torch.randn(2 * width, width, generator=draw) * torch.logspace(0, -3, width))
 
 
-def neighbours_seconds(count: int, device: torch.device, width: int = NEIGHBOURS_WIDTH) -> float:
-    """Time of precision, recall, density and coverage of `count` real and as many generated features."""
+def neighbours_work(count: int, device: torch.device, width: int = NEIGHBOURS_WIDTH) -> Callable[[], object]:
+    """Precision, recall, density and coverage of `count` real and as many generated features."""
     draw = torch.Generator().manual_seed(1)
     real, fake = (torch.randn(count, width, generator=draw).to(device) for _ in range(2))
-    return timed(lambda: neighbours.agreement(real, fake, 3), device)
+    return lambda: nearest.agreement(real, fake, 3)
 
 
-def table(report: dict[str, Any]) -> str:
-    """The report for people."""
-    rates, settings = report["images_per_second"], report["settings"]
-    rows = [f"{what:12} {rates[what]:10.2f} images/s" for what in ("extraction", "generation", "run")]
-    rows.append(f"{'':12} {report['run_seconds']:10.2f} s for {settings['images']} images and their Fréchet distance")
-    rows.append(f"Fréchet distance of {FRECHET_WIDTH} features: {report['frechet_seconds']:.2f} s")
-    rows.append(
-        f"neighbours of {settings['neighbours']} x {settings['neighbours']} images, {NEIGHBOURS_WIDTH} features: "
-        f"{report['neighbours_seconds']:.2f} s, at most {report['neighbours_mb']:.0f} MiB beside the features"
-    )
-    return "\n".join(rows)
+def measure(run: Run, config: RunConfig, extractor: str, images: int, neighbours: int) -> Findings:
+    """Images per second of what goes image by image, seconds of the distances."""
+    with run.progress.one_more("making networks and features"):
+        subject = TimedMetrics(make_context(config, images, run.device), extractor, images, neighbours)
+    samples = run.take_turns({extractor: subject}, warmup=1)[extractor]
+    rates = {what: Series.of("images/s", [images / spent for spent in samples[what]]) for what in RATES}
+    rates |= {what: Series.of("s", samples[what]) for what in (FRECHET, NEIGHBOURS)}
+    facts = {"neighbours_mib": 3 * nearest.BLOCK_BYTES / 2**20}
+    return Findings({extractor: rates}, facts=facts, lines=[
+        f"Fréchet distance of {FRECHET_WIDTH} features; neighbours of {neighbours} x {neighbours} images, "
+        f"{NEIGHBOURS_WIDTH} features, with at most {facts['neighbours_mib']:.0f} MiB beside the features"
+    ])  # fmt: skip
 
 
-@click.command(cls=Command)
-@click.option("--res", type=int, default=256, show_default=True, help="Side of the images in pixels.")
+@benchmark()
+@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
 @click.option("--method", default="spatialgan", show_default=True, help="The method of the generator.")
 @click.option("--cfg", default="paper256", show_default=True, help="Its base configuration.")
 @click.option("--extractor", type=click.Choice(list(FAMILIES)), default="inception", show_default=True,
               help="What looks at the images.")
-@click.option("--images", type=click.IntRange(min=2), default=64, show_default=True, help="How many are measured.")
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a pass.")
-@click.option("--neighbours", type=click.IntRange(min=5), default=2000, show_default=True,
+@click.option("--images", type=click.IntRange(2, 100_000), default=64, show_default=True, help="How many are measured.")
+@click.option("--batch", type=click.IntRange(1, 4096), default=16, show_default=True, help="Images a pass.")
+@click.option("--neighbours", type=click.IntRange(5, 100_000), default=2000, show_default=True,
               help="Real and generated images whose neighbours are looked for.")
-@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: PyTorch's choice]")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures here, too.")
-def main(res, method, cfg, extractor, images, batch, neighbours, device, threads, json_file):
+def main(run: Run, res: int, method: str, cfg: str, extractor: str, images: int, batch: int, neighbours: int):
     """Images per second of extraction, generation and a whole FID; seconds of the distances between features."""
-    if json_file is not None:
-        make_dir(Path(json_file).parent)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    device = choose_device(device)
-    settings = {"res": res, "method": method, "cfg": cfg, "extractor": extractor, "images": images, "batch": batch}
-    settings |= {"neighbours": neighbours, "device": device.type}
-    about = machine(device)
-    click.echo("  ".join(f"{key} {value}" for key, value in (settings | about).items() if value is not None))
-    report = run(settings, device)
-    click.echo(table(report))
-    if json_file is not None:
-        write_json(json_file, report | {"machine": about})
-
-
-def run(settings: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """All measurements of `settings`."""
-    place = {key: settings[key] for key in ("res", "method", "cfg", "images", "batch")}
-    rates = measure(make_context(**place, device=device), settings["extractor"], settings["images"])
-    return {
-        "run_seconds": rates.pop("run_seconds"),
-        "images_per_second": rates,
-        "frechet_seconds": frechet_seconds(),
-        "neighbours_seconds": neighbours_seconds(settings["neighbours"], device),
-        "neighbours_mb": 3 * neighbours.BLOCK_BYTES / 2**20,
-        "settings": settings,
-    }
+    config = resolved(method, cfg, res, batch, run.device.type)
+    run.begin()
+    return measure(run, config, extractor, images, neighbours)
 
 
 if __name__ == "__main__":

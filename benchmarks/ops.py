@@ -2,36 +2,32 @@
 
     python -m benchmarks.ops --device cpu --json ops.json
 
-Shapes are those of paper256 (batch 4). The versions take turns, so that a machine that slows down does so for all.
-Bytes are those that have to be moved at least: inputs and results once, and for the gradients the same again; they
-are set against a copy of a large tensor. Operations are those of the convolution, against a large matrix product.
+Shapes are those of paper256 (batch 4). The versions take turns. Bytes are those that have to be moved at least: inputs
+and results once, and for the gradients the same again; they are set against a copy of a large tensor. Operations are
+those of the convolution, against a large matrix product.
 """
 
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import click
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from benchmarks.train_step import machine
-from dnnlib.cli import Command
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.series import Series
+from benchmarks.harness.turns import seconds_of_short
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir, write_json
 from torch_utils import ops
 from torch_utils.allocator import keep_memory
-from torch_utils.devices import choose_device
 from torch_utils.native.loader import is_loaded
 
 VERSIONS = ("native", "pytorch", "reference")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SIZES = ((64, 256), (128, 128), (256, 64), (512, 32))  # channels, resolution
 FIR = (1, 3, 3, 1)
+FORWARD, BOTH = "forward", "with backward"
 
 
 @dataclass(frozen=True)
@@ -98,57 +94,25 @@ def cases(setting: Setting, channels: int, r: int) -> list[Case]:
 # ---- measuring
 
 
-def seconds(run: Callable[[], object], device: torch.device, least: float = 0.02) -> float:
-    """Wall time of one call, from as many as fill `least` seconds."""
-    count, spent = 1, 0.0
-    while True:
-        _wait(device)
-        start = time.perf_counter()
-        for _ in range(count):
-            run()
-        _wait(device)
-        spent = time.perf_counter() - start
-        if spent >= least:
-            return spent / count
-        count *= 4
+class TimedVersion:
+    """One version of all operators at one size; the parts are the cases, forward and with their gradients."""
+
+    def __init__(self, version: str, size: list[Case], device: torch.device):
+        self.version, self.device = version, device
+        self.parts = {part_name(case, what): (case, what) for case in size for what in (FORWARD, BOTH)}
+
+    def seconds(self, part: str) -> float:
+        """Wall time of one call."""
+        case, what = self.parts[part]
+        with torch.no_grad():
+            g = torch.ones_like(case.run())
+        run = case.run if what == FORWARD else lambda: torch.autograd.grad(case.run(), case.inputs, g)
+        with ops.use(self.version), torch.no_grad() if what == FORWARD else nullcontext():
+            return seconds_of_short(run, self.device)
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def copy_rate(device: torch.device) -> float:
-    """Bytes per second, read and written, of copying 256 MiB."""
-    source = torch.ones(2**26, device=device)
-    target = torch.empty_like(source).copy_(source)
-    best = min(seconds(lambda: target.copy_(source), device) for _ in range(5))
-    return 2 * source.numel() * source.element_size() / best
-
-
-def product_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations per second of a matrix product."""
-    size = 1536 if device.type == "cpu" else 8192
-    a = torch.randn([size, size], device=device).to(dtype)
-    return 2 * size**3 / min(seconds(lambda: a @ a, device) for _ in range(5))
-
-
-def measure(case: Case, versions: tuple[str, ...], device: torch.device, repeats: int) -> dict[str, dict[str, float]]:
-    """{version: {"forward", "both"}} in seconds, the best of `repeats` turns."""
-    with torch.no_grad():
-        g = torch.ones_like(case.run())
-
-    def both() -> object:
-        return torch.autograd.grad(case.run(), case.inputs, g)
-
-    found = {version: {"forward": float("inf"), "both": float("inf")} for version in versions}
-    for _ in range(repeats):
-        for version, best in found.items():
-            with ops.use(version):
-                for what, run, mode in (("forward", case.run, torch.no_grad()), ("both", both, nullcontext())):
-                    with mode:
-                        best[what] = min(best[what], seconds(run, device))
-    return found
+def part_name(case: Case, what: str) -> str:
+    return f"{case.name} {what}"
 
 
 def least_bytes(case: Case) -> int:
@@ -157,73 +121,72 @@ def least_bytes(case: Case) -> int:
         return sum(t.numel() * t.element_size() for t in (*case.inputs, case.run()))
 
 
-def report(setting: Setting, versions: tuple[str, ...], repeats: int, progress: bool = False) -> dict[str, Any]:
-    """{"copy_bytes_per_second", "product_flops", "ops": [{"name", "size", "bytes", "flops", version: seconds}]}."""
-    rows = []
-    for channels, r in tqdm(SIZES, disable=not progress):
-        for case in cases(setting, channels, r):
-            about = {"name": case.name, "size": f"{channels}x{r}x{r}", "bytes": least_bytes(case)}
-            timed = measure(case, versions, setting.device, repeats)
-            rows.append(about | {"flops": case.operations} | timed)
-    return {
-        "copy_bytes_per_second": copy_rate(setting.device),
-        "product_flops": product_rate(setting.device, setting.dtype),
-        "ops": rows,
-    }
+def copy_rate(device: torch.device) -> float:
+    """Bytes per second, read and written, of copying 256 MiB."""
+    source = torch.ones(2**26, device=device)
+    target = torch.empty_like(source).copy_(source)
+    best = min(seconds_of_short(lambda: target.copy_(source), device) for _ in range(5))
+    return 2 * source.numel() * source.element_size() / best
 
 
-# ---- showing
+def product_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations per second of a matrix product."""
+    size = 1536 if device.type == "cpu" else 8192
+    a = torch.randn([size, size], device=device).to(dtype)
+    return 2 * size**3 / min(seconds_of_short(lambda: a @ a, device) for _ in range(5))
 
 
-def table(found: dict[str, Any], versions: tuple[str, ...]) -> str:
-    """Milliseconds forward and with backward, and what share of the machine's rates the first version reaches."""
-    head = "".join(f"{version:>20}" for version in versions)
-    lines = [f"{'ms: forward, with backward':38}{head}   share of the machine's rate"]
-    for row in found["ops"]:
-        cells = "".join(f"{row[v]['forward'] * 1e3:11.2f}{row[v]['both'] * 1e3:9.2f}" for v in versions)
-        lines.append(f"{row['name']:23}{row['size']:15}{cells}   {_share(row, found, versions[0])}")
-    lines.append(
-        f"copy: {found['copy_bytes_per_second'] / 1e9:.1f} GB/s; "
-        f"matrix product: {found['product_flops'] / 1e9:.0f} GFLOP/s"
-    )
-    return "\n".join(lines)
+def measure(run: Run, setting: Setting) -> Findings:
+    """Milliseconds of each case at each size, by version; facts: what each has to move and to compute."""
+    series: dict[str, dict[str, Series]] = {version: {} for version in VERSIONS}
+    work = {}
+    for channels, r in SIZES:
+        size, label = cases(setting, channels, r), f"{channels}x{r}x{r}"
+        subjects = {version: TimedVersion(version, size, run.device) for version in VERSIONS}
+        for version, samples in run.take_turns(subjects, warmup=1, what=label).items():
+            for part, spent in samples.items():
+                series[version][f"{label} {part}"] = Series.of("ms", [each * 1e3 for each in spent])
+        work |= {f"{label} {case.name}": {"bytes": least_bytes(case), "flops": case.operations} for case in size}
+    with run.progress.one_more("copies and products"):
+        rates = {
+            "copy_bytes_per_second": copy_rate(run.device),
+            "product_flops": product_rate(run.device, setting.dtype),
+        }
+    pairs = [(version, VERSIONS[0]) for version in VERSIONS[1:]]
+    return Findings(series, pairs, rates | {"work": work}, shares(series[VERSIONS[0]], rates, work))
 
 
-def _share(row: dict[str, Any], found: dict[str, Any], version: str) -> str:
-    spent = row[version]["forward"]
-    if row["flops"]:
-        return f"{row['flops'] / spent / found['product_flops']:.0%} of the product's operations"
-    return f"{row['bytes'] / spent / found['copy_bytes_per_second']:.0%} of the copy's bytes"
+def shares(series: dict[str, Series], rates: dict[str, float], work: dict[str, dict[str, int]]) -> list[str]:
+    """What share of the machine's rates the forward passes reach, a line each."""
+    lines = [
+        f"copy: {rates['copy_bytes_per_second'] / 1e9:.1f} GB/s; "
+        f"matrix product: {rates['product_flops'] / 1e9:.0f} GFLOP/s; of these, {VERSIONS[0]} reaches, forward:"
+    ]
+    for name, each in work.items():
+        spent = series[f"{name} {FORWARD}"].median / 1e3
+        share, what = each["bytes"] / spent / rates["copy_bytes_per_second"], "of the copy's bytes"
+        if each["flops"]:
+            share, what = each["flops"] / spent / rates["product_flops"], "of the product's operations"
+        lines.append(f"  {name:36}{share:5.0%} {what}")
+    return lines
 
 
-@click.command(cls=Command)
-@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
+@benchmark()
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Of the images.")
-@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Images at a time.")
+@click.option("--batch", type=click.IntRange(1, 4096), default=4, show_default=True, help="Images at a time.")
 @click.option("--nhwc", type=bool, metavar="BOOL", help="Channels last.  [default: on the CPU]")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Turns; the best counts.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: PyTorch's choice]")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures here, too.")
-def main(device, dtype, batch, nhwc, repeats, threads, json_file):
+def main(run: Run, dtype: str, batch: int, nhwc: bool | None):
     """Time each operator, forward and with its gradients: native, PyTorch's version, and the plain reference."""
-    if json_file is not None:
-        make_dir(Path(json_file).parent)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    where = choose_device(device)
+    where = run.device
     if not is_loaded(where.type):
         raise UserError(f"no native operators for {where.type}; see: python -m torch_utils.ops doctor")
     if where.type == "cpu":
         keep_memory()
     last = where.type == "cpu" if nhwc is None else nhwc
+    run.settings["nhwc"] = last
     setting = Setting(where, DTYPES[dtype], batch, torch.channels_last if last else torch.contiguous_format)
-    about = machine(where)
-    settings = {"device": where.type, "dtype": dtype, "batch": batch, "nhwc": last, "repeats": repeats}
-    click.echo("  ".join(f"{key} {value}" for key, value in (settings | about).items() if value is not None))
-    found = report(setting, VERSIONS, repeats, progress=True)
-    click.echo(table(found, VERSIONS))
-    if json_file is not None:
-        write_json(json_file, found | {"settings": settings, "machine": about})
+    run.begin()
+    return measure(run, setting)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ time of the calling thread, on a GPU of its kernels. What the profiler does not 
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,23 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.series import Series
+from benchmarks.harness.turns import seconds_of_short
 from benchmarks.kinds import KINDS, seconds_by_kind
-from benchmarks.ops import product_rate, seconds
-from benchmarks.train_step import (
-    INFERENCE,
-    Bench,
-    heading,
-    machine,
-    medians,
-    resolved,
-    take_turns,
-    unsteadiness,
-    warning,
-)
-from dnnlib.cli import Command
-from dnnlib.files import make_dir, write_json
+from benchmarks.ops import product_rate
+from benchmarks.subjects import INFERENCE, TrainingPhases, resolved
 from torch_utils import ops
-from torch_utils.devices import choose_device, half_precision
+from torch_utils.devices import half_precision
 from training.config import RunConfig
 from training.cost import summarize
 
@@ -45,33 +35,51 @@ UNATTRIBUTED = "unattributed"
 STEP = "a training step"
 
 
-def measure(config: RunConfig, repeats: int, progress: bool = False) -> dict[str, Any]:
-    """{"conv_gflops", "product_gflops", "convolutions", "phases", "step", "unsteadiness"}.
+def measure(run: Run, config: RunConfig) -> Findings:
+    """Seconds of a call of each phase and of a training image.
 
-    phases: {name: {"seconds", "gflop", "gflops", "share", "kinds": {kind: seconds}}} a call, INFERENCE being one of
-    them; step: the same an image, each phase as often as it runs. share: gflops in conv_gflops. Kinds sum to the time
-    under the profiler.
+    facts: {"conv_gflops", "product_gflops", "convolutions", "phases", "step"}. phases: {name: {"gflop", "gflops",
+    "share", "kinds": {kind: seconds}}} a call, INFERENCE being one of them; step: the same an image, each phase as
+    often as it runs. share: gflops in conv_gflops. Kinds sum to the time under the profiler.
     """
-    bench = Bench(config)
-    samples = take_turns({config.method: bench}, repeats, progress)[config.method]
-    spent, work = medians(samples), gflop_per_call(config)
-    kinds = {part: profiled(bench, part) for part in bench.parts}
-    convolutions = convolution_rates(config, bench.device)
+    with run.progress.one_more("making the networks"):
+        subject = TrainingPhases(config)
+    samples = run.take_turns({config.method: subject})[config.method]
+    run.progress.expect(len(subject.parts))
+    kinds = {}
+    for part in subject.parts:
+        with run.progress.doing(f"profiling {part}"):
+            kinds[part] = profiled(subject, part)
+    with run.progress.one_more("convolutions and products"):
+        convolutions = convolution_rates(config, subject.device)
+        product = product_rate(subject.device, torch.float32) / 1e9
+    series = {part: Series.of("s", samples[part]) for part in subject.parts}
+    series |= {STEP: Series.of("s", subject.per_image_by_round(samples))}
+    facts = {"product_gflops": product, "convolutions": convolutions} | _facts(subject, series, kinds, convolutions)
+    return Findings({config.method: series}, facts=facts, lines=lines(facts))
+
+
+def _facts(
+    subject: TrainingPhases,
+    series: dict[str, Series],
+    kinds: dict[str, dict[str, float]],
+    convolutions: list[dict[str, Any]],
+) -> dict[str, Any]:
+    work = gflop_per_call(subject.config)
     best = max(rates[layout] for rates in convolutions for layout in LAYOUTS)
-    weighted = {kind: bench.per_image({part: each[kind] for part, each in kinds.items()}) for kind in kinds[INFERENCE]}
+    weighted = {
+        kind: subject.per_image({part: each[kind] for part, each in kinds.items()}) for kind in kinds[INFERENCE]
+    }
     return {
         "conv_gflops": best,
-        "product_gflops": product_rate(bench.device, torch.float32) / 1e9,
-        "convolutions": convolutions,
-        "phases": {part: _entry(spent[part], work[part], best, kinds[part]) for part in bench.parts},
-        "step": _entry(bench.per_image(spent), bench.per_image(work), best, weighted),
-        "unsteadiness": unsteadiness(samples),
+        "phases": {part: _entry(series[part].median, work[part], best, kinds[part]) for part in subject.parts},
+        "step": _entry(series[STEP].median, subject.per_image(work), best, weighted),
     }
 
 
 def _entry(spent: float, work: float, best: float, kinds: dict[str, float]) -> dict[str, Any]:
     rate = work / spent
-    return {"seconds": spent, "gflop": work, "gflops": rate, "share": rate / best, "kinds": kinds}
+    return {"gflop": work, "gflops": rate, "share": rate / best, "kinds": kinds}
 
 
 def gflop_per_call(config: RunConfig) -> dict[str, float]:
@@ -83,12 +91,12 @@ def gflop_per_call(config: RunConfig) -> dict[str, float]:
     return {name: flops / 1e9 for name, flops in (phases | {INFERENCE: summary.flops["G"] * batch}).items()}
 
 
-def profiled(bench: Bench, part: str) -> dict[str, float]:
+def profiled(subject: TrainingPhases, part: str) -> dict[str, float]:
     """Seconds of one call by kind, with what is left of its wall time as UNATTRIBUTED."""
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (bench.device.type == "cuda")
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (subject.device.type == "cuda")
     with profile(activities=activities, record_shapes=True) as watched:
-        wall = bench.seconds(part)
-    spent = seconds_by_kind(watched.events(), bench.device)
+        wall = subject.seconds(part)
+    spent = seconds_by_kind(watched.events(), subject.device)
     return {kind: spent[kind] for kind in KINDS} | {UNATTRIBUTED: wall - spent.total()}
 
 
@@ -124,44 +132,37 @@ def _convolution_rate(x: torch.Tensor, layout: torch.memory_format) -> float:
     channels = x.shape[1]
     w = x.new_ones([channels, channels, 3, 3])
     x, w = (tensor.contiguous(memory_format=layout) for tensor in (x, w))
-    spent = min(seconds(lambda: F.conv2d(x, w, padding=1), x.device) for _ in range(TRIES))
+    spent = min(seconds_of_short(lambda: F.conv2d(x, w, padding=1), x.device) for _ in range(TRIES))
     return 2 * 9 * channels * x.numel() / spent / 1e9
 
 
 # ---- showing
 
 
-def table(report: dict[str, Any], batch: int) -> str:
-    """The report for people."""
-    parts = [_machine_lines(report), _rate_lines(report, batch), *_kind_tables(report), warning(report["unsteadiness"])]
-    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+def lines(facts: dict[str, Any]) -> list[str]:
+    """Rates and kinds for people."""
+    parts = [_machine_lines(facts), _rate_lines(facts), *_kind_tables(facts)]
+    return "\n\n".join("\n".join(each) for each in parts).split("\n")
 
 
-def _machine_lines(report: dict[str, Any]) -> list[str]:
+def _machine_lines(facts: dict[str, Any]) -> list[str]:
     rows = [f"{'3x3 convolutions, GFLOP/s':30}{'NCHW':>14}{'channels last':>16}"]
-    for rates in report["convolutions"]:
+    for rates in facts["convolutions"]:
         label = f"  {rates['channels']}x{rates['resolution']}x{rates['resolution']} {rates['dtype']}"
         rows.append(f"{label:30}{rates['nchw']:14.1f}{rates['channels_last']:16.1f}")
-    best, product = report["conv_gflops"], report["product_gflops"]
+    best, product = facts["conv_gflops"], facts["product_gflops"]
     return [*rows, f"the best, which counts: {best:.1f}; a matrix product: {product:.1f}"]
 
 
-def _rate_lines(report: dict[str, Any], batch: int) -> list[str]:
-    rows = [f"{'':16}{'s/call':>10}{'s/image':>10}{'GFLOP/image':>13}{'GFLOP/s':>10}{'share':>8}"]
-    for name, entry in report["phases"].items():
-        rows.append(f"{name:16}{entry['seconds']:10.4f}{_per_image(entry, batch)}")
-    return [*rows, f"{STEP:16}{'-':>10}{_per_image(report['step'], 1)}"]
+def _rate_lines(facts: dict[str, Any]) -> list[str]:
+    entries = facts["phases"] | {f"{STEP}, an image": facts["step"]}
+    rows = [f"{'':26}{'GFLOP':>10}{'GFLOP/s':>10}{'share':>8}"]
+    return rows + [f"{name:26}{e['gflop']:10.2f}{e['gflops']:10.1f}{e['share']:8.1%}" for name, e in entries.items()]
 
 
-def _per_image(entry: dict[str, Any], images: int) -> str:
-    return (
-        f"{entry['seconds'] / images:10.4f}{entry['gflop'] / images:13.2f}{entry['gflops']:10.1f}{entry['share']:8.1%}"
-    )
-
-
-def _kind_tables(report: dict[str, Any]) -> list[list[str]]:
-    units = dict.fromkeys(report["phases"], "s a call") | {STEP: "s an image"}
-    entries = report["phases"] | {STEP: report["step"]}
+def _kind_tables(facts: dict[str, Any]) -> list[list[str]]:
+    units = dict.fromkeys(facts["phases"], "s a call") | {STEP: "s an image"}
+    entries = facts["phases"] | {STEP: facts["step"]}
     return [_kind_lines(name, entry, units[name]) for name, entry in entries.items()]
 
 
@@ -175,38 +176,21 @@ def _kind_lines(name: str, entry: dict[str, Any], unit: str) -> list[str]:
     return rows
 
 
-@click.command(cls=Command)
-@click.option("--res", type=int, default=256, show_default=True, help="Side of the images in pixels.")
-@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Images a step.")
-@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
+@benchmark()
+@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
+@click.option("--batch", type=click.IntRange(1, 4096), default=4, show_default=True, help="Images a step.")
 @click.option("--method", default="stylegan2", show_default=True, help="What is trained.")
-@click.option("--ops", "kind", default="auto", show_default=True,
-              help="Its operators: auto, native, pytorch, reference.")
+@click.option("--ops", default="auto", show_default=True, help="Its operators: auto, native, pytorch, reference.")
 @click.option("--cfg", default="paper256", show_default=True, help="Its base configuration.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures here, too.")
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True,
-              help="Rounds that count; their median is reported.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: PyTorch's choice]")
-def main(res, batch, device, method, kind, cfg, json_file, repeats, threads):
+def main(run: Run, res: int, batch: int, method: str, ops: str, cfg: str):
     """Show how fast each phase of a training step computes, beside the machine's best, and on what its time goes.
 
-    Lazy regularisers count as often as they run; the moving average of the weights is left out.
+    Lazy regularizers count as often as they run; the moving average of the weights is left out.
     """
-    if json_file is not None:
-        make_dir(Path(json_file).parent)
-    if threads is not None:
-        torch.set_num_threads(threads)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler writes two lines each time
-    where = choose_device(device)
-    config = resolved(method, cfg, res, batch, where.type, kind)
-    settings = {"res": res, "batch": batch, "device": where.type, "method": method, "ops": kind, "cfg": cfg}
-    settings |= {"repeats": repeats}
-    about = machine(where)
-    click.echo(heading(settings, about))
-    report = measure(config, repeats, progress=True)
-    click.echo(table(report, batch))
-    if json_file is not None:
-        write_json(json_file, report | {"settings": settings, "machine": about})
+    config = resolved(method, cfg, res, batch, run.device.type, ops)
+    run.begin()
+    return measure(run, config)
 
 
 if __name__ == "__main__":

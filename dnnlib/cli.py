@@ -1,16 +1,37 @@
-"""Command lines: click, with one error style for all tools."""
+"""Command lines: click, with one error style, help in groups, and checked numbers and paths for all tools.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+A command line imports what its --help needs: this module and plain tables. What takes seconds to import (torch,
+matplotlib, scipy, pydantic) is imported in the function that does the work, in its first lines.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import field, fields
+from functools import partial
+from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from dnnlib.errors import UserError
+from dnnlib.errors import as_user_error, in_one_line
+from dnnlib.parsing import LONGEST_LIST, int_ranges, shown
+
+COUNT_LIMIT = 10**9  # of images, draws, workers and the like
+SEED_LIMIT = 2**32  # seeds are 0 to this, exclusive
+
+
+# ---- commands
 
 
 class _OneLineErrors:
     """Turns bad input, click's own complaints included, into a single `Error: ...` line and exit status 2."""
+
+    def main(self, *args, **kwargs):
+        _print_anything()
+        return super().main(*args, **kwargs)
 
     def make_context(self, *args, **kwargs):
         with _one_line():
@@ -30,21 +51,164 @@ def _one_line() -> Iterator[None]:
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         raise _failure(error.format_message() + hint) from error
-    except UserError as error:
-        raise _failure(str(error)) from error
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        said = as_user_error(error)
+        if said is None:
+            raise
+        raise _failure(str(said)) from error
 
 
 def _failure(message: str) -> click.ClickException:
-    failure = click.ClickException(" ".join(message.split()))
+    failure = click.ClickException(in_one_line(message))
     failure.exit_code = 2
     return failure
 
 
+def _print_anything() -> None:
+    """Characters that the terminal's encoding lacks are written as escapes, such as \\u4e2d, instead of ending us."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="backslashreplace")
+
+
 class Command(_OneLineErrors, click.Command):
-    """click.Command that reports UserError in one line."""
+    """click.Command that reports UserError in one line, and whose --help shows options by their group."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_groups(self, ctx, formatter)
 
 
 class Group(_OneLineErrors, click.Group):
-    """click.Group that reports UserError in one line, from its sub-commands too."""
+    """click.Group of such commands."""
 
     command_class = Command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_groups(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+# ---- options in groups
+
+
+class Option(click.Option):
+    """click.Option under a heading of --help, such as group="Hardware". `show_default` may be words."""
+
+    def __init__(self, *args, group: str | None = None, **kwargs):
+        words = kwargs.get("show_default")
+        if isinstance(words, str):
+            kwargs |= {"show_default": False, "help": f"{kwargs['help']}  [default: {words}]"}
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+option = partial(click.option, cls=Option)
+
+
+def _write_groups(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """Groups in the order in which they first appear; options of none (--help) come last, as `Options`."""
+    sections: dict[str | None, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is not None:
+            sections.setdefault(getattr(parameter, "group", None), []).append(record)
+    sections = {name: sections[name] for name in sorted(sections, key=lambda name: name is None)}
+    for name, records in sections.items():
+        with formatter.section(name or ("Options" if len(sections) == 1 else "Other options")):
+            formatter.write_dl(records)
+
+
+def setting(
+    help: str, *, group: str, default: str | None = None, key: str | None = None, value: Any = None, **how: Any
+) -> Any:
+    """A field of a dataclass that is a table of options (see options_of); its value is `value` where it is not given.
+
+    default: what holds without the option, in words. key: what it sets. how: arguments of click.option, such as type
+    and metavar; `names` where the option has another name than the field.
+    """
+    named = {"help": help, "group": group, "show_default": default or False, **how}
+    return field(default=value, metadata={"option": named, "key": key})
+
+
+def options_of(table: type) -> Callable:
+    """A decorator that gives a command one option for each field of `table` that is a `setting`, in their order."""
+
+    def decorate(command: Callable) -> Callable:
+        for each in reversed(fields(table)):
+            how = dict(each.metadata.get("option", {}))
+            if how:
+                names = how.pop("names", (spelt(each.name),))
+                command = option(*names, each.name, **how)(command)
+        return command
+
+    return decorate
+
+
+def spelt(name: str) -> str:
+    """How an option is written: --sel-max-res for sel_max_res."""
+    return "--" + name.replace("_", "-")
+
+
+# ---- types of options
+
+
+class Number(click.ParamType):
+    """A finite number from `least` to `most`; with `above`, larger than that."""
+
+    name = "number"
+    parse = staticmethod(float)
+
+    def __init__(self, least: float = -math.inf, most: float = math.inf, above: float = -math.inf):
+        self.least, self.most, self.above = least, most, above
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = self.parse(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            self.fail(f"'{shown(str(value))}' is no finite {self.name}.", param, ctx)
+        if not self.least <= number <= self.most or number <= self.above:
+            self.fail(f"{shown(str(value))} is out of range; give {self._range()}.", param, ctx)
+        return number
+
+    def _range(self) -> str:
+        least = f"{self.least} or more" if self.above < self.least else f"more than {self.above}"
+        return least if math.isinf(self.most) else f"{least}, at most {self.most}"
+
+
+class Int(Number):
+    """A whole number from `least` to `most`, both included."""
+
+    name = "whole number"
+    parse = staticmethod(int)
+
+    def __init__(self, least: int = 0, most: int = COUNT_LIMIT):
+        super().__init__(least, most)
+
+
+class Seeds(click.ParamType):
+    """A list such as 0,3,5-8 of at most `most` seeds, which are below 2^32."""
+
+    name = "list"
+
+    def __init__(self, most: int = LONGEST_LIST):
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        return int_ranges(value, SEED_LIMIT, self.most) if isinstance(value, str) else value
+
+
+class PathText(click.ParamType):
+    """A path as text, in which ~ is the home directory: shells leave it alone behind an equals sign (--dest=~/x)."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if "\0" in value:
+            self.fail("a path has no zero byte.", param, ctx)
+        return os.path.expanduser(value)
+
+
+SEED = Int(0, SEED_LIMIT - 1)
+PATH = PathText()

@@ -1,4 +1,9 @@
-"""The one exception that means: the user gave something we cannot work with."""
+"""The one exception that means: the user gave something we cannot work with. And which others mean as much."""
+
+import errno
+
+CUT = 600  # characters of a message; longer ones are cut in the middle
+LONGEST_REASON = 300  # letters
 
 
 class UserError(ValueError):
@@ -6,3 +11,55 @@ class UserError(ValueError):
 
     Command lines print it without a traceback and exit with status 2 (see dnnlib.cli).
     """
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FILES = _FULL | {
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EIO, errno.EINVAL, errno.ESTALE, errno.EMFILE, errno.ENXIO),
+}
+_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "Unable to allocate")
+
+
+def as_user_error(error: BaseException) -> UserError | None:
+    """What to say, in one line, of an error that a user can do something about; None for a fault of the program.
+
+    These are UserError, files that cannot be read or written (a full disk, no permission), and lack of memory.
+    """
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError) and error.errno in _FILES:
+        return UserError(_of_file(error))
+    if isinstance(error, MemoryError) or _lacks_memory(error):
+        return UserError("not enough memory; use smaller batches, networks or pictures")
+    return None
+
+
+def _of_file(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename is not None else ""
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in _FULL:
+        return f"{where}cannot write, {reason}; make room, or choose another place"
+    return f"{where}{reason}"
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+def in_one_line(message: str) -> str:
+    """Without line breaks and control characters, and cut in the middle when it is very long."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
+    if len(line) <= CUT:
+        return line
+    return f"{line[: CUT // 2]} ... {line[-CUT // 2 :]}"
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message in one line of bounded length, for use within another one."""
+    return shortened(" ".join(str(error).split()))
+
+
+def shortened(text: str) -> str:
+    """At most LONGEST_REASON letters."""
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."

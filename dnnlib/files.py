@@ -1,5 +1,6 @@
 """Files that are either whole or absent: temporary name, fsync, rename, directory fsync."""
 
+import io
 import json
 import math
 import os
@@ -7,12 +8,17 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from dnnlib.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
 
 LARGEST_INTEGER = 2**63 - 1
 
@@ -40,14 +46,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Atomically write `data` to `path`."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    """Atomically write `data` to `path`. Raises OSError, which names `path`, when that is impossible."""
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Atomically write `text` (UTF-8) to `path`."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))  # names of files may have bytes that are none
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
@@ -118,6 +127,18 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _lock(handle: int) -> None:
+    """By one process at a time, where the system has such locks."""
+    if fcntl is not None:
+        with suppress(OSError):  # some network file systems have none
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -151,3 +172,58 @@ def _bounded_int(text: str) -> int:
     if len(text) > 20 or abs(int(text)) > LARGEST_INTEGER:
         raise ValueError(f"the integer {text[:20]}{'...' * (len(text) > 20)} is too large")
     return int(text)
+
+
+def append_line(path: str | Path, text: str) -> None:
+    """Add `text` as a line, whole or not at all, durably; lines of several processes never mix.
+
+    What an earlier program left unfinished at the end is closed with a line break first. Raises OSError, with the file
+    as it was, when there is no room.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        _lock(handle)
+        size = os.fstat(handle).st_size
+        unfinished = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        try:
+            _write_all(handle, b"\n" * unfinished + text.encode() + b"\n")
+            os.fsync(handle)
+        except OSError as error:
+            os.ftruncate(handle, size)
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(handle)
+
+
+def read_lines(path: str | Path, complain: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+    """The JSON objects of a .jsonl file, one a line; none when there is no such file.
+
+    Lines that are no JSON objects are skipped; `complain` is told how many, and where.
+    """
+    if not Path(path).exists():
+        return []
+    lines, damaged = [], []
+    for number, text in enumerate(Path(path).read_bytes().splitlines(), start=1):
+        line = None
+        with suppress(UserError):
+            line = parse_json(text, path)
+        if isinstance(line, dict):
+            lines.append(line)
+        elif text.strip():
+            damaged.append(number)
+    if damaged and complain is not None:
+        what = f"lines {', '.join(map(str, damaged[:5]))}" if len(damaged) > 1 else f"line {damaged[0]}"
+        complain(f"{path}: {what} damaged, left out")
+    return lines
+
+
+def write_by(path: str | Path, save: Callable[[BinaryIO], None]) -> Path:
+    """Atomically write what `save` puts into a binary file; returns the path.
+
+    It is put together in memory first: what the disk objects to is then an OSError with its reason, whatever the
+    library behind `save` makes of it.
+    """
+    buffer = io.BytesIO()
+    save(buffer)
+    write_bytes(path, buffer.getvalue())
+    return Path(path)

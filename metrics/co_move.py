@@ -54,7 +54,7 @@ def _detector(context: MetricContext) -> Detector:
 
 
 for _name, _num in SAMPLES.items():
-    metric(_name, num=_num, unit="samples", refuse=_no_centers)(co_move)
+    metric(_name, num=_num, unit="samples", refuse=_no_centers, best="highest", template="co_move{n}")(co_move)
 
 
 def draw_commands(num: int, centers: int, rng: np.random.Generator) -> Commands:

@@ -11,10 +11,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
-from metrics.registry import MetricContext, Values, metric
+from metrics.registry import SCORED, MetricContext, Values, metric
 from training.networks.discriminator import Discriminator
 
-IMAGES = 64  # real ones, and as many generated ones, in a draw
+IMAGES = SCORED  # real ones, and as many generated ones, in a draw
 DRAWS = 200
 
 
@@ -35,7 +35,7 @@ def wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return real_scores.mean(-1) - fake_scores.mean(-1)
 
 
-@metric("di", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0")
+@metric("di", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0", reals=IMAGES)
 def di(context: MetricContext, num: int) -> Values:
     """Disequilibrium: lowest score of 64 real images minus highest of 64 generated ones, mean over draws."""
     real, fake = _shared_scores(context, num)
@@ -43,7 +43,7 @@ def di(context: MetricContext, num: int) -> Values:
     return values | {"min_real": real.amin(1).mean().item(), "max_fake": fake.amax(1).mean().item()}
 
 
-@metric("w", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0")
+@metric("w", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0", reals=IMAGES)
 def w(context: MetricContext, num: int) -> Values:
     """Wasserstein gap: mean score of 64 real images minus mean of 64 generated ones, mean over draws."""
     real, fake = _shared_scores(context, num)

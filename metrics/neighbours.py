@@ -35,16 +35,16 @@ _vgg16 = partial(comparison, extractor="vgg16", output="fc2_relu", at_most=MAX_R
 _random = partial(comparison, extractor="random", output="pooled", at_most=MAX_REAL, best="highest")
 
 
-@_vgg16("pr{n}3", "Precision and recall by 3 nearest neighbours")
-@_random("rpr{n}3", "Precision and recall on random features")
+@_vgg16("pr{n}3", "Precision and recall by 3 nearest neighbours", reals=PR_NEIGHBOURS + 1)
+@_random("rpr{n}3", "Precision and recall on random features", reals=PR_NEIGHBOURS + 1)
 def precision_recall(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
     """Of `num` generated images and `max_real` real ones, or all."""
     found = _measure(context, num, max_real, extractor, output, PR_NEIGHBOURS)
     return {"precision": found.precision, "recall": found.recall}
 
 
-@_vgg16("dc{n}5", "Density and coverage by 5 nearest neighbours")
-@_random("rdc{n}5", "Density and coverage on random features")
+@_vgg16("dc{n}5", "Density and coverage by 5 nearest neighbours", reals=DC_NEIGHBOURS + 1)
+@_random("rdc{n}5", "Density and coverage on random features", reals=DC_NEIGHBOURS + 1)
 def density_coverage(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
     """Of `num` generated images and `max_real` real ones, or all."""
     found = _measure(context, num, max_real, extractor, output, DC_NEIGHBOURS)

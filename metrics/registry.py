@@ -8,7 +8,6 @@ registers fid50k and fid50k_full.
 
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +16,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
-from dnnlib.errors import UserError
-from dnnlib.parsing import nearest
+from dnnlib.errors import UserError, as_user_error
+from dnnlib.files import append_line
+from dnnlib.parsing import nearest, shown, whole
 from metrics.context import MetricContext
 from metrics.extractors import Extractors
 from training.config import RunConfig
@@ -42,12 +42,18 @@ Values = dict[str, float]
 Best = Literal["lowest", "highest", "nearest 0"]
 Refusal = Callable[[RunConfig], str | None]
 
+SCORED = 64  # real and generated images that di and w compare at a time
+NEAREST_0 = "nearer 0 is nearer the equilibrium of trained networks (untrained ones are near 0, too)"
+MOST = 10_000_000  # images, draws or latents of a metric
+
 
 @dataclass(frozen=True)
 class Metric:
     """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise (None: all there are).
 
-    extractor: what it looks at pictures with, if anything. template: the name of its family, with {n} for the number.
+    extractor: what it looks at pictures with, if anything. template: its name with {n} for the number, where any
+    number may stand there; of_pictures: whether it can be computed from files instead of a network. reals: it needs so
+    many real images at least.
     uses_truncation_and_layout: --trunc and --layout apply to the pictures it looks at. best: which of its values.
     """
 
@@ -60,6 +66,8 @@ class Metric:
     template: str | None = None
     uses_truncation_and_layout: bool = True
     best: Best = "lowest"
+    of_pictures: bool = False
+    reals: int = 1
 
     def badness(self, results: Values) -> float:
         """Its first quantity as a number that is the smaller, the better; NaN where it could not be measured."""
@@ -68,8 +76,13 @@ class Metric:
 
     @property
     def description(self) -> str:
-        """One line."""
-        return (self.compute.__doc__ or "").strip().splitlines()[0]
+        """One line: what it is, and which values are good."""
+        return f"{(self.compute.__doc__ or '').strip().splitlines()[0]} {self.direction.capitalize()}."
+
+    @property
+    def direction(self) -> str:
+        """Which values are good, in words."""
+        return {"lowest": "lower is better", "highest": "higher is better", "nearest 0": NEAREST_0}[self.best]
 
     @property
     def is_distributed(self) -> bool:
@@ -79,11 +92,12 @@ class Metric:
     @property
     def takes_pictures(self) -> bool:
         """Whether it can be computed from files instead of a network."""
-        return self.template is not None
+        return self.of_pictures
 
     def with_num(self, num: int | None) -> "Metric":
-        """The same with another number, which a family's name says."""
-        return replace(self, num=num, name=self.template.format(n=_short(num)) if self.template else self.name)
+        """The same with another number; its name says so, unless it has no number, such as co_move."""
+        named = self.template is not None and (self.of_pictures or self.name != self.template.format(n=""))
+        return replace(self, num=num, name=self.template.format(n=_short(num)) if named else self.name)
 
 
 _METRICS: dict[str, Metric] = {}
@@ -98,6 +112,8 @@ def metric(
     extractor: str | None = None,
     uses_truncation_and_layout: bool = False,
     best: Best = "lowest",
+    template: str | None = None,
+    reals: int = 1,
 ) -> Callable:
     """Register a function (context, num) -> {quantity: number}.
 
@@ -106,15 +122,16 @@ def metric(
 
     def register(compute: Callable[[MetricContext, int], Values]) -> Callable[[MetricContext, int], Values]:
         _METRICS[name] = Metric(
-            name, compute, num, unit, refuse, extractor,
-            uses_truncation_and_layout=uses_truncation_and_layout, best=best,
+            name, compute, num, unit, refuse, extractor, template, uses_truncation_and_layout, best, reals=reals
         )
         return compute
 
     return register
 
 
-def family(template: str, *, num: int, extractor: str, output: str, best: Best = "lowest") -> Callable:
+def family(
+    template: str, *, num: int, extractor: str, output: str, best: Best = "lowest", reals: int = 1
+) -> Callable:
     """Register a function (context, num, extractor, output) -> {suffix: number} for each number {n} of images.
 
     The suffix "" is the metric's own value; others are joined to its name: pr50k3_precision.
@@ -128,7 +145,10 @@ def family(template: str, *, num: int, extractor: str, output: str, best: Best =
             return {f"{name}_{suffix}".rstrip("_"): value for suffix, value in values.items()}
 
         usual = template.format(n=_short(num))
-        _METRICS[usual] = Metric(usual, named, num, "images", lambda config: None, extractor, template, best=best)
+        _METRICS[usual] = Metric(
+            usual, named, num, "images", lambda config: None, extractor, template,
+            best=best, of_pictures=True, reals=reals,
+        )  # fmt: skip
         return compute
 
     return register
@@ -136,7 +156,7 @@ def family(template: str, *, num: int, extractor: str, output: str, best: Best =
 
 def comparison(
     template: str, what: str, *, extractor: str, output: str, num: int = 50_000, at_most: int | None = None,
-    best: Best = "lowest",
+    best: Best = "lowest", reals: int = 2,
 ) -> Callable:  # fmt: skip
     """Register two families for (context, num, max_real, extractor, output) -> {suffix: number}: N generated images
     against N real ones, and, with "_full" behind the name, against all real ones (at most `at_most`). `what` is
@@ -153,8 +173,9 @@ def comparison(
 
         against_as_many.__doc__ = f"{what}: N generated images against N real ones."
         against_all.__doc__ = f"{what}: N generated images against {all_reals}."
-        family(template, num=num, extractor=extractor, output=output, best=best)(against_as_many)
-        family(f"{template}_full", num=num, extractor=extractor, output=output, best=best)(against_all)
+        common = {"num": num, "extractor": extractor, "output": output, "best": best, "reals": reals}
+        family(template, **common)(against_as_many)
+        family(f"{template}_full", **common)(against_all)
         return compute
 
     return register
@@ -170,10 +191,10 @@ def find(name: str) -> Metric:
     if name in _METRICS:
         return _METRICS[name]
     for each in _METRICS.values():
-        found = each.template and re.fullmatch(each.template.format(n=r"(\d+k?)?"), name)
+        found = each.template and re.fullmatch(each.template.format(n=r"([0-9]+k?)?"), name)
         if found:
-            return each.with_num(_number(found[1], name))
-    raise UserError(f"unknown metric '{name}'{nearest(name, _METRICS)}")
+            return replace(each.with_num(_number(found[1], name)), name=name)
+    raise UserError(f"unknown metric '{shown(name)}'{nearest(name, _METRICS)}")
 
 
 def check(names: Sequence[str], config: RunConfig | None = None) -> None:
@@ -183,6 +204,26 @@ def check(names: Sequence[str], config: RunConfig | None = None) -> None:
         reason = None if config is None else _objection(found, config)
         if reason is not None:
             raise UserError(f"metric '{name}' does not apply: {reason}; leave it out of --metrics")
+
+
+def obstacles(names: Sequence[str], config: RunConfig, images: int) -> list[str]:
+    """Why metrics will not be measured in a training on so many real images (mirrored ones counted), a line each."""
+    group = min(config.discriminator.mbstd_group_size or 1, SCORED)
+    found = [(name, find(name)) for name in names]
+    few = [f"metric {name} is left out: it needs {each.reals} real images, there are {images}"
+           for name, each in found if each.reals > images]  # fmt: skip
+    odd = [f"metric {name} is left out: discriminator.mbstd_group_size {group} does not divide {SCORED}"
+           for name, each in found if each.reals == SCORED <= images and SCORED % group]  # fmt: skip
+    return few + odd
+
+
+def check_num(names: Sequence[str], num: int | None) -> None:
+    """Raises UserError when a metric's name says another number than `num`: the result would bear another name."""
+    for name in names:
+        found = find(name)
+        if num is not None and found.template and name not in (found.template.format(n=_short(num)), _bare(found)):
+            right = found.with_num(num).name
+            raise UserError(f"--num={num}: '{name}' has its number in its name; write {right}, or leave --num out")
 
 
 def extractors_of(names: Sequence[str]) -> set[str]:
@@ -240,7 +281,18 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
 def _values(found: Metric, context: MetricContext) -> Values:
     if found.is_distributed:
         return found.compute(context, found.num)
-    return context.on_first_rank(lambda: found.compute(context, found.num))
+    return context.on_first_rank(lambda: _computed(found, context))
+
+
+def _computed(found: Metric, context: MetricContext) -> Values:
+    """What other processes wait for: they get to know of lack of memory or a lost file, too."""
+    try:
+        return found.compute(context, found.num)
+    except (OSError, MemoryError, RuntimeError) as error:
+        said = as_user_error(error)
+        if said is None:
+            raise
+        raise said from error
 
 
 def _of_network(context: MetricContext) -> dict[str, Any]:
@@ -262,21 +314,15 @@ def _extractor_of(found: Metric, context: MetricContext) -> dict[str, Any] | Non
 
 
 def append_result(run_dir: str | Path, result: dict[str, Any]) -> Path:
-    """Add `result` as one line to metric-NAME.jsonl in `run_dir`, durably; lines of several processes never mix.
+    """Add `result` as one line to metric-NAME.jsonl in `run_dir`, whole or not at all.
 
-    Raises UserError when the file cannot be written.
+    Lines of several processes never mix. Raises UserError when the file cannot be written.
     """
     path = Path(run_dir) / f"metric-{result['metric']}.jsonl"
-    line = (to_json(result) + "\n").encode()
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, line)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(path, to_json(result))
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; make it writable or use --no-save") from error
+        raise UserError(f"cannot write {path}: {error.strerror}; make room, or give access to it") from error
     return path
 
 
@@ -297,10 +343,16 @@ def _number(text: str | None, name: str) -> int | None:
     """50000 of "50k". Raises UserError for 0."""
     if text is None:
         return None
-    number = int(text.removesuffix("k")) * (1000 if text.endswith("k") else 1)
+    factor = 1000 if text.endswith("k") else 1
+    number = whole(text.removesuffix("k"), MOST // factor + 1, f"metric '{shown(name)}'") * factor
     if number == 0:
         raise UserError(f"metric '{name}' takes no image at all; give a number as in fid50k_full")
     return number
+
+
+def _bare(found: Metric) -> str:
+    """Its name without a number, such as co_move."""
+    return found.template.format(n="")
 
 
 def _layout_prior(config: RunConfig) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """From a request to results: what calc_metrics.py does, in one process or several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,9 @@ from metrics.networks import load_model, open_network
 from torch_utils.allocator import keep_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World, current
+from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
+from training.data.dataset import ImageDataset
 from training.data.of_run import open_data
 from training.layouts.layout import Layout, check_counts, load_layout
 from training.networks.generator import set_memory_format
@@ -60,25 +62,27 @@ class Measured:
     snapshot: Snapshot | None = field(default=None)
 
 
-def check(request: Request) -> None:
+def check(request: Request) -> list[str]:
     """Look at everything that can be looked at before the work begins, and fetch the weights of extractors.
 
-    Raises UserError when something is amiss.
+    Returns what should be said of the pictures, a line each. Raises UserError when something is amiss.
     """
     registry.check(request.names)
+    registry.check_num(request.names, request.num)
     for name in request.names:
         if (request.trunc != 1 or request.layout) and not registry.find(name).uses_truncation_and_layout:
             raise UserError(f"--trunc and --layout do not apply to the metric '{name}', which has pictures of its own")
-    if request.images is not None:
-        _check_files(request)
+    remarks = [] if request.images is None else _check_files(request)
     for network in request.networks:
         snapshot = open_network(network)
         registry.check(request.names, snapshot.config)
         _layout(request, snapshot.config)
+        _check_enough(request.names, open_data(snapshot.config, request.data, request.mirror))
         if request.save:
             make_dir(snapshot.path.parent)
     choose_device(request.device)
     registry.fetch_weights(request.names, _extractors(request))
+    return remarks
 
 
 def measure(request: Request) -> Iterator[Measured]:
@@ -111,6 +115,7 @@ def _context_of_network(
     on_cpu = model.device.type == "cpu"
     if on_cpu:
         keep_memory()
+        yield_when_crowded()
     D = snapshot.discriminator().to(model.device)
     set_memory_format(D, channels_last=on_cpu)
     return MetricContext(
@@ -142,7 +147,14 @@ def _common(request: Request, extractors: Extractors, world: World) -> dict[str,
     }
 
 
-def _check_files(request: Request) -> None:
+def _check_enough(names: Sequence[str], real: ImageDataset | ImageFiles) -> None:
+    for name in names:
+        needed = registry.find(name).reals
+        if needed > len(real):
+            raise UserError(f"metric '{name}' needs {needed} real images; {real.path} holds {len(real)}")
+
+
+def _check_files(request: Request) -> list[str]:
     """That two sets of files are there, and that nothing is asked of them which only a network can give."""
     if request.networks:
         raise UserError("--images are measured in place of a network; leave --network and --compare out")
@@ -153,8 +165,9 @@ def _check_files(request: Request) -> None:
     for name in request.names:
         if not registry.find(name).takes_pictures:
             raise UserError(f"metric '{name}' does not apply: it needs a network; leave it out of --metrics")
-    for path in (request.images, request.data):
-        ImageFiles(path)
+    pictures, real = ImageFiles(request.images), ImageFiles(request.data)
+    _check_enough(request.names, real)
+    return [*pictures.remarks(), *real.remarks()]
 
 
 def _layout(request: Request, config: RunConfig) -> Layout | None:

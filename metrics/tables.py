@@ -8,7 +8,8 @@ Result = dict[str, Any]
 
 def table(result: Result) -> str:
     """A result, one quantity a line."""
-    rows = [f"{result['metric']} ({_amount(result)}, {result['seconds']:.1f} s)"]
+    about = [_amount(result), f"{result['seconds']:.1f} s", *([result["direction"]] if "direction" in result else [])]
+    rows = [f"{result['metric']} ({', '.join(about)})"]
     rows += [f"  {key:30} {value:10.4g}" for key, value in result["results"].items()]
     return "\n".join(rows)
 

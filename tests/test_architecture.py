@@ -19,6 +19,7 @@ ALLOWED = {
     "metrics": {"dnnlib", "torch_utils", "training"},
     "editing": {"dnnlib", "torch_utils", "training"},
     "benchmarks": {"dnnlib", "torch_utils", "training", "metrics", "editing"},
+    "experiments": {"dnnlib", "torch_utils", "training", "metrics", "editing", "benchmarks"},
 }
 EXCEPTIONS = {("training.loop", "metrics")}  # the loop measures while it trains
 TOOLS = {"tests", "tools", "demo", "train", "generate", "calc_metrics", "dataset_tool", "edit", "convert", "visualize"}

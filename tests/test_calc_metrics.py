@@ -1,6 +1,7 @@
 """The command line of calc_metrics.py."""
 
 import json
+from typing import get_args
 
 import pytest
 import requests
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 import calc_metrics
 from dnnlib.downloads import sha256_of
+from metrics.detectors.choice import DetectorName
 from tests.metrics.pictures import write_pictures
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import picture, write_zip
@@ -143,6 +145,24 @@ def test_a_detector_is_chosen_on_the_command_line(run_dir, data, tmp_path):
     assert_refused(call(*options, "--detector=yolo"), "'yolo' is not one of")
 
 
+def test_a_number_said_twice_and_too_few_images_are_refused_before_any_work(run_dir, data, tmp_path):
+    options = ("--network", run_dir, "--device", "cpu")
+    result = call(*options, "--data", data, "--metrics", "rfd200_full", "--num", 10)
+    assert_refused(result, "'rfd200_full' has its number in its name; write rfd10_full, or leave --num out")
+    few = write_zip(tmp_path / "few.zip", {f"{i}.png": picture(i, 16) for i in range(3)})
+    assert_refused(call(*options, "--data", few, "--metrics", "w"), "metric 'w' needs 64 real images;")
+    assert_refused(call(*options, "--data", few, "--metrics", "rpr103"), "metric 'rpr103' needs 4 real images;")
+
+
+def test_the_output_says_which_values_are_good(run_dir, data):
+    result = call("--network", run_dir, "--data", data, "--metrics", "di", "--num", 2, "--device", "cpu")
+    assert "nearer 0 is nearer the equilibrium" in result.output
+
+
+def test_detectors_are_those_that_there_are():
+    assert get_args(DetectorName) == calc_metrics.DETECTORS
+
+
 def test_a_truncated_snapshot_is_refused(run_dir, data):
     path = run_dir / "network-snapshot-000002.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
@@ -153,7 +173,7 @@ def test_a_truncated_snapshot_is_refused(run_dir, data):
 
 
 def test_a_metric_of_images_is_kept_with_what_it_takes_to_repeat_it(run_dir, data):
-    options = ("--data", data, "--metrics", "rfd8_full,rkd50k_full", "--num", 8, "--batch", 3, "--trunc", 0.7)
+    options = ("--data", data, "--metrics", "rfd8_full,rkd8_full", "--num", 8, "--batch", 3, "--trunc", 0.7)
     result = call("--network", run_dir, *options, "--seed", 3, "--json")
     assert result.exit_code == 0, result.output
     first, second = map(json.loads, result.stdout.splitlines())

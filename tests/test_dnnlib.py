@@ -1,8 +1,12 @@
 """dnnlib: files are whole or absent, small values parse, bad input ends in one line and status 2."""
 
+import dataclasses
+import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -219,6 +223,126 @@ def test_command_lets_other_exceptions_through():
         raise ZeroDivisionError
 
     assert isinstance(CliRunner().invoke(broken).exception, ZeroDivisionError)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError) as caught:
+        files.write_by(tmp_path / "a.png", lambda file: file.write(b"x"))
+    assert caught.value.filename == str(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def failing(error: BaseException) -> Result:
+    @click.command(cls=cli.Command)
+    def broken() -> None:
+        raise error
+
+    return CliRunner().invoke(broken)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/a.png"),
+         "out/a.png: cannot write, no space left on device; make room, or choose another place"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"),
+         "cannot write, disk quota exceeded; make room, or choose another place"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "out"), "out: is a directory"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.png"), "a.png: no such file or directory"),
+        (MemoryError(), "not enough memory; use smaller batches, networks or pictures"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+         "not enough memory; use smaller batches, networks or pictures"),
+    ],
+)  # fmt: skip
+def test_full_disks_missing_files_and_lack_of_memory_are_one_line(error: BaseException, line: str):
+    assert_one_line(failing(error), line)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("another"), OSError("without a number")])
+def test_other_errors_keep_their_traceback(error: BaseException):
+    assert failing(error).exception is error
+
+
+def test_a_message_is_short_and_has_no_control_characters():
+    result = CliRunner().invoke(single, ["--text", "x" * 5000 + "\x1b[31m"])
+    assert len(result.stderr) < 700
+    assert "\x1b" not in result.stderr
+
+
+def test_help_has_groups_in_their_order():
+    @click.command(cls=cli.Command)
+    @cli.option("--b", group="Second")
+    @cli.option("--c", group="First")
+    @cli.option("--d", group="Second", default=3, show_default=True)
+    def grouped(**_: object) -> None:
+        pass
+
+    text = CliRunner().invoke(grouped, ["--help"]).stdout
+    words = ("Second:", "--b", "--d", "[default: 3]", "First:", "--c", "Other options:")
+    places = [text.index(word) for word in words]
+    assert places == sorted(places)
+    assert text.index("--help", places[-1]) > 0
+
+
+def test_a_group_shows_its_commands_below_its_options():
+    text = CliRunner().invoke(tool, ["--help"]).stdout
+    assert text.index("Options:") < text.index("Commands:") < text.index("sub")
+
+
+@dataclasses.dataclass
+class Table:
+    gamma: float | None = cli.setting("Weight.", group="Training", type=cli.Number(0), default="by --cfg", key="loss.g")
+    max_res: str | None = cli.setting("Size.", group="Steering", names=("--largest",))
+    other: int = 5
+
+
+def test_a_table_of_settings_makes_options():
+    @click.command(cls=cli.Command)
+    @cli.options_of(Table)
+    def command(**given: object) -> None:
+        click.echo(given)
+
+    assert "'gamma': 0.5, 'max_res': '3'" in CliRunner().invoke(command, ["--gamma=0.5", "--largest=3"]).stdout
+    text = CliRunner().invoke(command, ["--help"]).stdout
+    assert "[default: by --cfg]" in text
+    assert Table().gamma is None
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1", "1.5", "", "x", "9" * 5000])
+def test_number_takes_finite_numbers_in_bounds(text: str):
+    with pytest.raises(click.BadParameter):
+        cli.Number(0, 1).convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["-1", "1e3", "4294967296", "1" * 5000, "nan", ""])
+def test_int_takes_whole_numbers_in_bounds(text: str):
+    with pytest.raises(click.BadParameter):
+        cli.SEED.convert(text, None, None)
+
+
+def test_home_in_a_path(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/h")
+    assert [cli.PATH.convert(text, None, None) for text in ("~/toy.zip", "~", "a/~b")] == ["/h/toy.zip", "/h", "a/~b"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "latin-1"])
+def test_a_terminal_that_lacks_a_character_gets_an_escape(encoding: str, tmp_path: Path):
+    script = tmp_path / "say.py"
+    script.write_text(
+        "import click, sys\nfrom dnnlib import cli\nfrom dnnlib.errors import UserError\n"
+        "@click.command(cls=cli.Command)\ndef main():\n"
+        "    click.echo('\\u4e2d\\xd7\\udce9')\n    raise UserError('\\u4e2d')\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run([sys.executable, script], capture_output=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert b"\\udce9" in done.stdout or encoding == "ascii"  # which click takes for a mistake: it writes UTF-8
 
 
 # ---- fixtures that all tests share

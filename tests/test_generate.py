@@ -1,5 +1,8 @@
 """generate.py: what it writes, and the one line it says about bad input before it writes anything."""
 
+import errno
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from dnnlib.files import write_json
 from generate import main
@@ -56,7 +61,8 @@ class Tool:
         """{file name: pixels} of the PNGs it wrote."""
         result = self(options, **given)
         assert result.exit_code == 0, result.output
-        return {path.name: np.asarray(Image.open(path)) for path in sorted(self.out.glob("*.png"))}
+        files = sorted(self.out.rglob("*.png"))
+        return {path.relative_to(self.out).as_posix(): np.asarray(Image.open(path)) for path in files}
 
     def refuses(self, options: str, **given) -> str:
         """The complaint: one line, status 2, and no output folder."""
@@ -186,9 +192,9 @@ def test_one_layout_for_all_seeds(tool: Tool, model: Model, tmp_path: Path):
 
 def test_show_heatmaps_writes_a_second_png(tool: Tool, model: Model):
     made = tool.made("--seeds 0,1 --batch 1 --show-heatmaps")
-    assert list(made) == ["seed0000-heatmaps.png", "seed0000.png", "seed0001-heatmaps.png", "seed0001.png"]
+    assert list(made) == ["heatmaps/seed0000.png", "heatmaps/seed0001.png", "seed0000.png", "seed0001.png"]
     expected = grids.samples_beside_heatmaps(model.images([1]), model.layout([1]))
-    assert_alike(made["seed0001-heatmaps.png"], expected)
+    assert_alike(made["heatmaps/seed0001.png"], expected)
 
 
 # ---- scenes of several objects
@@ -220,7 +226,7 @@ def test_an_object_moves_alone(tool: Tool, scene: Model):
     x, y = own.centers[0][0, 2].tolist()
     layout = own.moved(0, 2, -x, -y).repeat(3).moved(0, 2, torch.linspace(0, 0.5, 3), 0.0)
     expected = grids.moving_strip(scene.images([3] * 3, layout=layout), layout)
-    assert_alike(made["seed0003-strip.png"], expected)
+    assert_alike(made["strips/seed0003.png"], expected)
 
 
 def test_a_scene_with_removed_objects_can_be_replayed(tool: Tool, runs: Path, tmp_path: Path):
@@ -253,18 +259,18 @@ def test_restyling_needs_objects(tool: Tool):
 
 def test_a_move_gives_a_strip_a_seed(tool: Tool, model: Model):
     made = tool.made("--seeds 3,4 --centers -0.4,0 --move 0:0:0.8,0.2 --frames 5")
-    assert list(made) == ["seed0003-strip.png", "seed0004-strip.png"]
+    assert list(made) == ["strips/seed0003.png", "strips/seed0004.png"]
     own = model.layout([3])
     x, y = own.centers[0][0, 0].tolist()
     start = own.moved(0, 0, -0.4 - x, -y).repeat(5)
     layout = start.moved(0, 0, torch.linspace(0, 0.8, 5), torch.linspace(0, 0.2, 5))
-    assert_alike(made["seed0003-strip.png"], grids.moving_strip(model.images([3] * 5, layout=layout), layout))
+    assert_alike(made["strips/seed0003.png"], grids.moving_strip(model.images([3] * 5, layout=layout), layout))
 
 
 def test_a_move_with_heatmaps_and_default_frames(tool: Tool):
     made = tool.made("--seeds 3 --centers 0,0;2:1:0,0 --move 2:1:0,0.3 --show-heatmaps")
-    assert list(made) == ["seed0003-heatmaps.png", "seed0003-strip.png"]
-    assert made["seed0003-strip.png"].shape[1] == 9 * 64 + 8 * grids.GAP
+    assert list(made) == ["strips/seed0003-heatmaps.png", "strips/seed0003.png"]
+    assert made["strips/seed0003.png"].shape[1] == 9 * 64 + 8 * grids.GAP
 
 
 def test_a_gif_of_a_move(tool: Tool, tmp_path: Path):
@@ -279,12 +285,13 @@ def test_a_gif_of_a_move(tool: Tool, tmp_path: Path):
 
 def test_a_grid(tool: Tool, model: Model):
     made = tool.made("--grid 3x2 --show-heatmaps")
-    assert list(made) == ["grid-heatmaps.png", "grid.png"]
-    assert_alike(made["grid.png"], grids.image_grid(model.images(range(6)), columns=3))
+    assert list(made) == ["grids/grid-heatmaps.png", "grids/grid.png"]
+    assert_alike(made["grids/grid.png"], grids.image_grid(model.images(range(6)), columns=3))
 
 
 def test_a_grid_of_chosen_seeds(tool: Tool):
-    assert tool.made("--grid 3x2 --seeds 5-8")["grid.png"].shape == (128 + grids.GAP, 3 * 64 + 2 * grids.GAP, 3)
+    made = tool.made("--grid 3x2 --seeds 5-8")
+    assert made["grids/grid.png"].shape == (128 + grids.GAP, 3 * 64 + 2 * grids.GAP, 3)
 
 
 # ---- bad input: one line, status 2, nothing written
@@ -301,7 +308,7 @@ def test_help_is_there():
     [
         ("", "which pictures? Give --seeds"),
         ("--seeds 1,x", "'1,x' is no list of numbers; write it as 0,3,5-8"),
-        ("--seeds 4294967296", "seed 4294967296 is outside 0 to 4294967295"),
+        ("--seeds 4294967296", "4294967296 is too large; the largest number here is 4294967295"),
         ("--seeds 1 --class 0", "trained without labels"),
         ("--seeds 1 --device toaster", "unknown device 'toaster'"),
         ("--seeds 1 --centers 1.2,0", "--centers 0:0:1.2,0: x and y must be in [-1, 1]"),
@@ -317,6 +324,23 @@ def test_help_is_there():
         ("--grid 2x2 --seeds 0-4", "5 pictures do not fit in --grid 2x2"),
         ("--seeds 1 --layout missing.json", "cannot read missing.json"),
         ("--seeds 1 --latents missing.npz", "missing.npz: no such file"),
+        ("--seeds 0-9999999999", "is too large; the largest number here is 4294967295"),
+        ("--seeds 0-4294967295", "a list of more than 1,000,000 numbers"),
+        ("--seeds " + "1" * 5000, "is too large"),
+        ("--seeds 1 --trunc nan", "'nan' is no finite number"),
+        ("--seeds 1 --trunc 1e308", "1e308 is out of range"),
+        ("--seeds 1 --frames 1000000000 --move 0,0", "1000000000 is out of range; give 2 or more, at most 10000"),
+        ("--seeds 1 --move nan,0", "must be finite numbers"),
+        ("--seeds 1 --move 1e308,0", "outside [-1, 1]"),
+        ("--seeds 1 --centers inf,0", "must be finite numbers"),
+        (f"--seeds 1 --centers {'7' * 5000}:0:0,0", "is too large"),
+        (f"--seeds 1 --remove {'7' * 5000}", "is too large"),
+        (f"--grid {'9' * 5000}x1", "is too large"),
+        ("--grid 9999x9999", "--grid 9999x9999: 99,980,001 pictures are too many for one page"),
+        ("--grid 100x100 --scale 16", "a page of 655 million pixels is too large; choose a smaller --grid"),
+        ("--seeds 0-299 --frames 10000 --move 0,0 --video a.gif --centers 0,0", "fewer --frames or --seeds"),
+        ("--seeds 1 --scale 0", "0 is out of range"),
+        ("--seeds 1 --batch 0", "0 is out of range"),
     ],
 )
 def test_bad_options(tool: Tool, options: str, complaint: str):
@@ -335,8 +359,103 @@ def test_layouts_for_a_model_that_hears_none(tool: Tool, model: Model, tmp_path:
 
 
 def test_classes(tool: Tool):
-    assert "give a class from 0 to 2" in tool.refuses("--seeds 1", network="conditional")
-    assert "class 3 does not exist" in tool.refuses("--seeds 1 --class 3", network="conditional")
+    assert "give a --class: 0 to 2" in tool.refuses("--seeds 1", network="conditional")
+    assert "--class 3: the classes are 0 to 2" in tool.refuses("--seeds 1 --class 3", network="conditional")
+
+
+# ---- classes by name, and whole labels
+
+
+def with_names(folder: Path, names: list[str], inside: bool) -> Path:
+    """A snapshot of 3 classes whose metadata has their names: beside the entry "steergan", or inside it."""
+    path = save_tiny_snapshot(folder, classes=3)
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    if inside:
+        metadata["steergan"] = json.dumps(json.loads(metadata["steergan"]) | {"class_names": names})
+    else:
+        metadata["class_names"] = json.dumps(names)
+    save_file(tensors, path, {key: value for key, value in metadata.items() if key != "crc32"})
+    return path
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_class_by_its_name(tool: Tool, tmp_path: Path, inside: bool):
+    path = with_names(tmp_path, ["cat", "dog", "10"], inside)
+    expected = Model.load(path, "cpu").images([1], labels=1)
+    assert_alike(tool.made("--seeds 1 --class dog", network=str(path))["seed0001.png"], pixels(expected)[0])
+    by_number = tool.made("--seeds 1 --class 1", network=str(path))["seed0001.png"]
+    assert_alike(by_number, pixels(expected)[0])
+    named_10 = Model.load(path, "cpu").images([1], labels=2)
+    assert_alike(tool.made("--seeds 1 --class 10", network=str(path))["seed0001.png"], pixels(named_10)[0])
+
+
+def test_class_names_are_printed_where_one_is_needed(tool: Tool, tmp_path: Path):
+    path = str(with_names(tmp_path, ["cat", "dog", "10"], inside=True))
+    assert "give a --class: 0 cat, 1 dog, 2 10" in tool.refuses("--seeds 1", network=path)
+    assert "did you mean 'dog'?" in tool.refuses("--seeds 1 --class dogg", network=path)
+
+
+def test_a_whole_label(tool: Tool, runs: Path):
+    made = tool.made("--seeds 1 --class 0.5,-1,2", network="conditional")
+    expected = Model.load(runs / "conditional", "cpu").images([1], labels=torch.tensor([[0.5, -1, 2]]))
+    assert_alike(made["seed0001.png"], pixels(expected)[0])
+
+
+@pytest.mark.parametrize("label", ["1,2", "1,2,nan", "1,2,x", "-1", "1.5", "9" * 5000, "1e5"])
+def test_labels_that_are_none(tool: Tool, label: str):
+    complaint = tool.refuses(f"--seeds 1 --class={label}", network="conditional")
+    assert "--class" in complaint
+    assert "3" in complaint or "0 to 2" in complaint
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", 1, None], {"a": 1}, "abc", [["a"], "b", "c"]])
+def test_names_that_are_none_are_passed_over(tool: Tool, tmp_path: Path, names: object):
+    assert "0 to 2" in tool.refuses("--seeds 1", network=str(with_names(tmp_path, names, inside=False)))
+
+
+# ---- size, kinds, places
+
+
+def test_small_pictures_are_enlarged(tool: Tool, model: Model):
+    made = tool.made("--seeds 1 --scale 3")["seed0001.png"]
+    assert_alike(made, pixels(model.images([1]))[0].repeat(3, axis=0).repeat(3, axis=1))
+    assert tool.made("--grid 2x1 --scale 8")["grids/grid.png"].shape == (128, 256 + grids.GAP, 3)
+
+
+@pytest.mark.parametrize("option", ["--save-layout {file}", "--centers 0,0 --move 0.1,0 --video {file}"])
+def test_a_directory_where_a_file_should_go(tool: Tool, tmp_path: Path, option: str):
+    (tmp_path / "there.gif").mkdir()
+    assert "this is a directory" in tool.refuses(f"--seeds 1 {option}", file=tmp_path / "there.gif")
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        write(path, data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    moving = "--seeds 1 --centers 0,0 --move 0.1,0"
+    others = ["--seeds 1", "--seeds 1 --save-layout {file}", "--grid 1x1"]
+    for options in [*others, moving, f"{moving} --video {{file}}.gif"]:
+        result = tool(options, file=tool.out / "layout.json")
+        assert result.exit_code == 2, options
+        assert result.stderr.splitlines()[-1].startswith("Error: ")
+        assert "no space left on device; make room" in result.stderr
+        assert not [path for path in tool.out.rglob("*") if path.is_file()]
+
+
+def test_latents_that_are_damaged_or_not_finite(tool: Tool, tmp_path: Path):
+    file = tmp_path / "fixed.npz"
+    np.savez(file, z=np.full([1, 8], np.nan))
+    assert "not finite" in tool.refuses("--latents {file}", file=file)
+    np.savez(file, z=np.float32(1))
+    assert "needs one array named" in tool.refuses("--latents {file}", file=file)
+    np.savez(file, z=np.array(["a", "b"]))
+    assert "not a readable .npz" in tool.refuses("--latents {file}", file=file)
 
 
 def test_missing_network(tool: Tool):

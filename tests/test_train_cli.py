@@ -1,6 +1,7 @@
 """The command line of train.py: its options, what it hands to the loop, and bad input in one line and status 2."""
 
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.training.data_samples import encoded, picture, write_folder, write_zi
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
+from training.runs import directory as run_dir
 from training.runs.checkpoint import checkpoint_path
 from training.runs.snapshot import save_snapshot, snapshot_name
 from training.state import TrainingState
@@ -216,16 +218,57 @@ def test_a_damaged_image_is_said_and_passed_over(tmp_path: Path, loop: list):
     path = write_zip(tmp_path / "a.zip", files | {"0.png": files["0.png"][:30]})
     result = start(path)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("\n") == 1
-    assert f"{path}/0.png is damaged" in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if "damaged" in line]
+    assert f"{path}/0.png is damaged" in line
     assert len(loop) == 1
 
 
 def test_labels_are_learnt_with_cond_and_mentioned_without(tmp_path: Path, loop: list):
     labelled = images(tmp_path, labels=True)
-    assert start(labelled, "--cond=1").stderr == ""
-    assert start(labelled).stderr == f"{labelled} has labels, which are left aside without --cond=1\n"
+    said = f"{labelled} has labels, which are left aside without --cond=1\n"
+    assert said not in start(labelled, "--cond=1").stderr
+    assert said in start(labelled).stderr
     assert [config.generator.c_dim for config, _ in loop] == [2, 0]
+
+
+# ---- what can be known at the start is said at the start
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_few_images_are_said(data: Path, loop: list, more: list):
+    lines = start(data, *more).stderr.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "only 4 images",
+        "metric di is left out",
+        "metric w is left out",
+    ]
+    assert "--aug=ada" in lines[0]
+    assert "it needs 64 real images, there are 4" in lines[1]
+    assert start(data, *more, "--aug=ada", "--metrics=none").stderr == ""
+
+
+def test_mirrored_images_count(tmp_path: Path, loop: list):
+    data = write_zip(tmp_path / "a.zip", {f"{i}.png": picture(i % 4, 32) for i in range(32)})
+    assert "metric di" in start(data).stderr
+    assert "metric di" not in start(data, "--mirror=1").stderr
+    assert "there are 20" in start(data, "--mirror=1", "--subset=10").stderr
+
+
+@pytest.mark.parametrize("settings", [["networks.channel_max=65536", "networks.channel_base=16777216"],
+                                      ["generator.w_dim=65536", "generator.mapping.num_layers=200"]])
+def test_networks_larger_than_the_memory_are_refused_before_anything_is_made(data: Path, loop: list, settings: list):
+    result = start(data, *[part for text in settings for part in ("--set", text)])
+    assert_refused(result, "GiB at least", "networks.channel_max", loop=loop)
+    assert not (data.parent / "runs").exists()
+
+
+def test_help_comes_in_groups_with_defaults_and_an_example():
+    text = call("--help").stdout
+    groups = ["Data:", "Configuration:", "Training:", "Steering:", "Augmentation:", "Reports:", "Hardware:"]
+    places = [text.index(f"\n{group}\n") for group in groups]
+    assert places == sorted(places)
+    assert "python train.py --outdir=runs --data=data/critters.zip --cfg=demo" in text
+    assert text.count("[default: ") >= 25
 
 
 # ---- transfer
@@ -314,6 +357,17 @@ def test_a_checkpoint_branches_off_into_a_new_run(data: Path, loop: list):
     assert new_path != path
 
 
+def test_a_branch_with_other_channels_is_told_so_in_a_few_words(data: Path, loop: list):
+    start(data)
+    config, path = loop.pop()
+    checkpoint = checkpoint_path(path, 0)
+    TrainingState.create(config, World()).save(checkpoint, config)
+    result = start(data, "--resume", checkpoint, "--set", "networks.channel_max=16")
+    assert_refused(result, "a branch keeps its networks", "synthesis.channel_max is 64 there, 16 here", loop=loop)
+    assert len(result.stderr) < 600
+    assert start(data, "--resume", checkpoint, "--set", "networks.conv_clamp=100").exit_code == 0  # of the same shapes
+
+
 # ---- bad input
 
 
@@ -360,7 +414,8 @@ def test_gpus_on_a_machine_without(data: Path, loop: list):
 
 def test_procs_are_launched_with_their_share(data: Path, monkeypatch: pytest.MonkeyPatch):
     launched = []
-    monkeypatch.setattr(train, "launch", lambda function, procs, device, *rest: launched.append((procs, device)))
+    note = lambda function, procs, device, *rest: launched.append((procs, device))  # noqa: E731
+    monkeypatch.setattr("torch_utils.launch.launch", note)
     assert start(data, "--procs=2").exit_code == 0
     assert launched == [(2, "cpu")]
 
@@ -430,6 +485,21 @@ def test_images_too_small_for_alignment(tmp_path: Path, loop: list):
     assert start(small, "--method=stylegan2").exit_code == 0
 
 
+@pytest.mark.parametrize("cfg", ["demo", "sndcgan"])
+def test_images_of_4x4_are_refused(tmp_path: Path, loop: list, cfg: str):
+    small = images(tmp_path, size=4)
+    result = call("--outdir", tmp_path / "runs", "--data", small, f"--cfg={cfg}", "--method=stylegan2", "--device=cpu")
+    assert_refused(result, "D needs images of 8x8 or more", loop=loop)
+
+
+def test_outdir_whose_name_is_not_utf_8(data: Path, loop: list):
+    odd = data.parent / os.fsdecode(b"caf\xe9")
+    assert_refused(call("--outdir", odd, "--data", data, "--cfg=demo", "--device=cpu"), "not valid UTF-8", loop=loop)
+    assert not odd.exists()
+    named = write_zip(odd.with_name(os.fsdecode(b"bilder\xe9.zip")), {f"{i}.png": picture(i, 32) for i in range(4)})
+    assert start(named).exit_code == 0  # images may be called anything
+
+
 def test_outdir_that_cannot_be_written(data: Path, loop: list):
     blocked = data / "runs"
     result = call("--outdir", blocked, "--data", data, "--cfg=demo", "--device=cpu")
@@ -442,3 +512,51 @@ def test_outdir_that_is_another_run(data: Path, loop: list):
     result = call("--outdir", path, "--data", data, "--cfg=demo", "--device=cpu", "--gamma=7")
     assert_refused(result, "is a run with other settings (loss.r1_gamma is 0.1 there, 7.0 here)", loop=loop)
     assert [file.name for file in path.iterdir()] == ["config.json"]
+
+
+# ---- runs that go on elsewhere, and names
+
+
+def test_a_run_goes_on_with_its_data_elsewhere(data: Path, loop: list):
+    start(data)
+    config, path = loop[0]
+    moved = data.rename(data.parent / "moved.zip")
+    assert call("--resume", path, "--data", moved).exit_code == 0
+    assert loop[1] == (run_dir.moved(config, str(moved)), path)
+    assert_refused(call("--resume", path, "--data", moved, "--gamma=9"), "loss.r1_gamma is 0.1 there, 9.0 here")
+    assert start(moved, "--continue").exit_code == 0
+    assert loop[2] == loop[1]
+
+
+def test_the_same_command_goes_on_when_the_source_of_its_transfer_is_gone(data: Path, loop: list):
+    source = snapshot(data.parent)
+    assert start(data, "--resume", source).exit_code == 0
+    source.unlink()
+    result = start(data, "--resume", source)
+    assert result.exit_code == 0, result.output
+    assert "going on with " in result.stdout
+    assert loop[1] == loop[0]
+    assert_refused(start(data, "--resume", source, "--seed=5"), "no such file")
+
+
+def test_keeping_snapshots_makes_no_other_run(data: Path, loop: list):
+    start(data)
+    start(data, "--keep=3")
+    assert loop[0][1] == loop[1][1]
+    assert loop[1][0].schedule.keep_snapshots == 3
+    assert_refused(start(data, "--keep=0"), "--keep (schedule.keep_snapshots) is 0")
+
+
+def test_no_more_layers_are_frozen_than_there_are(data: Path, loop: list):
+    assert start(data, "--freezed=10").exit_code == 0
+    assert_refused(start(data, "--freezed=99"), "--freezed=99: D has 10 layers before its last ones")
+    assert_refused(start(data, "--freezed=8", "--cfg=sndcgan"), "--freezed=8: D has 7 layers")
+    assert len(loop) == 1
+
+
+def test_a_long_name_of_the_data_makes_a_shorter_one_of_the_run(data: Path, loop: list):
+    long = data.rename(data.parent / ("ä" * 100 + "x" * 32 + ".zip"))
+    assert start(long).exit_code == 0
+    assert start(long).exit_code == 0
+    assert loop[0][1] == loop[1][1]
+    assert len(loop[0][1].name.encode()) <= 200

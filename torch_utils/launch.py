@@ -25,7 +25,7 @@ import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, as_user_error
 from torch_utils.distributed import joined
 from torch_utils.parent import is_orphan
 
@@ -126,11 +126,12 @@ def _rank(function: Callable[..., None], device: str, reports: str, args: tuple)
 
 def _leave(error: BaseException, reports: Path) -> NoReturn:
     lost_peer = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    said = as_user_error(error)
     note = {
         "time": time.time_ns(),
         "rank": os.environ["RANK"],
         "lost_peer": lost_peer,
-        "user_error": str(error) if isinstance(error, UserError) else None,
+        "user_error": None if lost_peer or said is None else str(said),
         "traceback": traceback.format_exc(),
     }
     (reports / f"{note['rank']}.json").write_text(json.dumps(note))

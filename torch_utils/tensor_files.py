@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, one_line, shortened
 from dnnlib.files import atomic_path, parse_json
 
 CHECKSUMS = "crc32"  # the entry of the metadata
@@ -74,10 +74,10 @@ class TensorFile:
             with safe_open(self.path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in wanted}
         except (SafetensorError, OSError) as error:
-            raise UnreadableFile(f"{self.path}: not readable any more ({error})") from error
+            raise UnreadableFile(f"{self.path}: not readable any more ({one_line(error)})") from error
         for name, tensor in tensors.items():
             if sums is not None and sums.get(name) != checksum(tensor):
-                raise UnreadableFile(f"{self.path}: damaged, the checksum of {name} is wrong")
+                raise UnreadableFile(f"{self.path}: damaged, the checksum of {shortened(name)} is wrong")
         return tensors
 
     def _checksums(self) -> dict[str, Any] | None:
@@ -105,7 +105,8 @@ def open_tensors(path: str | Path) -> TensorFile:
             kinds = {name: _kind(path, name, file.get_slice(name)) for name in file.keys()}  # noqa: SIM118
             opened = TensorFile(path, dict(file.metadata() or {}), kinds)
     except (SafetensorError, OSError) as error:
-        raise UnreadableFile(f"{path}: not readable, {_foreign(path) or f'perhaps cut short ({error})'}") from error
+        why = _foreign(path) or f"perhaps cut short ({one_line(error)})"
+        raise UnreadableFile(f"{path}: not readable, {why}") from error
     opened._checksums()
     return opened
 
@@ -174,7 +175,7 @@ def _digits(value: int) -> str:
 def _kind(path: Path, name: str, part: Any) -> TensorKind:
     """Of a tensor that is opened and not read."""
     if part.get_dtype() not in _DTYPES:
-        raise UnreadableFile(f"{path}: {name} has elements of type {part.get_dtype()}, which this program does not use")
+        raise UnreadableFile(f"{path}: {shortened(name)} has a type that is not used here, {part.get_dtype()}")
     return TensorKind(_DTYPES[part.get_dtype()], tuple(part.get_shape()))
 
 

@@ -10,14 +10,26 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-PowerOfTwo = Annotated[int, Field(ge=4)]
-Name = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]  # of something registered (dnnlib/registry.py)
 
-SAMPLERS = ("paper", "released", "multi-object", "non-hierarchical", "noise", "impulse")
+# Every number is finite and has bounds, far from what is of use: beyond them float32 overflows or memory ends.
+SEED_LIMIT = 2**32
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]  # of a moving average that moves
+Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
+NonNegative = Annotated[float, Field(ge=0, le=1e6)]
+Rate = Annotated[float, Field(ge=1e-12, le=10)]  # of learning
+Kimg = Annotated[float, Field(ge=0.001, le=1e9)]  # thousands of images
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Width = Annotated[int, Field(ge=1, le=2**16)]  # features of a layer
+Depth = Annotated[int, Field(ge=1, le=256)]  # layers, objects of a scene
+PowerOfTwo = Annotated[int, Field(ge=4, le=2**14)]
+Channels = Annotated[int, Field(ge=1, le=1024)]  # of images
+Batch = Annotated[int, Field(ge=1, le=2**20)]  # images at a time
+Labels = Annotated[int, Field(ge=0, le=10**6)]  # numbers of a label
+Spread = Annotated[float, Field(ge=1e-4, le=1e4)]  # of a heatmap; twice the variance
+Spreading = Annotated[float, Field(ge=0, le=10)]  # standard deviations of augmentation
+Taps = Annotated[tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...], Field(min_length=1, max_length=32)]
+Name = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]  # of something registered (dnnlib/registry.py)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -28,18 +40,24 @@ def _one_or_three(counts: tuple[int, ...]) -> tuple[int, ...]:
     return counts
 
 
-class Section(BaseModel):
-    """A frozen group of settings; unknown keys are errors."""
+def _with_a_sum(taps: tuple[float, ...]) -> tuple[float, ...]:
+    if abs(sum(taps)) < 1e-3 * max(map(abs, taps)) or not any(taps):
+        raise ValueError("the taps of a filter are divided by their sum, which must not be 0")
+    return taps
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown keys, and numbers that are not finite, are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MappingConfig(Section):
     """The mapping network z, c -> w."""
 
-    num_layers: Count = 8
-    embed_features: Count | None = None  # width of the label embedding; None: w_dim
-    layer_features: Count | None = None  # width of the hidden layers; None: w_dim
+    num_layers: Depth = 8
+    embed_features: Width | None = None  # width of the label embedding; None: w_dim
+    layer_features: Width | None = None  # width of the hidden layers; None: w_dim
     activation: ActivationName = "lrelu"
     lr_multiplier: Positive = 0.01
     w_avg_beta: Fraction | None = 0.995  # decay of the running mean of w; None: none is kept
@@ -49,13 +67,13 @@ class ConvConfig(Section):
     """What the synthesis and the discriminator have in common."""
 
     architecture: Architecture
-    channel_base: Count = 32768  # channels(r) = min(channel_base // r, channel_max)
-    channel_max: Count = 512
-    num_fp16_res: int = Field(0, ge=0)  # this many highest resolutions run in half precision
+    channel_base: Annotated[int, Field(ge=1, le=2**24)] = 32768  # channels(r) = min(channel_base // r, channel_max)
+    channel_max: Width = 512
+    num_fp16_res: int = Field(0, ge=0, le=16)  # this many highest resolutions run in half precision
     half_type: Literal["float16", "bfloat16"] = "float16"  # which; float16 on a GPU only
     conv_clamp: Positive | None = None  # activations of convolutions are limited to +- this
     activation: ActivationName = "lrelu"
-    resample_filter: tuple[float, ...] = (1, 3, 3, 1)
+    resample_filter: Annotated[Taps, AfterValidator(_with_a_sum)] = (1, 3, 3, 1)
 
     def channels(self, resolution: int) -> int:
         """Feature channels at `resolution`."""
@@ -74,12 +92,12 @@ class EncodingConfig(Section):
 
     layer: Name = "norm"  # concat, indoor, flatten, or a layer of one's own
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved
-    max_resolution: Annotated[int, Field(ge=4)] | None = 16  # None: every layer (released)
-    counts: Annotated[tuple[Count, ...], AfterValidator(_one_or_three)] = (1, 2, 4)  # of each level; one: for all
+    max_resolution: PowerOfTwo | None = 16  # None: every layer (released)
+    counts: Annotated[tuple[Depth, ...], AfterValidator(_one_or_three)] = (1, 2, 4)  # of each level; one: for all
     kernel_size: Literal[3, 5, 7] = 3  # of the convolutions of heatmaps
-    dilation: Count = 1  # of the same
-    hidden_channels: Count = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
-    concat_channels: Count = 256  # between the two convolutions after concatenation
+    dilation: Depth = 1  # of the same
+    hidden_channels: Width = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
+    concat_channels: Width = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
 
     @property
@@ -102,11 +120,11 @@ class EncodingConfig(Section):
 class GeneratorConfig(Section):
     """Mapping, synthesis and, for steerable methods, the spatial encoding."""
 
-    z_dim: int = Field(512, ge=0)
-    c_dim: int = Field(0, ge=0)
-    w_dim: Count = 512
+    z_dim: int = Field(512, ge=0, le=2**16)
+    c_dim: Labels = 0
+    w_dim: Width = 512
     img_resolution: PowerOfTwo
-    img_channels: Count = 3
+    img_channels: Channels = 3
     mapping: MappingConfig = MappingConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
@@ -121,6 +139,9 @@ class GeneratorConfig(Section):
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
+        _check_channels(self.synthesis, self.img_resolution)
+        if self.z_dim == 0 and self.c_dim == 0:
+            raise ValueError("z_dim is 0, and there are no labels: nothing would tell one image from another")
         return self
 
 
@@ -128,14 +149,14 @@ class DiscriminatorConfig(ConvConfig):
     """The discriminator image, c -> logit."""
 
     architecture: Architecture = "resnet"
-    c_dim: int = Field(0, ge=0)
+    c_dim: Labels = 0
     img_resolution: PowerOfTwo
-    img_channels: Count = 3
-    cmap_dim: int | None = Field(None, ge=0)  # width of the projected label; None: channels(4)
+    img_channels: Channels = 3
+    cmap_dim: int | None = Field(None, ge=0, le=2**16)  # width of the projected label; None: channels(4)
     mapping: MappingConfig = MappingConfig(w_avg_beta=None)
     mbstd_group_size: Count | None = 4  # samples per minibatch-std group; None: the whole batch
-    mbstd_num_channels: int = Field(1, ge=0)
-    freeze_layers: int = Field(0, ge=0)  # this many layers from the image on keep their weights (Freeze-D)
+    mbstd_num_channels: int = Field(1, ge=0, le=2**16)
+    freeze_layers: int = Field(0, ge=0, le=256)  # this many layers from the image on keep their weights (Freeze-D)
     backbone: Name = "stylegan2"
 
     @property
@@ -149,6 +170,12 @@ class DiscriminatorConfig(ConvConfig):
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
+        _check_channels(self, self.img_resolution)
+        if self.img_resolution < 8:
+            raise ValueError(f"img_resolution is {self.img_resolution}, but D needs images of 8x8 or more")
+        channels, planes = self.channels(4), self.mbstd_num_channels
+        if planes > 0 and channels % planes:
+            raise ValueError(f"mbstd_num_channels {planes} must divide the {channels} channels at 4x4")
         return self
 
 
@@ -156,7 +183,7 @@ class SamplerConfig(Section):
     """How random layouts are drawn (spec: section 2)."""
 
     kind: Name = "paper"
-    spread: tuple[Positive, Positive] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
+    spread: tuple[Spread, Spread] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")
@@ -188,16 +215,16 @@ class LossConfig(Section):
     pl_decay: Fraction = 0.01
     style_mixing_prob: Fraction = 0.9
     move_weight: NonNegative = 0.0  # of the regularisation of centre movement (ours); 0 switches it off
-    move_step: Positive = 0.1  # how far it moves a centre, in half sides of the image
+    move_step: Annotated[float, Field(ge=1e-6, le=2)] = 0.1  # how far it moves a centre, in half sides of the image
     move_interval: Count = 8  # steps from one time to the next
 
 
 class OptimizerConfig(Section):
     """Adam before the correction for lazy regularisation, and the interval of the latter."""
 
-    lr: Positive = 0.0025
-    betas: tuple[Fraction, Fraction] = (0.0, 0.99)
-    eps: Positive = 1e-8
+    lr: Rate = 0.0025
+    betas: tuple[Decay, Decay] = (0.0, 0.99)
+    eps: Rate = 1e-8
     reg_interval: Count
 
     def corrected(self) -> tuple[float, tuple[float, float]]:
@@ -212,7 +239,7 @@ class OptimizerConfig(Section):
 class EmaConfig(Section):
     """Moving average of the generator's weights."""
 
-    kimg: NonNegative = 10.0  # half-life in thousands of images
+    kimg: Annotated[float, Field(ge=0, le=1e9)] = 10.0  # half-life in thousands of images
     rampup: Positive | None = 0.05  # half-life is at most this share of the images shown so far
 
     def beta(self, images_shown: int, batch_size: int) -> float:
@@ -245,18 +272,18 @@ class TransformsConfig(Section):
     imgfilter: NonNegative = 0  # amplify or weaken octaves
     noise: NonNegative = 0
     cutout: NonNegative = 0
-    xint_max: NonNegative = 0.125  # of the image's side
-    scale_std: NonNegative = 0.2
+    xint_max: Spreading = 0.125  # of the image's side
+    scale_std: Spreading = 0.2
     rotate_max: Fraction = 1  # of half a turn
-    aniso_std: NonNegative = 0.2
-    xfrac_std: NonNegative = 0.125  # of the image's side
-    brightness_std: NonNegative = 0.2
-    contrast_std: NonNegative = 0.5
+    aniso_std: Spreading = 0.2
+    xfrac_std: Spreading = 0.125  # of the image's side
+    brightness_std: Spreading = 0.2
+    contrast_std: Spreading = 0.5
     hue_max: Fraction = 1  # of half a turn
-    saturation_std: NonNegative = 1
+    saturation_std: Spreading = 1
     imgfilter_bands: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (1, 1, 1, 1)  # lowest octave first
-    imgfilter_std: NonNegative = 1
-    noise_std: NonNegative = 0.1
+    imgfilter_std: Spreading = 1
+    noise_std: Spreading = 0.1
     cutout_size: Fraction = 0.5  # of the image's side
 
 
@@ -271,7 +298,7 @@ class AugmentConfig(Section):
     p: Fraction = 0
     target: Fraction = 0.6  # mean sign to hold: above it, D is thought to know its images by heart
     interval: Count = 4  # steps from one change of p to the next
-    kimg: Positive = 500  # thousands of images in which p can go from 0 to 1
+    kimg: Kimg = 500  # thousands of images in which p can go from 0 to 1
     transforms: TransformsConfig = TransformsConfig()
 
     def step(self, batch_size: int) -> float:
@@ -286,16 +313,16 @@ class DataConfig(Section):
     conditional: bool = False
     mirror: bool = False
     subset: Count | None = None
-    workers: int = Field(2, ge=0)
+    workers: int = Field(2, ge=0, le=1024)
 
 
 class ScheduleConfig(Section):
     """How long, how many at a time, and what is written when."""
 
-    total_kimg: Positive = 25000
-    batch_size: Count = 64
-    batch_gpu: Count | None = None  # images per pass; None: all of a rank's share
-    kimg_per_tick: Positive = 4
+    total_kimg: Kimg = 25000
+    batch_size: Batch = 64
+    batch_gpu: Batch | None = None  # images per pass; None: all of a rank's share
+    kimg_per_tick: Kimg = 4
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
     keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
@@ -307,7 +334,7 @@ class HardwareConfig(Section):
     """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding)."""
 
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    gpus: Count = 1  # processes: one a GPU, or on the CPU as many as --procs says
+    gpus: Annotated[int, Field(ge=1, le=4096)] = 1  # processes: one a GPU, or on the CPU as many as --procs says
     channels_last: bool | None = None  # None: on the CPU
     allow_tf32: bool = False
     benchmark: bool = True  # let cuDNN time its algorithms
@@ -326,7 +353,7 @@ class RunConfig(Section):
 
     name: str
     method: str
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=SEED_LIMIT)
     data: DataConfig
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig
@@ -393,3 +420,8 @@ def _check_transforms(augment: AugmentConfig, resolution: int, channels: int) ->
 def _check_resolution(resolution: int) -> None:
     if resolution & (resolution - 1):
         raise ValueError(f"img_resolution must be a power of two, not {resolution}")
+
+
+def _check_channels(config: ConvConfig, resolution: int) -> None:
+    if config.channels(resolution) < 1:
+        raise ValueError(f"channel_base {config.channel_base} leaves no channel at {resolution}x{resolution}")

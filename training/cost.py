@@ -101,6 +101,19 @@ def summarize(config: RunConfig) -> Summary:
     )
 
 
+def least_memory(config: RunConfig) -> int:
+    """Bytes that a process needs at least: for weights, gradients and Adam's moments, and one pass's images."""
+    count = config.schedule.batch_gpu or config.schedule.batch_size // config.hardware.gpus
+    return sum(_fixed_memory(_networks(config)).values()) + 2 * _bytes(_images(config, count))
+
+
+def shapes(config: RunConfig) -> dict[str, tuple[int, ...]]:
+    """Of all tensors of G and D, by name."""
+    networks = _networks(config)
+    pairs = (("G", networks.G), ("D", networks.D))
+    return {f"{name}.{key}": tuple(value.shape) for name, net in pairs for key, value in net.state_dict().items()}
+
+
 def count_parameters(network: nn.Module) -> dict[str, int]:
     """{part: numbers that training changes}."""
     parts: Counter[str] = Counter()

@@ -12,6 +12,9 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
+from torch_utils.threads import yield_when_crowded
+from training.choices import FRAMES, Precision
+from training.class_names import listed, parse_class, read_class_names
 from training.layouts.edits import (
     Center,
     check_moves,
@@ -26,8 +29,8 @@ from training.layouts.edits import (
     without,
 )
 from training.layouts.layout import Layout, check_counts, load_layout, save_layout
-from training.networks.generator import Precision
 from training.pictures.grids import (
+    enlarged,
     image_grid,
     moving_strip,
     samples_beside_heatmaps,
@@ -36,10 +39,13 @@ from training.pictures.grids import (
     to_uint8,
 )
 from training.pictures.videos import check_video, save_video
-from training.sampling import Model
+from training.products import GRIDS, HEATMAPS, STRIPS
+from training.runs.snapshot import find_snapshot
+from training.sampling import SEED_LIMIT, Model
 
-DEFAULT_FRAMES = 9
 VIDEO_SIDE = 256  # small pictures are enlarged until a video is at least this wide, pixels
+PAGE_LIMIT = 2**28  # pixels of a grid, a strip or a video
+LATENTS_LIMIT = 2**30  # numbers in the latents of all pictures
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Request:
     seeds: str | None = None
     trunc: float = 1.0
     trunc_cutoff: int | None = None
-    class_index: int | None = None
+    class_label: str | None = None
     noise_mode: str = "const"
     latents: str | None = None
     centers: tuple[str, ...] = ()
@@ -64,6 +70,7 @@ class Request:
     video: str | None = None
     show_heatmaps: bool = False
     grid: str | None = None
+    scale: int = 1
     batch: int = 32
     precision: Precision = "trained"
     device: str = "auto"
@@ -81,6 +88,7 @@ class Scenes:
     noise_mode: str
     batch: int
     moves: list[Center] = field(default_factory=list)
+    scale: int = 1
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -97,7 +105,8 @@ class Scenes:
         return self._draw([self.seeds[number]] * frames, self.ws[[number]], layout), layout
 
     def _draw(self, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
-        return self.model.images(seeds, ws=ws, layout=layout, noise_mode=self.noise_mode, batch_size=self.batch)
+        images = self.model.images(seeds, ws=ws, layout=layout, noise_mode=self.noise_mode, batch_size=self.batch)
+        return enlarged(images, self.scale)
 
 
 def generate(request: Request) -> list[Path]:
@@ -130,6 +139,8 @@ def _check_together(request: Request) -> None:
         raise UserError("--grid and --move cannot be combined; --video shows all seeds side by side")
     if request.video:
         check_video(request.video)
+    if request.save_layout and Path(request.save_layout).is_dir():
+        raise UserError(f"--save-layout {request.save_layout}: this is a directory; name a file")
 
 
 def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
@@ -141,20 +152,22 @@ def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
     model = Model.load(request.network, request.device, precision=request.precision)
     if model.device.type == "cpu":
         keep_memory()
+        yield_when_crowded()
     _check_steerable(model, request)
+    _check_amount(model, len(seeds), grid, request)
     layout = _layout(model, request.layout, seeds)
     if layout is not None:
         layout = without(placed(layout, centers), parse_removals(request.removals)).validate()
         check_moves(layout, moves, names)
     ws = _styles(model, seeds, latents, layout, request)
-    return Scenes(model, names, seeds, ws, layout, request.noise_mode, request.batch, moves)
+    return Scenes(model, names, seeds, ws, layout, request.noise_mode, request.batch, moves, request.scale)
 
 
 def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Tensor]) -> tuple[str, list[int]]:
     """Seeds, and what the files are named after: without --seeds, the rows of --latents or the cells of --grid."""
     cells = grid[0] * grid[1] if grid else None
     if text is not None:
-        kind, seeds = "seed", int_ranges(text)
+        kind, seeds = "seed", int_ranges(text, SEED_LIMIT)
     elif latents:
         kind, seeds = "latent", list(range(max(map(len, latents.values()))))
     elif cells:
@@ -182,6 +195,19 @@ def _check_steerable(model: Model, request: Request) -> None:
         raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
 
 
+def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, request: Request) -> None:
+    """Raises UserError for what no memory holds; pictures of their own are made a batch at a time."""
+    numbers = count * int(np.prod(model.G.w_shape))
+    if numbers > LATENTS_LIMIT:
+        raise UserError(f"{count} pictures are too many at a time; make them in several calls, with other --seeds")
+    cells = grid[0] * grid[1] if grid else (request.frames or FRAMES) if request.moves else 1
+    films = count if request.video else 1
+    pixels = cells * films * (model.config.generator.img_resolution * request.scale) ** 2
+    if pixels > PAGE_LIMIT:
+        smaller = "--grid" if grid else "fewer --frames or --seeds" if request.moves else "--scale"
+        raise UserError(f"a page of {pixels / 1e6:,.0f} million pixels is too large; choose a smaller {smaller}")
+
+
 def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
     """The layouts of the file, one a seed, or those that the model's sampler draws."""
     if path is None:
@@ -195,13 +221,27 @@ def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
 def _styles(
     model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: Request
 ) -> Tensor:
-    how = {"labels": request.class_index, "truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
+    how = {"truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
+    how["labels"] = _labels(model, request)
     try:
         if request.restyles:
             latents = {"z": _restyled(model, seeds, latents, request.restyles)}
         return model.styles(seeds, layout=layout, **latents, **how)
     except UserError as error:
         raise UserError(f"{request.latents}: {error}" if request.latents else str(error)) from error
+
+
+def _labels(model: Model, request: Request) -> int | Tensor | None:
+    """What --class says. Raises UserError when a model with labels is given none, or has no such class."""
+    classes = model.config.generator.c_dim
+    if classes == 0:
+        if request.class_label is not None:
+            raise UserError("--class: this model was trained without labels; leave it out")
+        return None
+    names = read_class_names(find_snapshot(Path(request.network)), classes)
+    if request.class_label is None and not request.latents:
+        raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
+    return None if request.class_label is None else parse_class(request.class_label, classes, names)
 
 
 def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts: tuple[str, ...]) -> Tensor:
@@ -222,7 +262,7 @@ def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts:
 
 
 def _write_pictures(scenes: Scenes, show_heatmaps: bool, outdir: Path) -> list[Path]:
-    """One PNG each at the model's own size, and perhaps a second one with the heatmaps."""
+    """One PNG each, and perhaps a second one with the heatmaps."""
     written = []
     for start in tqdm(range(0, len(scenes), scenes.batch), unit="batch", disable=None):
         chosen = slice(start, start + scenes.batch)
@@ -232,27 +272,27 @@ def _write_pictures(scenes: Scenes, show_heatmaps: bool, outdir: Path) -> list[P
             written.append(save_png(outdir / f"{name}.png", pixels[i]))
             if show_heatmaps:
                 beside = samples_beside_heatmaps(images[i : i + 1], scenes.layout[[start + i]])
-                written.append(save_png(outdir / f"{name}-heatmaps.png", beside))
+                written.append(save_png(make_dir(outdir / HEATMAPS) / f"{name}.png", beside))
     return written
 
 
 def _write_grid(scenes: Scenes, columns: int, show_heatmaps: bool, outdir: Path) -> list[Path]:
-    images = scenes.images(slice(None))
-    written = [save_png(outdir / "grid.png", image_grid(images, columns))]
+    images, folder = scenes.images(slice(None)), make_dir(outdir / GRIDS)
+    written = [save_png(folder / "grid.png", image_grid(images, columns))]
     if show_heatmaps:
-        written.append(save_png(outdir / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.layout)))
+        written.append(save_png(folder / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.layout)))
     return written
 
 
 def _write_strips(scenes: Scenes, request: Request, outdir: Path) -> list[Path]:
     """A strip each; perhaps its frames beside their heatmaps; perhaps a video of all."""
-    written, films = [], []
+    written, films, folder = [], [], make_dir(outdir / STRIPS)
     for i, name in enumerate(tqdm(scenes.names, unit="strip", disable=None)):
-        images, layout = scenes.moving(i, request.frames or DEFAULT_FRAMES)
+        images, layout = scenes.moving(i, request.frames or FRAMES)
         strip = moving_strip(images, layout, level=scenes.moves[0].level)
-        written.append(save_png(outdir / f"{name}-strip.png", strip))
+        written.append(save_png(folder / f"{name}.png", strip))
         if request.show_heatmaps:
-            written.append(save_png(outdir / f"{name}-heatmaps.png", samples_beside_heatmaps(images, layout)))
+            written.append(save_png(folder / f"{name}-heatmaps.png", samples_beside_heatmaps(images, layout)))
         if request.video:
             films.append(to_uint8(images).cpu())
     if request.video:

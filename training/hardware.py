@@ -6,6 +6,7 @@ from torch_utils import ops
 from torch_utils.allocator import keep_memory, return_memory
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
+from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
 
 
@@ -22,4 +23,5 @@ def prepare_hardware(config: RunConfig, world: World) -> World:
     torch.backends.cudnn.benchmark = hardware.benchmark
     if world.device.type == "cpu":
         return_memory() if hardware.ops == "reference" else keep_memory()
+        yield_when_crowded()
     return world

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, as_user_error
 from metrics.best import note_if_best
 from metrics.registry import MetricContext, append_result, evaluate
 from torch_utils import distributed
@@ -86,6 +86,7 @@ class Run:
     def begin(self) -> None:
         """What a new run has before its first step."""
         if self.state.world.is_first:
+            self.log.say("sample pictures of the untrained generator come first")
             self.save_pictures(reals=True)
         self.save(checkpoint=False)
 
@@ -101,6 +102,7 @@ class Run:
         while state.images < total:
             self.step(*next(reals), draw_labels)
             if state.steps == first + 1:
+                self.log.first_step(state.images, time.perf_counter() - tick_time)
                 self.reserve_memory()
             self.log.progress(min(state.images, total))
             stopped, done = interruption.requested(), state.images >= total
@@ -202,7 +204,13 @@ class Run:
             world=state.world,
         )
         for name in self.config.schedule.metrics:
-            result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
+            try:
+                result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))
+            except Exception as error:
+                if state.world.size > 1 and not isinstance(error, UserError):
+                    raise  # the other ranks wait in the middle of it
+                self.log.say(f"metric {name} is left out: {as_user_error(error) or repr(error)}; training goes on")
+                continue
             if state.world.is_first:
                 self.log.metric(state.images, name, result["results"])
                 self._note_result(name, result)

@@ -44,7 +44,7 @@ def write_first_files(config: RunConfig, place: Path, argv: Sequence[str], datas
     Raises UserError when they cannot be written.
     """
     remarks = []
-    if run_dir.is_damaged(place):
+    if (place / run_dir.CONFIG).exists() and run_dir.is_damaged(place):
         remarks.append(f"{run_dir.CONFIG} was damaged; it is restored from the newest checkpoint")
     try:
         best_record(place)

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, one_line, shortened
 from dnnlib.files import parse_json
 from torch_utils.budget import ElementBudget
 from torch_utils.tensor_files import TensorFile, TensorKind, UnreadableFile, open_tensors
@@ -30,7 +30,6 @@ MAKERS = {"G": make_generator, "G_ema": make_generator, "D": make_discriminator}
 SPARE_ELEMENTS = 1 << 20  # what constructors make besides weights
 LARGEST_SIDE = 1 << 16  # pixels
 MOST_CENTERS = 1 << 12  # of a layout
-LONGEST_REASON = 300  # letters
 
 Counter = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, lt=1e15)]
@@ -201,7 +200,8 @@ def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     """Raises UserError when there is a NaN or Inf."""
     wrong = [name for name, value in tensors.items() if value.is_floating_point() and not is_finite(value)]
     if wrong:
-        raise UserError(f"{what} are not finite numbers (NaN or Inf in {len(wrong)} tensors, first {wrong[0]})")
+        first = shortened(wrong[0])
+        raise UserError(f"{what} are not finite numbers (NaN or Inf in {len(wrong)} tensors, first {first})")
 
 
 def is_finite(tensor: Tensor) -> bool:
@@ -229,13 +229,3 @@ def first_error(error: ValidationError) -> str:
     where = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
     return shortened(f"{where}: {message}" if where else message)
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's message in one line of bounded length."""
-    return shortened(" ".join(str(error).split()))
-
-
-def shortened(text: str) -> str:
-    """At most LONGEST_REASON letters."""
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."

@@ -1,14 +1,12 @@
 """The benchmark of generating: what it draws, and how its rates are made of seconds."""
 
-import json
-
 import pytest
 import torch
 from click.testing import CliRunner
 
 from benchmarks import inference as benchmark
-from benchmarks.inference import Drawing, images_per_s, measure, part_name
-from benchmarks.train_step import peak_of
+from benchmarks.harness.report import read_report
+from benchmarks.inference import TimedGenerator, part_name, rates
 from tests.benchmarks.refusals import assert_refused
 from tests.tiny_models import tiny_config
 from training.config import HardwareConfig, RunConfig
@@ -28,10 +26,11 @@ def test_pictures_come_from_the_models_own_function(method, monkeypatch):
         calls.append((seeds, given))
         results.append(images(self, seeds, **given))
 
-    drawing = Drawing(small_config(method), [1, 3])
+    generator = TimedGenerator(small_config(method), [1, 3])
     monkeypatch.setattr(Model, "images", noted)
-    assert list(drawing.parts) == [part_name(style, batch) for batch in (1, 3) for style in ("own styles", "one style")]
-    assert all(drawing.seconds(part) > 0 for part in drawing.parts)
+    styles = ("own styles", "one style")
+    assert list(generator.parts) == [part_name(style, batch) for batch in (1, 3) for style in styles]
+    assert all(generator.seconds(part) > 0 for part in generator.parts)
     assert [seeds for seeds, _ in calls] == [[0], [0], [0, 1, 2], [0, 1, 2]]
     assert [len(given["ws"]) for _, given in calls] == [1, 1, 3, 1]
     layouts = [given["layout"] for _, given in calls]
@@ -42,90 +41,87 @@ def test_pictures_come_from_the_models_own_function(method, monkeypatch):
 
 
 def test_all_operators_draw_the_same_pictures_each_in_its_own_layout():
-    drawings = {ops: Drawing(small_config(ops=ops), [2]) for ops in ("auto", "reference")}
-    weights = {ops: each.model.G.synthesis.blocks["8"].conv1.weight for ops, each in drawings.items()}
+    generators = {ops: TimedGenerator(small_config(ops=ops), [2]) for ops in ("auto", "reference")}
+    weights = {ops: each.model.G.synthesis.blocks["8"].conv1.weight for ops, each in generators.items()}
     assert weights["auto"].is_contiguous(memory_format=torch.channels_last)
     assert weights["reference"].is_contiguous()
-    first, second = (each.parts[part_name("own styles", 2)]() for each in drawings.values())
+    first, second = (each.parts[part_name("own styles", 2)]() for each in generators.values())
     assert torch.allclose(first, second, atol=1e-4)
 
 
 def test_precision_is_that_of_the_features():
-    whole, half = (Drawing(small_config(), [1], precision) for precision in ("float32", "bfloat16"))
+    whole, half = (TimedGenerator(small_config(), [1], precision) for precision in ("float32", "bfloat16"))
     seen = {}
-    for name, drawing in (("float32", whole), ("bfloat16", half)):
-        block = drawing.model.G.synthesis.blocks["16"]
+    for name, generator in (("float32", whole), ("bfloat16", half)):
+        block = generator.model.G.synthesis.blocks["16"]
         block.register_forward_hook(lambda module, given, result, name=name: seen.update({name: result[0].dtype}))
-    first, second = (drawing.parts[part_name("own styles", 1)]() for drawing in (whole, half))
+    first, second = (generator.parts[part_name("own styles", 1)]() for generator in (whole, half))
     assert seen == {"float32": torch.float32, "bfloat16": torch.bfloat16}
     assert 0 < (first - second).abs().max() < 0.1 * first.abs().max()
 
 
 def test_making_a_model_leaves_the_global_stream_alone():
     before = torch.get_rng_state()
-    Drawing(small_config(), [1])
+    TimedGenerator(small_config(), [1])
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_rates_are_of_the_median_round():
+def test_rates_are_of_each_round():
     samples = {
-        "own styles, 1": [0.5, 0.25, 9.0], "one style, 1": [0.5], "own styles, 4": [2.0], "one style, 4": [1.0, 3.0]
-    }
-    assert images_per_s(samples, [1, 4]) == {"own styles": {"1": 2, "4": 2}, "one style": {"1": 2, "4": 2}}
-
-
-def test_peak_memory_is_of_the_largest_batch_in_a_process_of_its_own(monkeypatch):
-    held = torch.ones(2**28)  # 1 GiB here must not be counted there
-    assert 50 < peak_of(benchmark._largest_batch, small_config(), 2, "trained") < 1024
-    del held
-    asked = []
-    monkeypatch.setattr(benchmark, "peak_of", lambda *given: asked.append(given) or 1.0)
-    config = small_config()
-    measure({"a": config}, [1, 3, 2], repeats=1)
-    assert asked == [(benchmark._largest_batch, config, 3, "trained")]
+        "own styles, 1": [0.5, 0.25, 8.0], "one style, 1": [0.5], "own styles, 4": [2.0], "one style, 4": [1.0, 4.0]
+    }  # fmt: skip
+    found = rates(samples, [1, 4])
+    assert {part: series.samples for part, series in found.items()} == {
+        "own styles, 1": [2, 4, 0.125], "one style, 1": [2], "own styles, 4": [2], "one style, 4": [4, 1]
+    }  # fmt: skip
+    assert {series.unit for series in found.values()} == {"images/s"}
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(benchmark, "peak_of", lambda *_: 100.0)
+    monkeypatch.setattr(benchmark, "peak_mib", lambda *_: 100.0)
     monkeypatch.setattr(benchmark, "resolved", lambda method, cfg, res, batch, device, ops: small_config(method, ops))
 
 
 def test_report_of_one_generator(quick, tmp_path):
-    path = tmp_path / "new" / "inference.json"
-    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--repeats=1", "--batches=1,2", f"--json={path}"])
+    path = tmp_path / "inference.json"
+    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--quick", "--batches=1,2", f"--json={path}"])
     assert result.exit_code == 0, result.output
-    report = json.loads(path.read_text())
-    rates = report["generators"]["spatialgan"]["images_per_s"]
-    assert rates.keys() == {"own styles", "one style"}
-    assert all(rate.keys() == {"1", "2"} and min(rate.values()) > 0 for rate in rates.values())
-    assert report["ratio"] is None
-    assert "ratio" not in result.output
-    assert report["generators"]["spatialgan"]["peak_mb"] == 100
-    assert {"cpu", "threads", "torch", "gpu"} == report["machine"].keys()
+    report = read_report(path)
+    assert list(report.series["spatialgan"]) == ["own styles, 1", "one style, 1", "own styles, 2", "one style, 2"]
+    assert report.ratios == {}
+    assert report.facts == {"peak_mib": {"spatialgan": 100}}
 
 
-def test_two_take_turns_and_their_ratio_is_shown(quick, tmp_path, monkeypatch):
+def test_peak_memory_is_of_the_largest_batch(quick, monkeypatch):
+    asked = []
+    monkeypatch.setattr(benchmark, "peak_mib", lambda *given: asked.append(given) or 1.0)
+    CliRunner().invoke(benchmark.main, ["--device=cpu", "--quick", "--batches=1,3,2"])
+    assert asked == [(benchmark._largest_batch, small_config(), 3, "trained")]
+    assert benchmark._largest_batch(small_config(), 2, "trained") == torch.device("cpu")
+
+
+def test_two_take_turns_and_their_ratio_is_that_of_the_rates(quick, tmp_path, monkeypatch):
     turns = []
-    seconds = Drawing.seconds
+    seconds = TimedGenerator.seconds
     monkeypatch.setattr(
-        Drawing, "seconds", lambda self, part: turns.append(self.config.hardware.ops) or seconds(self, part)
+        TimedGenerator, "seconds", lambda self, part: turns.append(self.config.hardware.ops) or seconds(self, part)
     )
     path = tmp_path / "inference.json"
-    options = ["--device=cpu", "--repeats=2", "--batches=2", "--vs-ops=reference", f"--json={path}"]
+    options = ["--device=cpu", "--quick", "--batches=2", "--vs-ops=reference", f"--json={path}"]
     result = CliRunner().invoke(benchmark.main, options)
     assert result.exit_code == 0, result.output
     assert turns == ["auto", "reference"] * len(turns[::2])
-    report = json.loads(path.read_text())
-    first, second = (report["generators"][f"spatialgan ({ops})"]["images_per_s"] for ops in ("auto", "reference"))
-    for style, ratio in report["ratio"].items():
-        assert ratio["2"] == pytest.approx(first[style]["2"] / second[style]["2"])
-    shown = next(line for line in result.output.splitlines() if line.startswith("2 ")).split()
-    assert shown[-2:] == [f"{ratio['2']:.3f}" for ratio in report["ratio"].values()]
+    report = read_report(path)
+    first, second = (report.series[f"spatialgan ({ops})"] for ops in ("auto", "reference"))
+    for part, ratio in report.ratios["spatialgan (auto) to spatialgan (reference)"].items():
+        pairs = zip(first[part].samples, second[part].samples, strict=True)
+        assert ratio.samples == pytest.approx([a / b for a, b in pairs], rel=1e-5)
 
 
 @pytest.mark.parametrize("arguments, text", [
     (["--batches=0,4"], "--batches '0,4': a batch has at least one picture"),
+    (["--batches=1,4097"], "a batch has at most 4096 pictures"),
     (["--batches=many"], "'many' is no list of numbers"),
     (["--vs-ops=auto"], "--ops and --vs-ops are both auto"),
     (["--vs-ops=refrence"], "should be 'auto', 'native', 'pytorch' or 'reference'"),

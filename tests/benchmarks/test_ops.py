@@ -1,13 +1,13 @@
 """The operators' benchmark: every version of every operator is timed, and set against the machine's rates."""
 
-import json
-
 import pytest
 import torch
 from click.testing import CliRunner
 
 from benchmarks import ops as benchmark
-from benchmarks.ops import VERSIONS, Setting, cases, least_bytes, measure
+from benchmarks.harness.report import read_report
+from benchmarks.ops import BOTH, FORWARD, VERSIONS, Setting, TimedVersion, cases, least_bytes, part_name
+from torch_utils import ops
 
 SETTING = Setting(torch.device("cpu"), torch.float32, 2, torch.channels_last)
 
@@ -18,9 +18,10 @@ def test_every_case_runs_and_has_gradients(number):
     y = case.run()
     assert y.shape[:2] == (2, 8)
     assert all(g is not None for g in torch.autograd.grad(y.sum(), case.inputs))
-    found = measure(case, VERSIONS, SETTING.device, 1)
-    assert list(found) == list(VERSIONS)
-    assert all(0 < times["forward"] < 10 and 0 < times["both"] < 10 for times in found.values())
+    for version in VERSIONS:
+        timed = TimedVersion(version, [case], SETTING.device)
+        assert list(timed.parts) == [part_name(case, FORWARD), part_name(case, BOTH)]
+        assert all(0 < timed.seconds(part) < 10 for part in timed.parts)
 
 
 def test_bytes_and_operations():
@@ -35,11 +36,23 @@ def test_report_and_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "copy_rate", lambda device: 1e9)
     monkeypatch.setattr(benchmark, "product_rate", lambda device, dtype: 1e9)
     path = tmp_path / "new" / "ops.json"
-    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--repeats=1", "--batch=2", f"--json={path}"])
+    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--quick", "--batch=2", f"--json={path}"])
     assert result.exit_code == 0, result.output
     assert "of the copy's bytes" in result.output
     assert "of the product's operations" in result.output
-    found = json.loads(path.read_text())
-    assert len(found["ops"]) == 8
-    assert found["ops"][0].keys() == {"name", "size", "bytes", "flops", *VERSIONS}
-    assert {"cpu", "threads", "torch", "gpu"} == found["machine"].keys()
+    report = read_report(path)
+    assert list(report.series) == list(VERSIONS)
+    assert list(report.ratios) == ["pytorch to native", "reference to native"]
+    assert len(report.series["native"]) == 8 * 2
+    assert report.series["native"]["8x8x8 bias_act forward"].unit == "ms"
+    assert report.facts["work"]["8x8x8 bias_act"] == {"bytes": (2 * 2 * 8 * 8 * 8 + 8) * 4, "flops": 0}
+    assert report.settings == {"dtype": "float32", "batch": 2, "nhwc": True, "device": "cpu"}
+
+
+def test_each_version_runs_with_its_own_operators():
+    seen = []
+    case = benchmark.Case("note", lambda: seen.append(ops.chosen()) or torch.zeros(1), [])
+    for version in VERSIONS:
+        TimedVersion(version, [case], SETTING.device).seconds("note forward")
+        assert set(seen[1:]) == {version}  # the first call only tells the shape
+        seen.clear()

@@ -1,7 +1,5 @@
 """The profile: every moment and every operation counted once, and the sums and shares that are made of them."""
 
-import json
-
 import pytest
 import torch
 from click.testing import CliRunner
@@ -10,30 +8,22 @@ from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
 from benchmarks import profile as benchmark
+from benchmarks.harness.report import Report, read_report
 from benchmarks.kinds import KINDS, kind_of, seconds_by_kind
-from benchmarks.profile import UNATTRIBUTED, convolution_rates, gflop_per_call, profiled
-from benchmarks.train_step import INFERENCE, Bench
+from benchmarks.profile import STEP, UNATTRIBUTED, convolution_rates, gflop_per_call, profiled
+from benchmarks.subjects import INFERENCE, TrainingPhases
 from tests.benchmarks.refusals import assert_refused
-from tests.tiny_models import tiny_config
+from tests.benchmarks.small import small_config
 from torch_utils import ops
-from training.config import HardwareConfig, RunConfig, ScheduleConfig
 from training.cost import _CountFlops
 
 CPU = torch.device("cpu")
 INTERVALS = {"G_main": 1, "G_path": 4, "D_main": 1, "D_r1": 16}
 
 
-def small_config(operators: str = "auto", batch_gpu: int = 2) -> RunConfig:
-    change = {
-        "schedule": ScheduleConfig(batch_size=2, batch_gpu=batch_gpu),
-        "hardware": HardwareConfig(device="cpu", ops=operators),
-    }
-    return tiny_config(resolution=32).model_copy(update=change)
-
-
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(small_config("native"))
+def bench() -> TrainingPhases:
+    return TrainingPhases(small_config(ops="native"))
 
 
 # ---- kinds
@@ -85,8 +75,8 @@ def test_filters_of_each_channel_are_no_networks_convolutions(name, shapes, kind
 @pytest.mark.parametrize("part", ["D_r1", INFERENCE])
 def test_kinds_sum_to_the_wall_time(bench, part, monkeypatch):
     seen = []
-    seconds = Bench.seconds
-    monkeypatch.setattr(Bench, "seconds", lambda *a: seen.append(seconds(*a)) or seen[-1])
+    seconds = TrainingPhases.seconds
+    monkeypatch.setattr(TrainingPhases, "seconds", lambda *a: seen.append(seconds(*a)) or seen[-1])
     kinds = profiled(bench, part)
     assert list(kinds) == [*KINDS, UNATTRIBUTED]
     assert sum(kinds.values()) == pytest.approx(seen[0])
@@ -112,8 +102,8 @@ def test_rows_within_rows_count_once(bench):
 
 
 def test_operations_are_those_that_a_call_makes():
-    config = small_config("pytorch", batch_gpu=1)  # two passes
-    bench = Bench(config)
+    config = small_config(ops="pytorch", batch_gpu=1)  # two passes
+    bench = TrainingPhases(config)
     counted = {}
     for part, run in bench.parts.items():
         # In inference mode operators are not taken apart into those that have a count.
@@ -127,7 +117,7 @@ def test_operations_are_those_that_a_call_makes():
 
 
 def test_rates_are_operations_by_seconds(monkeypatch):
-    monkeypatch.setattr(benchmark, "seconds", lambda run, device: run() is None or 0.5)
+    monkeypatch.setattr(benchmark, "seconds_of_short", lambda run, device: run() is None or 0.5)
     found = convolution_rates(small_config(), CPU)
     assert [(each["channels"], each["resolution"], each["dtype"]) for each in found] == [
         (8, 32, "float32"), (8, 16, "float32"), (8, 8, "float32"), (8, 4, "float32")
@@ -138,7 +128,7 @@ def test_rates_are_operations_by_seconds(monkeypatch):
 
 
 def test_convolutions_are_of_the_type_that_the_networks_have_there(monkeypatch):
-    monkeypatch.setattr(benchmark, "seconds", lambda run, device: 1.0)
+    monkeypatch.setattr(benchmark, "seconds_of_short", lambda run, device: 1.0)
     config = small_config()
     half = config.discriminator.model_copy(update={"num_fp16_res": 2, "half_type": "bfloat16", "channel_max": 4})
     found = convolution_rates(config.model_copy(update={"discriminator": half}), CPU)
@@ -151,7 +141,7 @@ def test_convolutions_are_of_the_type_that_the_networks_have_there(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> tuple[dict, str]:
+def run(tmp_path_factory) -> tuple[Report, str]:
     """The report and what is printed, of a small run where the machine computes 10 GFLOP/s at best."""
     path = tmp_path_factory.mktemp("profile") / "new" / "profile.json"
     rates = {"channels": 8, "resolution": 32, "dtype": "float32", "nchw": 5.0, "channels_last": 10.0}
@@ -162,16 +152,19 @@ def run(tmp_path_factory) -> tuple[dict, str]:
         patch.setattr(benchmark, "profiled", lambda bench, part: {
             kind: len(part) + i for i, kind in enumerate((*KINDS, UNATTRIBUTED))
         })
-        result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--batch=2", "--repeats=1", f"--json={path}"])
+        result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--batch=2", "--quick", f"--json={path}"])
     assert result.exit_code == 0, result.output
-    return json.loads(path.read_text()), result.output
+    return read_report(path), result.output
 
 
 def test_a_step_has_each_phase_as_often_as_it_runs(run):
-    phases, step = run[0]["phases"], run[0]["step"]
+    series, phases, step = run[0].series["spatialgan"], run[0].facts["phases"], run[0].facts["step"]
+    assert list(series) == [*INTERVALS, INFERENCE, STEP]
     assert list(phases) == [*INTERVALS, INFERENCE]
-    for key in ("seconds", "gflop"):
-        assert step[key] == pytest.approx(sum(phases[name][key] / every for name, every in INTERVALS.items()) / 2)
+    for number in range(2):
+        spent = sum(series[name].samples[number] / every for name, every in INTERVALS.items()) / 2
+        assert series[STEP].samples[number] == pytest.approx(spent, rel=1e-5)
+    assert step["gflop"] == pytest.approx(sum(phases[name]["gflop"] / every for name, every in INTERVALS.items()) / 2)
     for kind in (*KINDS, UNATTRIBUTED):
         parts = (phases[name]["kinds"][kind] / every for name, every in INTERVALS.items())
         assert step["kinds"][kind] == pytest.approx(sum(parts) / 2)
@@ -179,19 +172,15 @@ def test_a_step_has_each_phase_as_often_as_it_runs(run):
 
 def test_shares_are_of_the_best_convolution(run):
     report, output = run
-    assert (report["conv_gflops"], report["product_gflops"], report["unsteadiness"]) == (10, 20, 1)
-    for entry in (*report["phases"].values(), report["step"]):
-        assert entry.keys() == {"seconds", "gflop", "gflops", "share", "kinds"}
-        assert entry["gflops"] == pytest.approx(entry["gflop"] / entry["seconds"])
+    facts, series = report.facts, report.series["spatialgan"]
+    assert facts.keys() == {"conv_gflops", "product_gflops", "convolutions", "phases", "step"}
+    assert (facts["conv_gflops"], facts["product_gflops"]) == (10, 20)
+    for name, entry in (facts["phases"] | {STEP: facts["step"]}).items():
+        assert entry.keys() == {"gflop", "gflops", "share", "kinds"}
+        assert entry["gflops"] == pytest.approx(entry["gflop"] / series[name].median)
         assert entry["share"] == pytest.approx(entry["gflops"] / 10)
-    step = next(line for line in output.splitlines() if line.startswith("a training step  "))
-    assert step.split()[-1] == f"{report['step']['share']:.1%}"
-
-
-def test_report_and_what_is_printed(run):
-    report, output = run
-    assert {"convolutions", "settings", "machine"} < report.keys()
-    assert {"cpu", "threads", "torch", "gpu"} == report["machine"].keys()
+    step = next(line for line in output.splitlines() if line.startswith("a training step, an image"))
+    assert step.split()[-1] == f"{facts['step']['share']:.1%}"
     assert "the best, which counts: 10.0; a matrix product: 20.0" in output
     assert "D_r1, s a call (profiled)" in output
 

@@ -1,12 +1,16 @@
 """Metrics of images at the snapshots of a training."""
 
+import errno
 import json
 
+import numpy as np
 import requests
 from click.testing import CliRunner
 
 import train
+from metrics import registry
 from tests.training.data_samples import picture, write_zip
+from training import loop
 
 
 def call(data, outdir, *options):
@@ -39,3 +43,32 @@ def test_missing_weights_are_found_before_the_training(tmp_path, monkeypatch):
     assert result.exit_code == 2
     assert result.output.splitlines()[-1].startswith("Error: cannot download weights-inception")
     assert not (tmp_path / "runs").exists()
+
+
+def test_no_metric_ends_a_training(tmp_path, monkeypatch):
+    def broken(name, context):
+        if name == "rkd6":
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return evaluate(name, context)
+
+    evaluate = loop.evaluate
+    monkeypatch.setattr(loop, "evaluate", broken)
+    result = call(make_data(tmp_path), tmp_path / "runs", "--metrics=di,rkd6,rfd6_full")
+    assert result.exit_code == 0, result.output
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    log = (run_dir / "log.txt").read_text()
+    assert "metric di is left out: noise: 12 images are too few; di and w compare 64 at a time; training goes on" in log
+    assert "metric rkd6 is left out: LinAlgError('SVD did not converge'); training goes on" in log
+    assert [path.name for path in run_dir.glob("metric-*")] == ["metric-rfd6_full.jsonl"]
+    assert list(run_dir.glob("checkpoint-*"))
+
+
+def test_a_metric_that_cannot_be_written_does_not_end_a_training(tmp_path, monkeypatch):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(registry, "append_line", full)
+    result = call(make_data(tmp_path), tmp_path / "runs", "--metrics=rfd6_full")
+    assert result.exit_code == 0, result.output
+    assert "No space left on device; make room" in result.output
+    assert "--no-save" not in result.output

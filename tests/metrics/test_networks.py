@@ -39,3 +39,13 @@ def test_a_checkpoint(tmp_path):
     assert snapshot.kimg == 5
     images = load_model(snapshot, "cpu").images([1])
     assert torch.equal(images, load_model(open_network(str(save_tiny_snapshot(tmp_path))), "cpu").images([1]))
+
+
+def test_snapshots_closer_than_a_thousand_images_apart(tmp_path):
+    paths = [save_tiny_snapshot(tmp_path, kimg=kimg) for kimg in (0.016, 0.032, 4.032)]
+    assert len({path.name for path in paths}) == 3
+    assert open_network(f"{tmp_path}/0.032").path == paths[1]
+    assert open_network(f"{tmp_path}/4").path == paths[2]
+    assert open_network(str(tmp_path)).path == paths[2]
+    with pytest.raises(UserError, match=r"no snapshot at 0 kimg; there are 0\.016, 0\.032, 4\.032"):
+        open_network(f"{tmp_path}/0")

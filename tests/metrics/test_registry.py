@@ -1,12 +1,15 @@
 """Names, records and files of the metrics."""
 
+import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from dnnlib.errors import UserError
+from dnnlib.files import read_lines
 from metrics import registry
 from metrics.registry import MetricContext, append_result, evaluate
 from tests.tiny_models import tiny_config, tiny_model
@@ -128,7 +131,7 @@ def test_a_family_says_its_number_in_name_and_quantities(monkeypatch):
         """Half of it."""
         return {"": num / 2, "other": 1.0}
 
-    assert registry.known() == {"half50k_full": "Half of it."}
+    assert registry.known() == {"half50k_full": "Half of it. Lower is better."}
     result = evaluate("half50k_full", make_context(num=300))
     assert result["metric"] == "half300_full"
     assert result["results"] == {"half300_full": 150, "half300_full_other": 1}
@@ -186,3 +189,78 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/metric-x.jsonl"):
         append_result(tmp_path / "file", {"metric": "x", "results": {}})
+
+
+# ---- numbers, and lines that are damaged
+
+
+def test_a_number_in_a_name_and_another_number_are_refused():
+    registry.check_num(["rfd200_full", "di", "co_move"], None)
+    registry.check_num(["rfd200_full", "fid", "di", "co_move"], 200)
+    for name, right in (("rfd200_full", "rfd10_full"), ("co_move5k", "co_move10"), ("pr50k3", "pr103")):
+        with pytest.raises(UserError, match=f"'{name}' has its number in its name; write {right}"):
+            registry.check_num([name], 10)
+
+
+def test_co_move_takes_any_number():
+    found = registry.find("co_move250")
+    assert (found.name, found.num, found.takes_pictures) == ("co_move250", 250, False)
+    assert registry.find("co_move").with_num(7).name == "co_move"
+
+
+@pytest.mark.parametrize("number", ["1000000000000", "9" * 5000, "10000001", "99999999k"])
+def test_numbers_beyond_all_bounds_are_refused(number):
+    with pytest.raises(UserError, match="is too large; the largest number here is 10000") as caught:
+        registry.find(f"fid{number}_full")
+    assert len(str(caught.value)) < 300
+
+
+def test_what_will_not_be_measured_is_known_at_the_start():
+    config = tiny_config()
+    assert registry.obstacles(["di", "rfd1k_full", "pr1k3"], config, 64) == []
+    assert registry.obstacles(["di", "pr1k3"], config, 3) == [
+        "metric di is left out: it needs 64 real images, there are 3",
+        "metric pr1k3 is left out: it needs 4 real images, there are 3",
+    ]
+
+
+def test_the_list_says_which_values_are_good():
+    known = registry.known()
+    assert known["fid50k_full"].endswith("Lower is better.")
+    assert known["is50k"].endswith("Higher is better.")
+    assert "Nearer 0 is nearer the equilibrium" in known["di"]
+
+
+def result_of(number):
+    return {"metric": "x", "results": {"x": float(number)}}
+
+
+def test_a_line_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = append_result(tmp_path, result_of(0))
+    before, write = path.read_bytes(), os.write
+
+    def full(handle, data):
+        if len(data) < 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, data[:10])
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(UserError, match=r"metric-x.jsonl: No space left on device; make room"):
+        append_result(tmp_path, result_of(1))
+    assert path.read_bytes() == before
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:7]))  # as it may, in parts
+    append_result(tmp_path, result_of(2))
+    assert [line["results"]["x"] for line in read_lines(path)] == [0, 2]
+
+
+def test_readers_skip_a_damaged_line_and_say_so(tmp_path):
+    path = append_result(tmp_path, result_of(0))
+    with path.open("ab") as file:
+        file.write(b'{"metric": "x", "resu')  # as earlier versions left it on a full disk
+    append_result(tmp_path, result_of(1))
+    with path.open("ab") as file:
+        file.write(b"[1]\n\xff\xfe\n" + b"[" * 100_000 + b"\n")
+    append_result(tmp_path, result_of(2))
+    said = []
+    assert [line["results"]["x"] for line in read_lines(path, said.append)] == [0, 1, 2]
+    assert said == [f"{path}: lines 2, 4, 5, 6 damaged, left out"]

@@ -107,3 +107,32 @@ def test_a_signal_while_a_checkpoint_is_being_written(tmp_path):
     assert list((tmp_path / "run").glob(".*")) == []
     images = read_about(latest_checkpoint(tmp_path / "run"))["images"]
     assert f"stopped at {images / 1000:g} of" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_the_first_signal_is_answered_at_once(capfd):
+    with Interruption(World()) as interruption:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.requested()
+    assert capfd.readouterr().err == (
+        "\nSIGTERM: finishing the step under way and saving; a second signal ends at once\n"
+    )
+
+
+def test_a_signal_before_the_first_step_ends_the_process_and_says_so(capfd):
+    with pytest.raises(SystemExit) as caught, Interruption(World(), loading=True):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert caught.value.code == 128 + signal.SIGINT
+    assert capfd.readouterr().err == "\nSIGINT: ending; no step has been made since the start, so nothing is lost\n"
+
+
+def test_a_signal_while_the_first_pictures_are_drawn_leaves_a_run_that_can_begin_again(
+    data, tmp_path, monkeypatch  # noqa: F811
+):
+    config, run = configuration(data, 0.016, "stylegan2"), tmp_path / "run"
+    run.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Run, "save_pictures", lambda run, reals=False: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit):
+            loop.train(config, run)
+    loop.train(config, run)
+    assert read_about(latest_checkpoint(run))["images"] == 16

@@ -109,6 +109,8 @@ def _readable(
         except OverLimit as error:
             log.refused(source.names[i], error)
             continue
+        except UserError:
+            raise
         except DAMAGE as error:
             log.damaged(source.names[i], error)
             continue

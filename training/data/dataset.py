@@ -32,6 +32,9 @@ class ImageDataset(torch.utils.data.Dataset):
     cache: keep decoded images in memory, provided that all together they take less than 1 GiB.
     skip_damaged: where a file cannot be read, the item is that of the next index whose file can; `damage` counts.
 
+    class_names: with `use_labels`, a name for each class; None where labels are lists of numbers.
+    notes: remarks for the user, one line each, on files passed over and on how labels are read.
+
     Raises UserError, on construction or on reading an item, when the archive is missing, damaged or
     empty, when an image is not an 8-bit grey or RGB square with a power-of-two side like all others,
     when labels are asked for and missing, when an image cannot be read or, with `skip_damaged`, when too many cannot.
@@ -57,6 +60,8 @@ class ImageDataset(torch.utils.data.Dataset):
         self.mirror = mirror
         self.has_labels = bool(found.by_name)
         self.classes = found.classes
+        self.class_names = found.class_names if use_labels else None
+        self.notes = [note for note in (self._archive.note, found.note) if note]
         self.label_dim = labels.width(found.of(all_names, self.path)) if use_labels else 0
         self.image_names = _subset(all_names, max_size, seed)
         self._labels = found.of(self.image_names, self.path) if use_labels else None
@@ -99,12 +104,15 @@ class ImageDataset(torch.utils.data.Dataset):
     @cached_property
     def scenes(self) -> dict[str, dict]:
         """Ground truth by image name (see ground_truth), unmirrored; empty when dataset.json has none."""
-        return (self._archive.metadata() or {}).get("scenes") or {}
+        scenes = (self._archive.metadata() or {}).get("scenes") or {}
+        if not isinstance(scenes, dict) or not all(isinstance(scene, dict) for scene in scenes.values()):
+            raise UserError(f'{self.path}: "scenes" of dataset.json must hold an object for each image')
+        return scenes
 
     def scene(self, index: int) -> dict[str, Any] | None:
         """The ground truth of item `index`, mirrored like its image; None when there is none."""
         base, flipped = self._locate(index)
-        scene = self.scenes.get(self.image_names[base])
+        scene = self.scenes.get(self._archive.in_metadata(self.image_names[base]))
         return ground_truth.mirrored(scene) if flipped and scene else scene
 
     def content_hash(self) -> str:

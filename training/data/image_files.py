@@ -1,4 +1,4 @@
-"""Single image files: names, headers, decoding."""
+"""Single image files: headers, decoding."""
 
 import io
 import re
@@ -7,7 +7,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -21,9 +20,20 @@ try:
 except ImportError:  # optional: decodes PNG several times faster than Pillow
     pyspng = None
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 _CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}  # by Pillow's mode: what a data set can hold
 _PNG_SIGNATURE = b"\x89PNG"
+_PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # older programs put EXIF into a text
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _DEEP = re.compile(r"(L|LA|RGB|RGBA|I|CMYK);16[BLN]?")  # Pillow's name for what is stored, not for what it decodes to
 
 # What Pillow, pyspng and zipfile raise on files that are cut short or garbled.
@@ -53,13 +63,6 @@ class Header(NamedTuple):
     width: int
     height: int
     channels: int
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file, by its name, is an image; hidden files and folders are not."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix.lower() in _SUFFIXES
 
 
 def is_power_of_two(number: int) -> bool:
@@ -103,31 +106,55 @@ def naming_damage(where: str) -> Iterator[None]:
 
 
 def read_header(file: BinaryIO, where: str) -> Header:
-    """Size and channels of an 8-bit grey or RGB image. Raises UserError naming `where` for all others."""
+    """Size and channels of an 8-bit grey or RGB image. Raises UserError naming `where` for all others.
+
+    The size is the stored one: a picture that is to be turned on its side may have it the other way round.
+    """
     with naming_damage(where), open_image(file, where) as image:
         _check_kind(image, where)
         return Header(image.width, image.height, _CHANNELS[image.mode])
 
 
 def decode(data: bytes, where: str) -> np.ndarray:
-    """Pixels uint8 [C, H, W] of an 8-bit grey or RGB image. Raises UserError naming `where` for all others."""
+    """Pixels uint8 [C, H, W] of an 8-bit grey or RGB image, upright (see orientation).
+
+    Raises UserError naming `where` for all others.
+    """
     with naming_damage(where), open_image(io.BytesIO(data), where) as image:
         _check_kind(image, where)
-        if data.startswith(_PNG_SIGNATURE):
-            _check_png(data)
-        if pyspng is not None and image.mode in ("L", "RGB") and data.startswith(_PNG_SIGNATURE):
+        is_png = data.startswith(_PNG_SIGNATURE)
+        may_be_turned = _check_png(data) if is_png else True
+        if is_png and not may_be_turned and pyspng is not None and image.mode in ("L", "RGB"):
             pixels = pyspng.load(data)
         else:
-            pixels = np.asarray(image.convert("L" if _CHANNELS[image.mode] == 1 else "RGB"))
+            plain = upright(image) if may_be_turned else image
+            pixels = np.asarray(plain.convert("L" if _CHANNELS[image.mode] == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
 
 
-def _check_png(data: bytes) -> None:
-    """Raises ValueError when pixels or palette do not agree with their checksum, which decoders leave unread.
+def orientation(image: Image.Image) -> int:
+    """How the camera was held, 1 (upright) to 8, as EXIF says; 1 where it says nothing that can be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except DAMAGE:
+        return 1
+    return value if value in _TURNS else 1
 
+
+def upright(image: Image.Image) -> Image.Image:
+    """The decoded image, turned and mirrored as its EXIF orientation says; the same object where that is nothing."""
+    image.load()  # some formats obey the orientation themselves, and then say so
+    turn = _TURNS.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _check_png(data: bytes) -> bool:
+    """Whether there may be an EXIF orientation, in a chunk or in a text.
+
+    Raises ValueError when pixels or palette do not agree with their checksum, which decoders leave unread.
     A PNG is a signature of 8 bytes, then chunks: length, type, contents, CRC-32 of type and contents.
     """
-    start, kind = 8, b""
+    start, kind, has_exif = 8, b"", False
     while kind != b"IEND":
         if start + 12 > len(data):
             raise ValueError("cut short")
@@ -137,7 +164,9 @@ def _check_png(data: bytes) -> None:
             raise ValueError("cut short")
         if kind[:1].isupper() and zlib.crc32(memoryview(data)[start + 4 : end]) != int.from_bytes(data[end : end + 4]):
             raise ValueError(f"wrong checksum of {kind.decode('ascii', 'replace')}")
+        has_exif |= kind in _PNG_EXIF
         start = end + 4
+    return has_exif
 
 
 def _raw_mode(decoder_arguments: object) -> str:

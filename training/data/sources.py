@@ -13,6 +13,7 @@ from dnnlib.errors import UserError
 from training.data import published_sets
 from training.data.archives import FolderArchive, ZipArchive
 from training.data.labels import Label, find_labels
+from training.data.listing import check_is_plain
 from training.data.opening import open_image
 
 KNOWN = "a folder, a .zip, an LSUN *_lmdb folder, cifar-10-python.tar.gz or *-images-idx3-ubyte.gz"
@@ -41,6 +42,7 @@ def open_source(path: str | Path, limit: int | None = None) -> Source:
     path = Path(path)
     if not path.exists():
         raise UserError(f"--source {path} does not exist; give {KNOWN}")
+    check_is_plain(path)
     return _opener(path)(path, limit)
 
 
@@ -66,6 +68,7 @@ def _archive(path: Path, limit: int | None) -> Source:
         lambda i: _decoding(lambda: archive.open(used[i]), used[i]),
         labels.of(used, str(path)) if labels.by_name else None,
         labels.classes,
+        tuple(note for note in (archive.note, labels.note) if note),
     )
 
 

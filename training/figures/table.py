@@ -11,7 +11,7 @@ from textwrap import wrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnnlib.files import atomic_path
+from dnnlib.files import write_by
 from training.pictures.grids import HEAT
 
 DPI = 150
@@ -61,9 +61,7 @@ class Table:
 
 def save_table(path: str | Path, table: Table) -> Path:
     """Write a table as PNG, atomically. Returns the path."""
-    with atomic_path(path) as temporary:
-        draw(table).savefig(temporary, dpi=DPI)
-    return Path(path)
+    return write_by(path, lambda file: draw(table).savefig(file, dpi=DPI, format="png"))
 
 
 def draw(table: Table) -> Figure:

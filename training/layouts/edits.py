@@ -1,7 +1,10 @@
 """Scenes in words: centres, moves and grids as they are written on a command line, and files of fixed latents."""
 
 import re
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +14,16 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.parsing import floats
+from dnnlib.parsing import floats, shown, whole
 from training.layouts.layout import Layout
 
+MOST = 10_000  # levels, objects, and cells of a grid along one side
+SEED_LIMIT = 2**32
 LATENT_KEYS = {"w": "ws", "z": "z"}  # array in the file: argument of Model.images
+
+# What numpy and zipfile raise on files that are cut short, garbled or encrypted.
+_DAMAGE = (OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, RuntimeError, SyntaxError,
+           NotImplementedError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -61,10 +70,10 @@ def parse_removals(texts: Sequence[str]) -> list[tuple[int, int]]:
     """
     found = []
     for part in (part for text in texts for part in text.split(",")):
-        match = re.fullmatch(r"\s*(?:(\d+):)?(\d+)\s*", part)
+        match = re.fullmatch(r"\s*(?:([0-9]+):)?([0-9]+)\s*", part)
         if match is None:
-            raise UserError(f"--remove '{part}' is not of the form level:index or index")
-        found.append((int(match[1] or 0), int(match[2])))
+            raise UserError(f"--remove '{shown(part)}' is not of the form level:index or index")
+        found.append((_number(match[1], "--remove"), _number(match[2], "--remove")))
     return found
 
 
@@ -72,19 +81,22 @@ def parse_restyles(texts: Sequence[str]) -> list[tuple[int, int]]:
     """(object, seed) from 'object:seed', several in one text apart by ','. Raises UserError for any other form."""
     found = []
     for part in (part for text in texts for part in text.split(",")):
-        match = re.fullmatch(r"\s*(\d+):(\d+)\s*", part)
+        match = re.fullmatch(r"\s*([0-9]+):([0-9]+)\s*", part)
         if match is None:
-            raise UserError(f"--restyle '{part}' is not of the form object:seed")
-        found.append((int(match[1]), int(match[2])))
+            raise UserError(f"--restyle '{shown(part)}' is not of the form object:seed")
+        found.append((_number(match[1], "--restyle"), whole(match[2], SEED_LIMIT, "--restyle")))
     return found
 
 
 def parse_grid(text: str) -> tuple[int, int]:
     """(columns, rows) from '8x4'. Raises UserError for any other form."""
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", text)
     if match is None:
-        raise UserError(f"--grid '{text}' must be columns x rows, such as 8x4")
-    return int(match[1]), int(match[2])
+        raise UserError(f"--grid '{shown(text)}' must be columns x rows, such as 8x4")
+    columns, rows = _number(match[1], "--grid"), _number(match[2], "--grid")
+    if columns * rows > MOST:
+        raise UserError(f"--grid {text}: {columns * rows:,} pictures are too many for one page; take {MOST:,} at most")
+    return columns, rows
 
 
 def placed(layout: Layout, centers: Sequence[Center]) -> Layout:
@@ -139,16 +151,24 @@ def load_latents(path: str | Path) -> dict[str, Tensor]:
             found = {LATENT_KEYS[key]: torch.from_numpy(file[key]).float() for key in LATENT_KEYS if key in file}
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; --latents takes an .npz file") from error
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except MemoryError as error:
+        raise UserError(f"{path}: its arrays are larger than the memory") from error
+    except _DAMAGE as error:
         raise UserError(f"{path}: not a readable .npz file of latents ({error})") from error
-    if len(found) != 1:
+    if len(found) != 1 or any(latents.ndim < 2 for latents in found.values()):
         raise UserError(f"{path}: needs one array named 'w' [N, num_ws, w_dim] or 'z' [N, z_dim]")
+    if not all(latents.isfinite().all() for latents in found.values()):
+        raise UserError(f"{path}: some of its latents are not finite numbers")
     return found
 
 
 def _parse(text: str, option: str, form: str) -> Center:
-    match = re.fullmatch(r"\s*(?:(\d+):(\d+):)?([^:]+)", text)
+    match = re.fullmatch(r"\s*(?:([0-9]+):([0-9]+):)?([^:]+)", text)
     if match is None:
-        raise UserError(f"{option} '{text}' is not of the form level:index:{form} or {form}")
+        raise UserError(f"{option} '{shown(text)}' is not of the form level:index:{form} or {form}")
     x, y = floats(match[3], 2, option)
-    return Center(int(match[1] or 0), int(match[2] or 0), x, y)
+    return Center(_number(match[1], option), _number(match[2], option), x, y)
+
+
+def _number(digits: str | None, option: str) -> int:
+    return whole(digits or "0", MOST, option)

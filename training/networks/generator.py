@@ -1,17 +1,16 @@
 """The generator: latents, labels and a layout to images."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from dnnlib.errors import UserError
+from training.choices import Precision
 from training.config import GeneratorConfig
 from training.layouts.layout import HeatmapSource, flattened
 from training.networks.mapping import MappingNetwork, truncate
 from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
-
-Precision = Literal["trained", "float32", "bfloat16", "float16"]  # trained: as the configuration has it
 
 
 class Generator(nn.Module):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +9,12 @@ from torch import Tensor, nn
 from torch_utils.devices import half_precision, kind_of
 from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, takes_gain_late, upsample2d
 from torch_utils.ops.bias_act import ACTIVATIONS
+from training.choices import NoiseMode
 from training.config import EncodingConfig, SynthesisConfig
 from training.layouts.layout import HeatmapSource
 from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, layer_inputs
 from training.networks.layers import Conv2d, Equalized, Linear, ToScale, scaled_together, split_gain
 from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
-
-NoiseMode = Literal["const", "random", "none"]
 
 
 @dataclass(frozen=True)

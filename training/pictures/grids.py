@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from dnnlib.files import atomic_path
+from dnnlib.files import write_by
 from training.layouts.layout import Layout
 from training.runs.snapshot import kimg_name
 from training.sampling import Model
@@ -52,6 +52,11 @@ def to_cells(images: Tensor | np.ndarray, smallest: int = SMALLEST_CELL, largest
     return pixels.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
+def enlarged(images: Tensor, factor: int) -> Tensor:
+    """Every pixel of [N, C, H, W] as factor x factor pixels."""
+    return images.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3) if factor > 1 else images
+
+
 def image_grid(
     images: Tensor | np.ndarray, columns: int | None = None, gap: int = GAP, smallest: int = SMALLEST_CELL
 ) -> np.ndarray:
@@ -78,9 +83,7 @@ def save_png(path: str | Path, pixels: np.ndarray) -> Path:
     """Write uint8 [H, W, 3], or grey [H, W] or [H, W, 1], atomically. Returns the path."""
     if pixels.shape[2:] == (1,):
         pixels = pixels[..., 0]
-    with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
-    return Path(path)
+    return write_by(path, lambda file: Image.fromarray(pixels).save(file, format="png"))
 
 
 def _reduced(pixels: np.ndarray, factor: int) -> np.ndarray:

@@ -1,21 +1,17 @@
 """Plots of a run from its stats.jsonl and metric files."""
 
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from dnnlib.errors import UserError
-from dnnlib.files import atomic_path, parse_json
+import click
+
+from dnnlib import files
+from dnnlib.files import write_by
 
 
-def read_lines(path: Path) -> list[dict]:
-    """The JSON objects of a .jsonl file; lines that are none, such as an unfinished last one, are left out."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_bytes().split(b"\n"):
-        with suppress(UserError):
-            lines.append(parse_json(text, path))
-    return [line for line in lines if isinstance(line, dict)]
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a .jsonl file; damaged lines are left out, which is said."""
+    return files.read_lines(path, lambda complaint: click.echo(complaint, err=True))
 
 
 def plot_scores(run_dir: Path, target: Path) -> None:
@@ -83,6 +79,5 @@ def _pyplot():
 
 
 def _save(figure, target: Path) -> None:
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, dpi=120)
+    write_by(target, lambda file: figure.savefig(file, dpi=120, format=target.suffix[1:]))
     _pyplot().close(figure)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from dnnlib.errors import UserError
-from dnnlib.parsing import nearest
+from dnnlib.parsing import nearest, shown
 from training.config import ConvConfig, OptimizerConfig, RunConfig, Section
 
 Layer = dict[str, Any]
@@ -129,4 +129,4 @@ def _complaint(error: ValidationError, said: Mapping[str, str]) -> str:
     if first["type"] == "value_error":
         return f"{key}: {message}" if key else message
     name = f"{said[key]} ({key})" if key in said else key
-    return f"{name} is {first['input']!r}: {message}"
+    return f"{name} is {shown(repr(first['input']))}: {message}"

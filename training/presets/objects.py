@@ -2,9 +2,8 @@
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from training.choices import SEL_KINDS
 from training.presets.keys import Layer, merge, nested
-
-SEL_KINDS = ("none", "norm", "concat", "indoor", "flatten")
 
 # A design is for scenes of one object, in three levels, or of several, in one.
 ONE_OBJECT: Layer = {

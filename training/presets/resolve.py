@@ -14,21 +14,21 @@ the same keys. Nothing here opens a file of the user's.
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import yaml
 
+from dnnlib.cli import spelt
 from dnnlib.errors import UserError
-from dnnlib.parsing import nearest
+from dnnlib.parsing import nearest, shown
 from training.augment.pipes import PIPES, multipliers
+from training.choices import CONFIGS, known_names
 from training.config import AugmentConfig, RunConfig
+from training.options import OPTION_KEYS, Options
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 METHOD_FOLDERS = ("methods", "tables")
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
 ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
@@ -44,85 +44,6 @@ class DataFacts:
     size: int
     label_dim: int = 0
 
-
-@dataclass(frozen=True)
-class Options:
-    """The command line of train.py as far as it defines a run; None: not given. Values are checked by resolve."""
-
-    data: str | None = None
-    cfg: str | None = None  # auto
-    method: str | None = None  # spatialgan
-    gpus: int | None = None
-    procs: int | None = None  # instead of gpus, on the CPU
-    gamma: float | None = None
-    kimg: float | None = None
-    batch: int | None = None
-    mirror: bool | None = None
-    cond: bool | None = None
-    subset: int | None = None
-    seed: int | None = None
-    snap: int | None = None
-    metrics: str | None = None  # comma-separated names, or none
-    resume: str | None = None
-    freezed: int | None = None
-    keep: int | None = None
-    fp32: bool | None = None
-    bf16: bool | None = None
-    nhwc: bool | None = None
-    allow_tf32: bool | None = None
-    nobench: bool | None = None
-    compile: str | None = None
-    ops: str | None = None
-    workers: int | None = None
-    aug: str | None = None
-    p: float | None = None
-    target: float | None = None
-    augpipe: str | None = None
-    sel: str | None = None
-    sel_max_res: str | None = None  # a resolution, or all
-    heatmap_mode: str | None = None
-    sampler: str | None = None
-    align: float | None = None
-    tau: float | None = None
-    device: str | None = None
-    settings: tuple[str, ...] = ()  # KEY=VALUE of --set
-
-    @property
-    def processes(self) -> int:
-        """How many train together."""
-        return self.procs or self.gpus or 1
-
-    def given(self, names: Iterable[str]) -> dict[str, Any]:
-        """{name: value} of those options that were given."""
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-
-# Options that set one key, as it is.
-OPTION_KEYS = {
-    "gamma": "loss.r1_gamma",
-    "kimg": "schedule.total_kimg",
-    "batch": "schedule.batch_size",
-    "mirror": "data.mirror",
-    "cond": "data.conditional",
-    "subset": "data.subset",
-    "seed": "seed",
-    "snap": "schedule.snapshot_ticks",
-    "freezed": "discriminator.freeze_layers",
-    "keep": "schedule.keep_snapshots",
-    "nhwc": "hardware.channels_last",
-    "allow_tf32": "hardware.allow_tf32",
-    "workers": "data.workers",
-    "aug": "augment.mode",
-    "p": "augment.p",
-    "target": "augment.target",
-    "device": "hardware.device",
-    "compile": "hardware.compile",
-    "ops": "hardware.ops",
-    "heatmap_mode": "generator.encoding.mode",
-    "sampler": "sampler.kind",
-    "align": "align.weight",
-    "tau": "align.tau",
-}
 
 # Keys that --set must leave alone, and what decides them.
 DECIDED = {
@@ -149,7 +70,7 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     _check_heard(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
     layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
-    said = {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)}
+    said = {OPTION_KEYS[name]: spelt(name) for name in options.given(OPTION_KEYS)}
     config = build(merge(design, *layers), said)
     _check_augmentation(options, config)
     _check_alignment(config)
@@ -182,11 +103,6 @@ def method_chain(method: str) -> list[tuple[str, Layer]]:
     parent = layer.pop("inherits", None)
     layer.pop("about", None)  # what a row of a table is, for docs/reproduce.md
     return [*(method_chain(parent) if parent else []), (method, layer)]
-
-
-def known_names(*folders: str) -> list[str]:
-    """Base configurations, or the methods in these folders of configs/, in alphabetical order."""
-    return sorted(path.stem for folder in folders or ("",) for path in (CONFIGS / folder).glob("*.yaml"))
 
 
 def auto_settings(resolution: int, gpus: int) -> Layer:
@@ -261,13 +177,13 @@ def _option_layer(options: Options) -> Layer:
 def _set_layer(text: str) -> Layer:
     """One KEY=VALUE of --set; the value is YAML."""
     key, equals, value = text.partition("=")
-    where = f"--set {text}"
+    where = f"--set {shown(text)}"
     if not equals:
         raise UserError(f"{where}: write it as KEY=VALUE, for example loss.r1_gamma=1")
     try:
         layer = nested(key.strip(), yaml.safe_load(value))
-    except yaml.YAMLError:
-        raise UserError(f"{where}: the value is no YAML; quote it, for example '{key}=[1, 2, 4]'") from None
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError):  # also dates and numbers that are none
+        raise UserError(f"{where}: the value is no YAML; quote it, for example '{shown(key)}=[1, 2, 4]'") from None
     check_keys(layer, where)
     for leaf in leaves(layer):
         if leaf in DECIDED:
@@ -299,7 +215,7 @@ def overridden(saved: RunConfig, options: Options) -> RunConfig:
     if options.gpus is not None or options.procs is not None:
         layers.append({"hardware": {"gpus": options.processes}})
         layers.append({"schedule": _divided(merge(*layers)["schedule"], options.processes)})
-    config = build(merge(*layers), {OPTION_KEYS[name]: _spelt(name) for name in options.given(OPTION_KEYS)})
+    config = build(merge(*layers), {OPTION_KEYS[name]: spelt(name) for name in options.given(OPTION_KEYS)})
     _check_augmentation(options, config)
     return config
 
@@ -346,7 +262,7 @@ def _check_heard(options: Options, design: Layer) -> None:
     if wanted is not None:
         off = " --sel=none" if options.sel == "none" else ""
         raise UserError(
-            f"{_spelt(wanted)} needs heatmaps, and --method={options.method}{off} has none; "
+            f"{spelt(wanted)} needs heatmaps, and --method={options.method}{off} has none; "
             "choose another method, or --sel=norm"
         )
 
@@ -376,7 +292,3 @@ def _check_data(config: RunConfig, facts: DataFacts) -> None:
         raise UserError(f"--cond: {config.data.path} has no labels; add them to its dataset.json, or leave out --cond")
     if (config.data.subset or 0) > facts.size:
         raise UserError(f"--subset={config.data.subset}: {config.data.path} has only {facts.size} images")
-
-
-def _spelt(name: str) -> str:
-    return "--" + name.replace("_", "-")

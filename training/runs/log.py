@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -60,7 +62,8 @@ class RunLog:
         self._complained = False
 
     def __enter__(self) -> "RunLog":
-        self._handlers = [_QuietFile(self.run_dir / "log.txt", encoding="utf-8"), logging.StreamHandler()]
+        log_file = _QuietFile(self.run_dir / "log.txt", encoding="utf-8", errors="surrogateescape")
+        self._handlers = [log_file, logging.StreamHandler()]
         for handler in self._handlers:
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
             logger.addHandler(handler)
@@ -69,13 +72,17 @@ class RunLog:
         self._redirect.__enter__()
         self._try(lambda: _forget_after(self.run_dir / STATS, self._images))
         self._board: SummaryWriter | None = None
+        self._before, threading.excepthook = threading.excepthook, self._of_thread
         self._try(self._open_board)
-        self._bar = tqdm(total=self._total / 1000, initial=self._images / 1000, unit="kimg", bar_format=_BAR)
+        done, total = self._images / 1000, self._total / 1000
+        self._has_bar = _has_terminal()  # a file would get a line of carriage returns; it gets one line a tick
+        self._bar = tqdm(total=total, initial=done, unit="kimg", bar_format=_BAR, disable=not self._has_bar)
         return self
 
     def __exit__(self, *error) -> None:
         self._bar.close()
         self._try(lambda: self._board and self._board.close())
+        threading.excepthook = self._before
         self._redirect.__exit__(*error)
         for handler in self._handlers:
             logger.removeHandler(handler)
@@ -90,6 +97,12 @@ class RunLog:
         self._bar.n = images / 1000
         self._bar.update(0)  # redraws when it is time to
 
+    def first_step(self, images: int, seconds: float) -> None:
+        """Say how long the first step of a session took; those after it take no longer, often less."""
+        steps_left = max(self._total - images, 0) / max(images - self._images, 1)
+        left = f"; at this pace {_duration(seconds * steps_left)} for the rest, most likely less" if steps_left else ""
+        self.say(f"first step: {_duration(seconds)}{left}")
+
     def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
         """Write one line of statistics everywhere; the time counts as training.
 
@@ -103,7 +116,8 @@ class RunLog:
         self._try(lambda: self._scalars(images, numbers))
         shown = {label: f"{numbers[name]:{form}}" for label, name, form in SHOWN if name in numbers}
         self._bar.set_postfix(shown)
-        self._to_file(f"kimg {images / 1000:8.1f}  " + "  ".join(f"{label} {text}" for label, text in shown.items()))
+        line = f"kimg {images / 1000:8.1f}  " + "  ".join(f"{label} {text}" for label, text in shown.items())
+        self._to_file(line) if self._has_bar else self.say(line)
 
     def metric(self, images: int, name: str, values: Mapping[str, float]) -> None:
         """A metric's values, on the screen and in TensorBoard."""
@@ -161,6 +175,11 @@ class RunLog:
         with open(self.run_dir / STATS, "a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
+    def _of_thread(self, args: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread ends when it cannot write; the main thread is told at the next call, and says it."""
+        if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
+            self._before(args)
+
     def _open_board(self) -> None:
         self._board = SummaryWriter(str(self.run_dir), purge_step=self._images + 1)
         self._board.add_custom_scalars(CHARTS)
@@ -184,10 +203,10 @@ class RunLog:
     def _try(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # TensorBoard takes names in UTF-8 only
             if not self._complained:
                 self._complained = True
-                reason = error.strerror or error
+                reason = getattr(error, "strerror", None) or error
                 self.say(f"cannot write logs to {self.run_dir} ({reason}); the run goes on without them")
 
     def _to_file(self, text: str) -> None:
@@ -213,6 +232,9 @@ class NoLog:
     def progress(self, images: int) -> None:
         pass
 
+    def first_step(self, images: int, seconds: float) -> None:
+        pass
+
     def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
         pass
 
@@ -232,7 +254,7 @@ class NoLog:
         pass
 
 
-_BAR = "{l_bar}{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
+_BAR = "{l_bar}{bar}| {n:.2f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
 
 
 class _QuietFile(logging.FileHandler):
@@ -274,6 +296,10 @@ def _forget_after(path: Path, images: int) -> None:
 def _is_up_to(line: dict, images: int) -> bool:
     kimg = line.get("kimg")
     return isinstance(kimg, int | float) and kimg * 1000 <= images + 0.5
+
+
+def _has_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _finite(value: float) -> float | None:

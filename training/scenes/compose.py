@@ -9,7 +9,8 @@ from PIL import Image
 
 from dnnlib.errors import UserError
 from training.data import ground_truth
-from training.data.image_files import DAMAGE, is_image_name, reason
+from training.data.archives import FolderArchive
+from training.data.image_files import DAMAGE, reason
 from training.data.opening import OverLimit
 from training.scenes.backgrounds import gradient, load_photo, photo_crop
 from training.scenes.cutouts import Cutout, NoCutout, load_cutout
@@ -113,8 +114,7 @@ def _background(rng, cutout, placement, photos) -> np.ndarray:
 def _image_names(folder: Path, option: str) -> list[str]:
     if not folder.is_dir():
         raise UserError(f"{option} {folder} is not a folder")
-    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in files if is_image_name(name))
+    return FolderArchive(folder).images
 
 
 def _load_all(folder, names, load) -> tuple[dict, Skipped]:

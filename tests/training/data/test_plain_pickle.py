@@ -108,9 +108,9 @@ def test_the_opcodes_of_later_protocols_are_refused():
     "data",
     [
         *(b"", b".", b"\x80\x02", b"(.", b"t.", b"e.", b"u.", b"R.", b"b.", b"h\x01.", b"q\x01.", b"a.", b"]e."),
-        *(b"}(Nu.", b"N(e.", b"N(u.", b"]b.", b"]NR.", b"NNR.", b"\x85.", b"T\xff\xff\xff\x7fx."),
-        *(b"X\xff\xff\xff\xff.", b"\xff", b"cnumpy\nndarray\n(tR."),
-        *(b"I1" + b"0" * 10_000 + b"\n.", b"S'\xff'\n.", b"Vx", b"J\x00"),
+        *(b"}(Nu.", b"N(e.", b"N(u.", b"]b.", b"]NR.", b"NNR."),
+        *(b"\x85.", b"T\xff\xff\xff\x7fx.", b"X\xff\xff\xff\xff.", b"\xff"),
+        *(b"cnumpy\nndarray\n(tR.", b"I1" + b"0" * 10_000 + b"\n.", b"S'\xff'\n.", b"Vx", b"J\x00"),
     ],
 )
 def test_damaged_pickles_are_refused(data):

@@ -43,7 +43,7 @@ def test_not_two_numbers(text: str):
         parse_moves([text])
 
 
-@pytest.mark.parametrize("text", ["1.01,0", "0,-7", "nan,0", "1:0:0,inf"])
+@pytest.mark.parametrize("text", ["1.01,0", "0,-7", "1e308,0"])
 def test_centres_outside_the_image(text: str):
     with pytest.raises(UserError, match=r"x and y must be in \[-1, 1\]"):
         parse_centers([text])
@@ -101,7 +101,7 @@ def test_moves_may_end_on_the_border_but_not_beyond():
     check_moves(layout, parse_moves(["0.2,-1"]), ["seed0003", "seed0004"])
     with pytest.raises(UserError, match=r"--move 0:0:0.3,0 takes seed0003 to \(1.1, 0\), outside \[-1, 1\]"):
         check_moves(layout, parse_moves(["0.3,0"]), ["seed0003", "seed0004"])
-    with pytest.raises(UserError, match="outside"):
+    with pytest.raises(UserError, match="must be finite numbers"):
         check_moves(layout, parse_moves(["nan,0"]), ["seed0003", "seed0004"])
 
 

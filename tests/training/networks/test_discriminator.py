@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tests.training.small import make_discriminator, real_images
+from tests.training.small import discriminator_config, make_discriminator, real_images, seeded
+from training.networks import backbones
 from training.networks.discriminator import minibatch_std
 from training.networks.generator import set_memory_format
 
@@ -140,3 +141,11 @@ def test_channels_last_gives_the_same(architecture):
     torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.features[8], expected.features[8], rtol=1e-4, atol=1e-5)
     assert found.features[8].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("architecture", ["resnet", "orig", "skip"])
+@pytest.mark.parametrize("backbone", ["stylegan2", "sndcgan"])
+def test_the_configuration_knows_how_many_layers_can_be_frozen(architecture, backbone):
+    config = discriminator_config(architecture=architecture, backbone=backbone)
+    layers = len(seeded(lambda: backbones.make_discriminator(config))._layers())
+    assert config.freezable_layers == (layers if backbone == "stylegan2" else layers - 1)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,14 +38,36 @@ def board(run_dir: Path) -> EventAccumulator:
     return EventAccumulator(str(run_dir)).Reload()
 
 
-def test_a_tick_is_written_everywhere(tmp_path, capfd):
+@pytest.fixture
+def terminal(monkeypatch):
+    """Screen output goes to a terminal, as far as anybody can tell."""
+    monkeypatch.setattr(run_log, "_has_terminal", lambda: True)
+
+
+def test_without_a_terminal_there_is_a_line_a_tick_and_no_bar(tmp_path, capfd):
+    with RunLog(tmp_path, 20_000, 0) as log:
+        for images in (4000, 8000):
+            log.progress(images)
+            log.tick(images, 12.5, REPORT)
+    said = capfd.readouterr().err
+    assert "\r" not in said
+    assert [line.split("kimg")[1].split()[0] for line in said.splitlines()] == ["4.0", "8.0"]
+
+
+def test_the_first_step_gives_an_estimate(tmp_path):
+    with RunLog(tmp_path, 64_000, 0) as log:
+        log.first_step(64, 3.0)
+    assert "first step: 3.0 s; at this pace 49 min 57 s for the rest" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_tick_is_written_everywhere(tmp_path, capfd, terminal):
     with RunLog(tmp_path, 20_000, 0) as log:
         log.progress(4000)
         log.tick(4000, 12.5, REPORT)
     shown = "sec/kimg 12.50  p 0.250  DI -2.50  G 1.250  D 1.500"
     assert shown in (tmp_path / "log.txt").read_text()
     bar = capfd.readouterr().err
-    assert "4.0/20.0 kimg" in bar
+    assert "4.00/20.0 kimg" in bar
     for part in ("sec/kimg=12.50", "p=0.250", "DI=-2.50", "G=1.250", "D=1.500"):
         assert part in bar
     (line,) = stats(tmp_path)
@@ -164,3 +187,12 @@ def test_handlers_go_with_the_log(tmp_path):
     assert logging.getLogger("steergan").handlers == before
     assert "hello" in (tmp_path / "log.txt").read_text()
     assert np.isfinite(log.seconds["training"])
+
+
+def test_a_directory_whose_name_is_not_utf_8(tmp_path):
+    run_dir = tmp_path / os.fsdecode(b"caf\xe9")
+    run_dir.mkdir()
+    with RunLog(run_dir, 20_000, 0) as log:
+        log.tick(4000, 12.5, REPORT)
+    assert len(stats(run_dir)) == 1
+    assert "cannot write logs to" in (run_dir / "log.txt").read_text(errors="surrogateescape")

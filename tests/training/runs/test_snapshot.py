@@ -12,7 +12,15 @@ from dnnlib.errors import UserError
 from tests.training.small import make_layout, make_networks, real_images, run_config
 from training.config import RunConfig
 from training.networks.generator import set_memory_format
-from training.runs.snapshot import VERSION, find_snapshot, open_snapshot, save_snapshot, snapshot_name
+from training.runs.snapshot import (
+    VERSION,
+    drop_old_snapshots,
+    find_snapshot,
+    open_snapshot,
+    save_snapshot,
+    snapshot_name,
+    snapshots,
+)
 
 
 def networks(config: RunConfig) -> dict[str, torch.nn.Module]:
@@ -188,3 +196,16 @@ def test_a_pickle_in_disguise_is_refused_and_not_run(write, tmp_path: Path):
         write(Bomb(target), file)
     assert_refused(path, "not a readable snapshot")
     assert not target.exists()
+
+
+# ---- which are kept
+
+
+def test_the_newest_the_first_and_the_best_are_kept(config: RunConfig, tmp_path: Path):
+    kept = networks(config)
+    for kimg in (0, 0.016, 0.032, 1, 2.5, 4):
+        save_snapshot(tmp_path / snapshot_name(kimg), config, kimg, kept)
+    drop_old_snapshots(tmp_path, None, 4)
+    assert list(snapshots(tmp_path)) == [0, 0.016, 0.032, 1, 2.5, 4]
+    drop_old_snapshots(tmp_path, 1, 2.5, snapshot_name(0.016))
+    assert list(snapshots(tmp_path)) == [0, 0.016, 2.5, 4], "later ones are of a run that was passed over"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import evidence
-from benchmarks.evidence import LIST, Evidence, carry_out, chosen, main, newest_run, read_list, table, values_of
 from dataset_tool import main as make_data
 from dnnlib.errors import UserError
+from experiments import evidence
+from experiments.evidence import LIST, Evidence, carry_out, chosen, main, newest_run, read_list, table, values_of
 from tests.tiny_models import save_tiny_snapshot
 from train import main as train_command
 

@@ -1,10 +1,10 @@
 """A list of small runs from data to figures, which goes on where it was stopped.
 
-    python -m benchmarks.evidence --outdir=evidence
-    python -m benchmarks.evidence --outdir=evidence --only=rooms-indoor,rooms-align-indoor
+    python -m experiments.evidence --outdir=evidence
+    python -m experiments.evidence --outdir=evidence --only=rooms-indoor,rooms-align-indoor
 
-The list is benchmarks/evidence.yaml, every step one of the project's own commands, which is printed before it runs. The
-same command again skips what is done: data sets that exist, runs that are finished, metrics of their last snapshot.
+The list is experiments/evidence.yaml, every step one of the project's own commands, printed before it runs. The same
+command again skips what is done: data sets that exist, runs that are finished, metrics of their last snapshot.
 """
 
 import json
@@ -43,7 +43,7 @@ class Evidence:
 
 
 def read_list(path: Path) -> list[Evidence]:
-    """The runs of a list. Raises UserError when it does not have the form of benchmarks/evidence.yaml."""
+    """The runs of a list. Raises UserError when it does not have the form of experiments/evidence.yaml."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return [
@@ -137,7 +137,7 @@ def table(runs: Iterable[Evidence], outdir: Path) -> str:
 @click.command(cls=Command)
 @click.option("--outdir", type=Path, default=Path("evidence"), show_default=True, help="Folder for data and runs.")
 @click.option("--only", metavar="NAME,...", help="Some of the runs.")
-@click.option("--list", "path", type=Path, default=LIST, help="Another list than benchmarks/evidence.yaml.")
+@click.option("--list", "path", type=Path, default=LIST, help="Another list than experiments/evidence.yaml.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
 @click.option("--show", is_flag=True, help="Run nothing; print the table of what there is.")
 def main(outdir: Path, only: str | None, path: Path, device: str, show: bool) -> None:

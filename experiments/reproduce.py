@@ -1,9 +1,9 @@
 """What it takes to repeat the papers' tables: writes docs/reproduce.md from configs/tables and measured speeds.
 
     python -m benchmarks.train_step --res=256 --batch=64 --device=cuda --json=benchmarks/results/spatialgan.json
-    python -m benchmarks.reproduce
+    python -m experiments.reproduce
 
-Every JSON file of benchmarks.train_step in benchmarks/results that was made on a GPU serves the rows whose
+Every steady report of benchmarks.train_step in benchmarks/results that was made on a GPU serves the rows whose
 configuration is that of one of its two methods. A row without one says that its cost is not measured.
 """
 
@@ -15,13 +15,16 @@ from typing import Any
 import click
 import yaml
 
+from benchmarks.harness.report import Report, read_report
+from benchmarks.train_step import TRAINING_IMAGE
 from dnnlib.cli import Command
 from dnnlib.files import read_json, write_text
 from training.config import RunConfig
 from training.presets.resolve import CONFIGS, DataFacts, Options, known_names, resolve
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reproduce.md"
-RESULTS = Path(__file__).resolve().parent / "results"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reproduce.md"
+RESULTS = ROOT / "benchmarks" / "results"
 NOT_MEASURED = "not measured yet"
 DATA = {
     "LSUN Cat": "--data=data/cat256.zip",
@@ -50,7 +53,7 @@ RESOLUTIONS = {"paper256": 256, "sndcgan": 32}
 
 HEADER = """# Repeating the papers' tables
 
-<!-- Written by `python -m benchmarks.reproduce` from configs/tables; change those. -->
+<!-- Written by `python -m experiments.reproduce` from configs/tables; change those. -->
 
 Every row of the tables is a file in `configs/tables`, and its name a `--method`:
 
@@ -65,8 +68,7 @@ last column is what a row costs, from seconds per image measured by `benchmarks.
 
 Until then, this is known: a training image of paper256 takes 402 GFLOP with stylegan2, 421 with spatialgan, 405 with
 spatialgan-indoor and 709 with eqgan-sa (`--dry-run` counts them), so 25 million images take 10 to 18 EFLOP: 93 to 164
-hours of a GPU that does 30 TFLOP/s throughout. On two CPU cores a training image took 1.05 (spatialgan), 1.07
-(spatialgan-indoor) and 1.9 times (eqgan-sa) as long as with stylegan2 (`benchmarks/results/cpu`).
+hours of a GPU that does 30 TFLOP/s throughout.
 
 Data, as the papers take them, all at 256x256 (CIFAR-10 at 32x32):
 
@@ -123,17 +125,22 @@ def read_rows() -> list[Row]:
     return sorted(rows, key=lambda row: (SOURCES.index(row.source), row.place))
 
 
-def gpu_hours(row: Row, reports: Iterable[dict[str, Any]]) -> float | None:
+def gpu_hours(row: Row, reports: Iterable[Report]) -> float | None:
     """GPU-hours of the whole training, from the newest report on a GPU that has this row's configuration, or None."""
     wanted, found = _design(row.name, row.cfg), None
-    for report in reports:
-        settings = report["settings"]
-        if report["machine"]["gpu"] is None or (settings["cfg"], settings["res"]) != (row.cfg, RESOLUTIONS[row.cfg]):
+    for report in sorted(reports, key=lambda report: report.date):
+        if report.machine.gpu is None or not _is_of(row, report):
             continue
-        for method, measured in report["methods"].items():
-            if _design(method, row.cfg) == wanted:
-                found = measured["per_image"] * _config(row.name, row.cfg).schedule.total_kimg * 1000 / 3600
+        for subject, about in report.facts["methods"].items():
+            if about["ops"] == "auto" and _design(about["method"], row.cfg) == wanted:
+                seconds = report.series[subject][TRAINING_IMAGE].median
+                found = seconds * _config(row.name, row.cfg).schedule.total_kimg * 1000 / 3600
     return found
+
+
+def _is_of(row: Row, report: Report) -> bool:
+    """Whether configuration and size are the row's."""
+    return (report.settings["cfg"], report.settings["res"]) == (row.cfg, RESOLUTIONS[row.cfg])
 
 
 def _config(method: str, cfg: str) -> RunConfig:
@@ -145,7 +152,7 @@ def _design(method: str, cfg: str) -> dict[str, Any]:
     return _config(method, cfg).model_dump(exclude={"name", "method"})
 
 
-def page(rows: list[Row], reports: list[dict[str, Any]]) -> str:
+def page(rows: list[Row], reports: list[Report]) -> str:
     """docs/reproduce.md."""
     sections = [HEADER.format(not_measured=NOT_MEASURED, **DATA)]
     for source in dict.fromkeys(row.source for row in rows):
@@ -153,7 +160,7 @@ def page(rows: list[Row], reports: list[dict[str, Any]]) -> str:
     return "\n".join(sections)
 
 
-def table(rows: list[Row], reports: list[dict[str, Any]]) -> str:
+def table(rows: list[Row], reports: list[Report]) -> str:
     """The rows of one table: a column for each data set and quantity."""
     columns = list(dict.fromkeys((data, name) for row in rows for data, found in row.paper.items() for name in found))
     heads = ["row", "options", *(f"{data}: {name}" for data, name in columns), "GPU-hours a run"]
@@ -167,13 +174,13 @@ def table(rows: list[Row], reports: list[dict[str, Any]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def read_reports(folder: Path) -> list[dict[str, Any]]:
-    """What benchmarks.train_step left in `folder`, in alphabetical order; [] where there is no such folder.
+def read_reports(folder: Path) -> list[Report]:
+    """What benchmarks.train_step left in `folder`, as far as it is steady; [] where there is no such folder.
 
-    Other benchmarks leave their reports there, too; they name no methods.
+    Other benchmarks leave their reports there, too. Raises UserError when a file cannot be read.
     """
-    found = (read_json(path) for path in sorted(folder.glob("*.json")))
-    return [report for report in found if "methods" in report]
+    paths = [path for path in sorted(folder.glob("*.json")) if read_json(path).get("benchmark") == "train_step"]
+    return [report for report in map(read_report, paths) if report.steady]
 
 
 @click.command(cls=Command)

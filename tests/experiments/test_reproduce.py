@@ -1,13 +1,16 @@
 """docs/reproduce.md: complete, up to date, and with costs only where somebody measured them."""
 
-import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.reproduce import NOT_MEASURED, PAGE, RESULTS, gpu_hours, main, page, read_reports, read_rows
+from benchmarks.harness.report import Report, write_report
+from benchmarks.train_step import TRAINING_IMAGE
+from experiments.reproduce import NOT_MEASURED, PAGE, RESULTS, gpu_hours, main, page, read_reports, read_rows
+from tests.benchmarks.reports import around, make_report
 from training.presets.resolve import known_names
 
 ROWS = read_rows()
@@ -17,13 +20,15 @@ def row(name: str):
     return next(one for one in ROWS if one.name == name)
 
 
-def report(gpu: str | None = "some GPU", **seconds: float) -> dict:
+def report(gpu: str | None = "some GPU", ops: str = "auto", year: int = 2025, **seconds: float) -> Report:
     """As benchmarks.train_step writes it, of paper256 at 256x256."""
-    return {
-        "settings": {"cfg": "paper256", "res": 256},
-        "machine": {"gpu": gpu},
-        "methods": {name.replace("_", "-"): {"per_image": value} for name, value in seconds.items()},
-    }
+    methods = {name.replace("_", "-"): value for name, value in seconds.items()}
+    return make_report(
+        {name: {TRAINING_IMAGE: around(value)} for name, value in methods.items()},
+        gpu=gpu,
+        date=datetime(year, 1, 1, tzinfo=UTC),
+        facts={"methods": {name: {"method": name, "ops": ops} for name in methods}},
+    )
 
 
 def test_the_page_is_up_to_date():
@@ -52,18 +57,21 @@ def test_cost_is_seconds_per_image_times_the_images_of_the_run():
 
 
 def test_newest_report_counts_and_other_designs_and_machines_do_not():
-    found = [report(stylegan2=0.018), report(stylegan2=0.036)]
+    found = [report(year=2026, stylegan2=0.036), report(year=2025, stylegan2=0.018)]
     assert gpu_hours(row("eqgan-1-baseline"), found) == pytest.approx(250)
+    assert gpu_hours(row("eqgan-1-baseline"), [report(ops="reference", stylegan2=0.018)]) is None
     assert gpu_hours(row("eqgan-4-flatten"), [report(eqgan_sa=0.05)]) is None
     assert gpu_hours(row("eqgan-1-baseline"), [report(None, stylegan2=0.018)]) is None
-    elsewhere = report(stylegan2=0.018) | {"settings": {"cfg": "demo", "res": 32}}
+    elsewhere = report(stylegan2=0.018).model_copy(update={"settings": {"cfg": "demo", "res": 32}})
     assert gpu_hours(row("eqgan-1-baseline"), [elsewhere]) is None
 
 
 def test_the_command_writes_the_page(tmp_path: Path):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "a.json").write_text(json.dumps(report(stylegan2=0.018)))
-    (tmp_path / "results" / "profile.json").write_text(json.dumps({"phases": {}, "settings": {}}))  # of another kind
+    results = tmp_path / "results"
+    write_report(results / "a.json", report(stylegan2=0.018))
+    write_report(results / "profile.json", make_report({}, benchmark="profile"))
+    write_report(results / "quick.json", make_report({}, quick=True, date=datetime(2026, 1, 1, tzinfo=UTC)))
     written = tmp_path / "page.md"
     result = CliRunner().invoke(main, ["--results", str(tmp_path / "results"), "--page", str(written)])
     assert result.exit_code == 0, result.output

@@ -1,0 +1,48 @@
+"""A report for people: medians with their ranges, a column a subject and a pair; and the verdict."""
+
+from benchmarks.harness.report import Groups, Report
+from benchmarks.harness.series import Series
+
+NUMBER = ".4g"
+NOTHING = "-"
+
+
+def table(report: Report) -> str:
+    """All series and ratios, quantities downwards."""
+    columns = report.series | report.ratios
+    width = max((len(label) for label in _labels(report.series)), default=0)
+    cells = [_column(name, quantities, report.series) for name, quantities in columns.items()]
+    rows = zip(["", *_labels(report.series)], *cells, strict=True)
+    return "\n".join(f"{label:{width}}" + "".join(row) for label, *row in rows)
+
+
+def _quantities(series: Groups) -> dict[str, str]:
+    """{quantity: unit}, in the order in which they come."""
+    return {what: each.unit for quantities in series.values() for what, each in quantities.items()}
+
+
+def _labels(series: Groups) -> list[str]:
+    return [f"{what}, {unit}" for what, unit in _quantities(series).items()]
+
+
+def _column(name: str, quantities: dict[str, Series], series: Groups) -> list[str]:
+    """Head and cells, all of one width."""
+    cells = [name, *(_cell(quantities.get(what)) for what in _quantities(series))]
+    width = max(map(len, cells)) + 3
+    return [f"{cell:>{width}}" for cell in cells]
+
+
+def _cell(series: Series | None) -> str:
+    if series is None:
+        return NOTHING
+    low, high = series.range
+    return f"{series.median:{NUMBER}} ({low:{NUMBER}} to {high:{NUMBER}})"
+
+
+def closing(report: Report) -> list[str]:
+    """The machine's rate and the verdict."""
+    rate = report.rate
+    lines = [f"the machine's convolution rate: {rate.before:.0f} GFLOP/s before, {rate.after:.0f} after"]
+    if report.steady:
+        return [*lines, f"steady: {report.rounds} rounds"]
+    return [*lines, *(f"not steady, not to be cited: {reason}" for reason in report.verdict.against)]

@@ -1,0 +1,1 @@
+"""Series of training runs, and what the papers' tables take: python -m experiments.NAME."""

@@ -1,0 +1,120 @@
+"""The benchmark of crashes: what counts as a write cut off, what the report says, and when it fails."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import crash
+from benchmarks.crash import Kill, Plan, failure, findings, half_written, lines
+from benchmarks.harness.report import read_report
+from tests.benchmarks.harness.test_command import assert_one_line
+
+PLAN = Plan(longest=1.0, steps_between=4, wait_every=3, seed=0)
+
+
+def test_what_earlier_crashes_left_is_not_being_written(tmp_path):
+    (tmp_path / ".checkpoint-0000000032.abc.safetensors").write_bytes(b"")
+    (tmp_path / "checkpoint-0000000032.safetensors").write_bytes(b"")
+    leftovers = half_written(tmp_path)
+    assert leftovers == {".checkpoint-0000000032.abc.safetensors"}
+    assert half_written(tmp_path, leftovers) == set()
+    (tmp_path / ".checkpoint-0000000064.def.safetensors").write_bytes(b"")
+    assert half_written(tmp_path, leftovers) == {".checkpoint-0000000064.def.safetensors"}
+
+
+class Child:
+    """Stands in for a process that writes a checkpoint, or not, until it is killed."""
+
+    pid = 1
+
+    def __init__(self, target, args):
+        self.run_dir, self.images = args[1], args[2]
+
+    def start(self):
+        self.images.value = 80
+
+    def is_alive(self):
+        return True
+
+    def join(self):
+        pass
+
+
+class Writing(Child):
+    def start(self):
+        super().start()
+        (self.run_dir / ".checkpoint-0000000080.new.safetensors").write_bytes(b"")
+
+
+@pytest.mark.parametrize("child, writing", [(Child, False), (Writing, True)])
+@pytest.mark.parametrize("wait_for_write", [False, True])
+def test_a_crash_hits_a_write_only_when_its_own_process_was_writing(
+    tmp_path, monkeypatch, child, writing, wait_for_write
+):
+    """Files of crashes before are there in either case."""
+    (tmp_path / ".checkpoint-0000000032.old.safetensors").write_bytes(b"")
+    killed = []
+    monkeypatch.setattr(crash.FORK, "Process", child)
+    monkeypatch.setattr(crash.os, "kill", lambda pid, number: killed.append(number))
+    kill = crash.crash(None, tmp_path, random.Random(0), 0.05, wait_for_write)
+    assert kill == Kill(trained=80, kept=0, writing=writing)
+    assert kill.lost_steps == 10
+    assert killed == [crash.signal.SIGKILL]
+
+
+def test_the_report_counts_what_happened():
+    kills = [Kill(80, 64, True), Kill(120, 120, False), Kill(200, 160, False)]
+    report = findings(kills, PLAN, [], [])
+    lost = report.series["crashes"]["lost"]
+    assert (lost.samples, lost.median, lost.judged) == ([2, 0, 5], 2, False)
+    assert report.facts == {
+        "kills": 3, "recovered": 3, "while_writing": 1, "steps_between_checkpoints": 4, "median_steps_lost": 2,
+        "most_steps_lost": 5, "images_trained": 160, "tensors_that_differ": [], "files_left": [],
+    }  # fmt: skip
+    assert report.failure is None
+    assert lines(report.facts)[0] == (
+        "3 of 3 kills were recovered from (1 while one was being written); checkpoints every 4 steps, "
+        "at most 5 lost"
+    )
+
+
+@pytest.mark.parametrize("kills, different, left, words", [
+    ([Kill(80, 64, True), None], [], [], "1 runs ended by themselves"),
+    ([None], [], [], "1 runs ended by themselves"),
+    ([Kill(80, 0, True)], [], [], "10 steps were lost"),
+    ([Kill(80, 64, True)], ["G.w"], [], "tensors differ from the undisturbed run's: 1"),
+    ([Kill(80, 64, True)], [], [".a", ".b"], "unfinished files that no restart removed: 2"),
+])  # fmt: skip
+def test_what_should_not_have_happened_is_said(kills, different, left, words):
+    report = findings(kills, PLAN, different, left)
+    assert report.failure == words == failure(report.facts)
+
+
+@pytest.mark.slow
+def test_kills_while_a_checkpoint_is_written(tmp_path):
+    """Real crashes: each of them cuts a write off, and no more is lost than the steps since the last checkpoint."""
+    path = tmp_path / "crash.json"
+    options = ["--kills=5", "--wait-every=1", "--longest=60", f"--json={path}"]
+    done = subprocess.run([sys.executable, "-m", "benchmarks.crash", *options], capture_output=True, check=False)
+    assert path.exists(), done.stderr
+    report = read_report(path)
+    facts = report.facts
+    assert (facts["kills"], facts["recovered"], facts["tensors_that_differ"]) == (5, 5, [])
+    assert 1 <= facts["while_writing"] <= 5
+    assert facts["most_steps_lost"] <= 8
+    assert report.steady
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["--longest=nan"], "nan"),
+    (["--longest=inf"], "not in the range"),
+    (["--longest=0"], "not in the range"),
+    (["--wait-every=0"], "not in the range"),
+    (["--steps-between=0"], "not in the range"),
+    (["--kills=1000000"], "not in the range"),
+])
+def test_refusals(arguments, text):
+    assert_one_line(CliRunner().invoke(crash.main, arguments), text)

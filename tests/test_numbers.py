@@ -1,0 +1,212 @@
+"""Every number that a command takes: one clear line, or success; never a traceback, an endless loop or a file left."""
+
+import functools
+import json
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import calc_metrics
+import generate
+import train
+import visualize
+from dnnlib.errors import UserError
+from tests.tiny_models import save_tiny_snapshot
+from tests.training.data_samples import picture, write_zip
+from training import cost
+from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
+from training.networks.backbones import make_discriminator, make_generator
+from training.options import OPTION_KEYS
+from training.presets.keys import known_keys
+from training.presets.resolve import DECIDED, DataFacts, Options, resolve
+
+FACTS = DataFacts("toys", 32, 3, 1000)
+TINY = ("networks.channel_max=8", "generator.z_dim=8", "generator.w_dim=8")
+WORDS = ["", "nan", "inf", "-inf", ".inf", ".nan", "1e308", "1.0e+308", "-1.0e+308", "1e-308", "1.0e-308", "0", "-0.0",
+         "-1", "0.5", "1", "2", "3", "1e999", str(2**31), str(2**32), str(2**63), str(2**64), str(10**9), "9" * 5000,
+         "[]", "[0]", "[1, -1]", "[.inf]", "null", "{}", "true", "1_000", "0x10", "١", "x" * 5000, "[" * 500,
+         "2020-99-99", "!!binary x", "*a", "\0", "\udcff"]  # fmt: skip
+KEYS = sorted(key for key, is_section in known_keys().items() if not is_section and key not in DECIDED)
+
+numbers = st.one_of(
+    st.sampled_from(WORDS),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.integers(-(2**70), 2**70).map(str),
+)
+fuzz = settings(deadline=None, max_examples=400, suppress_health_check=list(HealthCheck))
+
+
+def built(config: RunConfig) -> None:
+    """Everything that a run makes of its configuration, without memory for it."""
+    json.dumps(config.model_dump(mode="json"), allow_nan=False)
+    networks_built(config.generator, config.discriminator)
+    for optimizer in (config.generator_optimizer, config.discriminator_optimizer):
+        lr, betas = optimizer.corrected()
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=lr, betas=betas, eps=optimizer.eps)
+    assert 0 <= config.ema.beta(1000, config.schedule.batch_size) < 1
+    assert round(config.schedule.total_kimg * 1000) >= 1
+    assert math.isfinite(1e12 // (config.schedule.kimg_per_tick * 1000))
+
+
+@functools.cache
+def networks_built(generator: GeneratorConfig, discriminator: DiscriminatorConfig) -> None:
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # initializing nothing
+        make_generator(generator)
+        make_discriminator(discriminator)
+
+
+def tried(**options: Any) -> RunConfig | None:
+    """What `resolve` makes of it; None where it refuses in one short line."""
+    try:
+        config = resolve(Options(data="toys.zip", cfg="demo", **options), FACTS)
+    except UserError as error:
+        said = str(error)
+    else:
+        built(config)
+        return config
+    assert 0 < len(said) < 1000
+    assert "\n" not in said
+    return None
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_with_every_odd_value(key: str):
+    for word in WORDS:
+        tried(settings=(*TINY, f"{key}={word}"))
+
+
+@pytest.mark.slow
+@fuzz
+@given(key=st.sampled_from(KEYS), text=numbers)
+def test_every_key_with_any_number(key: str, text: str):
+    tried(settings=(*TINY, f"{key}={text}"))
+
+
+@pytest.mark.slow
+@fuzz
+@given(st.dictionaries(st.sampled_from(sorted(OPTION_KEYS)), st.one_of(st.integers(), st.floats()), max_size=4))
+def test_every_option_that_is_a_key_with_any_number(options: dict[str, Any]):
+    tried(settings=TINY, **options)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("seed=4294967296", "seed is 4294967296: Input should be less than 4294967296"),
+        ("generator_optimizer.betas=[0, 1]", "Input should be less than 1"),
+        ("generator.mapping.num_layers=1000000000", "num_layers is 1000000000"),
+        ("generator.z_dim=1000000000", "z_dim is 1000000000"),
+        ("generator.z_dim=0", "z_dim is 0, and there are no labels"),
+        ("networks.channel_base=8", "channel_base 8 leaves no channel at 32x32"),
+        ("networks.resample_filter=[]", "at least 1 item"),
+        ("networks.resample_filter=[1, -1]", "the taps of a filter are divided by their sum, which must not be 0"),
+        ("discriminator.mbstd_num_channels=3", "mbstd_num_channels 3 must divide the 8 channels at 4x4"),
+        ("schedule.total_kimg=.inf", "finite number"),
+        ("schedule.total_kimg=.nan", "finite number"),
+        ("schedule.total_kimg=1.0e-300", "total_kimg is 1e-300"),
+        ("schedule.kimg_per_tick=1.0e-300", "kimg_per_tick is 1e-300"),
+        ("sampler.spread=[1.0e-300, 1]", "Input should be greater than or equal to 0.0001"),
+        ("seed=" + "9" * 5000, "the value is no YAML"),
+        ("loss.r1_gamma=2020-99-99", "the value is no YAML"),
+        ("loss.r1_gamma=" + "[" * 1000, "the value is no YAML"),
+    ],
+)
+def test_numbers_that_ended_in_tracebacks_or_hangs(setting: str, words: str):
+    with pytest.raises(UserError) as caught:
+        resolve(Options(data="toys.zip", cfg="demo", settings=(*TINY, setting)), FACTS)
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+# ---- whole commands
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("numbers")
+    save_tiny_snapshot(folder)
+    write_zip(folder / "noise.zip", {f"{i}.png": picture(i, 16) for i in range(64)})
+    write_zip(folder / "toys.zip", {f"{i}.png": picture(i, 32) for i in range(4)})
+    return folder
+
+
+def numeric(command: click.Command) -> Iterator[str]:
+    """Options of a command that take a value and are not names of files."""
+    paths = {"--network", "--data", "--out", "--outdir", "--images", "--compare", "--layout", "--weights", "--versus",
+             "--detector-weights", "--resume", "--save-layout", "--video", "--latents"}  # fmt: skip
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.is_flag and option.opts[0] not in paths:
+            yield option.opts[0]
+
+
+def assert_one_line_or_success(result: Result, words: list[str]) -> None:
+    assert result.exit_code in (0, 2), (words, result.output, result.exception)
+    if result.exit_code == 2:
+        last = [line for line in result.stderr.splitlines() if line][-1]
+        assert last.startswith("Error: "), (words, result.stderr)
+        assert len(last) < 1000, words
+
+
+def commands(place: Path) -> dict[str, tuple[click.Command, list[str], list[str]]]:
+    """{name: (command, words that make it work, its options)}; little work where all is well."""
+    network, data = f"--network={place}", f"--data={place / 'noise.zip'}"
+    measured = [network, data, "--metrics=w", "--device=cpu", "--num=1", "--no-save"]
+    found = {
+        "train": (train.main, ["--dry-run", "--cfg=demo", f"--data={place / 'toys.zip'}", "--device=cpu"]),
+        "generate": (generate.main, [network, f"--outdir={place / 'out'}", "--device=cpu", "--seeds=1"]),
+        "calc_metrics": (calc_metrics.main, measured),
+    }
+    for name, command in visualize.main.commands.items():
+        if name not in ("all", "scores"):
+            out = [network, f"--out={place / 'figure.png'}", "--device=cpu"]
+            found[f"visualize {name}"] = (command, out)
+    return {name: (command, words, [*numeric(command)]) for name, (command, words) in found.items()}
+
+
+@pytest.fixture
+def no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "summarize", lambda config: built(config))
+    monkeypatch.setattr(cost, "table", lambda found: "")
+
+
+ODD = [word for word in WORDS if "\0" not in word and word not in ("1", "2", "3")]
+
+
+@pytest.mark.parametrize("name", ["train", "generate", pytest.param("calc_metrics", marks=pytest.mark.slow)])
+def test_every_option_with_every_odd_value(place: Path, no_summary: None, name: str):
+    command, words, options = commands(place)[name]
+    for option in options:
+        for word in ODD:
+            given = [*words, f"{option}={word}"]
+            assert_one_line_or_success(CliRunner().invoke(command, given), given[-1:])
+
+
+@pytest.mark.slow
+def test_every_option_of_figures_with_every_odd_value(place: Path):
+    for name, (command, words, options) in commands(place).items():
+        if name.startswith("visualize"):
+            for option in options:
+                for word in ODD:
+                    given = [*words, f"{option}={word}"]
+                    assert_one_line_or_success(CliRunner().invoke(command, given), given[-1:])
+
+
+@pytest.mark.slow
+@fuzz
+@given(data=st.data())
+def test_every_option_with_any_number(place: Path, data: st.DataObject):
+    command, words, options = commands(place)["generate"]
+    chosen = data.draw(st.lists(st.sampled_from(options), min_size=1, max_size=3))
+    given_ = [f"{option}={data.draw(numbers.filter(lambda text: chr(0) not in text))}" for option in chosen]
+    assert_one_line_or_success(CliRunner().invoke(command, [*words, *given_]), given_)

@@ -1,0 +1,24 @@
+"""What options choose from, by name, and defaults to show. Nothing here needs torch: --help answers at once."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+SamplerKind = Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"]
+Precision = Literal["trained", "float32", "bfloat16", "float16"]  # trained: as the configuration has it
+NoiseMode = Literal["const", "random", "none"]
+
+SAMPLERS = get_args(SamplerKind)
+SEL_KINDS = ("none", "norm", "concat", "indoor", "flatten")
+GRADCAMS = ("run", "paper", "released")  # how attention is read
+PIPE_NAMES = ("blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc")
+
+FRAMES = 9  # of a strip or video, of a moving centre
+STEPS = 7  # pictures in a strip of visualize.py
+AMPLITUDES = (0.0, 0.1, 0.2, 0.4, 0.8)  # of noise added to images
+
+
+def known_names(*folders: str) -> list[str]:
+    """Base configurations, or the methods in these folders of configs/, in alphabetical order."""
+    return sorted(path.stem for folder in folders or ("",) for path in (CONFIGS / folder).glob("*.yaml"))

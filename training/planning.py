@@ -1,0 +1,184 @@
+"""From the options of train.py to what is to be trained, and where. Writes nothing."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import torch
+
+from dnnlib.errors import UserError
+from torch_utils import distributed
+from torch_utils.devices import choose_device
+from torch_utils.distributed import World
+from training import cost
+from training.config import HardwareConfig, RunConfig
+from training.data.dataset import ImageDataset
+from training.options import Options
+from training.presets.resolve import DataFacts, overridden, resolve
+from training.runs import directory as run_dir
+from training.runs import resume
+from training.runs.directory import Progress, RunDir
+from training.runs.snapshot import open_snapshot
+
+GIB = 2**30
+FEW_IMAGES = 2000  # fewer are said; with a few thousand, augmentation still helps
+
+
+def with_launcher(options: Options) -> Options:
+    """Under torchrun, its number of processes is ours. Raises UserError when --gpus or --procs says another."""
+    if not distributed.is_launched():
+        return options
+    count = distributed.launched_size()
+    for name, value in options.given(["gpus", "procs"]).items():
+        if value != count:
+            raise UserError(f"--{name}={value}, but torchrun started {count} processes; leave it out")
+    return replace(options, gpus=count, procs=None)
+
+
+class Plan(NamedTuple):
+    """What to train, and where; facts of its images where they were looked at."""
+
+    config: RunConfig
+    place: RunDir | None = None
+    facts: DataFacts | None = None
+
+    @property
+    def images(self) -> int | None:
+        """Real images that the run will have, mirrored ones counted."""
+        if self.facts is None:
+            return None
+        data = self.config.data
+        return min(data.subset or self.facts.size, self.facts.size) * (2 if data.mirror else 1)
+
+
+def plan(outdir: str | None, new: bool, options: Options) -> Plan:
+    """Raises UserError when something is missing or does not fit together."""
+    if options.resume is not None:
+        if options.resume == resume.LATEST:
+            options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
+        if not resume.is_gone(options.resume) and resume.kind_of(options.resume) is resume.Kind.RUN:
+            return plan_to_go_on(Path(options.resume), options)
+    config, facts = configure(options)
+    place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
+    if config.resume is not None and (place.progress is Progress.NEW or not resume.is_gone(config.resume)):
+        check_transfer(config)
+    return Plan(config, place, facts)
+
+
+def assumed(options: Options) -> Plan:
+    """What a run without --data would be, on the images that --cfg is made for."""
+    facts = cost.assumed_facts(options.cfg or "auto")
+    return Plan(resolve(replace(options, data="DATA"), facts), None, facts)
+
+
+def needed_outdir(outdir: str | None) -> str:
+    if not outdir:
+        raise UserError("--outdir is missing; give a directory for runs, for example --outdir=runs")
+    try:
+        os.path.abspath(outdir).encode()
+    except UnicodeEncodeError as error:  # safetensors opens no such file
+        raise UserError(f"--outdir={outdir}: its name is not valid UTF-8; choose another one") from error
+    return outdir
+
+
+def plan_to_go_on(path: Path, options: Options) -> Plan:
+    """A run's own configuration with the options given; with --cfg or --method the whole command, which has to agree.
+
+    --data alone says where the run's images are now.
+    """
+    saved = run_dir.load_config(path)
+    named = options.given(["cfg", "method"])
+    if options.data is None and named:
+        (name, value), *_ = named.items()
+        raise UserError(f"--{name}={value}: {path} has its settings already; leave it out, or give --data, too")
+    facts, same = None, run_dir.moved(saved, options.data)
+    if named:
+        config, facts = configure(replace(options, resume=None))
+    else:
+        config = overridden(same, options)
+    config = config.model_copy(update={"name": saved.name, "resume": saved.resume, "ema": saved.ema})
+    return Plan(config, run_dir.going_on(path, config), facts)
+
+
+def configure(options: Options) -> tuple[RunConfig, DataFacts]:
+    """Look at what the options name, and resolve them. Raises UserError when something is amiss."""
+    if not options.data:
+        raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
+    facts = look_at(options.data, bool(options.cond))
+    return resolve(options, facts), facts
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What whoever starts this run should know of its data."""
+    if plan.images is None or plan.images >= FEW_IMAGES or plan.config.augment.mode != "noaug":
+        return []
+    mirror = "" if plan.config.data.mirror else "; --mirror=1 doubles them where left and right do not matter"
+    return [f"only {plan.images} images: D may learn them by heart; use --aug=ada (docs/few-images.md){mirror}"]
+
+
+def look_at(data: str, cond: bool) -> DataFacts:
+    """What a configuration depends on. Raises UserError when the images, or with `cond` the labels, are not usable."""
+    dataset = ImageDataset(data, use_labels=cond, skip_damaged=True)
+    for complaint in dataset.damage.found.values():
+        click.echo(f"{complaint}; until then another image takes its place", err=True)
+    if dataset.has_labels and not cond:
+        click.echo(f"{data} has labels, which are left aside without --cond=1", err=True)
+    return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), dataset.label_dim)
+
+
+def check_transfer(config: RunConfig) -> None:
+    """What to start from must be readable, and of images like these; a checkpoint, of networks like these."""
+    kind, old = resume.kind_of(config.resume), open_snapshot(config.resume).config
+    if kind is resume.Kind.CHECKPOINT:
+        _check_branch(old, config)
+    there, here = _images(old), _images(config)
+    if there != here:
+        raise UserError(f"{config.resume} makes images of {there}; --data has {here}")
+
+
+def _images(config: RunConfig) -> str:
+    settings = config.generator
+    return f"{settings.img_resolution}x{settings.img_resolution}, {settings.img_channels} channels"
+
+
+def _check_branch(old: RunConfig, config: RunConfig) -> None:
+    """A branch takes over weights and optimizers as they are, so that its networks must have the same shapes."""
+    if _images(old) != _images(config) or cost.shapes(old) == cost.shapes(config):
+        return
+    others = tuple(name for name in RunConfig.model_fields if name not in ("generator", "discriminator"))
+    difference = run_dir.first_difference(old, config, others)
+    raise UserError(
+        f"{config.resume} is a checkpoint, and a branch keeps its networks, but {difference}; "
+        "give the settings that it had, or start from a network-snapshot-*.safetensors, of which all that fits is taken"
+    )
+
+
+def check_hardware(hardware: HardwareConfig, options: Options, world: World) -> None:
+    """Raises UserError when this machine does not have what the run asks for."""
+    kind = choose_device(hardware.device).type
+    if world.size > 1:
+        return  # every process has found its device
+    available = torch.cuda.device_count()
+    if options.procs is not None and kind == "cuda":
+        raise UserError(f"--procs={options.procs} is for the CPU; use --gpus, or --device=cpu")
+    if (options.gpus or 1) > 1 and (kind == "cpu" or available < options.gpus):
+        raise UserError(
+            f"--gpus={options.gpus}, but PyTorch sees {available} CUDA devices here; use --gpus=1 (on CPUs --procs)"
+        )
+
+
+def check_memory(config: RunConfig) -> None:
+    """Raises UserError when the networks alone are larger than the memory of the device."""
+    device = choose_device(config.hardware.device)
+    if device.type == "cuda":
+        there = torch.cuda.get_device_properties(device).total_memory
+    else:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // config.hardware.gpus
+    needed = cost.least_memory(config)
+    if needed > there:
+        raise UserError(
+            f"networks, optimizers and images need {needed / GIB:,.1f} GiB at least, and a process has "
+            f"{there / GIB:,.1f}: lower networks.channel_max, generator.z_dim, generator.w_dim or --batch"
+        )
