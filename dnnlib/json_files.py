@@ -6,7 +6,7 @@ import os
 import stat
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dnnlib.errors import UserError
 
@@ -26,24 +26,32 @@ def read_json(path: str | Path, limit: int = LIMIT) -> Any:
 
 
 def read_bytes(path: str | Path, limit: int) -> bytes:
-    """The contents of a regular file. Raises UserError when it is none, cannot be read, or has more than `limit` bytes.
+    """The contents of a regular file. Raises UserError as `open_regular` does."""
+    with open_regular(path, limit) as file:
+        try:
+            return file.read(limit + 1)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def open_regular(path: str | Path, limit: int) -> BinaryIO:
+    """A regular file, open for reading. Raises UserError when it is none or has more than `limit` bytes.
 
     A FIFO or a device is refused without waiting for it.
     """
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UserError(f"{path} is not a regular file")
-            data = file.read(limit + 1)
-    except UserError:
-        raise
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 (the caller closes it)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # a NUL byte in the name
         raise UserError(f"cannot read {str(path)!r}: {error}") from error
-    if len(data) > limit:
+    about = os.fstat(file.fileno())
+    if stat.S_ISREG(about.st_mode) and about.st_size <= limit:
+        return file
+    file.close()
+    if stat.S_ISREG(about.st_mode):
         raise UserError(f"{path} is larger than {limit:,} bytes; that is no file of its kind")
-    return data
+    raise UserError(f"{path} is not a regular file")
 
 
 def parse_json(data: bytes | str, where: str) -> Any:

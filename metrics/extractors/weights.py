@@ -1,13 +1,12 @@
 """Weights of the feature extractors: published files, fetched and checked, or files of the user's choice."""
 
-import pickle
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -90,15 +89,29 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises UserError when it is neither.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+        state = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except Exception as error:  # torch and zipfile raise nearly every kind when they meet a damaged file
         raise UserError(f"{path}: no file of weights, or cut short ({_first_line(error)})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise UserError(f"{path}: no file of weights: it holds other things than named tensors")
-    return state
+    if not all(isinstance(value, Tensor) and _is_plain(value) for value in state.values()):
+        raise UserError(f"{path}: no file of weights: it holds other things than named tensors")
+    return dict(state)
+
+
+def _unpickled(path: Path) -> Any:
+    """Of a zip, tensors are parts of the mapped file: torch before 2.13 may read beyond a part that is too small."""
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Dense, and with no more elements than the file has: strides of 0 would make any size of a few bytes."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 T = TypeVar("T")
@@ -113,4 +126,4 @@ def fitting(fill: Callable[[], T], name: str) -> T:
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -96,11 +96,11 @@ def _behind_wrappers(nvcc: str | Path) -> Path:
     command = [nvcc, "--dryrun", "-x", "cu", "-E", os.devnull]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=ANSWER_LIMIT, stdin=subprocess.DEVNULL, check=False
+            command, capture_output=True, timeout=ANSWER_LIMIT, stdin=subprocess.DEVNULL, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return Path(nvcc)  # nvcc_version says what is wrong with it
-    tops = [line.partition("TOP=")[2].strip() for line in done.stderr.splitlines() if line.startswith("#$ TOP=")]
+    tops = [line.partition("TOP=")[2].strip() for line in _text(done.stderr).splitlines() if line.startswith("#$ TOP=")]
     found = Path(tops[0], "bin", "nvcc").resolve() if tops else Path(nvcc)
     return found if os.access(found, os.X_OK) else Path(nvcc)
 
@@ -164,7 +164,12 @@ def _ask(command: list[str]) -> str:
         raise ToolError(f"{command[0]} does not start: {error.strerror}", "repair or replace it") from None
     if done.returncode != 0:
         raise ToolError(f"{' '.join(command[:2])} fails with status {done.returncode}", "repair or replace it")
-    return done.stdout.decode(errors="backslashreplace")  # in no language's encoding in particular
+    return _text(done.stdout)
+
+
+def _text(output: bytes) -> str:
+    """What a compiler says, in no language's encoding in particular."""
+    return output.decode(errors="backslashreplace")
 
 
 def processor(level: str) -> str:

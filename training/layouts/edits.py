@@ -1,10 +1,6 @@
 """Scenes in words: centres, moves and grids as they are written on a command line, and files of fixed latents."""
 
 import re
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +10,14 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.npz_files import read_npz
 from dnnlib.parsing import floats, shown, whole
 from training.layouts.layout import Layout
 
 MOST = 10_000  # levels, objects, and cells of a grid along one side
 SEED_LIMIT = 2**32
 LATENT_KEYS = {"w": "ws", "z": "z"}  # array in the file: argument of Model.images
-
-# What numpy and zipfile raise on files that are cut short, garbled or encrypted.
-_DAMAGE = (OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, RuntimeError, SyntaxError,
-           NotImplementedError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+LATENTS_BYTES = 4 << 30  # of a file of latents
 
 
 @dataclass(frozen=True)
@@ -146,15 +140,13 @@ def load_latents(path: str | Path) -> dict[str, Tensor]:
 
     Raises UserError when the file cannot be read or has neither.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {LATENT_KEYS[key]: torch.from_numpy(file[key]).float() for key in LATENT_KEYS if key in file}
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; --latents takes an .npz file") from error
-    except MemoryError as error:
-        raise UserError(f"{path}: its arrays are larger than the memory") from error
-    except _DAMAGE as error:
-        raise UserError(f"{path}: not a readable .npz file of latents ({error})") from error
+    if not Path(path).exists():
+        raise UserError(f"{path}: no such file; --latents takes an .npz file")
+    arrays = read_npz(path, LATENTS_BYTES, LATENT_KEYS)
+    if any(values.dtype.kind not in "fiu" for values in arrays.values()):
+        raise UserError(f"{path}: not a readable .npz file of latents (its arrays are no real numbers)")
+    with np.errstate(over="ignore"):  # infinite ones are refused below
+        found = {LATENT_KEYS[key]: torch.from_numpy(values.astype(np.float32)) for key, values in arrays.items()}
     if len(found) != 1 or any(latents.ndim < 2 for latents in found.values()):
         raise UserError(f"{path}: needs one array named 'w' [N, num_ws, w_dim] or 'z' [N, z_dim]")
     if not all(latents.isfinite().all() for latents in found.values()):

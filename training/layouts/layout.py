@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.files import read_json, write_json
+from dnnlib.files import write_json
+from dnnlib.json_files import read_json
 from torch_utils.constants import axis, constant
 from training.config import LEVEL_RESOLUTIONS
 from training.layouts.noise import HeatmapNoise, NoiseKind
@@ -23,6 +24,10 @@ EPS = 0.01  # floor of a heatmap
 CHILD_LIMIT = 3.0  # centres of levels 1 and 2 may leave the image, but not by any amount
 
 FORMAT = "steergan-layout"
+VERSION = 1
+
+# What torch and Python raise on JSON that has other types, lengths or sizes of numbers in some place.
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 class HeatmapSource(Protocol):
@@ -193,13 +198,15 @@ def layout_to_json(layout: Layout) -> dict[str, Any]:
 
     A level has "strengths" where they are not all 1, a layout has "noise" where its sampler added some.
     """
-    return {"format": FORMAT, "version": 1, "layouts": [_picture_to_json(layout, n) for n in range(len(layout))]}
+    return {"format": FORMAT, "version": VERSION, "layouts": [_picture_to_json(layout, n) for n in range(len(layout))]}
 
 
 def layout_from_json(document: Any, where: str = "layout") -> Layout:
     """The Layout of a JSON document. Raises UserError naming `where` when it is none or has impossible values."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UserError(f"{where}: not a layout file (no \"format\": \"{FORMAT}\")")
+    if document.get("version") not in (None, VERSION):
+        raise UserError(f"{where}: version {document['version']!r:.20} of layout files; this reads version {VERSION}")
     try:
         layouts = [_picture_from_json(picture) for picture in document["layouts"]]
         if not layouts:
@@ -207,8 +214,9 @@ def layout_from_json(document: Any, where: str = "layout") -> Layout:
         return concatenate(layouts).validate()
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise UserError(f"{where}: malformed layout ({type(error).__name__}: {error})") from error
+    except _MALFORMED as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{where}: malformed layout ({type(error).__name__}: {reason})") from error
 
 
 def save_layout(path: str | Path, layout: Layout) -> None:
@@ -271,8 +279,11 @@ def _noise_from_json(noise: dict[str, Any] | None) -> HeatmapNoise | None:
     if noise is None:
         return None
     if noise["kind"] not in get_args(NoiseKind):
-        raise ValueError(f"unknown kind of noise {noise['kind']!r}")
-    return HeatmapNoise(noise["kind"], torch.tensor([int(noise["seed"]) % 2**32]), float(noise["share"]))
+        raise ValueError(f"unknown kind of noise {noise['kind']!r:.40}")
+    seed, share = int(noise["seed"]) % 2**32, float(noise["share"])
+    if not 0 <= share <= 1:
+        raise ValueError(f"the noise's share is {share:g}; it must be in [0, 1]")
+    return HeatmapNoise(noise["kind"], torch.tensor([seed]), share)
 
 
 def _describe(counts: Sequence[int]) -> str:

@@ -1,0 +1,205 @@
+"""Files changed at random, thousands of ways: each is read, or refused in one line; a few that once were not."""
+
+import io
+import json
+import pickle
+import random
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dnnlib.errors import UserError
+from dnnlib.npz_files import read_npz
+from metrics import statistics_cache
+from metrics.extractors.weights import read_tensors
+from tests.mutations import COUNT, bytes_changed, survives
+from tests.training.small import make_layout
+from training.layouts.edits import load_latents
+from training.layouts.layout import layout_to_json, load_layout
+
+KEY = {"data": "abc", "mirror": False}
+STATISTICS = {"count": torch.tensor(7), "mean": torch.linspace(0, 1, 5, dtype=torch.float64), "sum": torch.eye(3)}
+
+
+def layout_file() -> bytes:
+    document = layout_to_json(make_layout(2))
+    document["layouts"][0]["levels"][1]["strengths"] = [0.5, 1.0]
+    for picture in document["layouts"]:
+        picture["noise"] = {"kind": "impulse", "seed": 3, "share": 0.25}
+    return json.dumps(document).encode()
+
+
+def npz(save: Callable = np.savez, **arrays: np.ndarray) -> bytes:
+    output = io.BytesIO()
+    save(output, **arrays)
+    return output.getvalue()
+
+
+def mutations(seed: int, change: Callable[[random.Random], bytes]):
+    for number in range(COUNT):
+        yield change(random.Random(seed * COUNT + number))
+
+
+def reader(path: Path, read: Callable) -> Callable[[bytes], None]:
+    def from_bytes(data: bytes) -> None:
+        path.write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read(path)
+
+    return from_bytes
+
+
+def rendered(path: Path) -> None:
+    """What is taken for a layout can be drawn."""
+    layout = load_layout(path)
+    for level in range(len(layout.centers)):
+        assert layout.heatmaps(level, 8).isfinite().all()
+
+
+# ---- thousands
+
+
+@pytest.mark.slow
+def test_layouts_with_bytes_changed(tmp_path):
+    data = layout_file()
+    changed = mutations(1, lambda chance: bytes_changed(data, chance))
+    taken, refused = survives(reader(tmp_path / "a.json", rendered), changed)
+    assert taken + refused == COUNT
+    assert refused > COUNT / 4
+
+
+@pytest.mark.slow
+def test_statistics_with_bytes_changed():
+    """Never another one, either: what was saved, or nothing."""
+    assert statistics_cache.save("some", KEY, STATISTICS)
+    path = statistics_cache.path_of("some", KEY)
+    data, found = path.read_bytes(), []
+    changed = mutations(2, lambda chance: bytes_changed(data, chance))
+    survives(reader(path, lambda _: found.append(statistics_cache.load("some", KEY))), changed)
+    assert len(found) == COUNT
+    assert sum(one is None for one in found) > COUNT / 4
+    expected = {name: tensor.tolist() for name, tensor in STATISTICS.items()}
+    for one in found:
+        assert one is None or {name: tensor.tolist() for name, tensor in one.items()} == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_latents_with_bytes_changed(tmp_path, save):
+    data = npz(save, w=np.arange(48.0, dtype=np.float32).reshape(2, 3, 8))
+    changed = mutations(4, lambda chance: bytes_changed(data, chance))
+    taken, refused = survives(reader(tmp_path / "a.npz", load_latents), changed)
+    assert taken + refused == COUNT
+    assert refused > COUNT / 4
+
+
+# ---- single ones
+
+
+def stored(content: bytes, name: str = "w.npy", method: int = zipfile.ZIP_STORED) -> bytes:
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w", method) as archive:
+        archive.writestr(name, content)
+    return output.getvalue()
+
+
+def npy(header: str, data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+    return b"\x93NUMPY" + version + len(header).to_bytes(2, "little") + header.encode() + data
+
+
+def described(shape: str, dtype: str = "<f4") -> str:
+    return f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}"
+
+
+@pytest.mark.parametrize("data, message", [
+    (stored(npy(described("(10000000000000,)"))), "has 0 bytes of data, not those of its shape"),
+    (stored(npy(described("(-1, -2)"), b"\0" * 8)), "not a readable .npz file"),
+    (stored(npy(described("(1,)", "|O"), b"\0" * 8)), "Python objects"),
+    (stored(npy("{" * 3000)), "not a readable .npz file"),
+    (stored(npy(described("(2,)"), b"\0" * 8, b"\x03\x00")), "not a readable .npz file"),
+    (stored(npy(described("(2,)"), b"\0" * 8), method=zipfile.ZIP_BZIP2), "packed as numpy does not do it"),
+    (stored(npy(described("(2,)"), b"\0" * 8), method=zipfile.ZIP_LZMA), "packed as numpy does not do it"),
+    (stored(b"\0" * 2_000_000, method=zipfile.ZIP_DEFLATED), "its arrays have more than 1,000,000 bytes"),
+    (b"", "not a readable .npz file"),
+    (pickle.dumps({"w": 1}), "not a readable .npz file"),
+    (b"x" * 2_000_000, "is larger than 1,000,000 bytes"),
+])  # fmt: skip
+def test_arrays_that_are_none(tmp_path, data, message):
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(UserError, match=message) as refusal:
+        read_npz(tmp_path / "a.npz", limit=1_000_000)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_come_back(tmp_path, order):
+    arrays = {
+        "some": np.asarray(np.arange(6, dtype=">i4").reshape(2, 3), order=order), "text": np.array("abc"),
+        "none": np.zeros((0, 4), dtype=np.float16), "one": np.float64(2.5),
+    }  # fmt: skip
+    (tmp_path / "a.npz").write_bytes(npz(np.savez_compressed, **arrays))
+    found = read_npz(tmp_path / "a.npz", limit=10_000)
+    assert found.keys() == arrays.keys()
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, arrays[name])
+        assert values.dtype == np.asarray(arrays[name]).dtype
+    assert read_npz(tmp_path / "a.npz", 10_000, ["one", "two"]).keys() == {"one"}
+
+
+def test_statistics_with_an_array_gone_are_none():
+    statistics_cache.save("some", KEY, STATISTICS)
+    path = statistics_cache.path_of("some", KEY)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(path, **arrays)
+    assert statistics_cache.load("some", KEY) is not None
+    for gone in STATISTICS:
+        np.savez(path, **{name: values for name, values in arrays.items() if name != gone})
+        assert statistics_cache.load("some", KEY) is None
+
+
+@pytest.mark.parametrize("content", [
+    {"a": torch.zeros(1).expand(1 << 40)},  # 4 TB, were it copied
+    {"a": torch.zeros(3).to_sparse()},
+    {1: torch.zeros(3)},
+    {"a": [torch.zeros(3)]},
+    torch.zeros(3),
+    bytearray(10),
+], ids=["expanded", "sparse", "number", "list", "tensor", "bytes"])  # fmt: skip
+def test_weights_that_are_none(tmp_path, content):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"a\.pth: no file of weights"):
+        read_tensors(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_weights_that_are_no_file(tmp_path, name):
+    with pytest.raises(UserError, match="there is no such file"):
+        read_tensors(tmp_path / name)
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="there is no such file"):
+        read_tensors(tmp_path / name)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda d: d.update(version=2), "version 2 of layout files"),
+    (lambda d: d["layouts"][0]["levels"][0].update(centers=[[10**18, 10**18]]), "is outside"),
+    (lambda d: d["layouts"][0]["noise"].update(share=2), "must be in"),
+    (lambda d: d["layouts"][0]["noise"].update(kind=[]), "unknown kind of noise"),
+    (lambda d: d.update(layouts={"a": 1}), "malformed layout"),
+    (lambda d: d.update(layouts=["text"]), "malformed layout"),
+    (lambda d: d["layouts"][0].update(noise="text"), "malformed layout"),
+    (lambda d: d["layouts"][0]["levels"][0].update(spreads={"a": 1}), "malformed layout"),
+])  # fmt: skip
+def test_layouts_that_are_none(tmp_path, change, message):
+    document = json.loads(layout_file())
+    change(document)
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match=message):
+        load_layout(tmp_path / "a.json")
