@@ -240,7 +240,7 @@ def conclusions(series: dict[str, dict[str, Series]], names: Sequence[str]) -> l
     """Whether training waits, a line a setting."""
     largest = {name: series[name][SHARE].range[1] for name in names}
     return [
-        f"{name}: a step {'does not wait' if share < NOISE else 'WAITS'} for images (at most {share:.2%} of it)"
+        f"{name}: a step {'does not wait' if share < NOISE else 'WAITS'} for images (at most {share * 100:.2g}% of it)"
         for name, share in largest.items()
     ]
 
@@ -267,18 +267,18 @@ def chosen_workers(text: str) -> list[int]:
 @click.option("--images", type=click.IntRange(READ_BATCH, 1_000_000), default=256, show_default=True,
               help="Images of 256x256 in the data set, and read in a round with each number of workers.")
 @click.option("--workers", default="0,1,2", show_default=True, metavar="N,...", help="Numbers of workers to read with.")
-@click.option("--cfg", "names", default="demo,paper256", show_default=True, help="Settings to wait in; none: skip.")
+@click.option("--cfg", default="demo,paper256", show_default=True, help="Settings to wait in; none: skip.")
 @click.option("--steps", type=click.IntRange(1, 100_000), help="Steps a round.  [default: demo 16, paper256 2]")
 @click.option("--method", default="spatialgan", show_default=True, help="What is trained.")
 @click.option("--train-workers", type=click.IntRange(0, MOST_WORKERS), metavar="N",
               help="Workers in training.  [default: the configuration's]")
-def main(run: Run, images: int, workers: str, names: str, steps: int | None, method: str, train_workers: int | None):
+def main(run: Run, images: int, workers: str, cfg: str, steps: int | None, method: str, train_workers: int | None):
     """Images read per second, and the share of a training step spent waiting for them.
 
     paper256 takes 4 images a step here instead of 64, which a CPU would be minutes over; both the time of a step and
     that of reading its images grow with their number, so the share is that of 64.
     """
-    settings, numbers = chosen_settings(names, steps), chosen_workers(workers)
+    settings, numbers = chosen_settings(cfg, steps), chosen_workers(workers)
     for setting in settings:
         resolved(method, setting.cfg, setting.resolution, setting.batch, run.device.type)
     with tempfile.TemporaryDirectory() as folder:

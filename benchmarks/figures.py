@@ -37,6 +37,7 @@ CLAIM = re.compile(
     rf"|(?:half|an? (?:third|quarter|fifth|sixth|eighth|tenth) of) the (?:time|speed|memory)"
     rf"|{_SPAN} ?(?:{_TIME}|KiB|MiB|GiB|kB|MB|GB|[GT]FLOP(?:/s)?|EFLOP|GB/s|s/image|s/kimg)(?![\w/])"
     rf"|{_SPAN} ?(?:images|pictures|steps|frames) ?(?:/s|a second|per second)"
+    rf"|(?:seconds|milliseconds) (?:per|an?) (?:\d+ )?(?:images?|kimg|steps?)(?! measured)"  # a table's
     rf"|(?:about|takes?|took|after|in|within|under|train) (?:{_WORDS}|an?|half an?) (?:seconds?|minutes?|hours?)"
     rf"|{_SPAN}% (?:of the (?:machine|time|speed|memory)|of that time|faster|slower)"
     rf")"

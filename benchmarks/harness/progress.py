@@ -39,7 +39,9 @@ class Progress:
         """So many more steps are to come."""
         self.total += steps
         if self._stream.isatty():
-            self._bar = self._bar or tqdm(desc=self.name, total=0, file=self._stream, leave=False, dynamic_ncols=True)
+            if self._bar is None:
+                shown = {"leave": False, "dynamic_ncols": True, "unit": "step"}
+                self._bar = tqdm(desc=self.name, total=self.total, file=self._stream, **shown)
             self._bar.total = self.total
             self._bar.refresh()
 

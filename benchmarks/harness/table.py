@@ -8,11 +8,26 @@ NOTHING = "-"
 
 
 def table(report: Report) -> str:
-    """All series and ratios, quantities downwards."""
-    columns = report.series | report.ratios
-    width = max((len(label) for label in _labels(report.series)), default=0)
-    cells = [_column(name, quantities, report.series) for name, quantities in columns.items()]
-    rows = zip(["", *_labels(report.series)], *cells, strict=True)
+    """All series and ratios, quantities downwards; subjects that have none in common are below each other."""
+    return "\n".join(_block(block, report.ratios) for block in _blocks(report.series))
+
+
+def _blocks(series: Groups) -> list[Groups]:
+    """Subjects that have quantities in common with one before them, together."""
+    blocks: list[Groups] = []
+    for name, quantities in series.items():
+        shared = next((block for block in blocks if quantities.keys() & _quantities(block).keys()), {})
+        shared[name] = quantities
+        if len(shared) == 1:
+            blocks.append(shared)
+    return blocks
+
+
+def _block(series: Groups, ratios: Groups) -> str:
+    within = {name: each for name, each in ratios.items() if each.keys() & _quantities(series).keys()}
+    width = max(map(len, _labels(series)))
+    cells = [_column(name, quantities, series) for name, quantities in (series | within).items()]
+    rows = zip(["", *_labels(series)], *cells, strict=True)
     return "\n".join(f"{label:{width}}" + "".join(row) for label, *row in rows)
 
 

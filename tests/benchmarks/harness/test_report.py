@@ -162,6 +162,17 @@ def test_the_table_has_a_column_a_subject_and_a_pair():
     assert len({len(line) for line in lines}) == 1
 
 
+def test_subjects_that_have_nothing_in_common_are_below_each_other():
+    both = SERIES | {"C": {"z": around(1.0)}, "D": {"z": around(1.0)}}
+    lines = table(make_report(both, [("A", "B"), ("C", "D")])).splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["A", "B"], ["x,", "s"], ["wait,", "s"], ["y,", "s"], ["C", "D"], ["z,", "s"],
+    ]  # fmt: skip
+    assert lines[0].split()[2:] == ["A", "to", "B"]
+    assert lines[4].split()[2:] == ["C", "to", "D"]
+    assert table(make_report({})) == ""
+
+
 def test_the_date_has_a_time_zone():
     assert now().tzinfo is not None
     assert Report.model_fields["date"].is_required()
