@@ -108,6 +108,8 @@ def benchmark(
             if quick and given_rounds is not None:
                 raise UserError(f"--quick takes {quick_rounds} rounds; leave it or {rounds_option} out")
             if json_path is not None:
+                if json_path.is_dir():  # an empty name is the current one
+                    raise UserError(f"--json '{json_path}' is a directory; name a file")
                 make_dir(json_path.parent)
             if threads is not None:
                 torch.set_num_threads(threads)

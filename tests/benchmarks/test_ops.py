@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from benchmarks import ops as benchmark
 from benchmarks.harness.report import read_report
+from benchmarks.harness.turns import seconds_of
 from benchmarks.ops import BOTH, FORWARD, VERSIONS, Setting, TimedVersion, cases, least_bytes, part_name
 from torch_utils import ops
 
@@ -33,6 +34,7 @@ def test_bytes_and_operations():
 
 def test_report_and_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "SIZES", ((8, 8),))
+    monkeypatch.setattr(benchmark, "seconds_of_short", seconds_of)  # a call once
     monkeypatch.setattr(benchmark, "copy_rate", lambda device: 1e9)
     monkeypatch.setattr(benchmark, "product_rate", lambda device, dtype: 1e9)
     path = tmp_path / "new" / "ops.json"
