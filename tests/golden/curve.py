@@ -10,8 +10,6 @@ after sixteen, as rounding grows from step to step.
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from dnnlib.files import write_json
+from tests.precision import float64
 from tests.training.data_samples import write_zip
 from training.config import RunConfig
 from training.loop import train
@@ -88,17 +87,6 @@ def record(name: str) -> dict[str, list[float]]:
 def record_all() -> dict[str, dict[str, list[float]]]:
     """{run: record(run)}"""
     return {name: record(name) for name in RUNS}
-
-
-@contextmanager
-def float64() -> Iterator[None]:
-    """What is drawn and built in the block is of type float64."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _config(name: str, data: Path) -> RunConfig:

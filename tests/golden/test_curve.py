@@ -8,6 +8,7 @@ import json
 import pytest
 
 from tests.golden import curve
+from tests.precision import float64
 
 pytestmark = pytest.mark.numeric
 
@@ -25,7 +26,7 @@ def test_every_run_is_recorded():
 @pytest.mark.usefixtures("few_samples")
 @pytest.mark.parametrize("name", curve.RUNS)
 def test_training_gives_the_recorded_curves(name):
-    with curve.float64():
+    with float64():
         now = curve.record(name)
     assert now.keys() == GOLDEN[name].keys()
     for what, values in GOLDEN[name].items():

@@ -7,6 +7,7 @@ from unittest.mock import patch
 import torch
 from safetensors.torch import save_file
 
+from tests.precision import float64
 from tests.training.small import discriminator_config, generator_config, run_config
 from torch_utils.distributed import World, current
 from training import step
@@ -37,13 +38,9 @@ def gradients(folder: Path, bucket_sizes: tuple[int, ...]) -> None:
     rounding alone, which differs with the processor, changes gradients by 1e-5, and by 1e-4 where GradCAM's relu has
     its kink.
     """
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
+    with float64():
         for bucket_bytes in bucket_sizes:
             _write_gradients(file_of(folder, bucket_bytes), bucket_bytes)
-    finally:
-        torch.set_default_dtype(before)
 
 
 def file_of(folder: Path, bucket_bytes: int) -> Path:
