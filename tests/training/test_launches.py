@@ -86,7 +86,7 @@ def test_gradients_of_the_ways_of_a_gpu(phase_name):
         found.append({n: p.grad for n, p in trained.named_parameters() if "noise_strength" not in n} | {"loss": loss})
         assert networks.G.mapping.w_avg.abs().max() > 0 or not phase.shrink
     ours, theirs = found
-    allowed = 1e-3 if phase_name == "G_move" else 2e-4  # differences of two pictures that differ little
+    allowed = 5e-3 if phase_name == "G_move" else 2e-4  # differences of two pictures that differ little
     for name, expected in theirs.items():
         if ours[name] is None or expected is None:  # native derivatives leave out what is 0
             assert expected is None or not expected.any(), name
