@@ -135,7 +135,10 @@ class ImageDataset(torch.utils.data.Dataset):
         """The ground truth of item `index`, mirrored like its image; None when there is none."""
         base, flipped = self._locate(index)
         scene = self.scenes.get(self._archive.in_metadata(self.image_names[base]))
-        return ground_truth.mirrored(scene) if flipped and scene else scene
+        try:
+            return ground_truth.mirrored(scene) if flipped and scene else scene
+        except (TypeError, LookupError, ValueError, AttributeError) as error:
+            raise UserError(f'{self.path}: "scenes" of dataset.json: {self.image_names[base]} is no scene') from error
 
     def content_hash(self) -> str:
         """SHA-256 over the names, file contents and labels in use; mirroring leaves it the same."""
