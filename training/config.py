@@ -314,6 +314,9 @@ class DataConfig(Section):
     mirror: bool = False
     subset: Count | None = None
     workers: int = Field(2, ge=0, le=1024)
+    # Found in the data, and kept so that a snapshot can name its classes:
+    class_names: tuple[str, ...] = ()  # by class number; () where they are the numbers, or unknown
+    label_examples: tuple[tuple[float, ...], ...] = ()  # some labels, where these are lists of numbers and no classes
 
 
 class ScheduleConfig(Section):

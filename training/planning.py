@@ -127,7 +127,9 @@ def look_at(data: str, cond: bool) -> DataFacts:
         click.echo(f"{complaint}; until then another image takes its place", err=True)
     if dataset.has_labels and not cond:
         click.echo(f"{data} has labels, which are left aside without --cond=1", err=True)
-    return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), dataset.label_dim)
+    for remark in dataset.remarks():
+        click.echo(remark, err=True)
+    return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), *dataset.label_facts())
 
 
 def check_transfer(config: RunConfig) -> None:

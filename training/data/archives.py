@@ -119,7 +119,7 @@ class Archive:
     def _check_metadata_is_file(self) -> None:
         for what, names in self.others.items():
             if METADATA in names:
-                raise UserError(f"{self.where(METADATA)} is a {what}; repair or remove it")
+                raise UserError(f"{self.where(METADATA)} is no file that can be read ({what}); repair or remove it")
 
 
 class FolderArchive(Archive):

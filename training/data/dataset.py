@@ -21,6 +21,8 @@ __all__ = ["ImageDataset", "SampleOrder", "batches"]
 
 _CHECKED_HEADERS = 1024  # further images are checked when they are read
 _CACHE_LIMIT = 1 << 30  # bytes
+_SHOWN_NAMES = 12
+_EXAMPLES, _EXAMPLE_NUMBERS = 64, 4096  # of labels that are lists of numbers, and the most numbers in all of them
 
 
 class ImageDataset(torch.utils.data.Dataset):
@@ -101,6 +103,26 @@ class ImageDataset(torch.utils.data.Dataset):
             return np.zeros(0, dtype=np.float32)
         return labels.vector(self._labels[base], self.label_dim)
 
+    def label_facts(self) -> tuple[int, tuple[str, ...], tuple[tuple[float, ...], ...]]:
+        """label_dim, class_names and label_examples as a configuration records them (see DataConfig)."""
+        names = self.class_names or []
+        named = names != [str(number) for number in range(len(names))]
+        return self.label_dim, tuple(names) if named else (), tuple(map(tuple, self._label_examples()))
+
+    def remarks(self) -> list[str]:
+        """Lines for the user: `notes`, and which classes there are."""
+        names = self.class_names or []
+        more = f", ... {names[-1]}" if len(names) > _SHOWN_NAMES else ""
+        listed = f"{self.path}: {len(names)} classes: {', '.join(names[:_SHOWN_NAMES])}{more}"
+        return [*self.notes, *([listed] if names else [])]
+
+    def _label_examples(self) -> list[list[float]]:
+        """Some labels, evenly spread over the data set, where they are lists of numbers; [] for classes."""
+        if not self.label_dim or self.class_names is not None:
+            return []
+        count = max(min(_EXAMPLES, len(self.image_names), _EXAMPLE_NUMBERS // self.label_dim), 1)
+        return [self._labels[i * len(self.image_names) // count] for i in range(count)]
+
     @cached_property
     def scenes(self) -> dict[str, dict]:
         """Ground truth by image name (see ground_truth), unmirrored; empty when dataset.json has none."""
@@ -113,7 +135,10 @@ class ImageDataset(torch.utils.data.Dataset):
         """The ground truth of item `index`, mirrored like its image; None when there is none."""
         base, flipped = self._locate(index)
         scene = self.scenes.get(self._archive.in_metadata(self.image_names[base]))
-        return ground_truth.mirrored(scene) if flipped and scene else scene
+        try:
+            return ground_truth.mirrored(scene) if flipped and scene else scene
+        except (TypeError, LookupError, ValueError, AttributeError) as error:
+            raise UserError(f'{self.path}: "scenes" of dataset.json: {self.image_names[base]} is no scene') from error
 
     def content_hash(self) -> str:
         """SHA-256 over the names, file contents and labels in use; mirroring leaves it the same."""

@@ -1,6 +1,7 @@
 """Single image files: headers, decoding."""
 
 import io
+import lzma
 import re
 import struct
 import zipfile
@@ -48,6 +49,7 @@ DAMAGE = (
     AttributeError,
     OverflowError,
     struct.error,
+    lzma.LZMAError,
     zlib.error,
     zipfile.BadZipFile,
 )

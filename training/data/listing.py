@@ -56,7 +56,7 @@ def list_folder(root: Path) -> Listing:
         except OSError as error:
             if not name:
                 raise UserError(f"cannot read the folder {root}: {error.strerror}") from error
-            listing.add_other("folder that cannot be read", name)
+            listing.add_other("folders that cannot be read", name)
     listing.files.sort()
     return listing
 
@@ -74,7 +74,7 @@ def _list_one(root: Path, folder: str, listing: Listing, folders: list[str], lin
             elif entry.is_dir():
                 links.append(name)
             else:
-                listing.add_other("broken link" if entry.is_symlink() else "file that is a pipe or a device", name)
+                listing.add_other("broken links" if entry.is_symlink() else "pipes or devices", name)
 
 
 def check_is_plain(path: Path) -> None:
@@ -113,7 +113,7 @@ def passed_over(names: Sequence[str], others: dict[str, list[str]]) -> str | Non
     """One line about files that are no pictures, and about what is no file; None when there is nothing to tell."""
     endings = Counter(suffix(name) or "without an ending" for name in names)
     parts = [f"{count} {ending}" for ending, count in endings.most_common()]
-    parts += [f"{len(found)} {what}{'s' if len(found) > 1 else ''}" for what, found in others.items()]
+    parts += [f"{what} ({len(found)})" for what, found in others.items()]
     if not parts:
         return None
     first = next(iter([*names, *(name for found in others.values() for name in found)]))

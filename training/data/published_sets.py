@@ -1,4 +1,4 @@
-"""The published forms of LSUN (LMDB), CIFAR-10 (pickles in a tar) and MNIST (IDX files)."""
+"""The published forms of CIFAR-10 (pickles in a tar) and MNIST (IDX files)."""
 
 import math
 import struct
@@ -19,36 +19,6 @@ _CIFAR_LIMIT = 1 << 28  # bytes unpacked; the published archive has 186 million
 _IDX_IMAGES, _IDX_LABELS = 0x803, 0x801  # first word: uint8 data of 3 dimensions, and of 1
 _MNIST_SIDE, _MNIST_PADDING = 28, 2  # 28 -> 32
 _IDX_LIMIT = 1 << 30  # bytes unpacked; MNIST has 47 million, the largest set of its kind 640
-
-
-class Lmdb:
-    """Values of an LMDB folder by position in key order; in LSUN each is an encoded image."""
-
-    def __init__(self, path: Path, limit: int | None = None):
-        """Raises UserError when the lmdb package is missing, or the folder is damaged or empty."""
-        try:
-            import lmdb
-        except ImportError as error:
-            raise UserError(f"{path}: reading LMDB needs the lmdb package: pip install lmdb") from error
-        try:
-            environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
-            self._transaction = environment.begin(buffers=False)
-            self.keys = self._first_keys(limit)
-        except lmdb.Error as error:
-            raise UserError(f"{path} cannot be read as an LMDB database: {error}") from error
-        if not self.keys:
-            raise UserError(f"{path} is an LMDB database without entries")
-
-    def read(self, index: int) -> bytes:
-        """The bytes of entry `index`."""
-        return self._transaction.get(self.keys[index])
-
-    def _first_keys(self, limit: int | None) -> list[bytes]:
-        pairs = zip(range(limit), self._all_keys(), strict=False) if limit else enumerate(self._all_keys())
-        return [key for _, key in pairs]
-
-    def _all_keys(self):
-        return self._transaction.cursor().iternext(keys=True, values=False)
 
 
 def read_cifar10(path: Path) -> tuple[np.ndarray, list[int], list[str] | None]:
@@ -76,7 +46,7 @@ def read_mnist(path: Path) -> tuple[np.ndarray, list[int] | None]:
     small = _read_idx(path, _IDX_IMAGES, (_MNIST_SIDE,) * 2)
     pixels = np.pad(small, [(0, 0), (_MNIST_PADDING,) * 2, (_MNIST_PADDING,) * 2])
     labels_path = mnist_labels_path(path)
-    if not labels_path.exists():
+    if not labels_path.is_file():
         return pixels, None
     labels = _read_idx(labels_path, _IDX_LABELS, ())
     if len(labels) != len(pixels):

@@ -14,6 +14,7 @@ from training.data import published_sets
 from training.data.archives import FolderArchive, ZipArchive
 from training.data.labels import Label, find_labels
 from training.data.listing import check_is_plain
+from training.data.lmdb_reader import Lmdb
 from training.data.opening import open_image
 
 KNOWN = "a folder, a .zip, an LSUN *_lmdb folder, cifar-10-python.tar.gz or *-images-idx3-ubyte.gz"
@@ -73,7 +74,7 @@ def _archive(path: Path, limit: int | None) -> Source:
 
 
 def _lmdb(path: Path, limit: int | None) -> Source:
-    database = published_sets.Lmdb(path, limit)
+    database = Lmdb(path, limit)
     names = [f"{path}/{key.decode(errors='replace')}" for key in database.keys]
     return Source(names, lambda i: _decoding(lambda: io.BytesIO(database.read(i))))
 

@@ -87,9 +87,11 @@ class ModelUnderStudy:
             raise UserError(f"a model of method {self.config.method} hears no layout, so there is none to change")
 
     def _labels_in_turn(self, seeds: Sequence[int]) -> Tensor | None:
-        classes = self.config.generator.c_dim
+        classes, examples = self.config.generator.c_dim, self.config.data.label_examples
         if classes == 0:
             return None
+        if examples:
+            return torch.tensor([examples[seed % len(examples)] for seed in seeds], device=self.model.device)
         numbers = torch.tensor([seed % classes for seed in seeds], device=self.model.device)
         return torch.nn.functional.one_hot(numbers, classes).float()
 

@@ -256,6 +256,8 @@ def save_training_samples(
     return [save_png(Path(run_dir) / f"{name}{suffix}", pixels) for name, pixels in pictures.items()]
 
 
-def _labels_in_turn(model: Model, count: int) -> list[int] | None:
-    classes = model.config.generator.c_dim
+def _labels_in_turn(model: Model, count: int) -> list[int] | list[tuple[float, ...]] | None:
+    classes, examples = model.config.generator.c_dim, model.config.data.label_examples
+    if examples:
+        return [examples[number % len(examples)] for number in range(count)]
     return [number % classes for number in range(count)] if classes else None

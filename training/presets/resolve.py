@@ -38,13 +38,18 @@ ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a run needs to know of its images. label_dim: numbers a label has; 0 where there are no labels."""
+    """What a run needs to know of its images.
+
+    label_dim: numbers a label has; 0 where there are no labels. class_names and label_examples: see DataConfig.
+    """
 
     name: str
     resolution: int
     num_channels: int
     size: int
     label_dim: int = 0
+    class_names: tuple[str, ...] = ()
+    label_examples: tuple[tuple[float, ...], ...] = ()
 
 
 # Keys that --set must leave alone, and what decides them.
@@ -222,7 +227,11 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
     return {
         "name": _run_name(options, facts),
         "method": options.method,
-        "data": {"path": os.path.abspath(options.data)},
+        "data": {
+            "path": os.path.abspath(options.data),
+            "class_names": facts.class_names if options.cond else (),
+            "label_examples": facts.label_examples if options.cond else (),
+        },
         "generator": image,
         "discriminator": image,
         "hardware": {"gpus": options.processes},

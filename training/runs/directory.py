@@ -181,12 +181,16 @@ def _check_place(outdir: Path) -> None:
         raise UserError(f"cannot write to directory {nearest}; choose another --outdir")
 
 
+# What is found in the data; of that, what a run learns is seen in c_dim, and older runs do not have it.
+FOUND = ("data.class_names", "data.label_examples")
+
+
 def first_difference(saved: RunConfig, config: RunConfig, apart_from: tuple[str, ...] = ()) -> str | None:
     """Such as "loss.r1_gamma is 1 there, 2 here"; None when all agrees but keys in, or below, `apart_from`."""
     there, here = (_flat(one.model_dump(mode="json")) for one in (saved, config))
     keys = sorted({**there, **here}, key=lambda key: key == "name")  # the name only repeats other differences
     for key in keys:
-        free = any(key == other or key.startswith(other + ".") for other in apart_from)
+        free = any(key == other or key.startswith(other + ".") for other in (*apart_from, *FOUND))
         if not free and there.get(key, "-") != here.get(key, "-"):
             return f"{key} is {there.get(key, 'absent')} there, {here.get(key, 'absent')} here"
     return None

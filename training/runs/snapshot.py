@@ -67,7 +67,9 @@ def _files(run_dir: Path) -> list[Path]:
 
 def snapshot_metadata(config: RunConfig, kimg: float) -> dict[str, str]:
     """What a snapshot says of itself."""
-    return {"steergan": json.dumps({"version": VERSION, "kimg": kimg, "config": config.model_dump(mode="json")})}
+    about = {"version": VERSION, "kimg": kimg, "config": config.model_dump(mode="json")}
+    names = {"class_names": json.dumps(config.data.class_names)} if config.data.class_names else {}
+    return {"steergan": json.dumps(about), **names}
 
 
 def network_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
