@@ -19,11 +19,11 @@ import yaml
 
 from dnnlib.cli import PATH, Command, option, options_of
 from dnnlib.errors import UserError
-from training.options import CONFIGURATION, DATA, TRANSFER, Options
+from training.presets.options import CONFIGURATION, DATA, TRANSFER, Options
 
 if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported where it is called
     from training.config import RunConfig
-    from training.planning import Plan
+    from training.presets.planning import Plan
 
 
 @click.command(cls=Command, help=__doc__)
@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported wh
 @option("--continue", "go_on", is_flag=True, group=TRANSFER, help="The same as --resume=latest.")
 def main(outdir: str | None, new: bool, dry_run: bool, card: str | None, go_on: bool, **named: Any) -> None:
     from torch_utils import distributed
-    from training import planning
+    from training.presets import planning
     from training.runs.resume import LATEST
 
     options = Options(**{name: value for name, value in named.items() if value is not None})
@@ -58,7 +58,7 @@ def run(outdir: str | None, new: bool, options: Options) -> None:
     from metrics import registry
     from torch_utils import distributed
     from torch_utils.launch import launch
-    from training import planning
+    from training.presets import planning
     from training.runs import directory as run_dir
 
     plan, world = planning.plan(outdir, new, options), distributed.current()
@@ -83,7 +83,9 @@ def run(outdir: str | None, new: bool, options: Options) -> None:
 def preview(outdir: str | None, new: bool, options: Options, card: str | None = None) -> None:
     """Print what a run would be and take, as YAML with comments; works without data where --cfg says the image size."""
     from metrics import registry
-    from training import cost, gpu_estimate, planning
+    from training.cost import gpu_estimate
+    from training.cost import summary as cost
+    from training.presets import planning
 
     chosen = gpu_estimate.present_card() if card is None else gpu_estimate.find_card(card)
 
@@ -113,7 +115,7 @@ def remark(plan: "Plan") -> None:
     """Say, before anything is made, what this run's images are too few for."""
     from metrics import registry
     from torch_utils import distributed
-    from training import planning
+    from training.presets import planning
 
     few = [] if plan.images is None else registry.obstacles(plan.config.schedule.metrics, plan.config, plan.images)
     for line in [*planning.remarks(plan), *few] if distributed.current().is_first else []:

@@ -27,7 +27,7 @@ from benchmarks.subjects import INFERENCE, TrainingPhases, resolved
 from torch_utils import ops
 from torch_utils.devices import half_precision
 from training.config import RunConfig
-from training.cost import summarize
+from training.cost.summary import summarize
 
 LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
 TRIES = 3  # of each convolution; the best counts

@@ -16,7 +16,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from training.data.archives import Archive, open_archive
 from training.data.image_files import DAMAGE, decode, read_header
-from training.products import products
+from training.pictures.products import products
 
 
 class ImageFiles:

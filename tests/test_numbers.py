@@ -23,11 +23,11 @@ import visualize
 from dnnlib.errors import UserError
 from tests.tiny_models import save_tiny_snapshot
 from tests.training.data_samples import picture, write_zip
-from training import cost
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
+from training.cost import summary as cost
 from training.networks.backbones import make_discriminator, make_generator
-from training.options import NUMBER, WHOLE, Options
 from training.presets.keys import known_keys
+from training.presets.options import NUMBER, WHOLE, Options
 from training.presets.resolve import DECIDED, DataFacts, resolve
 
 FACTS = DataFacts("toys", 32, 3, 1000)

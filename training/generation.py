@@ -14,7 +14,7 @@ from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, Precision
-from training.class_names import listed, parse_class, read_class_names
+from training.data.class_names import listed, parse_class, read_class_names
 from training.layouts.edits import (
     Center,
     check_moves,
@@ -38,8 +38,8 @@ from training.pictures.grids import (
     square_columns,
     to_uint8,
 )
+from training.pictures.products import GRIDS, HEATMAPS, STRIPS
 from training.pictures.videos import check_video, save_video
-from training.products import GRIDS, HEATMAPS, STRIPS
 from training.runs.snapshot import find_snapshot
 from training.sampling import SEED_LIMIT, Model
 

@@ -15,15 +15,16 @@ from metrics.registry import MetricContext, append_result, evaluate
 from torch_utils import distributed
 from torch_utils.distributed import World
 from torch_utils.interruption import Interruption
-from training import run_lock, run_start
 from training.config import RunConfig
+from training.cost.pass_size import fitted
 from training.data.dataset import ImageDataset
 from training.feed import label_drawer, open_dataset, real_batches
 from training.hardware import prepare_hardware
 from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard
-from training.pass_size import fitted
 from training.pictures import grids
+from training.runs import lock as run_lock
+from training.runs import start as run_start
 from training.runs.checkpoint import (
     BackgroundWriter,
     checkpoint_path,

@@ -20,11 +20,11 @@ from training.config import OptimizerConfig, RunConfig
 from training.losses.phases import Networks
 from training.networks.backbones import make_discriminator, make_generator
 from training.networks.generator import Generator, set_memory_format
-from training.restoring import fits_device, read_checkpoint
 from training.runs import resume
 from training.runs.checkpoint import ENTRY, VERSION
-from training.stored import below
-from training.transfer import take_weights
+from training.runs.restoring import fits_device, read_checkpoint
+from training.runs.stored import below
+from training.runs.transfer import take_weights
 
 
 @dataclass

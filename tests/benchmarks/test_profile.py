@@ -15,7 +15,7 @@ from benchmarks.subjects import INFERENCE, TrainingPhases
 from tests.benchmarks.refusals import assert_refused
 from tests.benchmarks.small import small_config
 from torch_utils import ops
-from training.cost import _CountFlops
+from training.cost.summary import _CountFlops
 
 CPU = torch.device("cpu")
 INTERVALS = {"G_main": 1, "G_path": 4, "D_main": 1, "D_r1": 16}

@@ -31,8 +31,8 @@ from training.losses.phases import make_phases
 from training.runs.checkpoint import latest_checkpoint
 from training.runs.log import NoLog
 from training.runs.snapshot import open_snapshot
+from training.runs.transfer import copy_matching
 from training.state import TrainingState
-from training.transfer import copy_matching
 
 BATCH = 8
 

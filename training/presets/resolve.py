@@ -25,9 +25,9 @@ from dnnlib.parsing import nearest, shown
 from training.augment.pipes import PIPES, multipliers
 from training.choices import CONFIGS, known_names
 from training.config import AugmentConfig, RunConfig
-from training.options import OPTION_KEYS, Options
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
+from training.presets.options import OPTION_KEYS, Options
 
 METHOD_FOLDERS = ("methods", "tables")
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)

@@ -16,7 +16,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.files import read_json, write_json
 from torch_utils.tensor_files import open_tensors, write_tensors
-from training.stored import CHECKPOINT, VERSIONS, Amount, open_stored
+from training.runs.stored import CHECKPOINT, VERSIONS, Amount, open_stored
 
 ENTRY, VERSION = CHECKPOINT, VERSIONS[CHECKPOINT]
 BEST = "best.json"

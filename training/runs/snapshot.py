@@ -16,7 +16,7 @@ from torch_utils.tensor_files import write_tensors
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
-from training.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
+from training.runs.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
 
 VERSION = VERSIONS[SNAPSHOT]
 NETWORKS = ("G", "G_ema", "D")

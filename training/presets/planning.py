@@ -12,10 +12,10 @@ from dnnlib.errors import UserError
 from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
-from training import cost
 from training.config import HardwareConfig, RunConfig
+from training.cost import summary as cost
 from training.data.dataset import ImageDataset
-from training.options import Options
+from training.presets.options import Options
 from training.presets.resolve import DataFacts, keep_saved_hardware, overridden, resolve
 from training.runs import directory as run_dir
 from training.runs import resume

@@ -7,15 +7,15 @@ from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from torch_utils.distributed import World
 from torch_utils.tensor_files import open_tensors
-from training import data_identity
 from training.config import RunConfig
+from training.data import identity as data_identity
 from training.data.dataset import ImageDataset
 from training.runs import directory as run_dir
 from training.runs import readme, resume
 from training.runs.checkpoint import BEST, best_record, checkpoints, refuse
 from training.runs.snapshot import snapshots
+from training.runs.stored import SPARE_ELEMENTS, below, check_limits, elements_of
 from training.state import TrainingState
-from training.stored import SPARE_ELEMENTS, below, check_limits, elements_of
 
 
 def open_state(config: RunConfig, place: Path, world: World) -> tuple[TrainingState, Path | None]:

@@ -17,7 +17,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import remove_temporaries
 from dnnlib.locks import DirectoryLock
 from torch_utils.distributed import World
-from training import run_lock
+from training.runs import lock as run_lock
 
 HOLD = """
     import os, sys, time

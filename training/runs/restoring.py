@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError, shortened
 from torch_utils.tensor_files import TensorKind
-from training.stored import CHECKPOINT, below, check_finite, check_kinds, kinds_of, open_stored
+from training.runs.stored import CHECKPOINT, below, check_finite, check_kinds, kinds_of, open_stored
 
 SCALAR = TensorKind(torch.float32, ())
 STATISTICS = TensorKind(torch.float64, (5,))  # count, sum, sum of squares, lowest, minus highest

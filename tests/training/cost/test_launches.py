@@ -6,8 +6,8 @@ import torch
 from tests.training.small import RESOLUTION, make_batch, make_networks, real_images, run_config
 from torch_utils.devices import treat_as
 from torch_utils.randomness import RandomStreams
-from training import launches
-from training.launches import Recorder, Work, work_of_step
+from training.cost import launches
+from training.cost.launches import Recorder, Work, work_of_step
 from training.losses.phases import draw_inputs, judge_both, make_phases, may_judge_together
 from training.networks.synthesis import Noise
 from training.presets.resolve import DataFacts, Options, resolve

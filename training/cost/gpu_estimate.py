@@ -12,8 +12,8 @@ import torch
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 from training.config import RunConfig
-from training.launches import Work, work_of_step
-from training.pass_size import FREE, images_per_pass, with_pass_size
+from training.cost.launches import Work, work_of_step
+from training.cost.pass_size import FREE, images_per_pass, with_pass_size
 
 GIB = 2**30
 

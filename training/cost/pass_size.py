@@ -4,7 +4,7 @@ import torch
 
 from torch_utils.distributed import World
 from training.config import RunConfig
-from training.cost import summarize
+from training.cost.summary import summarize
 
 RESERVE = 1.5  # convolutions' workspaces, fragments, CUDA itself: on top of what shapes tell (see summary.table)
 FREE = 0.95  # of the free memory

@@ -20,7 +20,7 @@ from tests.training.small import (
 )
 from torch_utils import ops
 from torch_utils.randomness import RandomStreams
-from training import cost
+from training.cost import summary as cost
 from training.losses.phases import make_phases
 
 CONFIG = run_config(loss={"style_mixing_prob": 0.5})

@@ -6,9 +6,9 @@ import torch
 from dnnlib.errors import UserError
 from tests.training.small import run_config
 from torch_utils.distributed import World
-from training.cost import summarize
-from training.gpu_estimate import CARDS, estimate, find_card, table
-from training.pass_size import RESERVE, fitted, images_per_pass, possible, with_pass_size
+from training.cost.gpu_estimate import CARDS, estimate, find_card, table
+from training.cost.pass_size import RESERVE, fitted, images_per_pass, possible, with_pass_size
+from training.cost.summary import summarize
 from training.presets.resolve import DataFacts, Options, keep_saved_hardware, resolve
 
 PAPER = resolve(Options(data="x", cfg="paper256"), DataFacts("x", 256, 3, 1000))

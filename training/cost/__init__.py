@@ -1,0 +1,1 @@
+"""What a run takes: parameters, memory, arithmetic, launches, and time on a GPU, estimated from counts."""
