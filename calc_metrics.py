@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnnlib.cli import PATH, SEED, Command, Int, Number, option
+from dnnlib.cli import PATH, SEED, Command, Int, Number, option, plugin_option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 
@@ -74,6 +74,7 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
 @option("--batch", group=HARDWARE, type=Int(1, 2**16), default=64, show_default=True,
         help="Pictures per pass; changes speed and memory, not the values.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cuda or cpu.")
+@plugin_option(WHAT)
 def main(network, compare, names, procs, no_cache, no_save, **given):
     if not (network or compare or given["images"]):
         raise UserError("--network is needed: a network-snapshot-*.safetensors or a run directory")

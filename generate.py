@@ -13,7 +13,7 @@ from typing import get_args
 
 import click
 
-from dnnlib.cli import PATH, Command, Int, Number, option
+from dnnlib.cli import PATH, Command, Int, Number, option, plugin_option
 from training.choices import FRAMES, NoiseMode, Precision
 
 PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things are", "Moving", "Output", "Hardware"
@@ -67,6 +67,7 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
 @option("--precision", group=HARDWARE, type=click.Choice(get_args(Precision)), default="trained", show_default=True,
         help="What the network computes in: as it was trained, or all layers in one type.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@plugin_option(PICTURES)
 def main(**given):
     from training.generation import Request, generate
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from dnnlib.cli import PATH, Command, option, options_of
+from dnnlib.cli import PATH, Command, option, options_of, plugin_option
 from dnnlib.errors import UserError
 from training.presets.options import CONFIGURATION, DATA, TRANSFER, Options
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported wh
         help="Print the configuration and what it takes; write nothing.")
 @option("--card", metavar="h200|h100|a100|v100|rtx4090", group=CONFIGURATION,
         help="With --dry-run: for which GPU to estimate the time.  [default: this one]")
+@plugin_option(CONFIGURATION)
 @option("--continue", "go_on", is_flag=True, group=TRANSFER, help="The same as --resume=latest.")
 def main(outdir: str | None, new: bool, dry_run: bool, card: str | None, go_on: bool, **named: Any) -> None:
     from torch_utils import distributed

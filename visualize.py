@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnnlib.cli import PATH, SEED, Group, Int, Number, Seeds, option
+from dnnlib.cli import PATH, SEED, Group, Int, Number, Seeds, option, plugin_option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import shown
@@ -49,6 +49,7 @@ _NETWORK = _options(
     option("--network", required=True, metavar="PATH", type=PATH,
                  help="Snapshot file, or a run directory (its newest)."),
     option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    plugin_option(),
 )
 _OUT = option("--out", required=True, metavar="FILE.png", type=PATH, callback=_png, help="The picture to write.")
 _DATA = option("--data", metavar="PATH", type=PATH, show_default="those it was trained on",

@@ -105,6 +105,20 @@ class Option(click.Option):
 option = partial(click.option, cls=Option)
 
 
+def plugin_option(group: str | None = None) -> Callable:
+    """The option --plugin of a command, which loads modules before anything else is looked at."""
+    return option("--plugin", multiple=True, metavar="MODULE", group=group, is_eager=True, expose_value=False,
+                  callback=_load_plugins,
+                  help="Load a module with layers, samplers, losses, backbones or metrics of your own "
+                       "(docs/extending.md). Can be repeated.")  # fmt: skip
+
+
+def _load_plugins(ctx: click.Context, option: click.Parameter, names: tuple[str, ...]) -> None:
+    from dnnlib.registry import load_plugins
+
+    load_plugins(names)
+
+
 def _write_groups(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     """Groups in the order in which they first appear; options of none (--help) come last, as `Options`."""
     sections: dict[str | None, list[tuple[str, str]]] = {}

@@ -1,6 +1,7 @@
 """Things that a run chooses by name, where others can add theirs: registries, and the plugins that enter them."""
 
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 
 T = TypeVar("T")
+PLUGINS = "STEERGAN_PLUGINS"  # modules to load, with commas between; processes that are launched inherit it
 
 
 class Registry(Generic[T]):
@@ -55,11 +57,24 @@ class Registry(Generic[T]):
             self._is_complete = True
 
 
-def load_plugins(names: Iterable[str]) -> None:
+def plugins_wanted() -> tuple[str, ...]:
+    """Names of the modules that the environment, or --plugin, says are to be loaded."""
+    return tuple(name.strip() for name in os.environ.get(PLUGINS, "").split(",") if name.strip())
+
+
+def load_plugins(names: Iterable[str] = ()) -> None:
     """Import modules that register things, such as "my_layers" (my_layers.py in the current directory, or installed).
 
-    Raises UserError when one is missing or cannot be imported.
+    Those of STEERGAN_PLUGINS come first; `names` are added to it. Raises UserError when one is missing or cannot be
+    imported.
     """
+    wanted = tuple(dict.fromkeys((*plugins_wanted(), *names)))
+    _import_all(wanted)
+    if wanted:
+        os.environ[PLUGINS] = ",".join(wanted)
+
+
+def _import_all(names: Iterable[str]) -> None:
     for name in names:
         try:
             with _current_directory_importable():

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from dnnlib.errors import UserError
 from training.data.archives import Archive, open_archive
 from training.data.image_files import DAMAGE, decode, read_header
+from training.data.opening import OverLimit, open_image
 from training.pictures.products import products
 
 
@@ -83,8 +83,8 @@ def _animations(archive: Archive, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name.lower().endswith(".gif"):
             try:
-                with archive.open(name) as file, Image.open(file, formats=["GIF"]) as picture:
+                with archive.open(name) as file, open_image(file, name) as picture:
                     if picture.n_frames > 1:
                         yield name
-            except DAMAGE:
+            except (*DAMAGE, OverLimit):
                 continue

@@ -45,10 +45,10 @@ def cache(tmp_path_factory, monkeypatch) -> Path:
 @pytest.fixture
 def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs save sample pictures of two seeds only: most of a short run's time would go into them."""
-    from training import pictures  # not every test has to import it
+    from training.pictures import grids  # not every test has to import it
 
-    save = pictures.save_training_samples
-    monkeypatch.setattr(pictures, "save_training_samples", lambda *about: save(*about, seeds=range(2)))
+    save = grids.save_training_samples
+    monkeypatch.setattr(grids, "save_training_samples", lambda *about: save(*about, seeds=range(2)))
 
 
 @pytest.fixture(scope="session")

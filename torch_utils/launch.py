@@ -26,6 +26,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from dnnlib.errors import UserError, as_user_error
+from dnnlib.registry import load_plugins
 from torch_utils.distributed import joined
 from torch_utils.parent import is_orphan
 
@@ -113,6 +114,7 @@ def _rank(function: Callable[..., None], device: str, reports: str, args: tuple)
     try:
         with joined(device):
             try:
+                load_plugins()  # those of the process that launched this one
                 function(*args)
             except SystemExit as error:  # a signal before there was anything to save
                 os._exit(error.code if isinstance(error.code, int) else 1)

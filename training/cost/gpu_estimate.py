@@ -2,7 +2,7 @@
 
 Convolutions reach a part of a GPU's peak, everything else moves memory, and the host needs its time for each launch;
 the slower of host and GPU sets the pace. No part of it has been compared with a GPU of ours: take it as right within a
-factor of two.
+factor of three, and optimistic.
 """
 
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ def table(found: Estimate, gpus: int) -> str:
     cards = found.card.name if gpus == 1 else f"{gpus} x {found.card.name}"
     bound = "the GPU" if found.gpu > found.host else "launching kernels"
     return "\n".join([
-        f"ESTIMATE for {cards}, from counts and data sheets: {found.seconds_per_kimg:.1f} s/kimg, within a factor of 2",
+        f"ESTIMATE for {cards}, from counts and data sheets: {found.seconds_per_kimg:.1f} s/kimg, within a factor of 3",
         f"  {found.images_per_pass} images a pass; {found.launches:,.0f} launches a step; most time goes to {bound}",
         f"  (GPU {found.gpu:.1f}, host {found.host:.1f} s/kimg). Nothing of this has been measured on a GPU.",
     ])  # fmt: skip

@@ -16,6 +16,7 @@ from training.layouts.layout import Layout
 
 MOST = 10_000  # levels, objects, and cells of a grid along one side
 SEED_LIMIT = 2**32
+FARTHEST = 1e6  # that a way may go, far outside every image
 LATENT_KEYS = {"w": "ws", "z": "z"}  # array in the file: argument of Model.images
 LATENTS_BYTES = 4 << 30  # of a file of latents
 
@@ -123,6 +124,9 @@ def moved(layout: Layout, moves: Sequence[Center], share: float | Tensor = 1.0) 
 
 def check_moves(layout: Layout, moves: Sequence[Center], names: Sequence[str]) -> None:
     """Raises UserError, naming the picture, when a move ends outside the image."""
+    for move in moves:
+        if not (abs(move.x) <= FARTHEST and abs(move.y) <= FARTHEST):
+            raise UserError(f"--move {move} goes outside [-1, 1]; make it shorter")
     end = moved(layout, moves)
     for move in moves:
         positions = end.centers[move.level][:, move.index].tolist()

@@ -22,6 +22,7 @@ import yaml
 from dnnlib.cli import spelt
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
+from dnnlib.registry import plugins_wanted
 from training.augment.pipes import PIPES, multipliers
 from training.choices import CONFIGS, known_names
 from training.config import AugmentConfig, RunConfig
@@ -226,6 +227,7 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
     }
     return {
         "name": _run_name(options, facts),
+        "plugins": plugins_wanted(),
         "method": options.method,
         "data": {
             "path": os.path.abspath(options.data),

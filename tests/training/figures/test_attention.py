@@ -52,8 +52,6 @@ def test_pictures_made_in_inference_mode_are_taken():
 def test_features_of_small_discriminators():
     assert shown_resolutions(discriminator_config(img_resolution=256)) == [64, 32, 16, 8, 4]
     assert shown_resolutions(discriminator_config(img_resolution=16)) == [8, 4]
-    with pytest.raises(UserError, match="D of 4x4 images has no features"):
-        shown_resolutions(discriminator_config(img_resolution=4))
     assert chosen_resolutions(discriminator_config(img_resolution=128), None) == [16, 8, 4]
     assert chosen_resolutions(discriminator_config(img_resolution=32), 2) == [16]
     with pytest.raises(UserError, match="D of 16x16 images has no 16x16 feature, so no level 2"):

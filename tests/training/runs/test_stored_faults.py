@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from dnnlib.errors import UserError
 from metrics.networks import open_network
 from tests.training import mutations
+from tests.training.runs.test_snapshot import networks
 from tests.training.small import make_networks, run_config
-from tests.training.test_snapshot import networks
 from torch_utils.distributed import World
 from torch_utils.tensor_files import CHECKSUMS, open_tensors, write_tensors
 from training.config import RunConfig
