@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dnnlib.errors import UserError
-from dnnlib.registry import Registry, load_plugins
+from dnnlib.registry import PLUGINS, Registry, load_plugins
 from metrics import registry as metric_registry
 from metrics.registry import MetricContext, evaluate
 from tests.tiny_models import NoData, tiny_model
@@ -34,6 +34,7 @@ def plugin(tmp_path, monkeypatch):
     for registry in (ENCODINGS, SAMPLERS, ADVERSARIAL_LOSSES, BACKBONES):
         monkeypatch.setattr(registry, "_things", {name: registry[name] for name in registry.names()})
     monkeypatch.setattr(metric_registry, "_METRICS", dict(metric_registry._METRICS))
+    monkeypatch.setenv(PLUGINS, "")
 
     def load(name: str) -> None:
         (tmp_path / f"{name}.py").write_text(EXAMPLES[name])

@@ -189,10 +189,13 @@ def test_handlers_go_with_the_log(tmp_path):
     assert np.isfinite(log.seconds["training"])
 
 
-def test_a_directory_whose_name_is_not_utf_8(tmp_path):
+def test_a_directory_whose_name_is_not_utf_8(tmp_path, capsys, monkeypatch):
+    # pytest cannot hand such names from one process to another
+    monkeypatch.setattr(logging.getLogger("steergan"), "propagate", False)
     run_dir = tmp_path / os.fsdecode(b"caf\xe9")
     run_dir.mkdir()
     with RunLog(run_dir, 20_000, 0) as log:
         log.tick(4000, 12.5, REPORT)
     assert len(stats(run_dir)) == 1
     assert "cannot write logs to" in (run_dir / "log.txt").read_text(errors="surrogateescape")
+    capsys.readouterr()

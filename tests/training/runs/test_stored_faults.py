@@ -180,14 +180,13 @@ def test_weights_that_are_not_finite_are_refused(saved: Path, value: float):
 @pytest.mark.parametrize(
     "key, value",
     [
-        ("generator.w_dim", 10**9),
-        ("generator.z_dim", 2**62),
-        ("generator.img_resolution", 2**40),
-        ("generator.mapping.num_layers", 10**9),
-        ("generator.synthesis.channel_max", 10**6),
-        ("generator.encoding.counts", [10**9, 2, 4]),
-        ("generator.encoding.dilation", 10**9),
-        ("generator.encoding.hidden_channels", 10**9),
+        ("generator.w_dim", 2**16),
+        ("generator.z_dim", 2**16),
+        ("generator.img_resolution", 256),
+        ("generator.mapping.num_layers", 256),
+        ("generator.synthesis.channel_max", 2**16),
+        ("generator.encoding.counts", [256, 2, 4]),
+        ("generator.encoding.hidden_channels", 2**16),
     ],
 )
 def test_sizes_are_compared_with_the_tensors_before_anything_is_made(saved: Path, key: str, value):
@@ -196,10 +195,18 @@ def test_sizes_are_compared_with_the_tensors_before_anything_is_made(saved: Path
         both["discriminator.img_resolution"] = value
     changed, start = {f"config.{name}": each for name, each in both.items()}, time.process_time()
     if key.endswith("channel_max"):
-        changed["config.generator.synthesis.channel_base"] = 10**9
+        changed["config.generator.synthesis.channel_base"] = 2**24
     line = refusal(rewritten(saved, about=changed))
     assert "the weights of G_ema do not fit its configuration (" in line
     assert time.process_time() - start < SLOWEST
+
+
+@pytest.mark.parametrize(
+    "key, value", [("generator.w_dim", 10**9), ("generator.z_dim", 2**62), ("generator.encoding.dilation", 10**9)]
+)
+def test_sizes_that_no_network_has_are_refused(saved: Path, key: str, value):
+    line = refusal(rewritten(saved, about={f"config.{key}": value}))
+    assert f"its configuration is not understood: {key}: Input should be less than or equal to" in line
 
 
 def test_a_checkpoint_is_read_where_a_snapshot_is_expected(tmp_path: Path, checkpoint: bytes):
