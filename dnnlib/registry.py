@@ -91,8 +91,8 @@ class _current_directory_importable:
     """A context in which `import` looks into the current directory, too, after everything else."""
 
     def __enter__(self) -> None:
-        self._added = str(Path.cwd())
-        sys.path.append(self._added)
+        self._before = list(sys.path)
+        sys.path.append(str(Path.cwd()))
 
     def __exit__(self, *error: object) -> None:
-        sys.path.remove(self._added)
+        sys.path[:] = self._before

@@ -132,9 +132,11 @@ def test_plugins_that_do_not_load(text: str | None, line: str, tmp_path, monkeyp
     sys.modules.pop("mine", None)
     if text is not None:
         (tmp_path / "mine.py").write_text(text)
+    before = [str(tmp_path), *sys.path]  # as where commands are started in the project's own folder
+    monkeypatch.setattr(sys, "path", list(before))
     with pytest.raises(UserError, match=re.escape(line)):
         load_plugins(["mine"])
-    assert str(tmp_path) not in sys.path
+    assert sys.path == before
 
 
 def test_a_name_can_be_taken_once():
