@@ -15,6 +15,7 @@ from dnnlib.cli import COUNT_LIMIT, Command, Int, Number, option
 from dnnlib.errors import UserError
 from dnnlib.files import read_lines, write_text
 
+STEP_LIMIT = 2 * 24 * 3600  # seconds; with its own settings, the longest step takes minutes
 METRICS = ("di", "w", "centroid_co_move")
 
 
@@ -41,9 +42,12 @@ def main(outdir: Path, kimg: float | None, images: int) -> None:
 
 
 def run(*words: str) -> None:
-    """Show and run `python words...`. Raises UserError when it fails."""
+    """Show and run `python words...`. Raises UserError when it fails or takes longer than STEP_LIMIT."""
     click.secho(f"\n$ python {' '.join(words)}", bold=True)
-    done = subprocess.run([sys.executable, *words], check=False)
+    try:
+        done = subprocess.run([sys.executable, *words], timeout=STEP_LIMIT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"`python {' '.join(words)}` was stopped: not finished within {error.timeout:g} s") from error
     if done.returncode != 0:
         raise UserError(f"`python {' '.join(words)}` failed with exit status {done.returncode}; its message is above")
 

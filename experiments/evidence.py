@@ -28,6 +28,7 @@ from training.runs.snapshot import open_snapshot
 
 LIST = Path(__file__).with_suffix(".yaml")
 ROOT = LIST.parents[1]
+STEP_LIMIT = 14 * 24 * 3600  # seconds of one command; the longest of the list trains for days on a CPU
 MISSING = "-"
 
 
@@ -98,10 +99,13 @@ def is_known(metric: str) -> bool:
 
 
 def command(*words: str) -> None:
-    """Show and run `python words...` in the project. Raises UserError when it fails."""
+    """Show and run `python words...` in the project. Raises UserError when it fails or takes longer than STEP_LIMIT."""
     text = shlex.join(("python", *words))
     click.secho(f"\n$ {text}", bold=True)
-    done = subprocess.run([sys.executable, str(ROOT / words[0]), *words[1:]], check=False)
+    try:
+        done = subprocess.run([sys.executable, str(ROOT / words[0]), *words[1:]], timeout=STEP_LIMIT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"`{text}` was stopped: not finished within {error.timeout:g} s") from error
     if done.returncode != 0:
         raise UserError(f"`{text}` failed with exit status {done.returncode}; its message is above")
 

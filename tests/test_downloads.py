@@ -1,21 +1,24 @@
-"""Downloads from a server on this machine that breaks off, knows no ranges, or sends something else."""
+"""Downloads from a server on this machine that breaks off, knows no ranges, drips, or sends something else."""
 
 import hashlib
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.pool import ThreadPool
 
 import pytest
 
 from dnnlib.cache import cache_dir
-from dnnlib.downloads import BLOCK, TRIES, RemoteFile, fetch
+from dnnlib.downloads import BLOCK, TRIES, Limits, RemoteFile, fetch
 from dnnlib.errors import UserError
 
 CONTENT = bytes(range(256)) * 4000
 
 
 class Server(ThreadingHTTPServer):
-    """Sends CONTENT; `breaks`: bytes after which each of the next answers ends."""
+    """Sends CONTENT; `breaks`: bytes after which each of the next answers ends; `instead`: what answers for a while."""
 
     daemon_threads = True
 
@@ -24,6 +27,8 @@ class Server(ThreadingHTTPServer):
         self.content, self.knows_ranges = content, knows_ranges
         self.breaks: list[int] = []
         self.starts: list[int] = []
+        self.instead: list[Callable[[Handler], None]] = []
+        self.stopped = threading.Event()
 
     def file(self, name="weights.pth") -> RemoteFile:
         url = f"http://127.0.0.1:{self.server_port}/{name}"
@@ -35,17 +40,34 @@ class Handler(BaseHTTPRequestHandler):
         server, wanted = self.server, self.headers.get("Range")
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.knows_ranges else 0
         server.starts.append(start)
+        if server.instead:
+            server.instead.pop(0)(self)
+            return
         if start >= len(server.content):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(server.content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
         self.end_headers()
         end = start + server.breaks.pop(0) if server.breaks else None
         self.wfile.write(server.content[start:end])
 
     def log_message(self, *arguments):
         pass
+
+    def answer(self, status: int, content: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def drip(self) -> None:
+        """A byte now and then until the test ends: never a pause that a socket's time limit would notice."""
+        while not self.server.stopped.wait(0.05):
+            self.wfile.write(b"x")
 
 
 @pytest.fixture
@@ -59,6 +81,7 @@ def serve():
 
     yield start
     for server in servers:
+        server.stopped.set()
         server.shutdown()
         server.server_close()
 
@@ -143,3 +166,153 @@ def test_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("STEERGAN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users"))
     assert cache_dir() == tmp_path / "users" / "steergan"
+
+
+def part_of(folder, content=CONTENT[: 3 * BLOCK]):
+    """A part that an earlier download left."""
+    part = folder / "weights.pth.part"
+    part.write_bytes(content)
+    return part
+
+
+def refusal_of(file, folder, **limits) -> str:
+    """The one line with which a download is given up."""
+    with pytest.raises(UserError) as refusal:
+        fetch(file, folder, limits=Limits(**limits))
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert message.isprintable()
+    assert not (folder / "weights.pth").exists()
+    return message
+
+
+REFUSALS = {
+    "500": lambda handler: handler.answer(500, b"trouble"),
+    "404": lambda handler: handler.answer(404),
+    "no content": lambda handler: handler.answer(204),
+    "another status": lambda handler: handler.answer(203, b"trouble"),
+    "compressed": lambda handler: handler.answer(200, b"trouble", Content_Encoding="gzip"),
+    "terminal codes": lambda handler: handler.send_response(500, "\x1b[31mred") or handler.end_headers(),
+    "redirection to nonsense": lambda handler: handler.answer(302, Location="http://[::"),
+    "redirection to a file": lambda handler: handler.answer(302, Location="file:///etc/hostname"),
+    "part, no range": lambda handler: handler.answer(206, CONTENT),
+    "another range": lambda handler: handler.answer(206, CONTENT, Content_Range="bytes 0-9/1024000"),
+    "416": lambda handler: handler.answer(416),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_an_error_of_the_server_leaves_the_part(serve, tmp_path, what):
+    server, part = serve(), part_of(tmp_path)
+    server.instead = [REFUSALS[what]] * TRIES
+    assert "cannot download weights.pth: " in refusal_of(server.file(), tmp_path)
+    assert part.read_bytes() == CONTENT[: 3 * BLOCK]
+    assert fetch(server.file(), tmp_path).read_bytes() == CONTENT
+    assert server.starts[0] == server.starts[-1] == 3 * BLOCK
+
+
+def test_after_an_error_the_same_call_goes_on(serve, tmp_path):
+    server, _ = serve(), part_of(tmp_path)
+    server.instead = [REFUSALS["500"]]
+    assert fetch(server.file(), tmp_path).read_bytes() == CONTENT
+    assert server.starts == [3 * BLOCK, 3 * BLOCK]
+
+
+def test_another_range_than_asked_for_begins_anew(serve, tmp_path):
+    server, _ = serve(), part_of(tmp_path)
+    server.instead = [REFUSALS["another range"]]
+    assert fetch(server.file(), tmp_path).read_bytes() == CONTENT
+    assert server.starts == [3 * BLOCK, 0]
+
+
+def test_a_whole_part_is_not_fetched_again(serve, tmp_path):
+    server, _ = serve(), part_of(tmp_path, CONTENT)
+    assert fetch(server.file(), tmp_path).read_bytes() == CONTENT
+    assert server.starts == []
+
+
+def test_a_whole_part_of_another_file_begins_anew(serve, tmp_path):
+    part_of(tmp_path, CONTENT[::-1])
+    assert fetch(serve().file(), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_file_said_to_be_too_large_is_refused_before_the_part_is_touched(serve, tmp_path):
+    server, part = serve(content=CONTENT + b"and more"), part_of(tmp_path)
+    assert f"it has {len(CONTENT) + 8} bytes, not {len(CONTENT)}" in refusal_of(server.file(), tmp_path)
+    server.knows_ranges = False
+    assert f"it has more than {len(CONTENT)} bytes" in refusal_of(server.file(), tmp_path)
+    assert part.read_bytes() == CONTENT[: 3 * BLOCK]
+    assert len(server.starts) == 2  # no further tries
+
+
+def endless(handler) -> None:
+    handler.answer(200)
+    try:
+        while not handler.server.stopped.is_set():
+            handler.wfile.write(bytes(BLOCK))
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_file_without_an_end_is_refused_and_not_kept(serve, tmp_path, known):
+    server = serve()
+    server.instead = [endless]
+    file = server.file() if known else replace(server.file(), size=0)
+    limit = len(CONTENT) if known else 5 * BLOCK
+    assert f"it has more than {limit} bytes" in refusal_of(file, tmp_path, unknown_size=5 * BLOCK)
+    assert (tmp_path / "weights.pth.part").read_bytes() == b""
+    assert server.starts == [0]
+
+
+def test_the_body_of_a_redirection_is_not_read(serve, tmp_path):
+    server = serve()
+
+    def moved(handler):
+        handler.answer(302, Location="/there")
+        handler.drip()
+
+    server.instead = [moved]
+    assert fetch(server.file(), tmp_path, limits=Limits(head=5)).read_bytes() == CONTENT
+
+
+def drip_body(handler) -> None:
+    handler.answer(206, Content_Range=f"bytes {3 * BLOCK}-{len(CONTENT) - 1}/{len(CONTENT)}")
+    handler.drip()
+
+
+def drip_head(handler) -> None:
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+    handler.drip()
+
+
+@pytest.mark.parametrize(
+    "drip, limits, complaint",
+    [
+        (drip_body, {"block": 0.3}, "less than 64 KiB came in 0.3 s"),
+        (drip_head, {"head": 0.3}, "no answer within 0.3 s"),
+        (drip_body, {"whole": 0.5}, "not finished within 0.5 s"),
+        (drip_head, {"whole": 0.5}, "not finished within 0.5 s"),
+    ],
+)
+def test_a_server_that_drips_is_given_up(serve, tmp_path, drip, limits, complaint):
+    server, part = serve(), part_of(tmp_path)
+    server.instead = [drip] * TRIES
+    began = time.monotonic()
+    assert complaint in refusal_of(server.file(), tmp_path, **limits)
+    assert time.monotonic() - began < 20  # the default limits are 60 s and more
+    assert part.read_bytes() == CONTENT[: 3 * BLOCK]
+    server.instead = []
+    assert fetch(server.file(), tmp_path).read_bytes() == CONTENT
+    assert server.starts[-1] == 3 * BLOCK
+
+
+def test_a_full_disk_is_said_in_one_line(serve, tmp_path):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * BLOCK + 9, hard))
+    try:
+        message = refusal_of(serve().file(), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert message.startswith(f"cannot write {tmp_path / 'weights.pth.part'}: ")

@@ -80,6 +80,59 @@ def test_pillow_is_given_files_in_one_place():
     assert "Image.open(" in modules()[IMAGE_OPENING].read_text(encoding="utf-8")
 
 
+WAITING = re.compile(r"subprocess\.(run|call|check_call|check_output|getoutput|getstatusoutput)")
+SHELLS = re.compile(r"os\.(system|popen|spawn\w+|exec\w+)|subprocess\.(getoutput|getstatusoutput)|pty\.spawn")
+
+
+def uncontrolled(text: str) -> list[str]:
+    """Calls of a source text that wait for a command without a limit, or give it to a shell, as "line: call"."""
+    return [f"{line}: {what}" for line, what in _uncontrolled(ast.parse(text))]
+
+
+def _uncontrolled(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "subprocess":
+            yield node.lineno, "from subprocess import"  # the calls could not be told by their names
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, "import as") for name in node.names if name.name == "subprocess" and name.asname)
+        if isinstance(node, ast.Call):
+            yield from _uncontrolled_call(node)
+
+
+def _uncontrolled_call(call: ast.Call) -> Iterator[tuple[int, str]]:
+    name, keywords = ast.unparse(call.func), {word.arg: word.value for word in call.keywords}
+    if SHELLS.fullmatch(name):
+        yield call.lineno, name
+    if "shell" in keywords and ast.unparse(keywords["shell"]) != "False":
+        yield call.lineno, f"{name} with shell"
+    if WAITING.fullmatch(name) and ast.unparse(keywords.get("timeout", ast.Constant(None))) == "None":
+        yield call.lineno, f"{name} without timeout"
+
+
+@pytest.mark.parametrize("file", sources())
+def test_every_command_has_a_time_limit_and_no_shell(file: str):
+    assert uncontrolled(sources()[file]) == []
+
+
+@pytest.mark.parametrize(
+    "text, count",
+    [
+        ("subprocess.run(words)", 1),
+        ("subprocess.run(words, timeout=None)", 1),
+        ("subprocess.run(words, timeout=LIMIT)", 0),
+        ("subprocess.run(words, timeout=LIMIT, shell=True)", 1),
+        ("subprocess.Popen(words, shell=wanted)", 1),
+        ("subprocess.Popen(words)", 0),
+        ("subprocess.check_output(words)", 1),
+        ("from subprocess import run", 1),
+        ("import subprocess as sp", 1),
+        ("os.system(text)", 1),
+    ],
+)
+def test_what_counts_as_uncontrolled(text: str, count: int):
+    assert len(uncontrolled(text)) == count
+
+
 @pytest.mark.parametrize(
     "text, count",
     [

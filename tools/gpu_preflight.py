@@ -33,6 +33,7 @@ NEEDED = {
     "yaml": "pyyaml",
 }
 
+UNPACK_LIMIT = 1800  # seconds; torch's wheels are gigabytes
 ANOTHER = "give their wheels by WHEELS=folder, install them, or name another Python with PYTHON=..."
 
 
@@ -55,7 +56,10 @@ def unpack(wheels: Path) -> str | None:
     if not files:
         return f"WHEELS={wheels}: no .whl file there"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(PACKAGES)]
-    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([*command, *files], capture_output=True, text=True, timeout=UNPACK_LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        return f"WHEELS={wheels}: pip has not unpacked them within {UNPACK_LIMIT} s"
     last = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
     return None if done.returncode == 0 else f"WHEELS={wheels}: {last}"
 

@@ -132,6 +132,9 @@ def ratios_of(series: Groups, pairs: list[tuple[str, str]]) -> Groups:
 # ---- the code's state, the command
 
 
+GIT_LIMIT = 60  # seconds; a checkout on a slow network disk takes a few
+
+
 def commit(folder: Path = ROOT) -> Commit | None:
     """What is checked out in `folder`; None where that is no git checkout."""
     head = _git(folder, "rev-parse", "HEAD")
@@ -141,8 +144,10 @@ def commit(folder: Path = ROOT) -> Commit | None:
 
 def _git(folder: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=GIT_LIMIT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
 

@@ -133,7 +133,7 @@ def build(state: dict[str, Tensor]) -> VisionTransformer:
     """A transformer as wide and deep as the weights say. Raises UserError when they are of another network."""
     state = {key: value for key, value in state.items() if key != "mask_token"}  # for training only
     depth = 1 + max((int(found[1]) for key in state if (found := re.match(r"blocks\.(\d+)\.", key))), default=-1)
-    if depth == 0 or not {"cls_token", "pos_embed"} <= state.keys():
+    if not 0 < depth <= len(state) or not {"cls_token", "pos_embed"} <= state.keys():
         raise UserError("the weights given for 'dinov2' are of another network (no blocks of a vision transformer)")
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
         network = VisionTransformer(state["cls_token"].shape[-1], depth, state["pos_embed"].shape[1] - 1)

@@ -71,5 +71,7 @@ def test_the_mask_token_of_the_training_is_left_aside():
 def test_other_weights_are_refused():
     with pytest.raises(UserError, match="no blocks of a vision transformer"):
         build({"fc.weight": torch.zeros(1)})
+    with pytest.raises(UserError, match="are of another network"):
+        build(state() | {"blocks.999999999.x": torch.zeros(1)})  # a name does not say how much memory is taken
     with pytest.raises(UserError, match="weights given for 'dinov2' are of another network"):
         build({name: value for name, value in state().items() if "ls1" not in name})
