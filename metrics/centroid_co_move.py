@@ -1,4 +1,4 @@
-"""Does an object go where its heatmap goes? Co-move ratios: commanded against seen displacement (spec: section 6).
+"""Does an object go where its heatmap goes? Co-move ratios: commanded against seen displacement.
 
 Here the object is found by its colour, in scenes of one object on a background that is constant along each row.
 Positions are (x, y) in [-1, 1], x to the right and y down.

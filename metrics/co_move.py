@@ -1,4 +1,4 @@
-"""Co-move Ratio (SpatialGAN, section 5.2 and table I): does an object make the move that its centre makes?
+"""Co-move Ratio (SpatialGAN, section 4.2 and table I): does an object make the move that its centre makes?
 
 One level-0 centre is moved by a random p; q is what the object under it moves by; the ratio is (p . q) / |p|^2.
 Objects are found by a detector (metrics/detectors). Ours, where the paper is silent: p has a uniform direction and a

@@ -88,7 +88,7 @@ class SynthesisConfig(ConvConfig):
 
 
 class EncodingConfig(Section):
-    """Where and how the generator hears the heatmaps (spec: section 3)."""
+    """Where and how the generator hears the heatmaps (docs/method.md, section 3)."""
 
     layer: Name = "norm"  # concat, indoor, flatten, or a layer of one's own
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved
@@ -180,7 +180,7 @@ class DiscriminatorConfig(ConvConfig):
 
 
 class SamplerConfig(Section):
-    """How random layouts are drawn (spec: section 2)."""
+    """How random layouts are drawn (docs/method.md, section 2)."""
 
     kind: Name = "paper"
     spread: tuple[Spread, Spread] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
@@ -194,7 +194,7 @@ class SamplerConfig(Section):
 
 
 class AlignConfig(Section):
-    """The alignment of D's attention with the layout (spec: section 4)."""
+    """The alignment of D's attention with the layout (docs/method.md, section 4)."""
 
     weight: NonNegative = 1.0  # 0 switches it off
     tau: NonNegative = 0.25

@@ -1,4 +1,4 @@
-"""Heatmaps as an augmented image shows them (spec: section 4)."""
+"""Heatmaps as an augmented image shows them (docs/method.md, section 4)."""
 
 import math
 from dataclasses import dataclass

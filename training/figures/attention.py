@@ -44,7 +44,7 @@ def chosen_resolutions(config: DiscriminatorConfig, level: int | None) -> list[i
 
 
 def gradcam_config(subject: ModelUnderStudy, gradcam: str) -> AlignConfig:
-    """How attention is read: "run": as the run's alignment loss reads it; "paper"; "released" (spec: section 4)."""
+    """How attention is read: "run": as the run's alignment loss reads it; "paper"; "released"."""
     return subject.config.align if gradcam == "run" else VARIANTS[gradcam]
 
 

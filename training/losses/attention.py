@@ -1,4 +1,4 @@
-"""Where the discriminator looks, and how far that is from the layout (EqGAN-SA section 3.4; spec: section 4)."""
+"""Where the discriminator looks, and how far that is from the layout (EqGAN-SA, section 3.2)."""
 
 from collections.abc import Mapping
 
@@ -54,7 +54,7 @@ def target_map(layout: HeatmapSource, level: int, resolution: int) -> Tensor:
 
 
 def truncated_distance(attention: Tensor, target: Tensor, tau: float) -> Tensor:
-    """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 6).
+    """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 4).
 
     With several ranks: over the images of all of them.
     """

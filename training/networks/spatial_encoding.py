@@ -1,7 +1,7 @@
 """How the generator hears the layout: heatmap features, and spatial encoding layers in front of a convolution.
 
-SEL_norm and SEL_concat change a feature by what the heatmaps say (spec: section 3). SEL_indoor is no such layer: there
-heatmaps and styles enter together, see training/networks/object_styles.py.
+SEL_norm and SEL_concat change a feature by what the heatmaps say (docs/method.md, section 3). SEL_indoor is no such
+layer: there heatmaps and styles enter together, see training/networks/object_styles.py.
 """
 
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ class _LevelEncoder(nn.Module):
 
 @ENCODINGS.register("norm")
 class SpatialEncoding(nn.Module):
-    """SEL_norm(F, H) = F + 0.1 conv(lrelu(IN(F) (1 + sigma(H)) + mu(H))) (SpatialGAN, equation 3, as released).
+    """SEL_norm(F, H) = F + 0.1 conv(lrelu(IN(F) (1 + sigma(H)) + mu(H))) (SpatialGAN, equation 2, as released).
 
     sigma and mu are maps of one channel; IN is instance normalisation without affine parameters.
     """
