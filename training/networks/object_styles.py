@@ -1,4 +1,4 @@
-"""SEL_indoor: one style for each object and one for the background, joined to a map of styles (SpatialGAN, equation 3)."""
+"""SEL_indoor: one style for each object and one for the background, joined to a map of styles."""
 
 from dataclasses import dataclass
 
