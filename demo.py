@@ -47,7 +47,7 @@ def run(*words: str) -> None:
     try:
         done = subprocess.run([sys.executable, *words], timeout=STEP_LIMIT, check=False)
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"`python {' '.join(words)}` was stopped: not finished within {error.timeout:g} s") from error
+        raise UserError(f"`python {' '.join(words)}` was stopped: not finished within {STEP_LIMIT:g} s") from error
     if done.returncode != 0:
         raise UserError(f"`python {' '.join(words)}` failed with exit status {done.returncode}; its message is above")
 

@@ -28,7 +28,7 @@ from training.runs.snapshot import open_snapshot
 
 LIST = Path(__file__).with_suffix(".yaml")
 ROOT = LIST.parents[1]
-STEP_LIMIT = 14 * 24 * 3600  # seconds of one command; the longest of the list trains for days on a CPU
+STEP_LIMIT = 14 * 24 * 3600  # seconds of one command: a training run on a CPU may take days
 MISSING = "-"
 
 
@@ -105,7 +105,7 @@ def command(*words: str) -> None:
     try:
         done = subprocess.run([sys.executable, str(ROOT / words[0]), *words[1:]], timeout=STEP_LIMIT, check=False)
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"`{text}` was stopped: not finished within {error.timeout:g} s") from error
+        raise UserError(f"`{text}` was stopped: not finished within {STEP_LIMIT:g} s") from error
     if done.returncode != 0:
         raise UserError(f"`{text}` failed with exit status {done.returncode}; its message is above")
 
