@@ -26,12 +26,14 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from dnnlib.errors import UserError, as_user_error
+from dnnlib.files import write_json
 from dnnlib.registry import load_plugins
 from torch_utils.distributed import joined
 from torch_utils.parent import is_orphan
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 120  # seconds a process has, when asked to end, to finish its step and save
+PER_PROCESSOR = 8  # processes that a machine is given for each of its processors, at most
 LAST_WORDS = 5  # seconds that a process whose peer is gone waits before it goes, too
 
 
@@ -41,9 +43,13 @@ def launch(function: Callable[..., None], procs: int, device: str, *args: Any) -
     One process: here. `function` and `args` have to pickle. SIGTERM and SIGINT are handed on, and this returns when the
     others have ended by themselves, which they have GRACE seconds for.
 
-    Raises UserError where a process raised it; for any other failure, prints that process's traceback and raises
-    SystemExit(1).
+    Raises UserError where a process raised it, or where the machine is not one for so many; for any other failure,
+    prints that process's traceback and raises SystemExit(1).
     """
+    processors = os.cpu_count() or 1
+    most = PER_PROCESSOR * processors
+    if procs > most:
+        raise UserError(f"{procs} processes are too many for the {processors} processors here; at most {most}")
     if procs == 1:
         with joined(device):
             function(*args)
@@ -136,7 +142,7 @@ def _leave(error: BaseException, reports: Path) -> NoReturn:
         "user_error": None if lost_peer or said is None else str(said),
         "traceback": traceback.format_exc(),
     }
-    (reports / f"{note['rank']}.json").write_text(json.dumps(note))
+    write_json(reports / f"{note['rank']}.json", note)  # whole or not there: the launcher may end this process
     if lost_peer:
         time.sleep(LAST_WORDS)  # so that the launcher sees first who was lost
     os._exit(1)  # without the interpreter's farewell, which may wait for the others
@@ -144,7 +150,7 @@ def _leave(error: BaseException, reports: Path) -> NoReturn:
 
 def _read_reports(folder: Path) -> list[dict[str, Any]]:
     """What the processes noted, causes before consequences."""
-    notes = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    notes = [json.loads(path.read_text()) for path in folder.glob("[0-9]*.json")]
     return sorted(notes, key=lambda note: (note["lost_peer"], note["time"]))
 
 

@@ -1,15 +1,17 @@
 """Several processes: what they exchange, and how a failure of one ends all. These start real processes."""
 
 import json
+import os
 import time
 
 import pytest
 import torch
 
 from dnnlib.errors import UserError
+from dnnlib.files import write_json
 from tests.torch_utils import ranks
 from torch_utils.distributed import World, current, is_launched
-from torch_utils.launch import launch
+from torch_utils.launch import _read_reports, launch
 
 
 def test_a_world_of_one_leaves_everything_alone():
@@ -33,6 +35,20 @@ def test_one_process_runs_here():
     seen = []
     launch(seen.append, 1, "cpu", 7)
     assert seen == [7]
+
+
+def test_a_report_that_was_not_finished_is_none(tmp_path):
+    """A process that is ended while it writes leaves the temporary file alone."""
+    (tmp_path / ".1.a1b2c3d4.json").write_text("")
+    write_json(tmp_path / "0.json", {"rank": "0", "lost_peer": True, "time": 1})
+    assert [note["rank"] for note in _read_reports(tmp_path)] == ["0"]
+
+
+def test_more_processes_than_a_machine_can_hold_are_refused():
+    most = 8 * os.cpu_count()
+    line = f"{most + 1} processes are too many for the {os.cpu_count()} processors here; at most {most}"
+    with pytest.raises(UserError, match=line):
+        launch(print, most + 1, "cpu")
 
 
 def test_two_ranks_exchange(tmp_path):
