@@ -3,7 +3,7 @@
 import errno
 
 CUT = 600  # characters of a message; longer ones are cut in the middle
-LONGEST_REASON = 300  # letters
+REASON = 300  # of a part of one
 
 
 class UserError(ValueError):
@@ -47,19 +47,14 @@ def _lacks_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
-def in_one_line(message: str) -> str:
-    """Without line breaks and control characters, and cut in the middle when it is very long."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
-    if len(line) <= CUT:
+def in_one_line(said: object, longest: int = CUT) -> str:
+    """A message, or an exception's, without line breaks and control characters, cut in the middle when it is longer."""
+    line = printable(" ".join(str(said).split()))
+    if len(line) <= longest:
         return line
-    return f"{line[: CUT // 2]} ... {line[-CUT // 2 :]}"
+    return f"{line[: longest // 2]} ... {line[-longest // 2 :]}"
 
 
-def one_line(error: BaseException) -> str:
-    """An exception's message in one line of bounded length, for use within another one."""
-    return shortened(" ".join(str(error).split()))
-
-
-def shortened(text: str) -> str:
-    """At most LONGEST_REASON letters."""
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
+def printable(text: str) -> str:
+    """With escapes, such as \\x1b, in the place of what is no printable character."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

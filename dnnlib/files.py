@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import os
 import re
 import stat
@@ -11,16 +10,15 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from dnnlib.errors import UserError
+from dnnlib.json_files import parse_json
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None
-
-LARGEST_INTEGER = 2**63 - 1
 
 
 @contextmanager
@@ -37,10 +35,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,33 +60,6 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
     """Atomically write `value` as JSON with a final newline."""
     write_text(path, json.dumps(value, indent=indent) + "\n")
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file. Raises UserError naming the file (and line) when it cannot be read or parsed."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    return parse_json(data, path)
-
-
-def parse_json(data: str | bytes, where: str | Path) -> Any:
-    """Parse JSON of unknown origin. Raises UserError, in one line that begins with `where`, unless it is sound.
-
-    Sound is strict JSON in UTF-8 whose numbers are finite and whose integers have at most 64 bits.
-    """
-    try:
-        text = data.decode("utf-8") if isinstance(data, bytes) else data
-        return json.loads(text, parse_constant=_not_finite, parse_float=_finite_float, parse_int=_bounded_int)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: not a JSON text file (byte {error.start} is not UTF-8)") from error
-    except RecursionError as error:
-        raise UserError(f"{where}: not usable JSON: nested too deeply") from error
-    except ValueError as error:
-        raise UserError(f"{where}: not usable JSON: {error}") from error
 
 
 def remove_temporaries(folder: Path, names: Collection[str], unchanged_for: float = 0) -> list[str]:
@@ -119,7 +90,8 @@ def make_dir(path: str | Path) -> Path:
     return path
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the entries of a directory, written to the disk. Raises OSError where that fails."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -155,23 +127,6 @@ def _remove_old_file(path: Path, unchanged_for: float) -> bool:
     except OSError:
         return False
     return True
-
-
-def _not_finite(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a number of JSON")
-
-
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:20]} is too large")
-    return value
-
-
-def _bounded_int(text: str) -> int:
-    if len(text) > 20 or abs(int(text)) > LARGEST_INTEGER:
-        raise ValueError(f"the integer {text[:20]}{'...' * (len(text) > 20)} is too large")
-    return int(text)
 
 
 def append_line(path: str | Path, text: str) -> None:

@@ -54,7 +54,7 @@ def open_regular(path: str | Path, limit: int) -> BinaryIO:
     raise UserError(f"{path} is not a regular file")
 
 
-def parse_json(data: bytes | str, where: str) -> Any:
+def parse_json(data: bytes | str, where: str | Path) -> Any:
     """The value of a JSON text. Raises UserError naming `where`, as `read_json` does."""
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dnnlib.errors import UserError
-from dnnlib.files import parse_json
+from dnnlib.json_files import parse_json
 
 try:
     import fcntl

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, printable
 
 LONGEST_LIST = 1_000_000  # numbers in a list such as 0-9999
 LARGEST = 2**63 - 1
@@ -52,8 +52,8 @@ def floats(text: str, count: int, what: str) -> list[float]:
 
 
 def shown(text: str, length: int = 60) -> str:
-    """`text` for a message: its beginning where it is long."""
-    return text if len(text) <= length else f"{text[:length]}..."
+    """`text` for a message: its beginning where it is long, without control characters."""
+    return printable(text if len(text) <= length else f"{text[:length]}...")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

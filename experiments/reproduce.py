@@ -18,7 +18,8 @@ import yaml
 from benchmarks.harness.report import Report, read_report
 from benchmarks.train_step import TRAINING_IMAGE
 from dnnlib.cli import Command
-from dnnlib.files import read_json, write_text
+from dnnlib.files import write_text
+from dnnlib.json_files import read_json
 from training.config import RunConfig
 from training.presets.resolve import CONFIGS, DataFacts, Options, known_names, resolve
 

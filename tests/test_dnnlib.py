@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnnlib import cli, files, parsing
+from dnnlib import cli, files, json_files, parsing
 from dnnlib.errors import UserError
 
 # ---- files
@@ -64,7 +64,7 @@ def test_atomic_path_gives_the_permissions_of_an_ordinary_file(tmp_path: Path):
 def test_write_json_round_trip(tmp_path: Path):
     value = {"centres": [[0.5, -0.25]], "name": "Grösse", "none": None}
     files.write_json(tmp_path / "layout.json", value)
-    assert files.read_json(tmp_path / "layout.json") == value
+    assert json_files.read_json(tmp_path / "layout.json") == value
     assert (tmp_path / "layout.json").read_text(encoding="utf-8").endswith("}\n")
 
 
@@ -89,7 +89,7 @@ def test_read_json_names_file_and_place(tmp_path: Path, content: bytes, says: st
     path = tmp_path / "broken.json"
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
-        files.read_json(path)
+        json_files.read_json(path)
     assert str(path) in str(caught.value)
     assert says in str(caught.value)
 
@@ -97,7 +97,7 @@ def test_read_json_names_file_and_place(tmp_path: Path, content: bytes, says: st
 @pytest.mark.parametrize(("name", "says"), [("absent.json", "No such file"), (".", "Is a directory")])
 def test_read_json_of_what_cannot_be_read(tmp_path: Path, name: str, says: str):
     with pytest.raises(UserError, match=says):
-        files.read_json(tmp_path / name)
+        json_files.read_json(tmp_path / name)
 
 
 def test_make_dir_creates_parents_and_accepts_an_existing_one(tmp_path: Path):

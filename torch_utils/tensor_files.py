@@ -21,8 +21,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dnnlib.errors import UserError, one_line, shortened
-from dnnlib.files import atomic_path, parse_json
+from dnnlib.errors import REASON, UserError, in_one_line
+from dnnlib.files import atomic_path
+from dnnlib.json_files import parse_json
 
 CHECKSUMS = "crc32"  # the entry of the metadata
 
@@ -74,10 +75,10 @@ class TensorFile:
             with safe_open(self.path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in wanted}
         except (SafetensorError, OSError) as error:
-            raise UnreadableFile(f"{self.path}: not readable any more ({one_line(error)})") from error
+            raise UnreadableFile(f"{self.path}: not readable any more ({in_one_line(error, REASON)})") from error
         for name, tensor in tensors.items():
             if sums is not None and sums.get(name) != checksum(tensor):
-                raise UnreadableFile(f"{self.path}: damaged, the checksum of {shortened(name)} is wrong")
+                raise UnreadableFile(f"{self.path}: damaged, the checksum of {in_one_line(name, REASON)} is wrong")
         return tensors
 
     def _checksums(self) -> dict[str, Any] | None:
@@ -105,7 +106,7 @@ def open_tensors(path: str | Path) -> TensorFile:
             kinds = {name: _kind(path, name, file.get_slice(name)) for name in file.keys()}  # noqa: SIM118
             opened = TensorFile(path, dict(file.metadata() or {}), kinds)
     except (SafetensorError, OSError) as error:
-        why = _foreign(path) or f"perhaps cut short ({one_line(error)})"
+        why = _foreign(path) or f"perhaps cut short ({in_one_line(error, REASON)})"
         raise UnreadableFile(f"{path}: not readable, {why}") from error
     opened._checksums()
     return opened
@@ -175,7 +176,8 @@ def _digits(value: int) -> str:
 def _kind(path: Path, name: str, part: Any) -> TensorKind:
     """Of a tensor that is opened and not read."""
     if part.get_dtype() not in _DTYPES:
-        raise UnreadableFile(f"{path}: {shortened(name)} has a type that is not used here, {part.get_dtype()}")
+        what = in_one_line(name, REASON)
+        raise UnreadableFile(f"{path}: {what} has a type that is not used here, {part.get_dtype()}")
     return TensorKind(_DTYPES[part.get_dtype()], tuple(part.get_shape()))
 
 

@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from benchmarks.harness.machine import Machine
 from benchmarks.harness.series import LEAST_ROUNDS, RULE, Finite, Series, agree, paired_ratio
 from dnnlib.errors import UserError
-from dnnlib.files import read_json, write_json
+from dnnlib.files import write_json
+from dnnlib.json_files import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = 1

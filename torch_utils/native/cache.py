@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dnnlib import cache
-from dnnlib.errors import UserError
+from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import write_json
 from dnnlib.json_files import read_json
 from torch_utils.native import integrity, levels
@@ -147,7 +147,7 @@ class Slot:
         try:
             failure = read_json(self._failure, limit=1 << 16)
             age = time.time() - failure["time"]
-            return _one_line(failure["cause"]) if 0 <= age < FAILURE_HOURS * 3600 else None
+            return in_one_line(failure["cause"], REASON) if 0 <= age < FAILURE_HOURS * 3600 else None
         except (UserError, KeyError, TypeError):
             return None
 
@@ -202,10 +202,6 @@ def _open_lock(path: Path) -> int:
         return os.open(path, flags, 0o600)
     except OSError as error:
         raise ToolError(f"cannot lock {path.parent}: {error.strerror}", f"remove {path}") from None
-
-
-def _one_line(text: str) -> str:
-    return " ".join(str(text).split())[:300]
 
 
 def _wait_for(handle: int, limit: float, folder: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dnnlib.downloads import sha256_of
 from dnnlib.errors import UserError
+from dnnlib.files import sync
 from dnnlib.json_files import read_bytes
 from torch_utils.native.errors import ToolError
 
@@ -53,9 +54,9 @@ def publish(library: Path, place: Path) -> None:
     digest.write_text(f"{sha256_of(library)}\n", encoding="ascii")
     for source, target in ((digest, digest_file(place)), (library, place)):
         source.chmod(0o644)  # whatever the umask
-        _sync(source)
+        sync(source)
         source.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
 
 
 def is_whole(library: Path) -> bool:
@@ -124,10 +125,3 @@ def _info(path: Path, follow: bool = True) -> os.stat_result | None:
 def _user() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else 0
 
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

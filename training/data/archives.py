@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, printable
 from training.data.bounded import TooLong, read_at_most
 from training.data.image_files import DAMAGE, reason
 from training.data.listing import (
@@ -53,7 +53,7 @@ class Archive:
 
     def where(self, name: str) -> str:
         """How to name one file in a message."""
-        return f"{self.path}/{name}"
+        return f"{self.path}/{printable(name)}"
 
     def image_names(self) -> list[str]:
         """`images`. Raises UserError when there are none."""
@@ -84,7 +84,7 @@ class Archive:
         where = self.where(self.metadata_name)
         try:
             with self.open(self.metadata_name) as file:
-                content = json.loads(read_at_most(file, METADATA_LIMIT))
+                content = json.loads(read_at_most(file, METADATA_LIMIT))  # labels are checked by name later
         except UserError:
             raise
         except TooLong as error:

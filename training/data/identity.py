@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dnnlib.errors import UserError
-from dnnlib.files import read_json, write_json
+from dnnlib.files import write_json
+from dnnlib.json_files import read_json
 from training.data.dataset import ImageDataset
 
 NAME = "data.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, printable
 
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jp2", ".j2k", ".jpx", ".j2c", ".jpf"}
 _PLAIN = {".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".icb", ".vda", ".vst"}
@@ -117,7 +117,7 @@ def passed_over(names: Sequence[str], others: dict[str, list[str]]) -> str | Non
     if not parts:
         return None
     first = next(iter([*names, *(name for found in others.values() for name in found)]))
-    return f"passed over, as no pictures that can be read: {_shortened(parts)}; the first: {first}"
+    return printable(f"passed over, as no pictures that can be read: {_shortened(parts)}; the first: {first}")
 
 
 def _shortened(parts: Iterable[str], most: int = 8) -> str:

@@ -73,6 +73,13 @@ class Conditioning:
         return self._modules[-1]
 
 
+def check_layout(layout: HeatmapSource | None, is_layout_conditioned: bool) -> None:
+    """Raises ValueError when a network that is conditioned on layouts gets none, or another one gets one."""
+    if (layout is None) == is_layout_conditioned:
+        wanted = "needs a layout" if is_layout_conditioned else "is not conditioned on a layout"
+        raise ValueError(f"this network {wanted}")
+
+
 def layer_inputs(
     layout: HeatmapSource, encoder: HeatmapEncoder | None, places: Iterable[Place]
 ) -> dict[Place, Tensor]:

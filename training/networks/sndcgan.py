@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from training.config import DiscriminatorConfig, EncodingConfig, GeneratorConfig, RunConfig
 from training.layouts.layout import HeatmapSource
 from training.networks.backbones import BACKBONES, Backbone
+from training.networks.conditioning import check_layout
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.spatial_encoding import HeatmapEncoder, make_encoding
 from training.networks.synthesis import CONSTANT_NOISE, Noise
@@ -96,9 +97,7 @@ class DCGANSynthesis(nn.Module):
         """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
 
         `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
-        if (layout is None) == self.is_layout_conditioned:
-            wanted = "needs a layout" if self.is_layout_conditioned else "is not conditioned on a layout"
-            raise ValueError(f"this network {wanted}")
+        check_layout(layout, self.is_layout_conditioned)
         z, c = ws[:, 0].split([self.z_dim, self.c_dim], dim=1)
         heard = [(int(r), int(r)) for r in self.sel]
         features = {} if layout is None else self.encoder(layout, heard)

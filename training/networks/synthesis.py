@@ -12,7 +12,7 @@ from torch_utils.ops.bias_act import ACTIVATIONS
 from training.choices import NoiseMode
 from training.config import EncodingConfig, SynthesisConfig
 from training.layouts.layout import HeatmapSource
-from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, layer_inputs
+from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, check_layout, layer_inputs
 from training.networks.layers import Conv2d, Equalized, Linear, ToScale, scaled_together, split_gain
 from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
 
@@ -286,9 +286,7 @@ class SynthesisNetwork(nn.Module):
         if ws.shape[1:-1] != self.w_shape[:-1]:
             wanted = ", ".join(map(str, ["N", *self.w_shape[:-1], "w_dim"]))
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
-        if (layout is None) == self.is_layout_conditioned:
-            wanted = "needs a layout" if self.is_layout_conditioned else "is not conditioned on a layout"
-            raise ValueError(f"this network {wanted}")
+        check_layout(layout, self.is_layout_conditioned)
         parts = [(self.blocks[str(r)], self._dtype(r, ws)) for r in self.resolutions]
         with scaled_together([(self.encoder, ws.dtype), *parts]):
             return self._run(ws, layout, noise, block_outputs)

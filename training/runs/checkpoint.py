@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.files import read_json, write_json
+from dnnlib.files import write_json
+from dnnlib.json_files import read_json
 from torch_utils.tensor_files import open_tensors, write_tensors
 from training.runs.stored import CHECKPOINT, VERSIONS, Amount, open_stored
 

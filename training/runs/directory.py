@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir, read_json, write_json
+from dnnlib.files import make_dir, write_json
+from dnnlib.json_files import read_json
 from training.config import RunConfig
 from training.runs.checkpoint import latest_checkpoint, needed_checkpoint, read_about
 

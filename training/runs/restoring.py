@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dnnlib.errors import UserError, shortened
+from dnnlib.errors import REASON, UserError, in_one_line
 from torch_utils.tensor_files import TensorKind
 from training.runs.stored import CHECKPOINT, below, check_finite, check_kinds, kinds_of, open_stored
 
@@ -69,7 +69,8 @@ def _check_names(path: Path, kinds: Mapping[str, TensorKind]) -> None:
     known = re.compile(r"(G|G_ema|D|augment|statistics)\..+|optimizer\.(G|D)\.\d{1,9}\.\w+|stream\.(\d{1,9}\.)?\w+")
     other = [name for name in kinds if name not in MEANS and not known.fullmatch(name)]
     if other:
-        raise UserError(f"{path}: damaged checkpoint: it has a tensor of an unknown name, {shortened(other[0])}")
+        name = in_one_line(other[0], REASON)
+        raise UserError(f"{path}: damaged checkpoint: it has a tensor of an unknown name, {name}")
     if "pl_mean" not in kinds:
         raise UserError(f"{path}: damaged checkpoint: pl_mean is missing")
 
@@ -94,7 +95,7 @@ def _check_small_parts(path: Path, kinds: Mapping[str, TensorKind]) -> None:
     check_kinds(statistics, dict.fromkeys(statistics, STATISTICS), f"{path}: damaged checkpoint: the statistics")
     for name, kind in below(kinds, "stream").items():
         if kind.dtype is not torch.uint8 or kind.shape not in [(length,) for length in STREAM_LENGTHS]:
-            raise UserError(f"{path}: damaged checkpoint: the random stream {shortened(name)} is {kind}")
+            raise UserError(f"{path}: damaged checkpoint: the random stream {in_one_line(name, REASON)} is {kind}")
 
 
 def _check_values(path: Path, tensors: Mapping[str, Tensor]) -> None:

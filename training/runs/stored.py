@@ -15,8 +15,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from dnnlib.errors import UserError, one_line, shortened
-from dnnlib.files import parse_json
+from dnnlib.errors import REASON, UserError, in_one_line
+from dnnlib.json_files import parse_json
 from torch_utils.budget import ElementBudget
 from torch_utils.tensor_files import TensorFile, TensorKind, UnreadableFile, open_tensors
 from training.config import DiscriminatorConfig, GeneratorConfig, MappingConfig, RunConfig
@@ -170,7 +170,7 @@ def build(name: str, config: RunConfig, elements: int, what: str) -> nn.Module:
         with torch.random.fork_rng(devices=[]), ElementBudget(elements + SPARE_ELEMENTS):
             return MAKERS[name](section_of(config, name))
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        raise UserError(f"{what} do not fit its configuration ({one_line(error)})") from error
+        raise UserError(f"{what} do not fit its configuration ({in_one_line(error, REASON)})") from error
 
 
 def section_of(config: RunConfig, name: str) -> GeneratorConfig | DiscriminatorConfig:
@@ -193,14 +193,14 @@ def check_kinds(found: Mapping[str, TensorKind], expected: Mapping[str, TensorKi
     wrong = other + missing + excess
     if wrong:
         more = f", and {len(wrong) - 1} other tensors differ" if len(wrong) > 1 else ""
-        raise UserError(f"{what} do not fit its configuration ({shortened(wrong[0])}{more})")
+        raise UserError(f"{what} do not fit its configuration ({in_one_line(wrong[0], REASON)}{more})")
 
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     """Raises UserError when there is a NaN or Inf."""
     wrong = [name for name, value in tensors.items() if value.is_floating_point() and not is_finite(value)]
     if wrong:
-        first = shortened(wrong[0])
+        first = in_one_line(wrong[0], REASON)
         raise UserError(f"{what} are not finite numbers (NaN or Inf in {len(wrong)} tensors, first {first})")
 
 
@@ -228,4 +228,4 @@ def first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
-    return shortened(f"{where}: {message}" if where else message)
+    return in_one_line(f"{where}: {message}" if where else message, REASON)

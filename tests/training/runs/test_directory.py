@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dnnlib.errors import UserError
-from dnnlib.files import read_json
+from dnnlib.json_files import read_json
 from tests.tiny_models import tiny_config
 from torch_utils.distributed import World
 from training.config import RunConfig

@@ -153,7 +153,12 @@ def refusal(path: Path, use=use_snapshot) -> str:
 
 
 def test_files_from_before_there_were_checksums_load(saved: Path):
-    use_snapshot(rewritten(saved))
+    weights = load_file(saved)
+    assert CHECKSUMS in open_tensors(saved).metadata
+    assert CHECKSUMS not in open_tensors(rewritten(saved)).metadata
+    use_snapshot(saved)
+    loaded = open_network(str(saved)).generator().state_dict()
+    assert all(torch.equal(tensor, weights[f"G_ema.{name}"]) for name, tensor in loaded.items())
 
 
 def test_a_flipped_bit_in_the_weights_is_noticed(saved: Path):
