@@ -8,7 +8,8 @@ from torch import Tensor
 
 from torch_utils.gradients import GradientReducer
 from training.config import RunConfig
-from training.losses.phases import Batch, Inputs, Phase, draw_inputs
+from training.inputs import Batch, Inputs, draw_inputs
+from training.losses.phases import Phase
 from training.nonfinite import all_finite
 from training.state import TrainingState
 

@@ -10,7 +10,8 @@ from dnnlib.errors import UserError
 from tests.training.small import make_batch, make_networks, run_config
 from torch_utils.distributed import World
 from training import step as steps
-from training.losses.phases import Batch, make_phases
+from training.inputs import Batch
+from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard, all_finite
 from training.state import TrainingState
 

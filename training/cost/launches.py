@@ -16,7 +16,8 @@ from torch.utils.flop_counter import flop_registry
 from torch_utils.devices import treat_as
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
-from training.losses.phases import Batch, Inputs, Networks, draw_inputs, make_phases
+from training.inputs import Batch, Inputs, draw_inputs
+from training.losses.phases import Networks, make_phases
 from training.networks.backbones import make_discriminator, make_generator
 from training.state import TrainingState
 from training.step import run_phase, update_ema

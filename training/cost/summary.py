@@ -19,7 +19,8 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
-from training.losses.phases import Batch, Inputs, Networks, Phase, draw_inputs, make_phases
+from training.inputs import Batch, Inputs, draw_inputs
+from training.losses.phases import Networks, Phase, make_phases
 from training.networks.backbones import make_discriminator, make_generator
 from training.networks.generator import Generator
 from training.presets.resolve import DataFacts, known_names

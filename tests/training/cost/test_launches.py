@@ -8,7 +8,8 @@ from torch_utils.devices import treat_as
 from torch_utils.randomness import RandomStreams
 from training.cost import launches
 from training.cost.launches import Recorder, Work, work_of_step
-from training.losses.phases import draw_inputs, judge_both, make_phases, may_judge_together
+from training.inputs import draw_inputs
+from training.losses.phases import judge_both, make_phases, may_judge_together
 from training.networks.synthesis import Noise
 from training.presets.resolve import DataFacts, Options, resolve
 

@@ -19,10 +19,11 @@ from torch_utils.randomness import RandomStreams
 from training.augment.layouts import WarpedLayout
 from training.augment.pipeline import make_pipe
 from training.config import RunConfig
+from training.inputs import Batch, draw_inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS
 from training.losses import adversarial
 from training.losses.attention import alignment_loss
-from training.losses.phases import Batch, Networks, d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
+from training.losses.phases import Networks, d_main, d_r1, g_main, g_move, g_path, make_phases
 
 pytestmark = pytest.mark.numeric
 
