@@ -22,7 +22,8 @@ from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
 from training.data.dataset import ImageDataset
 from training.data.of_run import open_data
-from training.layouts.layout import Layout, check_counts, load_layout
+from training.layouts.files import load_layout
+from training.layouts.layout import Layout, check_counts
 from training.networks.generator import set_memory_format
 from training.runs.snapshot import Snapshot
 

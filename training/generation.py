@@ -28,7 +28,8 @@ from training.layouts.edits import (
     placed,
     without,
 )
-from training.layouts.layout import Layout, check_counts, load_layout, save_layout
+from training.layouts.files import load_layout, save_layout
+from training.layouts.layout import Layout, check_counts
 from training.pictures.grids import (
     enlarged,
     image_grid,
