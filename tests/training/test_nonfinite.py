@@ -34,7 +34,7 @@ def step(poison: float | None):
         images = torch.zeros(4, 3, 32, 32)
         if value is not None:
             images[1, 2, 3, 4] = value
-        batches = steps.passes(phase, config, state, images, torch.zeros(4, 0), lambda n: torch.zeros(n, 0))
+        batches = steps.micro_batches(phase, config, state, images, torch.zeros(4, 0), lambda n: torch.zeros(n, 0))
         return steps.run_phase(phase, config, state, batches)
 
     assert run(None)  # so that the optimiser has moments

@@ -166,7 +166,7 @@ def _work_of_phase(phase, config: RunConfig, state: TrainingState, count: int, p
     optimizer = state.optimizers[phase.trained]
     optimizer.work = Work()
     with Recorder() as recorder:
-        inputs = _inputs(state.networks.G, config, phase.generated(count)) if phase.shrink else None
+        inputs = _inputs(state.networks.G, config, phase.generated(count)) if phase.batch_shrink else None
     generated = recorder.work
     size = [config.generator.img_resolution] * 2
     images = torch.empty([count, config.generator.img_channels, *size], device=META)

@@ -85,7 +85,7 @@ def test_gradients_of_the_ways_of_a_gpu(phase_name):
         trained = getattr(networks, phase.trained)
         # The noise is another one, drawn in another way; its strength is 0 so far.
         found.append({n: p.grad for n, p in trained.named_parameters() if "noise_strength" not in n} | {"loss": loss})
-        assert networks.G.mapping.w_avg.abs().max() > 0 or not phase.shrink
+        assert networks.G.mapping.w_avg.abs().max() > 0 or not phase.batch_shrink
     ours, theirs = found
     allowed = 5e-3 if phase_name == "G_move" else 2e-4  # differences of two pictures that differ little
     for name, expected in theirs.items():
