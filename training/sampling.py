@@ -235,6 +235,11 @@ def _one_each(things: Tensor | Layout, count: int, what: str) -> Tensor | Layout
     return things.expand(count, *things.shape[1:]) if isinstance(things, Tensor) else things[[0] * count]
 
 
+def to_uint8(images: Tensor) -> Tensor:
+    """Images about [-1, 1], any shape, as files and metrics have them: 127.5 x + 128 in [0, 255], rounded down."""
+    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
 def latents(seeds: list[int], z_dim: int) -> Tensor:
     """z [len(seeds), z_dim], row i from seeds[i] (below 2**32) alone: the same in every batch."""
     rows = [torch.randn([z_dim], generator=torch.Generator().manual_seed(seed)) for seed in seeds]

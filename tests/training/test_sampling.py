@@ -11,7 +11,7 @@ from dnnlib.errors import UserError
 from tests.tiny_models import save_tiny_snapshot, tiny_config, tiny_generator, tiny_model
 from tests.training.small import global_streams
 from training.layouts.layout import Layout, concatenate
-from training.sampling import Model, latents, object_latents
+from training.sampling import Model, latents, object_latents, to_uint8
 
 pytestmark = pytest.mark.numeric
 
@@ -374,6 +374,12 @@ def test_block_outputs_are_those_of_all_batches():
     alone = {}
     torch.testing.assert_close(model.images([2], block_outputs=alone), images[2:])
     torch.testing.assert_close(alone[8], outputs[8][2:])
+
+
+def test_to_uint8_cuts_off_as_is_the_convention():
+    values = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 0.9999, 1.0, 3.0])
+    assert to_uint8(values).tolist() == [0, 0, 64, 128, 191, 255, 255, 255]
+    assert to_uint8(values).dtype == torch.uint8
 
 
 def test_latents_of_a_seed_do_not_depend_on_the_batch():
