@@ -11,8 +11,8 @@ from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
 from training import loop, step
+from training.augment.settings import AugmentConfig
 from training.config import (
-    AugmentConfig,
     DataConfig,
     DiscriminatorConfig,
     EncodingConfig,

@@ -22,8 +22,7 @@ from training.inputs import Batch, Inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
 from training.losses import adversarial
 from training.losses.attention import alignment_loss
-from training.networks.discriminator import Discriminator
-from training.networks.generator import Generator
+from training.networks.backbones import BACKBONES, DiscriminatorNetwork, GeneratorNetwork
 from training.networks.synthesis import Noise
 
 Statistics = dict[str, Tensor]
@@ -37,8 +36,8 @@ class Networks:
     move_mean []: the same mean of the speed at which pictures follow a centre.
     """
 
-    G: Generator
-    D: Discriminator
+    G: GeneratorNetwork
+    D: DiscriminatorNetwork
     pl_mean: Tensor
     augment: AugmentPipe | None = None
     move_mean: Tensor = field(default_factory=lambda: torch.zeros([]))
@@ -167,33 +166,26 @@ def d_main(
         images = _generate(networks.G, batch.inputs, streams)
     fake_images = _augmented(networks, images, streams).images
     real_images = _augmented(networks, batch.real_images, streams).images
-    fake, real = judge_both(networks.D, config.discriminator, fake_images, batch.inputs.c, real_images, batch.real_c)
+    fake_c, real_c = batch.inputs.c, batch.real_c
+    fake, real = logits_of_both(networks.D, config.discriminator, fake_images, fake_c, real_images, real_c)
     if networks.augment is not None:
         networks.augment.strength.observe(real, world)
     loss = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].discriminator(fake, real)
     return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
 
 
-def judge_both(
-    D: Discriminator, config: DiscriminatorConfig, fake: Tensor, fake_c: Tensor, real: Tensor, real_c: Tensor
+def logits_of_both(
+    D: DiscriminatorNetwork, config: DiscriminatorConfig, fake: Tensor, fake_c: Tensor, real: Tensor, real_c: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Logits of generated and of real images [N, C, R, R]; on a GPU by one pass, which takes half the launches.
 
     There the two alternate: sample n is in group n mod (number of groups) of the minibatch standard deviation, so that
     the groups are those of two passes.
     """
-    if kind_of(fake) != "cuda" or not may_judge_together(config, len(fake)):
+    if kind_of(fake) != "cuda" or not BACKBONES[config.backbone].scores_both_at_once(config, len(fake)):
         return D(fake, fake_c).logits, D(real, real_c).logits
     images, labels = (torch.stack(pair, 1).flatten(0, 1) for pair in ((fake, real), (fake_c, real_c)))
     return D(images, labels).logits.unflatten(0, (-1, 2)).unbind(1)
-
-
-def may_judge_together(config: DiscriminatorConfig, count: int) -> bool:
-    """Whether 2 x count images have the groups that count images have."""
-    if config.backbone != "stylegan2":
-        return False
-    size = config.mbstd_group_size
-    return config.mbstd_num_channels == 0 or (size is not None and size <= count and count % size == 0)
 
 
 def d_r1(
@@ -212,11 +204,11 @@ def _augmented(networks: Networks, images: Tensor, streams: RandomStreams) -> Au
     return networks.augment(images, streams["augment"])
 
 
-def _generate(G: Generator, inputs: Inputs, streams: RandomStreams) -> Tensor:
+def _generate(G: GeneratorNetwork, inputs: Inputs, streams: RandomStreams) -> Tensor:
     return G.synthesis(_styles(G, inputs), inputs.layout, Noise("random", streams["noise"]))
 
 
-def _styles(G: Generator, inputs: Inputs) -> Tensor:
+def _styles(G: GeneratorNetwork, inputs: Inputs) -> Tensor:
     """ws [N, num_ws, (codes,) w_dim] of training, mixed; the mean style follows."""
     mixing = inputs.mixing
     if mixing is None:
@@ -226,7 +218,7 @@ def _styles(G: Generator, inputs: Inputs) -> Tensor:
     return torch.where(late, others, ws)
 
 
-def _two_styles(G: Generator, inputs: Inputs) -> tuple[Tensor, Tensor]:
+def _two_styles(G: GeneratorNetwork, inputs: Inputs) -> tuple[Tensor, Tensor]:
     """Of the latents and of those to mix in; on a GPU by one pass through the mapping network."""
     z, other, c, layout = inputs.z, inputs.mixing.z, inputs.c, inputs.layout
     if kind_of(z) != "cuda" or G.takes_layout_in_latent:

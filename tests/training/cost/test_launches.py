@@ -9,7 +9,8 @@ from torch_utils.randomness import RandomStreams
 from training.cost import launches
 from training.cost.launches import Recorder, Work, work_of_step
 from training.inputs import draw_inputs
-from training.losses.phases import judge_both, make_phases, may_judge_together
+from training.losses.phases import logits_of_both, make_phases
+from training.networks.stylegan2 import StyleGAN2
 from training.networks.synthesis import Noise
 from training.presets.resolve import DataFacts, Options, resolve
 
@@ -113,11 +114,11 @@ def test_two_kinds_of_images_keep_their_groups(group, together):
     config = run_config(discriminator={"img_resolution": RESOLUTION, "channel_base": 256, "channel_max": 8,
                                        "mbstd_group_size": group}, schedule={"batch_size": 4})  # fmt: skip
     networks, labels = make_networks(config), torch.zeros([4, 0])
-    assert may_judge_together(config.discriminator, 4) == together
+    assert StyleGAN2.scores_both_at_once(config.discriminator, 4) == together
     images = real_images(seed=1), labels, real_images(seed=2), labels
-    apart = judge_both(networks.D, config.discriminator, *images)
+    apart = logits_of_both(networks.D, config.discriminator, *images)
     with treat_as("cuda", "cpu"):
-        at_once = judge_both(networks.D, config.discriminator, *images)
+        at_once = logits_of_both(networks.D, config.discriminator, *images)
     for a, b in zip(apart, at_once, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
