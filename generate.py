@@ -69,9 +69,9 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @plugin_option(PICTURES)
 def main(**given):
-    from training.generation import Request, generate
+    from training.generation import GenerateRequest, generate
 
-    written = generate(Request(**given))
+    written = generate(GenerateRequest(**given))
     others = f" and {len(written) - 3} more" if len(written) > 3 else ""
     click.echo(f"wrote {', '.join(map(str, written[:3]))}{others}")
 

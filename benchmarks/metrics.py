@@ -23,7 +23,7 @@ from metrics.context import MetricContext
 from metrics.extractors import Extractor, Extractors
 from metrics.extractors.fidelity import RESIZE, load_library
 from metrics.extractors.random_features import random_features
-from metrics.features import chunks, features_of, generated_images, real_batches, real_features
+from metrics.features import chunks, features_of, generated_images, image_batches, real_features
 from metrics.frechet import frechet_distance
 from metrics.moments import Moments, moments_of
 from metrics.registry import evaluate
@@ -116,7 +116,7 @@ class TimedMetrics:
 
     def _extract(self) -> None:
         every = np.arange(self.images)
-        for _ in features_of(real_batches(self.context, self.context.dataset, every, self.chunks), self.network):
+        for _ in features_of(image_batches(self.context, self.context.dataset, every, self.chunks), self.network):
             pass
 
     def _generate(self) -> None:

@@ -16,7 +16,8 @@ from metrics.extractors import Extractors
 from metrics.image_files import ImageFiles
 from torch_utils.distributed import World, current
 from training.data.dataset import ImageDataset
-from training.layouts.layout import Layout, layout_to_json
+from training.layouts.files import layout_to_json
+from training.layouts.layout import Layout
 from training.networks.discriminator import Discriminator
 from training.sampling import Model
 

@@ -21,7 +21,7 @@ from metrics.extractors import Extractor
 from metrics.moments import FeatureStatistics, Moments, moments_of
 from torch_utils.distributed import World
 from training.layouts.layout import Layout
-from training.sampling import SEED_LIMIT
+from training.sampling import SEED_LIMIT, to_uint8
 
 IN_FLIGHT = 3  # batches on a GPU that are not waited for
 IN_MEMORY = 100_000  # real images of which features are kept while a program runs
@@ -64,11 +64,6 @@ class GeneratorInputs(NamedTuple):
     z: Tensor
     layout: Layout | None
     labels: Tensor | None
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Images about [-1, 1] as metrics look at them: x * 127.5 + 128 within [0, 255], cut off to whole numbers."""
-    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def generated_images(context: MetricContext, parts: Iterable[Sequence[int]]) -> Iterator[Tensor]:
@@ -171,7 +166,7 @@ def file_features(context: MetricContext, dataset, extractor: str, max_items: in
     """The same of any data set, without a look at the disk; `what` is the name of the progress bar."""
     indices = chosen(len(dataset), max_items)
     mine = chunks(len(indices), context.batch_size, context.world)
-    images = real_batches(context, dataset, indices, context.bar(mine, what))
+    images = image_batches(context, dataset, indices, context.bar(mine, what))
     return _collect(context, extractor, images, len(indices))
 
 
@@ -200,7 +195,7 @@ def _stream_moments(context: MetricContext, extractor: str, output: str, max_ite
     indices = chosen(len(context.dataset), max_items)
     mine = chunks(len(indices), context.batch_size, context.world)
     statistics = FeatureStatistics()
-    images = real_batches(context, context.dataset, indices, context.bar(mine, "real"))
+    images = image_batches(context, context.dataset, indices, context.bar(mine, "real"))
     for features in features_of(images, network):
         statistics.add(features[output])
     width = statistics.width or _widths(network, context.device)[output]
@@ -214,7 +209,7 @@ def chosen(available: int, max_items: int | None) -> np.ndarray:
     return np.sort(np.random.default_rng(SUBSET_SEED).permutation(available)[:max_items])
 
 
-def real_batches(
+def image_batches(
     context: MetricContext, dataset, indices: np.ndarray, parts: Iterable[Sequence[int]]
 ) -> Iterator[Tensor]:
     """uint8 images of each of `parts`, positions in `indices`, on the device: a batch, or one by one if sizes differ.

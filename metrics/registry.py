@@ -52,8 +52,8 @@ class Metric:
     """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise (None: all there are).
 
     extractor: what it looks at pictures with, if anything. template: its name with {n} for the number, where any
-    number may stand there; of_pictures: whether it can be computed from files instead of a network. reals: it needs so
-    many real images at least.
+    number may stand there. takes_pictures: whether it can be computed from files instead of a network. reals: it needs
+    so many real images at least.
     uses_truncation_and_layout: --trunc and --layout apply to the pictures it looks at. best: which of its values.
     """
 
@@ -66,10 +66,10 @@ class Metric:
     template: str | None = None
     uses_truncation_and_layout: bool = True
     best: Best = "lowest"
-    of_pictures: bool = False
+    takes_pictures: bool = False
     reals: int = 1
 
-    def badness(self, results: Values) -> float:
+    def score_to_minimize(self, results: Values) -> float:
         """Its first quantity as a number that is the smaller, the better; NaN where it could not be measured."""
         value = next(iter(results.values()))
         return {"lowest": value, "highest": -value, "nearest 0": abs(value)}[self.best]
@@ -89,14 +89,9 @@ class Metric:
         """Whether all processes take part; other metrics are computed by the first one alone."""
         return self.extractor is not None
 
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether it can be computed from files instead of a network."""
-        return self.of_pictures
-
     def with_num(self, num: int | None) -> "Metric":
         """The same with another number; its name says so, unless it has no number, such as co_move."""
-        named = self.template is not None and (self.of_pictures or self.name != self.template.format(n=""))
+        named = self.template is not None and (self.takes_pictures or self.name != self.template.format(n=""))
         return replace(self, num=num, name=self.template.format(n=_short(num)) if named else self.name)
 
 
@@ -147,7 +142,7 @@ def family(
         usual = template.format(n=_short(num))
         _METRICS[usual] = Metric(
             usual, named, num, "images", lambda config: None, extractor, template,
-            best=best, of_pictures=True, reals=reals,
+            best=best, takes_pictures=True, reals=reals,
         )  # fmt: skip
         return compute
 

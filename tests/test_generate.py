@@ -18,7 +18,7 @@ from dnnlib.files import write_json
 from generate import main
 from tests.tiny_models import save_tiny_snapshot
 from tests.training.small import global_streams
-from training.layouts.layout import load_layout, save_layout
+from training.layouts.files import load_layout, save_layout
 from training.pictures import grids
 from training.sampling import Model
 

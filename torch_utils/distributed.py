@@ -93,6 +93,8 @@ class World:
             dist.barrier()
 
 
+ALONE = World()  # a single process, on the CPU
+
 _OPERATIONS = {"sum": dist.ReduceOp.SUM, "min": dist.ReduceOp.MIN, "max": dist.ReduceOp.MAX}
 
 

@@ -6,30 +6,32 @@ in training/presets/resolve.py.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from training.augment.settings import AugmentConfig
+from training.settings import (
+    SEED_LIMIT,
+    Batch,
+    Channels,
+    Count,
+    Decay,
+    Depth,
+    Fraction,
+    Kimg,
+    Labels,
+    Name,
+    NonNegative,
+    Positive,
+    PowerOfTwo,
+    Rate,
+    Section,
+    Spread,
+    Taps,
+    Width,
+)
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
-
-# Every number is finite and has bounds, far from what is of use: beyond them float32 overflows or memory ends.
-SEED_LIMIT = 2**32
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]  # of a moving average that moves
-Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
-NonNegative = Annotated[float, Field(ge=0, le=1e6)]
-Rate = Annotated[float, Field(ge=1e-12, le=10)]  # of learning
-Kimg = Annotated[float, Field(ge=0.001, le=1e9)]  # thousands of images
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Width = Annotated[int, Field(ge=1, le=2**16)]  # features of a layer
-Depth = Annotated[int, Field(ge=1, le=256)]  # layers, objects of a scene
-PowerOfTwo = Annotated[int, Field(ge=4, le=2**14)]
-Channels = Annotated[int, Field(ge=1, le=1024)]  # of images
-Batch = Annotated[int, Field(ge=1, le=2**20)]  # images at a time
-Labels = Annotated[int, Field(ge=0, le=10**6)]  # numbers of a label
-Spread = Annotated[float, Field(ge=1e-4, le=1e4)]  # of a heatmap; twice the variance
-Spreading = Annotated[float, Field(ge=0, le=10)]  # standard deviations of augmentation
-Taps = Annotated[tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...], Field(min_length=1, max_length=32)]
-Name = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]  # of something registered (dnnlib/registry.py)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -44,12 +46,6 @@ def _with_a_sum(taps: tuple[float, ...]) -> tuple[float, ...]:
     if abs(sum(taps)) < 1e-3 * max(map(abs, taps)) or not any(taps):
         raise ValueError("the taps of a filter are divided by their sum, which must not be 0")
     return taps
-
-
-class Section(BaseModel):
-    """A frozen group of settings; unknown keys, and numbers that are not finite, are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MappingConfig(Section):
@@ -159,14 +155,6 @@ class DiscriminatorConfig(ConvConfig):
     freeze_layers: int = Field(0, ge=0, le=256)  # this many layers from the image on keep their weights (Freeze-D)
     backbone: Name = "stylegan2"
 
-    @property
-    def freezable_layers(self) -> int:
-        """How many layers there are before those that give the logit: what freeze_layers can be at most."""
-        blocks = self.img_resolution.bit_length() - 3  # of R, R/2, ... 8
-        if self.backbone == "sndcgan":
-            return 2 * blocks + 1
-        return 2 * blocks + (1 if self.architecture == "orig" else blocks + (self.architecture == "resnet"))
-
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
@@ -248,62 +236,6 @@ class EmaConfig(Section):
         if self.rampup is not None:
             half_life = min(half_life, images_shown * self.rampup)
         return 0.5 ** (batch_size / max(half_life, 1e-8))
-
-
-class TransformsConfig(Section):
-    """What augmentation does: the chance of each transform as a multiple of p, and how far it goes.
-
-    Standard deviations are those of normal distributions; where a factor is drawn, of its logarithm to base 2. The
-    defaults are the pipe bgc (training/augment/pipes.py has the others).
-    """
-
-    xflip: NonNegative = 1  # mirror
-    rotate90: NonNegative = 1  # quarter turns
-    xint: NonNegative = 1  # shift by whole pixels
-    scale: NonNegative = 1
-    rotate: NonNegative = 1  # by any angle
-    aniso: NonNegative = 1  # stretch along one direction, shrink across it
-    xfrac: NonNegative = 1  # shift by fractions of a pixel
-    brightness: NonNegative = 1
-    contrast: NonNegative = 1
-    lumaflip: NonNegative = 1  # light for dark, hue kept
-    hue: NonNegative = 1
-    saturation: NonNegative = 1
-    imgfilter: NonNegative = 0  # amplify or weaken octaves
-    noise: NonNegative = 0
-    cutout: NonNegative = 0
-    xint_max: Spreading = 0.125  # of the image's side
-    scale_std: Spreading = 0.2
-    rotate_max: Fraction = 1  # of half a turn
-    aniso_std: Spreading = 0.2
-    xfrac_std: Spreading = 0.125  # of the image's side
-    brightness_std: Spreading = 0.2
-    contrast_std: Spreading = 0.5
-    hue_max: Fraction = 1  # of half a turn
-    saturation_std: Spreading = 1
-    imgfilter_bands: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (1, 1, 1, 1)  # lowest octave first
-    imgfilter_std: Spreading = 1
-    noise_std: Spreading = 0.1
-    cutout_size: Fraction = 0.5  # of the image's side
-
-
-class AugmentConfig(Section):
-    """Augmentation of what D sees, generated and real (Karras et al. 2020, "Training GANs with Limited Data").
-
-    noaug: none, as the papers of the methods here train. fixed: with probability p. ada: p begins where it is set and
-    follows the mean sign of D's logits of real images.
-    """
-
-    mode: Literal["noaug", "ada", "fixed"] = "noaug"
-    p: Fraction = 0
-    target: Fraction = 0.6  # mean sign to hold: above it, D is thought to know its images by heart
-    interval: Count = 4  # steps from one change of p to the next
-    kimg: Kimg = 500  # thousands of images in which p can go from 0 to 1
-    transforms: TransformsConfig = TransformsConfig()
-
-    def step(self, batch_size: int) -> float:
-        """How far p moves at a time."""
-        return batch_size * self.interval / (self.kimg * 1000)
 
 
 class DataConfig(Section):

@@ -28,7 +28,8 @@ from training.layouts.edits import (
     placed,
     without,
 )
-from training.layouts.layout import Layout, check_counts, load_layout, save_layout
+from training.layouts.files import load_layout, save_layout
+from training.layouts.layout import Layout, check_counts
 from training.pictures.grids import (
     enlarged,
     image_grid,
@@ -36,12 +37,11 @@ from training.pictures.grids import (
     samples_beside_heatmaps,
     save_png,
     square_columns,
-    to_uint8,
 )
 from training.pictures.products import GRIDS, HEATMAPS, STRIPS
 from training.pictures.videos import check_video, save_video
 from training.runs.snapshot import find_snapshot
-from training.sampling import SEED_LIMIT, Model
+from training.sampling import SEED_LIMIT, Model, to_uint8
 
 VIDEO_SIDE = 256  # small pictures are enlarged until a video is at least this wide, pixels
 PAGE_LIMIT = 2**28  # pixels of a grid, a strip or a video
@@ -49,7 +49,7 @@ LATENTS_LIMIT = 2**30  # numbers in the latents of all pictures
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerateRequest:
     """What generate.py was asked for, in the form of its options."""
 
     network: str
@@ -109,7 +109,7 @@ class Scenes:
         return enlarged(images, self.scale)
 
 
-def generate(request: Request) -> list[Path]:
+def generate(request: GenerateRequest) -> list[Path]:
     """Write the pictures; returns their paths. Raises UserError, before anything is written, on bad input."""
     _check_together(request)
     grid = parse_grid(request.grid) if request.grid else None
@@ -132,7 +132,7 @@ def generate(request: Request) -> list[Path]:
 # --- checks -----------------------------------------------------------------------------------------------------
 
 
-def _check_together(request: Request) -> None:
+def _check_together(request: GenerateRequest) -> None:
     if not request.moves and (request.video or request.frames):
         raise UserError(f"{'--video' if request.video else '--frames'} is about a moving centre; add --move")
     if request.moves and request.grid:
@@ -143,7 +143,7 @@ def _check_together(request: Request) -> None:
         raise UserError(f"--save-layout {request.save_layout}: this is a directory; name a file")
 
 
-def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
+def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
     """Read all inputs and check that they fit each other."""
     centers, moves = parse_centers(request.centers), parse_moves(request.moves)
     latents = load_latents(request.latents) if request.latents else {}
@@ -179,7 +179,7 @@ def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Te
     return kind, seeds
 
 
-def _check_steerable(model: Model, request: Request) -> None:
+def _check_steerable(model: Model, request: GenerateRequest) -> None:
     wishes = {
         "--centers": request.centers,
         "--layout": request.layout,
@@ -195,7 +195,7 @@ def _check_steerable(model: Model, request: Request) -> None:
         raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
 
 
-def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, request: Request) -> None:
+def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, request: GenerateRequest) -> None:
     """Raises UserError for what no memory holds; pictures of their own are made a batch at a time."""
     numbers = count * int(np.prod(model.G.w_shape))
     if numbers > LATENTS_LIMIT:
@@ -219,7 +219,7 @@ def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
 
 
 def _styles(
-    model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: Request
+    model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: GenerateRequest
 ) -> Tensor:
     how = {"truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
     how["labels"] = _labels(model, request)
@@ -231,7 +231,7 @@ def _styles(
         raise UserError(f"{request.latents}: {error}" if request.latents else str(error)) from error
 
 
-def _labels(model: Model, request: Request) -> int | Tensor | None:
+def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
     """What --class says. Raises UserError when a model with labels is given none, or has no such class."""
     classes = model.config.generator.c_dim
     if classes == 0:
@@ -284,7 +284,7 @@ def _write_grid(scenes: Scenes, columns: int, show_heatmaps: bool, outdir: Path)
     return written
 
 
-def _write_strips(scenes: Scenes, request: Request, outdir: Path) -> list[Path]:
+def _write_strips(scenes: Scenes, request: GenerateRequest, outdir: Path) -> list[Path]:
     """A strip each; perhaps its frames beside their heatmaps; perhaps a video of all."""
     written, films, folder = [], [], make_dir(outdir / STRIPS)
     for i, name in enumerate(tqdm(scenes.names, unit="strip", disable=None)):

@@ -36,7 +36,7 @@ from training.runs.log import NoLog, RunLog
 from training.runs.snapshot import drop_old_snapshots, network_tensors, snapshot_metadata, snapshot_name
 from training.sampling import Model
 from training.state import TrainingState
-from training.step import adapt_augmentation, make_reducers, passes, run_phase, update_ema
+from training.step import adapt_augmentation, make_reducers, micro_batches, run_phase, update_ema
 
 METRIC_DRAWS = {"di": 10, "w": 10}  # in training; calc_metrics.py makes the full number
 
@@ -131,7 +131,7 @@ class Run:
         state = self.state
         for phase in self.phases:
             if state.steps % phase.interval == 0:
-                batches = passes(phase, self.config, state, real_images, real_labels, draw_labels)
+                batches = micro_batches(phase, self.config, state, real_images, real_labels, draw_labels)
                 finite = run_phase(phase, self.config, state, batches, self.reducers.get(phase.name))
                 self.guard.add(finite, phase.name, batches[-1], state.images)
         update_ema(self.config, state)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.tensor_files import write_tensors
+from training.inputs import Batch
 from training.layouts.layout import Layout
-from training.losses.phases import Batch
 
 _IN_FLIGHT = 8  # steps that a GPU may be behind when their verdict is read
 

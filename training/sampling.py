@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.devices import choose_device
-from torch_utils.randomness import RandomStreams, latents, object_latents
+from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.layouts.layout import Layout, check_counts, concatenate
 from training.layouts.samplers import sample_layout
@@ -233,3 +233,27 @@ def _one_each(things: Tensor | Layout, count: int, what: str) -> Tensor | Layout
     if len(things) == count:
         return things
     return things.expand(count, *things.shape[1:]) if isinstance(things, Tensor) else things[[0] * count]
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images about [-1, 1], any shape, as files and metrics have them: 127.5 x + 128 in [0, 255], rounded down."""
+    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def latents(seeds: list[int], z_dim: int) -> Tensor:
+    """z [len(seeds), z_dim], row i from seeds[i] (below 2**32) alone: the same in every batch."""
+    rows = [torch.randn([z_dim], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(rows)
+
+
+def object_latents(seeds: list[int], objects: int, z_dim: int) -> Tensor:
+    """z [len(seeds), objects + 1, z_dim]: the codes of the objects, then the background's.
+
+    A code depends on its seed and on which object it is for, not on how many objects there are.
+    """
+    names = [*(f"object {i}" for i in range(objects)), "background"]
+    return torch.stack([torch.stack([_code(seed, name, z_dim) for name in names]) for seed in seeds])
+
+
+def _code(seed: int, name: str, z_dim: int) -> Tensor:
+    return torch.randn([z_dim], generator=RandomStreams(seed, "cpu")[name])

@@ -19,7 +19,6 @@ from metrics.features import (
     in_order,
     real_features,
     real_moments,
-    to_uint8,
 )
 from metrics.image_files import ImageFiles
 from metrics.moments import moments_of
@@ -98,11 +97,6 @@ def test_truncation_and_layout_apply(make_context):
     assert not torch.equal(fixed, plain)
     assert torch.equal(images(layout=make_layout(2)), images(layout=make_layout(2)))
     assert torch.equal(images(layout=make_layout(2))[[0, 2]], images(layout=make_layout(2)[[0]])[[0, 2]])
-
-
-def test_eight_bits():
-    values = torch.tensor([-2.0, -1.0, 0.0, 0.999, 1.0, 3.0])
-    assert to_uint8(values).tolist() == [0, 0, 128, 255, 255, 255]
 
 
 def test_metrics_share_the_features(make_context, monkeypatch):

@@ -11,8 +11,8 @@ from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
 from training import loop, step
+from training.augment.settings import AugmentConfig
 from training.config import (
-    AugmentConfig,
     DataConfig,
     DiscriminatorConfig,
     EncodingConfig,
@@ -177,7 +177,7 @@ def test_a_batch_in_two_passes_is_seen_whole(data):
     before = state.networks.D.epilogue.out.weight.detach().clone()
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     phase = next(p for p in make_phases(config) if p.name == "D_main")
-    batches = step.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+    batches = step.micro_batches(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
     assert [len(batch.real_images) for batch in batches] == [4, 4]
     assert step.run_phase(phase, config, state, batches)
     assert state.statistics.report()["scores/real"].count == 8
@@ -295,8 +295,8 @@ def test_compiling_changes_nothing_but_speed(data):
         config = configuration(data, 1.0, "stylegan2", hardware=HardwareConfig(device="cpu", compile=mode))
         state = TrainingState.create(config, World())
         images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-        phase = next(p for p in make_phases(config) if p.compiles)
-        batches = step.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+        phase = next(p for p in make_phases(config) if p.uses_compiled_D)
+        batches = step.micro_batches(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
         optimizer = state.optimizers["D"]
         optimizer.step = lambda optimizer=optimizer: found.append(
             torch.cat([p.grad.flatten() for group in optimizer.param_groups for p in group["params"]])

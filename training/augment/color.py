@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training.augment.draws import Draws, only
-from training.config import TransformsConfig
+from training.augment.settings import TransformsConfig
 
 NAMES = ("brightness", "contrast", "lumaflip", "hue", "saturation")
 

@@ -16,7 +16,8 @@ from torch.utils.flop_counter import flop_registry
 from torch_utils.devices import treat_as
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
-from training.losses.phases import Batch, Inputs, Networks, draw_inputs, make_phases
+from training.inputs import Batch, Inputs, draw_inputs
+from training.losses.phases import Networks, make_phases
 from training.networks.backbones import make_discriminator, make_generator
 from training.state import TrainingState
 from training.step import run_phase, update_ema
@@ -165,7 +166,7 @@ def _work_of_phase(phase, config: RunConfig, state: TrainingState, count: int, p
     optimizer = state.optimizers[phase.trained]
     optimizer.work = Work()
     with Recorder() as recorder:
-        inputs = _inputs(state.networks.G, config, phase.generated(count)) if phase.shrink else None
+        inputs = _inputs(state.networks.G, config, phase.generated(count)) if phase.batch_shrink else None
     generated = recorder.work
     size = [config.generator.img_resolution] * 2
     images = torch.empty([count, config.generator.img_channels, *size], device=META)

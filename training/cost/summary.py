@@ -19,7 +19,8 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
-from training.losses.phases import Batch, Inputs, Networks, Phase, draw_inputs, make_phases
+from training.inputs import Batch, Inputs, draw_inputs
+from training.losses.phases import Networks, Phase, make_phases
 from training.networks.backbones import make_discriminator, make_generator
 from training.networks.generator import Generator
 from training.presets.resolve import DataFacts, known_names
@@ -44,7 +45,7 @@ class PhaseCost:
 
 
 @dataclass(frozen=True)
-class Summary:
+class TrainingCost:
     """parameters: {network: {part: count}}; flops: {"G", "D": forward, "iteration": a training step} per image.
 
     memory: bytes of a training step in one process, by kind, without activations; these depend on the phase.
@@ -81,7 +82,7 @@ def assumed_facts(cfg: str) -> DataFacts:
     return DataFacts(name="data", resolution=RESOLUTIONS[cfg], num_channels=3, size=2**31)
 
 
-def summarize(config: RunConfig) -> Summary:
+def summarize(config: RunConfig) -> TrainingCost:
     """What a run of `config` takes. Costs a few seconds and no memory, whatever the size of the networks."""
     networks = _networks(config)
     count = config.schedule.batch_gpu or config.schedule.batch_size // config.hardware.gpus
@@ -91,7 +92,7 @@ def summarize(config: RunConfig) -> Summary:
     half = {r for network in (networks.G.synthesis, networks.D) for r in getattr(network, "half_resolutions", ())}
     half_from = min(half) if half else None
     phases = {phase.name: phase_cost(phase, networks, config, count, half_from) for phase in make_phases(config)}
-    return Summary(
+    return TrainingCost(
         images_per_pass=count,
         parameters={"G": count_parameters(networks.G), "D": count_parameters(networks.D)},
         memory=_fixed_memory(networks),
@@ -241,12 +242,12 @@ def _bytes(tensor: Tensor) -> int:
 # --- for people -------------------------------------------------------------------------------------------------
 
 
-def table(summary: Summary) -> str:
+def table(summary: TrainingCost) -> str:
     """Lines of text, at most 100 characters each."""
     return "\n".join([*_parameter_lines(summary), "", *_memory_lines(summary), "", *_flop_lines(summary)])
 
 
-def _parameter_lines(summary: Summary) -> list[str]:
+def _parameter_lines(summary: TrainingCost) -> list[str]:
     parts = dict.fromkeys(part for counts in summary.parameters.values() for part in counts)
     rows = {part: [counts.get(part, 0) for counts in summary.parameters.values()] for part in parts}
     rows["total"] = [sum(counts.values()) for counts in summary.parameters.values()]
@@ -254,7 +255,7 @@ def _parameter_lines(summary: Summary) -> list[str]:
     return [header, *(_row("  " + part, [f"{n:,}" if n else "-" for n in row]) for part, row in rows.items())]
 
 
-def _memory_lines(summary: Summary) -> list[str]:
+def _memory_lines(summary: TrainingCost) -> list[str]:
     at_most = [max(p.kept_half for p in summary.phases.values()), max(p.kept for p in summary.phases.values())]
     rows = {kind: [size, size] for kind, size in summary.memory.items()} | {"activations": at_most}
     rows["total"] = list(summary.total_memory)
@@ -270,7 +271,7 @@ def _memory_lines(summary: Summary) -> list[str]:
     ]
 
 
-def _flop_lines(summary: Summary) -> list[str]:
+def _flop_lines(summary: TrainingCost) -> list[str]:
     names = {"G": "G, forward", "D": "D, forward", "iteration": "a training step"}
     lazy = ", ".join(f"{name} every {p.interval}" for name, p in summary.phases.items() if p.interval > 1)
     return [

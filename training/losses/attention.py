@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from torch_utils import distributed
+from torch_utils.distributed import ALONE, World
 from training.config import AlignConfig
 from training.layouts.layout import LEVEL_RESOLUTIONS, HeatmapSource, resize
 
@@ -53,14 +53,13 @@ def target_map(layout: HeatmapSource, level: int, resolution: int) -> Tensor:
     return heatmaps if heatmaps.shape[1] == 1 else normalize(heatmaps.mean(1, keepdim=True))
 
 
-def truncated_distance(attention: Tensor, target: Tensor, tau: float) -> Tensor:
+def truncated_distance(attention: Tensor, target: Tensor, tau: float, world: World = ALONE) -> Tensor:
     """Mean of the differences |attention - target| above tau; of all, where at most one is (EqGAN-SA, equation 4).
 
-    With several ranks: over the images of all of them.
+    Over the images of all ranks of `world`.
     """
     distance = (attention - target).abs()
     above = distance > tau
-    world = distributed.current()
     sums = torch.stack([(distance * above).sum(), above.sum(), distance.mean()])
     total, count, everything = world.mean(sums).unbind()
     return torch.where(count * world.size > 1.5, total / count.clamp_min(1 / world.size), everything)
@@ -98,7 +97,12 @@ def attention_maps(
 
 
 def alignment_loss(
-    logits: Tensor, features: Mapping[int, Tensor], layout: HeatmapSource, config: AlignConfig, img_resolution: int
+    logits: Tensor,
+    features: Mapping[int, Tensor],
+    layout: HeatmapSource,
+    config: AlignConfig,
+    img_resolution: int,
+    world: World = ALONE,
 ) -> Tensor:
     """L_align = sum over levels of w_l * truncated distance, without config.weight.
 
@@ -107,15 +111,17 @@ def alignment_loss(
     """
     maps = attention_maps(logits, features, config, img_resolution)
     return sum(
-        weight * level_distance(maps[level], layout, level, config)
+        weight * level_distance(maps[level], layout, level, config, world)
         for level, weight in enumerate(config.level_weights)
         if level in maps
     )
 
 
-def level_distance(attention: Tensor, layout: HeatmapSource, level: int, config: AlignConfig) -> Tensor:
+def level_distance(
+    attention: Tensor, layout: HeatmapSource, level: int, config: AlignConfig, world: World = ALONE
+) -> Tensor:
     """How far attention [N, 1, r, r] is from the heatmap or, with config.match "best", from the nearest part."""
     r = attention.shape[2]
     if config.match == "best":
         return nearest_distance(attention, candidate_maps(layout, level, r), config.tau)
-    return truncated_distance(attention, target_map(layout, level, r), config.tau)
+    return truncated_distance(attention, target_map(layout, level, r), config.tau, world)

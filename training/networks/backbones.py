@@ -77,6 +77,16 @@ class Backbone:
     def check(config: RunConfig) -> None:
         """Raises ValueError, in one line, for a configuration that this family cannot serve."""
 
+    @staticmethod
+    def freezable_layers(config: DiscriminatorConfig) -> int | None:
+        """How many layers D has before those that give the logit, the most that can be frozen; None: not limited."""
+        return None
+
+    @staticmethod
+    def scores_both_at_once(config: DiscriminatorConfig, count: int) -> bool:
+        """Whether one pass of D over `count` generated and as many real images, by turns, gives the logits of two."""
+        return False
+
 
 BACKBONES: Registry[type[Backbone]] = Registry("backbone", home="training.networks")
 

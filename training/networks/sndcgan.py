@@ -228,3 +228,7 @@ class SNDCGAN(Backbone):
             raise ValueError(f"backbone sndcgan has no encoding layer {encoding.layer}; use norm or concat")
         if config.loss.pl_weight > 0:
             raise ValueError("loss.pl_weight must be 0 with backbone sndcgan, which has no mapping network")
+
+    @staticmethod
+    def freezable_layers(config: DiscriminatorConfig) -> int:
+        return 2 * (config.img_resolution.bit_length() - 3) + 1

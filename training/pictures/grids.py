@@ -12,7 +12,7 @@ from torch import Tensor
 from dnnlib.files import write_by
 from training.layouts.layout import Layout
 from training.runs.snapshot import kimg_name
-from training.sampling import Model
+from training.sampling import Model, to_uint8
 
 SMALLEST_CELL = 64  # pixels a side; smaller images are enlarged in grids
 MARKED_CELL = 128  # at least this beside heatmaps, whose crosses need room
@@ -27,11 +27,6 @@ CROSS_ARMS = (0.09, 0.06, 0.04)  # of a centre's cross at each level, in sides o
 
 
 # --- images -----------------------------------------------------------------------------------------------------
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] to 0..255, any shape: 127.5 x + 128, clamped and cut off as data sets and metrics expect."""
-    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def to_pixels(images: Tensor | np.ndarray) -> np.ndarray:

@@ -24,8 +24,9 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
 from dnnlib.registry import plugins_wanted
 from training.augment.pipes import PIPES, multipliers
+from training.augment.settings import AugmentConfig
 from training.choices import CONFIGS, known_names
-from training.config import AugmentConfig, RunConfig
+from training.config import RunConfig
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
@@ -83,7 +84,6 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     config = build(merge(design, *layers), said)
     _check_augmentation(options, config)
     _check_alignment(config)
-    _check_frozen(config)
     _check_data(config, facts)
     return config
 
@@ -312,12 +312,6 @@ def _check_alignment(config: RunConfig) -> None:
             f"{config.data.path} has images of {resolution}x{resolution}; alignment needs {least}x{least} or more: "
             "use larger images, --align=0 or --method=stylegan2"
         )
-
-
-def _check_frozen(config: RunConfig) -> None:
-    frozen, most = config.discriminator.freeze_layers, config.discriminator.freezable_layers
-    if frozen > most:
-        raise UserError(f"--freezed={frozen}: D has {most} layers before its last ones at this resolution; give fewer")
 
 
 def _check_data(config: RunConfig, facts: DataFacts) -> None:

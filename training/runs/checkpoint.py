@@ -95,7 +95,7 @@ class _Best(BaseModel):
 
 
 def best_record(run_dir: Path) -> dict[str, Any] | None:
-    """What `note_best` was given last: its metric and quantity, value, badness (the smaller, the better), kimg, and the
+    """What `note_best` was given last: its metric and quantity, value, badness (its score to minimize), kimg, and the
     names of its checkpoint and snapshot. None before. Raises UserError when the file is damaged.
     """
     path = run_dir / BEST

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dnnlib.files import write_text
-from torch_utils.stats import Summary
+from torch_utils.stats import ScalarSummary
 from training.data.opening import open_image
 from training.pictures.plots import read_lines
 
@@ -103,7 +103,7 @@ class RunLog:
         left = f"; at this pace {_duration(seconds * steps_left)} for the rest, most likely less" if steps_left else ""
         self.say(f"first step: {_duration(seconds)}{left}")
 
-    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
+    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, ScalarSummary]) -> None:
         """Write one line of statistics everywhere; the time counts as training.
 
         `report` has loss/G, loss/D, scores/real, scores/fake, augment/p where there is augmentation, and whatever else.
@@ -235,7 +235,7 @@ class NoLog:
     def first_step(self, images: int, seconds: float) -> None:
         pass
 
-    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
+    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, ScalarSummary]) -> None:
         pass
 
     def metric(self, images: int, name: str, values: Mapping[str, float]) -> None:
@@ -268,7 +268,7 @@ class _QuietFile(logging.FileHandler):
             super().close()
 
 
-def _flatten(report: Mapping[str, Summary]) -> dict[str, float]:
+def _flatten(report: Mapping[str, ScalarSummary]) -> dict[str, float]:
     """Means of everything; minimum and maximum too of the scores, for the score curves (EqGAN-SA, figure 1).
 
     scores/di is the lowest score of a real image minus the highest of a generated one since the last tick. The metric
