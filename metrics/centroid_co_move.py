@@ -82,7 +82,7 @@ def observe_moves(context: MetricContext, z: Tensor, labels: Tensor | None, layo
     """Generate every picture before and after the four moves, over fixed latents z [N, z_dim]."""
     parts = []
     chunks = torch.arange(len(z)).split(context.batch_size)
-    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
+    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.options.progress):
         part = chunk.tolist()
         parts.append(_observe_batch(context, z[part], None if labels is None else labels[part], layout[part]))
     return Moves(

@@ -50,7 +50,8 @@ def co_move(context: MetricContext, num: int) -> Values:
 
 
 def _detector(context: MetricContext) -> Detector:
-    return make_detector(context.detector, context.detector_weights, context.dataset, context.model.device)
+    options = context.options
+    return make_detector(options.detector, options.detector_weights, context.dataset, context.model.device)
 
 
 for _name, _num in SAMPLES.items():
@@ -72,7 +73,7 @@ def observe(
     """The ratio of each sample; NO_OBJECT where none lay under the centre, LOST where there was none after the move."""
     seen: list[float | str] = []
     chunks = torch.arange(len(commands.seeds)).split(context.batch_size)
-    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
+    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.options.progress):
         part = chunk.tolist()
         here = Commands([commands.seeds[n] for n in part], [commands.centers[n] for n in part], commands.offsets[part])
         seen += _observe_batch(context, detector, here, None if labels is None else labels[part])

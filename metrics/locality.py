@@ -66,7 +66,7 @@ def observe(
     """Change inside and outside, float64 [N] each on the CPU, when centre `index` of each picture moves by STEP."""
     inside, outside = [], []
     chunks = torch.arange(len(seeds)).split(context.batch_size)
-    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
+    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.options.progress):
         part = chunk.tolist()
         how = {"z": context.model.latents([seeds[i] for i in part]), "batch_size": len(part)}
         how["labels"] = None if labels is None else labels[part]

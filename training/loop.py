@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError, as_user_error
 from metrics.best import best_in_words, note_if_best
-from metrics.registry import MetricContext, append_result, evaluate
+from metrics.context import EvaluatedNetwork, MetricContext, MetricOptions
+from metrics.registry import append_result, evaluate
 from torch_utils import distributed
 from torch_utils.distributed import World
 from torch_utils.interruption import Interruption
@@ -197,14 +198,8 @@ class Run:
     def measure(self) -> None:
         """The metrics of config.schedule, into metric-NAME.jsonl."""
         state = self.state
-        context = MetricContext(
-            model=self.model(),
-            D=state.networks.D,
-            dataset=self.dataset,
-            seed=self.config.seed,
-            batch_size=64,
-            world=state.world,
-        )
+        measured = EvaluatedNetwork(self.model(), state.networks.D)
+        context = MetricContext(measured, self.dataset, MetricOptions(seed=self.config.seed), state.world)
         for name in self.config.schedule.metrics:
             try:
                 result = evaluate(name, context.with_num(METRIC_DRAWS.get(name)))

@@ -7,7 +7,8 @@ import torch
 
 from dnnlib.errors import UserError
 from metrics.centroid_co_move import background_change, centered, object_masks
-from metrics.registry import MetricContext, evaluate
+from metrics.context import network_context
+from metrics.registry import evaluate
 from tests.tiny_models import NoData, tiny_config, tiny_model
 from training.layouts.layout import Layout, concatenate
 
@@ -48,7 +49,7 @@ class Painter:
 
 
 def measure(painter, num=12, **settings):
-    return evaluate("centroid_co_move", MetricContext(painter, None, NoData(), num=num, **settings))["results"]
+    return evaluate("centroid_co_move", network_context(painter, None, NoData(), num=num, **settings))["results"]
 
 
 def test_masks_hold_what_stands_out_of_its_row():
@@ -125,7 +126,7 @@ def test_batch_size_changes_nothing():
 
 
 def test_a_real_model_can_be_measured():
-    context = MetricContext(tiny_model(), None, NoData(), num=3)
+    context = network_context(tiny_model(), None, NoData(), num=3)
     first, second = (evaluate("centroid_co_move", context) for _ in range(2))
     assert first["num_latents"] == 3
     assert first["results"]["from_prior_pictures"] == 15
@@ -138,4 +139,4 @@ def test_a_real_model_can_be_measured():
 ])
 def test_models_it_does_not_apply_to(options, reason):
     with pytest.raises(UserError, match=reason):
-        evaluate("centroid_co_move", MetricContext(tiny_model(**options), None, NoData(), num=1))
+        evaluate("centroid_co_move", network_context(tiny_model(**options), None, NoData(), num=1))

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
+from metrics.context import network_context
 from metrics.locality import STEP, changes, neighborhood, shifted
-from metrics.registry import MetricContext, check, evaluate
+from metrics.registry import check, evaluate
 from tests.tiny_models import NoData, tiny_config, tiny_model
 from training.layouts.layout import Layout
 
@@ -40,7 +41,7 @@ class Painter:
 
 
 def measure(painter, num=16, **settings):
-    return evaluate("locality", MetricContext(painter, None, NoData(), num=num, **settings))["results"]
+    return evaluate("locality", network_context(painter, None, NoData(), num=num, **settings))["results"]
 
 
 def test_changes_near_the_centre_only_are_perfect():
@@ -68,7 +69,7 @@ def test_value_does_not_depend_on_the_batch_size():
 
 @pytest.mark.parametrize("method", ["spatialgan", "spatialgan-indoor"])
 def test_real_models_of_both_kinds(method):
-    found = evaluate("locality", MetricContext(tiny_model(method), None, NoData(), num=4))
+    found = evaluate("locality", network_context(tiny_model(method), None, NoData(), num=4))
     assert found["num_latents"] == 4
     assert found["results"]["locality"] > 0
 
