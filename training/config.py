@@ -198,6 +198,12 @@ class LossConfig(Section):
 
     adversarial: Name = "logistic"
     r1_gamma: NonNegative = 10.0
+    r2_gamma: NonNegative = 0.0  # of the same penalty on generated images; 0 switches it off
+    lazy: bool = True  # R1 and R2 every reg_interval steps, in steps of their own; false: in D's loss, at every step
+    n_dis: Count = 1  # steps of D to one of G
+    g_orthogonal: NonNegative = 0.0  # weight of the orthogonal regularization of G's layers; 0 switches it off
+    d_orthogonal: NonNegative = 0.0  # and of D's
+    orthogonal_form: Literal["filters", "full"] = "filters"  # W W^T off its diagonal (BigGAN), or W W^T - I
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01

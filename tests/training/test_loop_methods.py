@@ -27,6 +27,7 @@ KINDS = {
     "flattened": {"cfg": "demo", "sel": "flatten"},
     "impulses": {"cfg": "demo", "sampler": "impulse"},
     "sndcgan": {"cfg": "sndcgan"},
+    "r3gan": {"cfg": "demo", "method": "r3gan", "sel": "norm", "align": 1.0},
 }
 
 
