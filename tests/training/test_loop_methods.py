@@ -27,6 +27,8 @@ KINDS = {
     "flattened": {"cfg": "demo", "sel": "flatten"},
     "impulses": {"cfg": "demo", "sampler": "impulse"},
     "sndcgan": {"cfg": "sndcgan"},
+    "progan": {"cfg": "demo", "method": "progan", "sel": "norm", "align": 1.0, "settings": (
+        *TINY, "growth.fade_kimg=0.004", "growth.stable_kimg=0.002")},
     "r3gan": {"cfg": "demo", "method": "r3gan", "sel": "norm", "align": 1.0},
 }
 

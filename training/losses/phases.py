@@ -118,7 +118,7 @@ def g_main(
     if config.loss.g_orthogonal > 0:
         statistics["loss/G_orthogonal"] = orthogonal_penalty(networks.G, config.loss.orthogonal_form)
         loss = loss + config.loss.g_orthogonal * statistics["loss/G_orthogonal"]
-    if align:
+    if out.features:  # of networks that grow, only as far as they are
         layout = warped(layout, augmented.geometry)
         alignment = alignment_loss(out.logits, out.features, layout, config.align, images.shape[3], world)
         loss = loss + config.align.weight * alignment

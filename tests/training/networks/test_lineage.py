@@ -18,7 +18,7 @@ from training.sampling import Model
 
 pytestmark = pytest.mark.numeric
 
-LINEAGE = ["r3gan"]
+LINEAGE = ["progan", "r3gan"]
 
 
 def noise(*shape: int, seed: int = 3) -> Tensor:
