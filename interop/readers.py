@@ -9,7 +9,7 @@ from pathlib import Path
 from dnnlib.cache import cache_folder
 from dnnlib.downloads import sha256_of
 from interop.conversion import write_snapshot
-from interop.pickles.families import SAFETENSORS, check_family, kind_of
+from interop.pickles.families import SAFETENSORS, kind_of
 from interop.reference_networks import kimg_of, read_reference
 from interop.remote import fetch_network
 from training.runs.snapshot import snapshot_name
@@ -34,10 +34,10 @@ def from_pickle(text: str) -> Path | None:
     path = Path(text)
     if address_in(text) is not None or not path.is_file():
         return None
-    check_family(path)
     kept = cache_folder("converted") / f"{sha256_of(path)[:32]}-{FORMAT}"
     snapshot = kept / snapshot_name(kimg_of(path))
     if not snapshot.is_file():
+        networks = read_reference(path)
         kept.mkdir(exist_ok=True)
-        write_snapshot(read_reference(path), path, snapshot)
+        write_snapshot(networks, path, snapshot)
     return snapshot

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.json_files import open_regular
-from interop.pickles.families import LARGEST_FILE, check_family
+from interop.pickles.families import LARGEST_FILE, PICKLE, check_family, kind_of
 from interop.pickles.machine import Dictionary, NotPlain, load
 from interop.pickles.modules import Tree
 from interop.pickles.values import Module, Values
@@ -48,7 +48,8 @@ def read_reference(path: str | Path) -> ReferenceNetworks:
     damaged one, and for networks that ours cannot be.
     """
     path = Path(path)
-    check_family(path)
+    if kind_of(path) != PICKLE:
+        check_family(path)
     try:
         with open_regular(path, LARGEST_FILE) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -56,6 +57,7 @@ def read_reference(path: str | Path) -> ReferenceNetworks:
             file.seek(0)
             return _networks(path, load(file, Values(2 * size)), digest)
     except NotPlain as error:
+        check_family(path)  # says whose it is, if that is known
         why = in_one_line(error, REASON)
         raise UserError(f"{path}: no network pickle that can be read without running it: {why}") from error
 

@@ -1,5 +1,6 @@
 """The settings of a reference network, read off its modules: sizes of tensors and attributes of layers."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from training.augment.settings import TransformsConfig
 
 _NUMBER = (int, float)
 _OPTIONAL_NUMBER = (int, float, type(None))
+_USED_FILTER = re.compile(r"(synthesis\.b\d+\.(conv0\.|skip\.)?|b\d+\.(conv1\.|skip\.)?)resample_filter")
 _LEVELS = ("b8", "b16", "b32")  # the released names of levels 0, 1, 2
 
 
@@ -127,8 +129,8 @@ def _encoding(tree: Tree, tensors: dict[str, StoredTensor], resolutions: list[in
 
 
 def _taps(tensors: dict[str, StoredTensor]) -> list[float]:
-    """The filter that enlarges and reduces, which has to be the same everywhere."""
-    found = [stored.tensor() for name, stored in tensors.items() if name.endswith("resample_filter")]
+    """The filter that enlarges and reduces, which has to be the same everywhere; that of other layers is not used."""
+    found = [stored.tensor() for name, stored in tensors.items() if _USED_FILTER.fullmatch(name)]
     if not found:
         return [1, 3, 3, 1]
     taps = found[0].double() if found[0].ndim == 1 else found[0].double().sum(0)

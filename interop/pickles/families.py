@@ -1,4 +1,4 @@
-"""Whose file this is: recognised by the names in it, before anything in it is interpreted.
+"""Whose file this is, recognised by the names in it where it is not one that is read here.
 
 What we read is StyleGAN2-ADA's and EqGAN-SA's pickle; the others are refused by their name, with what to do instead.
 """

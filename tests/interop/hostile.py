@@ -61,7 +61,8 @@ def storage(count: int = 4, claims: int | None = None, kind: bytes | None = None
     """The bytes of a stored storage, some of it replaced."""
     claims = count if claims is None else claims
     kind = named("torch", "FloatStorage") if kind is None else kind
-    identity = tuple_of(text("storage"), kind, text("0"), text("cpu"), long(claims), b"N") + b"Q"
+    words = (b"X" + struct.pack("<I", len(word)) + word for word in (b"storage", b"0", b"cpu"))  # as in protocol 2
+    identity = tuple_of(next(words), kind, *words, long(claims), b"N") + b"Q"
     system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     parts = [pickle.dumps(each, 2) for each in (0x1950A86A20F9469CFC6C, 1001, system)]
     parts += [b"\x80\x02" + identity + b".", pickle.dumps(["0"], 2), struct.pack("<q", claims)]
