@@ -6,7 +6,8 @@ from typing import Any
 from dnnlib.files import make_dir, write_json
 from interop.reference_networks import ReferenceNetworks, read_reference
 from torch_utils.tensor_files import write_tensors
-from training.runs.snapshot import snapshot_metadata, snapshot_name
+from training.runs.snapshot import NETWORKS, snapshot_metadata, snapshot_name
+from training.runs.stored import open_stored
 
 
 def convert(source: str | Path, dest: str | Path) -> Path:
@@ -36,3 +37,13 @@ def _provenance(networks: ReferenceNetworks, source: Path) -> dict[str, Any]:
         "tensors": len(networks.tensors),
         "config": networks.config.model_dump(mode="json"),
     }
+
+
+def copy_snapshot(source: Path, dest: str | Path) -> Path:
+    """Write the networks of a snapshot or checkpoint as a snapshot, `dest`, or a file in the folder `dest`."""
+    stored, dest = open_stored(source), Path(dest)
+    if dest.suffix != ".safetensors":
+        dest = make_dir(dest) / snapshot_name(stored.kimg)
+    names = [name for name in stored.file.kinds if name.split(".")[0] in NETWORKS]
+    write_tensors(dest, stored.file.read(names), snapshot_metadata(stored.config(), stored.kimg))
+    return dest

@@ -33,13 +33,16 @@ class ExportOptions:
     truncation_cutoff: int | None = None
 
 
+DEFAULT = ExportOptions()
+
+
 class Exportable(nn.Module):
     """forward(*inputs), in the order of `input_names` -> tuple, in the order of `output_names`.
 
     Raises UserError for a model that takes a flattened layout as a part of z, and is to be exported for ws.
     """
 
-    def __init__(self, model: Model, options: ExportOptions = ExportOptions()):
+    def __init__(self, model: Model, options: ExportOptions = DEFAULT):
         super().__init__()
         config = model.config.generator
         self.G = plain(model.G)

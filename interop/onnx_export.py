@@ -42,11 +42,10 @@ from dnnlib.errors import UserError
 from dnnlib.files import atomic_path
 from interop.exportable import Exportable, ExportOptions, Latent, eager_images, example_inputs
 from interop.optional import needed
+from interop.program_export import CHECKED, TOLERANCE, batch_shapes
 from training.sampling import Model
 
 OPSET = 18
-TOLERANCE = 1e-3  # of images in about [-1, 1]
-CHECKED = (1, 3, 2)  # batch sizes that a file is tried with when it is made
 VERSION = 1
 
 
@@ -77,15 +76,13 @@ def write_graph(exportable: Exportable, model: Model, path: Path) -> None:
     """Trace and write, unchecked."""
     inputs = tuple(example_inputs(exportable, model, 2).values())
     exportable(*inputs)  # small constants are made now, not while it is traced
-    batch = torch.export.Dim("N", min=1, max=4096)
-    shapes = tuple({0: batch} if name != "psi" else {} for name in exportable.input_names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             exportable,
             inputs,
             dynamo=True,
-            dynamic_shapes=(shapes,),
+            dynamic_shapes=(batch_shapes(exportable),),
             input_names=exportable.input_names,
             output_names=exportable.output_names,
             opset_version=OPSET,
@@ -114,12 +111,13 @@ def _write(proto: Any, exportable: Exportable, model: Model, path: Path) -> None
 
     proto.producer_name, proto.doc_string = "SteerGAN", "inputs and outputs: docs/export.md"
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {"steergan": json.dumps(_about(exportable, model))})
+    onnx.helper.set_model_props(proto, {"steergan": json.dumps(about(exportable, model))})
     onnx.checker.check_model(proto, full_check=True)
     path.write_bytes(proto.SerializeToString())
 
 
-def _about(exportable: Exportable, model: Model) -> dict[str, Any]:
+def about(exportable: Exportable, model: Model) -> dict[str, Any]:
+    """What an exported file says of itself."""
     config = model.config.generator
     sampler = {"kind": model.config.sampler.kind, "spread": list(model.config.sampler.spread)}
     sizes = {name: getattr(config, name) for name in ("img_resolution", "img_channels", "c_dim", "z_dim", "w_dim")}

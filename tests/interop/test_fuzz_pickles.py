@@ -1,4 +1,4 @@
-"""Ten thousand damaged copies of a real network pickle: nothing runs, nothing is written, memory and time are bounded."""
+"""Ten thousand damaged copies of a network pickle: nothing runs, nothing is written, memory and time are bounded."""
 
 import json
 import subprocess
@@ -14,8 +14,9 @@ MOST_MEMORY, LONGEST = 256 << 20, 10.0  # bytes beyond those before; seconds, of
 
 
 def fuzz(count: int, folder: Path) -> dict:
-    command = [sys.executable, "-m", "tests.interop.fuzz_pickles", FOLDER / "tiny_reference_nosrc.pkl", str(count), folder]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=3600, check=False)
+    arguments = map(str, (FOLDER / "tiny_reference_nosrc.pkl", count, folder))
+    command = [sys.executable, "-m", "tests.interop.fuzz_pickles", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -26,10 +27,6 @@ def check(found: dict, count: int) -> None:
     assert sum(found["ends"].values()) == count
     assert found["ends"]["refused"] > count / 4
     assert found["grown"] < MOST_MEMORY
-
-
-def test_a_few_damaged_copies(tmp_path: Path):
-    check(fuzz(20, tmp_path), 20)
 
 
 @pytest.mark.slow

@@ -189,6 +189,9 @@ def _option_layer(options: Options) -> Layer:
     if options.metrics is not None:
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         layers.append(nested("schedule.metrics", [] if names == ["none"] else names))
+    if options.log is not None:
+        names = [name.strip() for name in options.log.split(",") if name.strip()]
+        layers.append(nested("schedule.trackers", [] if names == ["none"] else names))
     if options.resume is not None:  # weights that have learnt already need no short average at first, but p soon
         layers.append({"resume": _place(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
     if options.fp32:
