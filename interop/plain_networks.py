@@ -108,8 +108,9 @@ def phase_filters(weight: Tensor, resample_filter: Tensor, padding: int) -> Tens
     places = [_taps_of_phase(phase, before, size, radius) for phase in (0, 1)]
     for a, (rows, from_rows) in enumerate(places):
         for b, (columns, from_columns) in enumerate(places):
-            part = whole[:, :, from_rows][:, :, :, from_columns]
-            filters[:, a, b, :, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = part
+            if rows and columns:  # a filter of one tap leaves phases empty
+                part = whole[:, :, from_rows][:, :, :, from_columns]
+                filters[:, a, b, :, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = part
     return filters.flatten(0, 2)
 
 

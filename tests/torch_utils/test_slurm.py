@@ -1,4 +1,4 @@
-"""srun's variables make ranks; a batch script alone, and torchrun, are left as they are. The script of the docs trains."""
+"""What srun sets makes ranks; a batch script alone, and torchrun, are left as they are. The script trains."""
 
 import os
 import subprocess
@@ -90,7 +90,8 @@ def test_the_script_trains_one_run_with_two_tasks(tmp_path: Path):
     data = write_zip(tmp_path / "data.zip", {f"{i}.png": picture(i, 32) for i in range(16)})
     options = [f"--outdir={tmp_path / 'runs'}", f"--data={data}", "--cfg=demo", "--device=cpu", "--kimg=0.064"]
     options += ["--metrics=none", "--set=schedule.kimg_per_tick=0.032", "--set=networks.channel_max=8"]
-    job = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHON": sys.executable, "SLURM_JOB_ID": str(os.getpid())}
+    job = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHON": sys.executable}
+    job["SLURM_JOB_ID"] = str(os.getpid())
     done = subprocess.run(["bash", "tools/slurm.sh", *options], cwd=ROOT, env={**os.environ, **job}, timeout=400,
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
