@@ -36,13 +36,13 @@ def main() -> None:
 @option("--as", "form", type=click.Choice(FORMS), show_default="by DST's ending", help="What to write.")
 @option("--latent", type=click.Choice(["z", "ws"]), default="z", show_default=True,
         help="What an exported program takes: latents, or final styles.")
-@option("--license", "licence", metavar="NAME", default="", help=LICENSE)
+@option("--license", "license_name", metavar="NAME", default="", help=LICENSE)
 @plugin_option()
-def network(source: str, dest: str, form: str | None, latent: str, licence: str) -> None:
+def network(source: str, dest: str, form: str | None, latent: str, license_name: str) -> None:
     """Write the network SRC as DST. `convert.py SRC DST` is the same."""
     from interop.forms import form_of, write_form
 
-    for line in write_form(source, dest, form or form_of(dest), latent, licence):
+    for line in write_form(source, dest, form or form_of(dest), latent, license_name):
         click.echo(line)
 
 
@@ -60,14 +60,14 @@ def info(source: str) -> None:
 @main.command()
 @click.argument("address", metavar="hf://OWNER/NAME")
 @click.argument("source", metavar="SRC", type=PATH)
-@option("--license", "licence", metavar="NAME", default="", help=LICENSE)
+@option("--license", "license_name", metavar="NAME", default="", help=LICENSE)
 @option("--private", is_flag=True, help="Make a new repository private.")
 @plugin_option()
-def push(address: str, source: str, licence: str, private: bool) -> None:
+def push(address: str, source: str, license_name: str, private: bool) -> None:
     """Upload the network SRC with its card to the Hugging Face hub."""
     from interop.hub import push as upload
 
-    click.echo(f"uploaded to {upload(address, source, licence, private)}")
+    click.echo(f"uploaded to {upload(address, source, license_name, private)}")
 
 
 if __name__ == "__main__":

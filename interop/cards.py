@@ -25,21 +25,21 @@ UNKNOWN = "not known"
 
 
 def write_card(
-    model: Model, folder: Path, licence: str, run_dir: Path | None = None, files: Sequence[str] = ()
+    model: Model, folder: Path, license_name: str, run_dir: Path | None = None, files: Sequence[str] = ()
 ) -> Path:
     """Write README.md and the strip into `folder`. `run_dir`: where data.json and metric-*.jsonl of the run are."""
     make_dir(folder)
     save_png(folder / STRIP, strip(model))
-    write_text(folder / CARD, card(model, licence, run_dir, files))
+    write_text(folder / CARD, card(model, license_name, run_dir, files))
     return folder / CARD
 
 
-def card(model: Model, licence: str, run_dir: Path | None = None, files: Sequence[str] = ()) -> str:
+def card(model: Model, license_name: str, run_dir: Path | None = None, files: Sequence[str] = ()) -> str:
     """The text of a card."""
     config, G = model.config, model.config.generator
     steered = "A row a latent, its level-0 centre moved from left to right." if _moves(model) else "Four latents."
     parts = [
-        f"---\n{yaml.safe_dump(_head(model, licence), sort_keys=False)}---\n",
+        f"---\n{yaml.safe_dump(_head(model, license_name), sort_keys=False)}---\n",
         f"# {config.name}\n",
         f"A generator of {G.img_resolution}x{G.img_resolution} images, trained by SteerGAN's method {config.method}.\n",
         f"![{steered}]({STRIP})\n\n*{steered}*\n",
@@ -48,7 +48,7 @@ def card(model: Model, licence: str, run_dir: Path | None = None, files: Sequenc
         _measurements(run_dir),
         f"## Use\n\n```python\n{_use(model)}```\n",
         _files(files),
-        f"## Licence\n\n{licence or UNKNOWN}. The images that it was trained on may set limits of their own.\n",
+        f"## Licence\n\n{license_name or UNKNOWN}. The images that it was trained on may set limits of their own.\n",
     ]
     return "\n".join(part for part in parts if part)
 
@@ -74,9 +74,9 @@ def _moving(model: Model, seed: int, labels: list[int] | None) -> np.ndarray:
     return moving_strip(images, layout)
 
 
-def _head(model: Model, licence: str) -> dict[str, Any]:
+def _head(model: Model, license_name: str) -> dict[str, Any]:
     tags = ["gan", "stylegan2", "image-generation", model.config.method]
-    return {"library_name": "steergan", "license": licence or "unknown", "tags": tags,
+    return {"library_name": "steergan", "license": license_name or "unknown", "tags": tags,
             "pipeline_tag": "unconditional-image-generation"}  # fmt: skip
 
 

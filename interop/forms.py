@@ -19,14 +19,14 @@ def form_of(dest: str) -> str:
     return _BY_SUFFIX[suffix]
 
 
-def write_form(source: str, dest: str, form: str, latent: str = "z", licence: str = "") -> list[str]:
+def write_form(source: str, dest: str, form: str, latent: str = "z", license_name: str = "") -> list[str]:
     """Write a network in a form; returns what was done, in lines. Raises UserError, with nothing written."""
     make_dir(Path(dest).parent)
     if form == "snapshot":
         return _snapshot(source, dest)
     if form == "state-dict":
         return _state_dict(source, dest)
-    return _exported(source, dest, form, latent, licence)
+    return _exported(source, dest, form, latent, license_name)
 
 
 def _snapshot(source: str, dest: str) -> list[str]:
@@ -59,7 +59,7 @@ def _state_dict(source: str, dest: str) -> list[str]:
     return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of G, D and G_ema in the reference's names"]
 
 
-def _exported(source: str, dest: str, form: str, latent: str, licence: str) -> list[str]:
+def _exported(source: str, dest: str, form: str, latent: str, license_name: str) -> list[str]:
     from interop.bundle import write_bundle
     from interop.cards import write_card
     from interop.exportable import ExportOptions
@@ -77,7 +77,7 @@ def _exported(source: str, dest: str, form: str, latent: str, licence: str) -> l
     worst = writers[form]()
     lines = [f"wrote {dest}; its pictures differ from the model's by {worst:.2g} at most"]
     folder = Path(dest) if form == "bundle" else Path(f"{dest}.card")
-    lines.append(f"wrote {write_card(model, folder, licence, path.parent, [Path(dest).name])}")
+    lines.append(f"wrote {write_card(model, folder, license_name, path.parent, [Path(dest).name])}")
     if form == "bundle":
         lines += ["", (Path(dest) / "load.py").read_text()]
     return lines

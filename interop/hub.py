@@ -11,7 +11,7 @@ from training.runs.snapshot import find_snapshot
 from training.sampling import Model
 
 
-def push(address: str, source: str, licence: str, private: bool = False) -> str:
+def push(address: str, source: str, license_name: str, private: bool = False) -> str:
     """Upload a snapshot and its card to hf://owner/name; returns the page's address.
 
     The token is the one that the hub's own library finds (HF_TOKEN, or `hf auth login`). Raises UserError when that
@@ -26,7 +26,7 @@ def push(address: str, source: str, licence: str, private: bool = False) -> str:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         copy.symlink_to(path.resolve())
-        write_card(model, Path(folder), licence, path.parent, [path.name])
+        write_card(model, Path(folder), license_name, path.parent, [path.name])
         try:
             api = library.HfApi(endpoint=hub())
             api.create_repo(target.repository, private=private, exist_ok=True)
