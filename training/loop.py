@@ -55,8 +55,8 @@ def train(config: RunConfig, run_dir: Path, metrics: SnapshotMetrics | None = No
         dataset = open_dataset(config)
         state, checkpoint = run_start.open_state(config, run_dir, world)
         remarks += state.remarks + world.first(lambda: run_start.write_first_files(config, run_dir, sys.argv, dataset))
-        total = round(config.schedule.total_kimg * 1000)
-        log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
+        total, trackers = round(config.schedule.total_kimg * 1000), config.schedule.trackers
+        log = RunLog(run_dir, total, state.images, state.seconds, trackers) if world.is_first else NoLog()
         with log, BackgroundWriter() as writer:
             run = Run(fitted(config, world), state, dataset, run_dir, log, writer, metrics)
             for remark in remarks:
