@@ -17,7 +17,7 @@ NAMES = ("coarse", "middle", "fine")
 def mixing_figure(
     subject: ModelUnderStudy, sources: Sequence[int] = (0, 1, 2), others: Sequence[int] = (3, 4, 5, 6, 7)
 ) -> Table:
-    """Rows are pictures of seeds `sources`, with the coarse, then the middle, then the fine styles of the columns' seeds,
+    """Rows are pictures of seeds `sources`, with the coarse, middle, then fine styles of the columns' seeds,
     `others`. A row keeps its layout and label.
 
     Raises UserError for a model without styles for each layer, or too small to have three kinds of them.
