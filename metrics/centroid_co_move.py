@@ -96,7 +96,7 @@ def _observe_batch(context: MetricContext, z: Tensor, labels: Tensor | None, lay
     def picture(where: Layout) -> tuple[Tensor, Tensor, Tensor]:
         images = context.model.images(z=z, layout=where, labels=labels, batch_size=len(z)).clamp(-1, 1)
         masks = object_masks(images)
-        return images, masks, centroids(masks)
+        return images, masks, centroids(masks, where.registration)
 
     images, masks, before = picture(layout)
     missing = before[:, 0].isnan().sum()

@@ -103,7 +103,7 @@ def g_main(
     loss = fooling.mean()
     statistics = {"loss/G": fooling, "scores/fake_G": out.logits}
     if align:
-        layout = warped(layout, augmented.geometry)
+        layout = warped(layout, augmented.geometry, images.shape[3])
         alignment = alignment_loss(out.logits, out.features, layout, config.align, images.shape[3], world)
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
