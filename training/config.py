@@ -266,6 +266,7 @@ class ScheduleConfig(Section):
     kimg_per_tick: Kimg = 4
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
+    trackers: tuple[Name, ...] = ("tensorboard",)  # where curves and pictures go besides the run's files
     keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
     keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
     nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run

@@ -238,7 +238,7 @@ def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
         if request.class_label is not None:
             raise UserError("--class: this model was trained without labels; leave it out")
         return None
-    names = read_class_names(find_snapshot(Path(request.network)), classes)
+    names = read_class_names(find_snapshot(request.network), classes)
     if request.class_label is None and not request.latents:
         raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
     return None if request.class_label is None else parse_class(request.class_label, classes, names)

@@ -1,8 +1,8 @@
 """Networks that grow while they train (Karras et al. 2018, section 2): a level says how far they are.
 
 Level l is the network for images of 4 * 2^l pixels alone; between l and l + 1 the layers of the larger one are faded
-in, with alpha = level - l. Images are [N, C, R, R] at every level, enlarged where the network is smaller. What is faded in
-when is in training/growth.py.
+in, with alpha = level - l. Images are [N, C, R, R] at every level, enlarged where the network is smaller. What is faded
+in when, training/growth.py says.
 """
 
 from collections.abc import Collection, Iterator
@@ -36,7 +36,7 @@ class Growing(nn.Module):
         if level < 0:
             raise ValueError(f"there is no level {level}; 0 is 4x4")
         self.stage.fill_(level)
-        self.level = torch.tensor(level, dtype=torch.float32).item()  # as the state keeps it
+        self.level = torch.tensor(level, dtype=torch.float32, device="cpu").item()  # as the state keeps it
 
     @property
     def sizes(self) -> tuple[int, int, float]:

@@ -295,8 +295,9 @@ class SynthesisNetwork(nn.Module):
         self, ws: Tensor, layout: HeatmapSource | None, noise: Noise, block_outputs: dict[int, Tensor] | None
     ) -> Tensor:
         features = layer_inputs(layout, self.encoder, self._encoded_inputs()) if self.encoded else {}
-        x = self.blocks["4"].const.expand(len(ws), -1, -1, -1).contiguous(memory_format=self.memory_format)
-        img, start, noise = None, 0, noise.at_once(self._noise_maps(), len(ws))
+        count = ws.shape[0]  # unlike len(ws), not a constant to what traces the network
+        x = self.blocks["4"].const.expand(count, -1, -1, -1).contiguous(memory_format=self.memory_format)
+        img, start, noise = None, 0, noise.at_once(self._noise_maps(), count)
         each = ws.unbind(1)  # one w a layer, whose gradients come together in one operation
         for r in self.resolutions:
             block = self.blocks[str(r)]

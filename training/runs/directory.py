@@ -21,7 +21,7 @@ LONGEST_NAME = 200  # bytes of a directory's name
 HARDWARE = ("hardware", "data.workers", "schedule.batch_gpu", "schedule.keep_checkpoints", "schedule.keep_snapshots")
 # What may change besides when a run is continued by name.
 PLAN = ("name", "resume", "data.path", "schedule.total_kimg", "schedule.kimg_per_tick", "schedule.snapshot_ticks",
-        "schedule.metrics", "schedule.nonfinite_limit")
+        "schedule.metrics", "schedule.trackers", "schedule.nonfinite_limit")
 
 
 class Progress(Enum):

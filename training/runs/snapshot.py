@@ -16,6 +16,7 @@ from torch_utils.tensor_files import write_tensors
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
+from training.runs.sources import needs_reader, snapshot_of
 from training.runs.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
 
 VERSION = VERSIONS[SNAPSHOT]
@@ -95,14 +96,21 @@ def save_snapshot(path: str | Path, config: RunConfig, kimg: float, networks: di
 def open_snapshot(path: str | Path) -> Snapshot:
     """Open a snapshot file, a checkpoint in its place, or the newest snapshot of a run directory.
 
-    Raises UserError when there is none, or when it is damaged, of another kind or of a newer version.
+    A network of another program, or on the web, is made a snapshot first (training/runs/sources.py). Raises UserError
+    when there is none, or when it is damaged, of another kind or of a newer version.
     """
-    stored = open_stored(find_snapshot(Path(path)), (CHECKPOINT, SNAPSHOT))
+    stored = open_stored(find_snapshot(path), (CHECKPOINT, SNAPSHOT))
     return Snapshot(stored.path, stored.config(), stored.kimg)
 
 
-def find_snapshot(path: Path) -> Path:
-    """`path` itself, or the newest snapshot in the run directory `path`. Raises UserError when there is none."""
+def find_snapshot(path: str | Path) -> Path:
+    """`path` itself, the newest snapshot in the run directory `path`, or what becomes of a network of others.
+
+    Raises UserError when there is none.
+    """
+    if needs_reader(str(path)):
+        return snapshot_of(str(path)) or Path(path)
+    path = Path(path)
     if path.is_dir():
         found = list(snapshots(path).values()) or _files(path)
         if not found:

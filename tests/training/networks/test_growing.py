@@ -12,7 +12,7 @@ from training.networks.progan import normalize_pixels
 
 pytestmark = pytest.mark.numeric
 
-GROWING = ["progan"]
+GROWING = ["progan", "stylegan"]
 
 
 def noise(*shape: int) -> Tensor:
