@@ -61,7 +61,9 @@ def train(runs: Path, data: Path, kimg: float | None) -> None:
     from experiments.showing import follow
 
     length = [] if kimg is None else [f"--kimg={kimg:g}"]
-    words = ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", "--metrics=none", "--device=cpu", *length)
+    often = ("--set=schedule.kimg_per_tick=0.25", "--snap=20")  # ticks, for the bar's sake, and snapshots
+    words = ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", "--metrics=none", "--device=cpu", *often,
+             *length)  # fmt: skip
     announce(words)
     check(words, follow([sys.executable, str(ROOT / words[0]), *words[1:]], STEP_LIMIT))
 
