@@ -104,7 +104,7 @@ def test_spatialgan_is_the_papers_design_and_the_default():
     assert config.method == "spatialgan"
     assert (encoding.layer, encoding.mode, encoding.max_resolution) == ("norm", "coarse", 16)
     assert (align.weight, align.tau, align.resolution) == (1, 0.25, "level")
-    assert (align.gradient, align.relu) == ("logits", "sum")
+    assert (align.gradient, align.relu, encoding.registration) == ("logits", "channel", "cells")
     assert config.sampler.kind == "paper"
     assert config.augment.mode == "noaug"
 
@@ -242,7 +242,7 @@ def test_spatialgan_indoor_is_spatialgan_with_objects():
     encoding = config.generator.encoding
     assert (encoding.layer, encoding.counts, encoding.max_resolution) == ("indoor", (3,), None)
     assert (config.sampler.kind, config.sampler.spread) == ("multi-object", (0.1, 0.5))
-    assert config.align == single.align.model_copy(update={"match": "best"})
+    assert config.align == single.align.model_copy(update={"match": "best", "nearest": "l1"})
     assert config.generator.latent_shape == (4, 512)
 
 
