@@ -39,6 +39,11 @@ class Snapshot:
         """D on the CPU, in evaluation mode."""
         return self._network("D")
 
+    def networks(self) -> list[str]:
+        """Which of NETWORKS it holds."""
+        kinds = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).file.kinds
+        return [name for name in NETWORKS if any(key.startswith(name + ".") for key in kinds)]
+
     def _network(self, name: str) -> nn.Module:
         """Raises UserError when its weights do not fit the configuration, are damaged, or are not finite."""
         network = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).network(self.config, name)
