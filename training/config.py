@@ -71,6 +71,7 @@ class ConvConfig(Section):
     conv_clamp: Positive | None = None  # activations of convolutions are limited to +- this
     activation: ActivationName = "lrelu"
     resample_filter: Annotated[Taps, AfterValidator(_with_a_sum)] = (1, 3, 3, 1)
+    spectral_norm: bool = False  # every layer is divided by its largest singular value
 
     def channels(self, resolution: int) -> int:
         """Feature channels at `resolution`."""
@@ -127,6 +128,7 @@ class GeneratorConfig(Section):
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
     backbone: Name = "stylegan2"
+    truncation: Literal["w", "z"] = "w"  # towards the mean style, or of z's own values
 
     @property
     def latent_shape(self) -> tuple[int, ...]:

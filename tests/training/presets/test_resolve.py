@@ -40,7 +40,7 @@ def refusal(*settings: str, **options) -> str:
 # ---- the files
 
 
-LINEAGE = ["progan", "r3gan", "stylegan"]  # other backbones, each a method of its own
+LINEAGE = ["biggan", "progan", "r3gan", "stylegan"]  # other backbones, each a method of its own
 NOT_TOGETHER = {("sndcgan", "spatialgan-indoor")}  # styles of objects need StyleGAN2's layers
 EVERY_PAIR = [(cfg, method) for cfg in known_names() for method in known_names("methods")]
 
