@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from metrics.detectors.choice import make_detector
 from metrics.detectors.instances import Detector, Instances, match
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
-from training.config import RunConfig
+from metrics.steering import SteerablePictures, draw_pictures, in_batches, no_heatmaps
 from training.layouts.layout import Layout, concatenate
 
 SHORTEST, LONGEST = 0.1, 0.4  # of a move
@@ -33,12 +32,6 @@ class Commands(NamedTuple):
     offsets: Tensor
 
 
-def _no_centers(config: RunConfig) -> str | None:
-    if config.generator.encoding is None:
-        return f"a model of method {config.method} has no heatmaps to move"
-    return None
-
-
 def co_move(context: MetricContext, num: int) -> Values:
     """Co-move Ratio: what an object moves by when its level-0 centre moves (1: all the way); see --detector."""
     detector = context.shared("detector", lambda: _detector(context))
@@ -50,11 +43,12 @@ def co_move(context: MetricContext, num: int) -> Values:
 
 
 def _detector(context: MetricContext) -> Detector:
-    return make_detector(context.detector, context.detector_weights, context.dataset, context.model.device)
+    options = context.options
+    return make_detector(options.detector, options.detector_weights, context.dataset, context.model.device)
 
 
 for _name, _num in SAMPLES.items():
-    metric(_name, num=_num, unit="samples", refuse=_no_centers, best="highest", template="co_move{n}")(co_move)
+    metric(_name, num=_num, unit="samples", refuse=no_heatmaps, best="highest", template="co_move{n}")(co_move)
 
 
 def draw_commands(num: int, centers: int, rng: np.random.Generator) -> Commands:
@@ -71,25 +65,19 @@ def observe(
 ) -> list[float | str]:
     """The ratio of each sample; NO_OBJECT where none lay under the centre, LOST where there was none after the move."""
     seen: list[float | str] = []
-    chunks = torch.arange(len(commands.seeds)).split(context.batch_size)
-    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
-        part = chunk.tolist()
+    for part in in_batches(context, len(commands.seeds)):
         here = Commands([commands.seeds[n] for n in part], [commands.centers[n] for n in part], commands.offsets[part])
-        seen += _observe_batch(context, detector, here, None if labels is None else labels[part])
+        pictures = draw_pictures(context, here.seeds, None if labels is None else labels[part])
+        seen += _observe_batch(pictures, detector, here)
     return seen
 
 
-def _observe_batch(
-    context: MetricContext, detector: Detector, commands: Commands, labels: Tensor | None
-) -> list[float | str]:
-    layout = context.model.layout(commands.seeds)
+def _observe_batch(pictures: SteerablePictures, detector: Detector, commands: Commands) -> list[float | str]:
+    layout = pictures.layout
     centers = layout.centers[0][torch.arange(len(layout)), commands.centers]
     offsets = kept_inside(centers, commands.offsets.to(centers.device))
-
-    def objects(where: Layout) -> list[Instances]:
-        return detector(context.model.images(commands.seeds, layout=where, labels=labels, batch_size=len(layout)))
-
-    before, after = objects(layout), objects(moved_one_each(layout, commands.centers, offsets))
+    before = detector(pictures.images())
+    after = detector(pictures.images(moved_one_each(layout, commands.centers, offsets)))
     return [ratio(*sample) for sample in zip(before, after, centers, offsets, strict=True)]
 
 

@@ -45,7 +45,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, Path]]:
     """What the training loop was called with; nothing is trained."""
     calls: list[tuple[RunConfig, Path]] = []
     module = ModuleType("training.loop")
-    module.train = lambda config, run_dir: calls.append((config, run_dir))
+    module.train = lambda config, run_dir, metrics: calls.append((config, run_dir))
     monkeypatch.setitem(sys.modules, "training.loop", module)
     return calls
 
@@ -173,6 +173,14 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(data: Path, loop: l
     assert result.stdout.endswith(f"# run directory (new): {expected}\n")
     assert sorted(data.parent.iterdir()) == [data]
     assert loop == []
+
+
+@pytest.mark.parametrize("more", [["--dry-run"], []])
+def test_what_the_base_configuration_changes_of_the_method_is_said(data: Path, loop: list, more: list[str]):
+    result = start(data, *more)
+    (line,) = [each for each in result.stderr.splitlines() if each.startswith("--cfg=demo changes --method=spatialgan")]
+    assert "sampler.kind released (otherwise paper)" in line
+    assert "changes --method" not in start(data, "--method=stylegan2", *more).stderr
 
 
 def test_dry_run_says_which_run_would_go_on(data: Path, loop: list):

@@ -198,6 +198,12 @@ class LossConfig(Section):
 
     adversarial: Name = "logistic"
     r1_gamma: NonNegative = 10.0
+    r2_gamma: NonNegative = 0.0  # of the same penalty on generated images; 0 switches it off
+    lazy: bool = True  # R1 and R2 every reg_interval steps, in steps of their own; false: in D's loss, at every step
+    n_dis: Count = 1  # steps of D to one of G
+    g_orthogonal: NonNegative = 0.0  # weight of the orthogonal regularization of G's layers; 0 switches it off
+    d_orthogonal: NonNegative = 0.0  # and of D's
+    orthogonal_form: Literal["filters", "full"] = "filters"  # W W^T off its diagonal (BigGAN), or W W^T - I
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01
@@ -286,6 +292,15 @@ class HardwareConfig(Section):
         return device_type == "cpu" if self.channels_last is None else self.channels_last
 
 
+class GrowthConfig(Section):
+    """Progressive growing (training/growth.py): between resolutions, stable_kimg of one and fade_kimg of the next
+    taking over."""
+
+    start_resolution: PowerOfTwo = 4
+    fade_kimg: NonNegative = 600.0
+    stable_kimg: Kimg = 600.0
+
+
 class RunConfig(Section):
     """Everything that defines a training run."""
 
@@ -303,6 +318,7 @@ class RunConfig(Section):
     ema: EmaConfig = EmaConfig()
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    growth: GrowthConfig | None = None
     hardware: HardwareConfig = HardwareConfig()
     resume: str | None = None
     plugins: tuple[str, ...] = ()  # modules that registered what the names above stand for
@@ -315,6 +331,7 @@ class RunConfig(Section):
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
+        _check_growth(self.growth, self.generator.img_resolution)
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:
@@ -331,6 +348,14 @@ class RunConfig(Section):
                 "change --batch or the group size"
             )
         return self
+
+
+def _check_growth(growth: GrowthConfig | None, resolution: int) -> None:
+    if growth is None:
+        return
+    _check_resolution(growth.start_resolution)
+    if growth.start_resolution > resolution:
+        raise ValueError(f"growth.start_resolution {growth.start_resolution} is above the images' {resolution}")
 
 
 def _check_graphs(hardware: HardwareConfig, several_passes: bool) -> None:

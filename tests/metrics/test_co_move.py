@@ -10,8 +10,9 @@ import torch
 from dnnlib.errors import UserError
 from metrics import co_move
 from metrics.co_move import LOST, NO_OBJECT, draw_commands, kept_inside, moved_one_each, ratio, summarize, under
+from metrics.context import network_context
 from metrics.detectors.instances import Instances
-from metrics.registry import MetricContext, check, evaluate
+from metrics.registry import check, evaluate
 from tests.tiny_models import tiny_config, tiny_model
 from tests.training.small import make_layout
 from training.layouts.layout import Layout, concatenate
@@ -75,7 +76,7 @@ class Painter:
 
 def measure(painter, num=40, name="co_move", **settings):
     data = KnownScenes(len(painter.gains))
-    return evaluate(name, MetricContext(painter, None, data, num=num, **settings))
+    return evaluate(name, network_context(painter, None, data, num=num, **settings))
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.6, 0.0])
@@ -137,7 +138,7 @@ def test_three_sizes_of_one_metric(name):
     ("spatialgan", (1, 2, 4)), ("spatialgan", (3, 2, 4)), ("spatialgan-indoor", (3,)),
 ])
 def test_a_real_model_can_be_measured(method, counts):
-    context = MetricContext(tiny_model(method, counts=counts), None, KnownScenes(counts[0]), num=4)
+    context = network_context(tiny_model(method, counts=counts), None, KnownScenes(counts[0]), num=4)
     first, second = (evaluate("co_move", context)["results"] for _ in range(2))
     assert str(first) == str(second)
     assert first["co_move_counted"] + 4 * (first["co_move_no_object"] + first["co_move_lost"]) == pytest.approx(4)
@@ -150,7 +151,7 @@ def test_models_without_centres_are_refused():
 
 def test_photographs_without_weights_are_refused(tmp_path):
     data = SimpleNamespace(scenes={})
-    context = MetricContext(Painter([1.0]), None, data, num=1, detector_weights=str(tmp_path / "absent"))
+    context = network_context(Painter([1.0]), None, data, num=1, detector_weights=str(tmp_path / "absent"))
     with pytest.raises(UserError, match="no weights for Mask R-CNN"):
         co_move.co_move(context, 1)
 

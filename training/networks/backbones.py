@@ -72,6 +72,7 @@ class Backbone:
 
     generator: ClassVar[Callable[[GeneratorConfig], GeneratorNetwork]]
     discriminator: ClassVar[Callable[[DiscriminatorConfig], DiscriminatorNetwork]]
+    grows: ClassVar[bool] = False  # whether both have modules of training/networks/growing.py
 
     @staticmethod
     def check(config: RunConfig) -> None:

@@ -25,11 +25,16 @@ class Generator(nn.Module):
         flat = 0 if config.encoding is None else config.encoding.flat_features
         self.takes_layout_in_latent = flat > 0
         self.mapping = MappingNetwork(config.z_dim + flat, config.c_dim, config.w_dim, config.mapping)
-        self.synthesis = SynthesisNetwork(
-            config.w_dim, config.img_resolution, config.img_channels, config.synthesis, config.encoding
-        )
+        self.synthesis = self.make_synthesis()
         self.num_ws = self.synthesis.num_ws
         self.w_shape = self.synthesis.w_shape
+
+    def make_synthesis(self) -> nn.Module:
+        """What makes images from ws; a subclass may have another one."""
+        config = self.config
+        return SynthesisNetwork(
+            config.w_dim, config.img_resolution, config.img_channels, config.synthesis, config.encoding
+        )
 
     def styles(
         self,

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from dnnlib.files import write_by
+from training.data.dataset import ImageDataset
 from training.layouts.layout import Layout
 from training.runs.snapshot import kimg_name
 from training.sampling import Model, to_uint8
@@ -230,6 +231,12 @@ def _thumbnails(layout: Layout, level: int, cell: int) -> np.ndarray:
 
 
 # --- sample pictures of a run -----------------------------------------------------------------------------------
+
+
+def save_reals(run_dir: str | Path, dataset: ImageDataset) -> Path:
+    """Write reals.png, a grid of training images to compare samples with; returns its path."""
+    chosen = range(0, len(dataset), max(len(dataset) // 64, 1))[:64]
+    return save_png(Path(run_dir) / "reals.png", image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
 def save_training_samples(

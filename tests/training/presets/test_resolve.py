@@ -40,6 +40,7 @@ def refusal(*settings: str, **options) -> str:
 # ---- the files
 
 
+LINEAGE = ["progan", "r3gan", "stylegan"]  # other backbones, each a method of its own
 NOT_TOGETHER = {("sndcgan", "spatialgan-indoor")}  # styles of objects need StyleGAN2's layers
 EVERY_PAIR = [(cfg, method) for cfg in known_names() for method in known_names("methods")]
 
@@ -55,7 +56,8 @@ def test_every_base_resolves_with_every_method(cfg: str, method: str):
 
 def test_the_known_names():
     assert known_names() == ["auto", "cifar", "demo", "paper1024", "paper256", "paper512", "sndcgan", "stylegan2"]
-    assert known_names("methods") == ["eqgan-sa", "eqgan-sa-paper", "spatialgan", "spatialgan-indoor", "stylegan2"]
+    steering = ["eqgan-sa", "eqgan-sa-paper", "spatialgan", "spatialgan-indoor", "stylegan2"]
+    assert known_names("methods") == sorted(steering + LINEAGE)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
@@ -67,6 +69,16 @@ def test_every_file_says_what_it_is_for(path):
 
 
 # ---- methods
+
+
+@pytest.mark.parametrize("method", LINEAGE)
+def test_other_backbones_are_alone_or_steered(method):
+    alone = run(method=method)
+    assert alone.generator.backbone == alone.discriminator.backbone == method
+    assert (alone.generator.encoding, alone.align.weight) == (None, 0)
+    steered = run(method=method, sel="norm", align=1.0)
+    assert (steered.generator.encoding.layer, steered.generator.encoding.max_resolution) == ("norm", 16)
+    assert steered.align.weight == 1
 
 
 def test_stylegan2_hears_no_heatmaps():
