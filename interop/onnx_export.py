@@ -26,8 +26,9 @@ The file's metadata has "steergan": a JSON object with "version" (1), "counts" (
 "img_channels", "c_dim", "z_dim", "num_ws", "w_dim", "latent", "noise_mode", "sampler" ({"kind", "spread"}, how random
 layouts were drawn in training), "kimg" and "method".
 
-Which operators: convolutions with constant filters; enlarging is Conv and DepthToSpace; the rest are MatMul, Gemm,
-element-wise ones, reductions and (encoding mode "fine") Resize. onnxruntime and onnxruntime-web run them all.
+Which operators: convolutions with constant filters; enlarging is ConvTranspose and a grouped Conv, or Conv and
+DepthToSpace; the rest are MatMul, Gemm, element-wise ones, reductions and (encoding mode "fine") Resize. onnxruntime
+and onnxruntime-web run them all.
 """
 
 import json
