@@ -21,9 +21,8 @@ from tests.optional import is_installed
 TOLERANCE = 1e-3
 HAS_ONNX = all(map(is_installed, ("onnx", "onnxscript", "onnxruntime")))
 pytestmark = [pytest.mark.slow, pytest.mark.numeric]
-each_kind = pytest.mark.parametrize(
-    "name", ["norm", "norm, fine and everywhere", "concat", "indoor", "flatten", "labels", "residual", "sndcgan"]
-)
+KINDS = ["norm", "norm, fine and everywhere", "cells", "cells, fine", "concat", "indoor", "flatten", "labels"]
+each_kind = pytest.mark.parametrize("name", [*KINDS, "residual", "sndcgan"])
 
 
 @each_kind

@@ -7,6 +7,7 @@ from interop.exportable import Exportable, ExportOptions, eager_images, example_
 from interop.plain_networks import Filters, phase_filters, plain
 from tests.interop.models import MODELS, make_model
 from torch_utils.ops import conv2d_resample, setup_filter
+from training.layouts.layout import Layout
 
 pytestmark = pytest.mark.numeric
 
@@ -32,12 +33,14 @@ def test_final_styles_truncation_cutoff_and_no_noise():
     assert not torch.equal(exportable(*given.values())[1][:, 0], exportable(*given.values())[1][:, -1])
 
 
-def test_heatmaps_are_those_of_the_layout():
-    model = make_model("norm")
+@pytest.mark.parametrize("name", ["norm", "cells"])
+def test_heatmaps_are_those_of_the_layout(name: str):
+    model = make_model(name)
     exportable = Exportable(model)
     given = example_inputs(exportable, model, 2)
     outputs = dict(zip(exportable.output_names, exportable(*given.values()), strict=True))
-    layout = exportable._layout(given)
+    levels = (tuple(given[f"{part}_{k}"] for k in range(3)) for part in ("centers", "spreads", "strengths"))
+    layout = model.fitted(Layout(*levels))
     for level in range(3):
         assert torch.equal(outputs[f"heatmap_{level}"], layout.heatmaps(level, 16))
 
