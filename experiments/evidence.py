@@ -20,7 +20,7 @@ import click
 import yaml
 
 from dnnlib.cli import Command
-from dnnlib.errors import UserError
+from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, write_text
 from dnnlib.parsing import nearest
 from metrics import registry
@@ -58,7 +58,7 @@ def read_list(path: Path) -> list[Evidence]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}: not a list of runs ({type(error).__name__}: {error})") from error
+        raise UserError(f"{path}: not a list of runs ({type(error).__name__}: {in_one_line(error, REASON)})") from error
 
 
 def spelt_out(text: str, words: dict[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from dnnlib.cli import Command
-from dnnlib.errors import UserError
+from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, read_lines, write_json, write_text
 from dnnlib.parsing import nearest
 from experiments.evidence import MISSING, command, newest_run, values_of
@@ -49,7 +49,7 @@ def read_comparison(path: Path) -> Comparison:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}: not a comparison ({type(error).__name__}: {error})") from error
+        raise UserError(f"{path}: not a comparison ({type(error).__name__}: {in_one_line(error, REASON)})") from error
 
 
 def carry_out(which: Comparison, name: str, seed: int, outdir: Path, device: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     def pretend(*words: str) -> None:
         seen.append(words)
-        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--"))
+        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
         if words[0] == "dataset_tool.py":
             Path(options["dest"]).write_bytes(b"")
         elif words[0] == "train.py":

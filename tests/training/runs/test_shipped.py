@@ -17,7 +17,7 @@ from training.sampling import Model
 
 @pytest.fixture
 def original(tmp_path):
-    return save_tiny_snapshot(tmp_path / "run", kimg=3.0)
+    return save_tiny_snapshot(tmp_path, kimg=3.0)
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def test_it_begins_a_new_training(shipped, original):
 
 
 def test_no_path_of_the_machine_is_left(tmp_path):
-    path = save_tiny_snapshot(tmp_path / "run")
+    path = save_tiny_snapshot(tmp_path)
     snapshot = open_snapshot(path)
-    data = snapshot.config.data.model_copy(update={"path": "/home/somebody/data/faces.zip"})
-    config = snapshot.config.model_copy(update={"data": data, "resume": "/home/somebody/runs/1"})
+    data = snapshot.config.data.model_copy(update={"path": "/far/away/data/faces.zip"})
+    config = snapshot.config.model_copy(update={"data": data, "resume": "/far/away/runs/1"})
     save_shipped(tmp_path / "model.safetensors", type(snapshot)(path, config, 1.0))
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         about = json.loads(file.metadata()["steergan"])
