@@ -21,7 +21,10 @@ def things(tmp_path):
     return objects(tmp_path / "things", PLACEMENT)
 
 
-def scenes(things, arrangement, count=40, grounds=Grounds()):
+PLAIN = Grounds()
+
+
+def scenes(things, arrangement, count=40, grounds=PLAIN):
     return [compose_several(np.random.default_rng(n), things, PLACEMENT, arrangement, grounds) for n in range(count)]
 
 
