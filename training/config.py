@@ -84,7 +84,7 @@ class SynthesisConfig(ConvConfig):
 
 
 class EncodingConfig(Section):
-    """Where and how the generator hears the heatmaps (docs/method.md, section 3)."""
+    """Where and how the generator is conditioned on heatmaps (docs/method.md, section 3)."""
 
     layer: Name = "norm"  # concat, indoor, flatten, or a layer of one's own
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved

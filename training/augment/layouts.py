@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.augment.affine import Affine
-from training.layouts.layout import HeatmapSource
+from training.layouts.layout import EPS, HeatmapSource
 
 FINEST = 105  # = 3 * 5 * 7: pixels between the borders, among which are all those of sizes 4, 8 and 16
 
@@ -28,10 +28,10 @@ class WarpedLayout:
     layout: HeatmapSource
     geometry: Affine
 
-    def heatmaps(self, level: int, resolution: int) -> Tensor:
+    def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor:
         """[N, n, resolution, resolution]."""
         steps = math.ceil(FINEST / (resolution - 1))
-        rendered = self.layout.heatmaps(level, steps * (resolution - 1) + 1)
+        rendered = self.layout.heatmaps(level, steps * (resolution - 1) + 1, floor)
         axis = torch.linspace(-1, 1, resolution, dtype=rendered.dtype, device=rendered.device)
         positions = self.geometry.grid(axis, axis)
         shown = (positions.abs() <= 3).all(3)

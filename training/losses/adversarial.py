@@ -7,24 +7,24 @@ from torch import Tensor
 from dnnlib.registry import Registry
 
 
-def generator_loss(fake_logits: Tensor) -> Tensor:
+def generator_loss(fake: Tensor) -> Tensor:
     """Non-saturating logistic loss of the generator, per sample [N, 1]: softplus(-D(G(z)))."""
-    return F.softplus(-fake_logits)
+    return F.softplus(-fake)
 
 
-def discriminator_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+def discriminator_loss(fake: Tensor, real: Tensor) -> Tensor:
     """Logistic loss of the discriminator, per sample [N, 1]: softplus(D(fake)) + softplus(-D(real))."""
-    return F.softplus(fake_logits) + F.softplus(-real_logits)
+    return F.softplus(fake) + F.softplus(-real)
 
 
-def generator_hinge_loss(fake_logits: Tensor) -> Tensor:
+def generator_hinge_loss(fake: Tensor) -> Tensor:
     """Hinge version of adversarial training, per sample [N, 1]: -D(G(z)) (Miyato et al. 2018)."""
-    return -fake_logits
+    return -fake
 
 
-def discriminator_hinge_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+def discriminator_hinge_loss(fake: Tensor, real: Tensor) -> Tensor:
     """The same, per sample [N, 1]: relu(1 + D(fake)) + relu(1 - D(real))."""
-    return F.relu(1 + fake_logits) + F.relu(1 - real_logits)
+    return F.relu(1 + fake) + F.relu(1 - real)
 
 
 class AdversarialLoss:

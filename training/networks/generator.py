@@ -9,6 +9,7 @@ from dnnlib.errors import UserError
 from training.choices import Precision
 from training.config import GeneratorConfig
 from training.layouts.layout import HeatmapSource, flattened
+from training.networks.backbones import GeneratorNetwork, Module
 from training.networks.mapping import MappingNetwork, truncate
 from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
 
@@ -44,12 +45,14 @@ class Generator(nn.Module):
 
         `update_w_avg`: whether the mean follows; a number: that of the first so many z. For z [N, n + 1, z_dim], ws are
         [N, num_ws, n + 1, w_dim]; all codes share the mapping and its mean. `layout` is
-        looked at only by a generator that hears it flattened, as a part of the latent.
+        looked at only by a generator that takes it flattened, as a part of the latent.
         """
         if self.takes_layout_in_latent:
-            z = torch.cat([z, flattened(layout)], dim=1)
-        w = self._map(z, c, update_w_avg)
-        ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))
+            if layout is None:
+                raise ValueError("this network takes a layout as a part of its latent")
+            z = torch.cat([z, flattened(layout)], dim=1)  # [N, z_dim + 336]
+        w = self._map(z, c, update_w_avg)  # [N, (codes,) w_dim]
+        ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))  # [N, num_ws, (codes,) w_dim]
         if truncation_psi == 1:
             return ws
         return truncate(ws, self.mapping.w_avg, truncation_psi, truncation_cutoff)
@@ -75,13 +78,13 @@ class Generator(nn.Module):
         return self.synthesis(ws, layout, noise)
 
 
-def set_memory_format(network: nn.Module, channels_last: bool) -> None:
+def set_memory_format(network: Module, channels_last: bool) -> None:
     """Choose how a generator or discriminator keeps its feature maps; results stay the same up to rounding."""
     chosen = torch.channels_last if channels_last else torch.contiguous_format
     network.to(memory_format=chosen)
     for module in network.modules():
         if hasattr(module, "memory_format"):
-            module.memory_format = chosen
+            vars(module)["memory_format"] = chosen
 
 
 def check_precision(name: str, device: torch.device) -> None:
@@ -92,18 +95,19 @@ def check_precision(name: str, device: torch.device) -> None:
         raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
 
 
-def set_precision(generator: nn.Module, name: Precision) -> None:
+def set_precision(generator: GeneratorNetwork, name: Precision) -> None:
     """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16"; "trained" changes nothing.
 
     Raises UserError for a network that knows float32 only.
     """
-    synthesis = generator.synthesis
     if name == "trained":
         return
+    synthesis = generator.synthesis
     if not isinstance(synthesis, SynthesisNetwork):
         if name != "float32":
             raise UserError(f"this model's network computes in float32 only, not in {name}")
         return
-    synthesis.half_resolutions = set() if name == "float32" else set(synthesis.resolutions) - {4}
-    if synthesis.half_resolutions:
-        synthesis.half_type = name
+    if name == "float32":
+        synthesis.half_resolutions = set()
+        return
+    synthesis.half_resolutions, synthesis.half_type = set(synthesis.resolutions) - {4}, name

@@ -20,8 +20,8 @@ def plot_scores(run_dir: Path, target: Path) -> None:
     stats = read_lines(run_dir / "stats.jsonl")
     kimg = [line["kimg"] for line in stats]
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(7, 6), sharex=True, layout="constrained")
-    for name, label, colour in (("scores/real", "real", "tab:blue"), ("scores/fake", "generated", "tab:orange")):
-        upper.plot(kimg, [line.get(name) for line in stats], colour, label=f"{label}, mean")
+    for name, label, color in (("scores/real", "real", "tab:blue"), ("scores/fake", "generated", "tab:orange")):
+        upper.plot(kimg, [line.get(name) for line in stats], color, label=f"{label}, mean")
     upper.plot(kimg, [line.get("scores/real/min") for line in stats], "tab:blue", ls=":", label="real, lowest")
     upper.plot(kimg, [line.get("scores/fake/max") for line in stats], "tab:orange", ls=":", label="generated, highest")
     upper.set(ylabel="score (logit of D)", title="Scores of the discriminator")

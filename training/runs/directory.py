@@ -198,7 +198,7 @@ def first_difference(saved: RunConfig, config: RunConfig, apart_from: tuple[str,
 
 
 def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
-    flat = {}
+    flat: dict[str, object] = {}
     for name, value in tree.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat

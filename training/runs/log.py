@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ class RunLog:
 
     def __enter__(self) -> "RunLog":
         log_file = _QuietFile(self.run_dir / "log.txt", encoding="utf-8", errors="surrogateescape")
-        self._handlers = [log_file, logging.StreamHandler()]
+        self._log_file = log_file
+        self._handlers: tuple[logging.Handler, ...] = (log_file, logging.StreamHandler())
         for handler in self._handlers:
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
             logger.addHandler(handler)
@@ -81,7 +83,8 @@ class RunLog:
 
     def __exit__(self, *error) -> None:
         self._bar.close()
-        self._try(lambda: self._board and self._board.close())
+        if self._board is not None:
+            self._try(self._board.close)
         threading.excepthook = self._before
         self._redirect.__exit__(*error)
         for handler in self._handlers:
@@ -128,7 +131,7 @@ class RunLog:
     def pictures(self, images: int, paths: Iterable[Path]) -> None:
         """Show picture files in TensorBoard, under their names without the number at the end."""
         for path in paths:
-            self._try(lambda path=path: self._picture(images, path))
+            self._try(partial(self._picture, images, path))
 
     def spend(self, part: str, seconds: float) -> None:
         """Count time that was measured elsewhere."""
@@ -211,8 +214,8 @@ class RunLog:
 
     def _to_file(self, text: str) -> None:
         """A line in log.txt only."""
-        record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, None, None)
-        self._handlers[0].emit(record)
+        record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, (), None)
+        self._log_file.emit(record)
 
 
 class NoLog:

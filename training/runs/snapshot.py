@@ -8,14 +8,14 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from torch_utils.tensor_files import write_tensors
 from training.config import RunConfig
-from training.networks.discriminator import Discriminator
-from training.networks.generator import Generator
+from training.networks.backbones import DiscriminatorNetwork, GeneratorNetwork
 from training.runs.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
 
 VERSION = VERSIONS[SNAPSHOT]
@@ -30,15 +30,15 @@ class Snapshot:
     config: RunConfig
     kimg: float
 
-    def generator(self, name: str = "G_ema") -> Generator:
+    def generator(self, name: str = "G_ema") -> GeneratorNetwork:
         """"G_ema" (for pictures) or "G" (the one in training), on the CPU, in evaluation mode."""
         return self._network(name)
 
-    def discriminator(self) -> Discriminator:
+    def discriminator(self) -> DiscriminatorNetwork:
         """D on the CPU, in evaluation mode."""
         return self._network("D")
 
-    def _network(self, name: str) -> nn.Module:
+    def _network(self, name: str) -> Any:
         """Raises UserError when its weights do not fit the configuration, are damaged, or are not finite."""
         network = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).network(self.config, name)
         return network.eval().requires_grad_(False)
