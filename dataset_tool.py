@@ -66,7 +66,7 @@ def main(ctx, source, dest, max_images, transform, background, width, height, re
 @main.command()
 @click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
 @click.option("--kind", type=click.Choice(list(KINDS)), default="critters", show_default=True,
-              help="One animal a picture, rooms with two to four things, or playrooms with three large toys.")
+              help="One animal or face a picture, rooms with two to four things, or playrooms with three large toys.")
 @click.option("--objects", type=click.IntRange(1, 5), metavar="N", help="So many things in every room.")
 @click.option("--images", type=click.IntRange(min=1), default=5000, show_default=True, help="How many pictures.")
 @click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")

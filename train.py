@@ -61,10 +61,12 @@ def run(outdir: str | None, new: bool, options: Options) -> None:
     from torch_utils.launch import launch
     from training.presets import planning
     from training.runs import directory as run_dir
+    from training.runs.trackers import check_trackers
 
     plan, world = planning.plan(outdir, new, options), distributed.current()
     config, place = plan.config, plan.place
     registry.check(config.schedule.metrics, config)
+    check_trackers(config.schedule.trackers)
     planning.check_hardware(config.hardware, options, world)
     planning.check_memory(config)
     if place.progress is run_dir.Progress.FINISHED:

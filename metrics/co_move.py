@@ -16,7 +16,9 @@ from metrics.detectors.instances import Detector, Instances, match
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
 from metrics.steering import SteerablePictures, draw_pictures, in_batches, no_heatmaps
+from training.config import Registration
 from training.layouts.layout import Layout, concatenate
+from training.layouts.registration import pixel_places
 
 SHORTEST, LONGEST = 0.1, 0.4  # of a move
 SAMPLES = {"co_move": 1000, "co_move5k": 5000, "co_move50k": 50000}
@@ -80,7 +82,8 @@ def _observe_batch(pictures: SteerablePictures, detector: Detector, commands: Co
     offsets = kept_inside(centers, commands.offsets.to(centers.device))
     before = detector(pictures.images())
     after = detector(pictures.images(moved_one_each(layout, commands.centers, offsets)))
-    return [ratio(*sample) for sample in zip(before, after, centers, offsets, strict=True)]
+    samples = zip(before, after, centers, offsets, strict=True)
+    return [ratio(*sample, layout.registration) for sample in samples]
 
 
 def kept_inside(centers: Tensor, offsets: Tensor) -> Tensor:
@@ -94,23 +97,25 @@ def moved_one_each(layout: Layout, centers: list[int], offsets: Tensor) -> Layou
     return concatenate([layout[[n]].moved(0, index, dx, dy) for n, (index, (dx, dy)) in enumerate(moves)])
 
 
-def ratio(before: Instances, after: Instances, center: Tensor, offset: Tensor) -> float | str:
+def ratio(
+    before: Instances, after: Instances, center: Tensor, offset: Tensor, registration: Registration = "corners"
+) -> float | str:
     """(p . q) / |p|^2 of the object under `center`, found again by its features; or why there is none."""
-    index = under(before.masks, center)
+    index = under(before.masks, center, registration)
     if index is None:
         return NO_OBJECT
     if len(after.masks) == 0:
         return LOST
     partner = match(before.features[index], after.features)
-    start, end = centroids(before.masks[[index]]), centroids(after.masks[[partner]])
+    start, end = centroids(before.masks[[index]], registration), centroids(after.masks[[partner]], registration)
     value = co_move_ratio(start, end, offset.to(start.device)).item()
     return value if np.isfinite(value) else NO_OBJECT
 
 
-def under(masks: Tensor, center: Tensor) -> int | None:
-    """The first of masks [n, H, W] with a pixel at `center` (x, y); None where there is none."""
-    height, width = masks.shape[1:]
-    x, y = ((center + 1) / 2 * torch.tensor([width - 1, height - 1], device=center.device)).round().int().tolist()
+def under(masks: Tensor, center: Tensor, registration: Registration = "corners") -> int | None:
+    """The first of masks [n, R, R] with a pixel at `center` (x, y); None where there is none."""
+    side = masks.shape[2]
+    x, y = pixel_places(center, side, registration).round().clamp(0, side - 1).int().tolist()
     hit = masks[:, y, x].nonzero()
     return int(hit[0]) if len(hit) else None
 

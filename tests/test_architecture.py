@@ -18,9 +18,10 @@ ALLOWED = {
     "torch_utils": {"dnnlib"},
     "training": {"dnnlib", "torch_utils"},
     "metrics": {"dnnlib", "torch_utils", "training"},
-    "editing": {"dnnlib", "torch_utils", "training"},
-    "benchmarks": {"dnnlib", "torch_utils", "training", "metrics", "editing"},
-    "experiments": {"dnnlib", "torch_utils", "training", "metrics", "editing", "benchmarks"},
+    "interop": {"dnnlib", "torch_utils", "training"},
+    "editing": {"dnnlib", "torch_utils", "training", "interop"},
+    "benchmarks": {"dnnlib", "torch_utils", "training", "metrics", "interop", "editing"},
+    "experiments": {"dnnlib", "torch_utils", "training", "metrics", "interop", "editing", "benchmarks"},
 }
 TOOLS = {"tests", "tools", "demo", "train", "generate", "calc_metrics", "dataset_tool", "edit", "convert", "visualize"}
 

@@ -9,15 +9,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from training.augment.settings import AugmentConfig
+from training.runs.settings import GrowthConfig, HardwareConfig, ScheduleConfig
 from training.settings import (
     SEED_LIMIT,
-    Batch,
     Channels,
     Count,
     Decay,
     Depth,
     Fraction,
-    Kimg,
     Labels,
     Name,
     NonNegative,
@@ -32,6 +31,7 @@ from training.settings import (
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
+Registration = Literal["cells", "corners"]  # what -1 and 1 are on a grid (training/layouts/registration.py)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -95,6 +95,7 @@ class EncodingConfig(Section):
     hidden_channels: Width = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
     concat_channels: Width = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
+    registration: Registration = "corners"  # of heatmaps, to features and images; that of runs from before it was there
 
     @property
     def codes(self) -> int:
@@ -191,6 +192,7 @@ class AlignConfig(Section):
     relu: Literal["sum", "channel"] = "sum"  # relu after the sum over channels (papers) or before it (released)
     resolution: Literal["level", "image"] = "level"  # where attention and heatmap are compared
     match: Literal["all", "best"] = "all"  # with the whole heatmap, or with the nearest of it and its parts (indoor)
+    nearest: Literal["truncated", "l1"] = "truncated"  # what is nearest: by the truncated distance, or by the whole L1
 
 
 class LossConfig(Section):
@@ -198,6 +200,12 @@ class LossConfig(Section):
 
     adversarial: Name = "logistic"
     r1_gamma: NonNegative = 10.0
+    r2_gamma: NonNegative = 0.0  # of the same penalty on generated images; 0 switches it off
+    lazy: bool = True  # R1 and R2 every reg_interval steps, in steps of their own; false: in D's loss, at every step
+    n_dis: Count = 1  # steps of D to one of G
+    g_orthogonal: NonNegative = 0.0  # weight of the orthogonal regularization of G's layers; 0 switches it off
+    d_orthogonal: NonNegative = 0.0  # and of D's
+    orthogonal_form: Literal["filters", "full"] = "filters"  # W W^T off its diagonal (BigGAN), or W W^T - I
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01
@@ -251,40 +259,6 @@ class DataConfig(Section):
     label_examples: tuple[tuple[float, ...], ...] = ()  # some labels, where these are lists of numbers and no classes
 
 
-class ScheduleConfig(Section):
-    """How long, how many at a time, and what is written when."""
-
-    total_kimg: Kimg = 25000
-    batch_size: Batch = 64
-    batch_gpu: Batch | None = None  # images per pass; None: all of a rank's share
-    kimg_per_tick: Kimg = 4
-    snapshot_ticks: Count = 50
-    metrics: tuple[str, ...] = ("di", "w")
-    keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
-    keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
-    nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
-
-
-class HardwareConfig(Section):
-    """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding).
-    Defaults are those of runs from before a key was there; training/presets/resolve.py has those of new runs."""
-
-    device: Literal["auto", "cuda", "cpu"] = "auto"
-    gpus: Annotated[int, Field(ge=1, le=4096)] = 1  # processes: one a GPU, or on the CPU as many as --procs says
-    channels_last: bool | None = None  # None: on the CPU
-    allow_tf32: bool = False
-    pass_size: Literal["given", "memory"] = "given"  # images a pass: schedule.batch_gpu, or what fits a GPU's memory
-    benchmark: bool = True  # let cuDNN time its algorithms
-    compile: Literal["no", "default", "reduce-overhead"] = "no"  # torch.compile where it can; the last: CUDA graphs
-    ops: Literal["auto", "native", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
-
-    def keeps_channels_last(self, device_type: str) -> bool:
-        """How feature maps lie in memory on a "cpu" or "cuda" device; the reference operators know NCHW only."""
-        if self.ops == "reference":
-            return False
-        return device_type == "cpu" if self.channels_last is None else self.channels_last
-
-
 class RunConfig(Section):
     """Everything that defines a training run."""
 
@@ -302,6 +276,7 @@ class RunConfig(Section):
     ema: EmaConfig = EmaConfig()
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    growth: GrowthConfig | None = None
     hardware: HardwareConfig = HardwareConfig()
     resume: str | None = None
     plugins: tuple[str, ...] = ()  # modules that registered what the names above stand for
@@ -314,6 +289,7 @@ class RunConfig(Section):
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
+        _check_growth(self.growth, self.generator.img_resolution)
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:
@@ -330,6 +306,14 @@ class RunConfig(Section):
                 "change --batch or the group size"
             )
         return self
+
+
+def _check_growth(growth: GrowthConfig | None, resolution: int) -> None:
+    if growth is None:
+        return
+    _check_resolution(growth.start_resolution)
+    if growth.start_resolution > resolution:
+        raise ValueError(f"growth.start_resolution {growth.start_resolution} is above the images' {resolution}")
 
 
 def _check_graphs(hardware: HardwareConfig, several_passes: bool) -> None:

@@ -11,10 +11,11 @@ from torch_utils import distributed
 from torch_utils.distributed import World
 from torch_utils.interruption import Interruption
 from training.config import RunConfig
+from training.cost.hardware import prepare_hardware
 from training.cost.pass_size import fitted
 from training.data.dataset import ImageDataset
 from training.feed import label_drawer, open_dataset, real_batches
-from training.hardware import prepare_hardware
+from training.growth import at_level, grow, same_layers
 from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard
 from training.pictures import grids
@@ -54,8 +55,8 @@ def train(config: RunConfig, run_dir: Path, metrics: SnapshotMetrics | None = No
         dataset = open_dataset(config)
         state, checkpoint = run_start.open_state(config, run_dir, world)
         remarks += state.remarks + world.first(lambda: run_start.write_first_files(config, run_dir, sys.argv, dataset))
-        total = round(config.schedule.total_kimg * 1000)
-        log = RunLog(run_dir, total, state.images, state.seconds) if world.is_first else NoLog()
+        total, trackers = round(config.schedule.total_kimg * 1000), config.schedule.trackers
+        log = RunLog(run_dir, total, state.images, state.seconds, trackers) if world.is_first else NoLog()
         with log, BackgroundWriter() as writer:
             run = Run(fitted(config, world), state, dataset, run_dir, log, writer, metrics)
             for remark in remarks:
@@ -84,6 +85,7 @@ class Run:
         self.log, self.metrics = log, metrics
         self.files = RunFiles(config, run_dir, writer)
         self.phases = make_phases(config)
+        self.level = grow(state, config)
         self.reducers = make_reducers(self.phases, state)
         self.guard = NonFiniteGuard(run_dir, config.schedule.nonfinite_limit, state.world.is_first)
 
@@ -120,6 +122,7 @@ class Run:
     def step(self, real_images: Tensor, real_labels: Tensor, draw_labels: Callable[[int], Tensor]) -> None:
         """Show this rank's share [n, C, R, R] of a batch to all phases whose turn it is."""
         state = self.state
+        real_images = self._grown(real_images)
         for phase in self.phases:
             if state.steps % phase.interval == 0:
                 batches = micro_batches(phase, self.config, state, real_images, real_labels, draw_labels)
@@ -129,6 +132,15 @@ class Run:
         state.images += self.config.schedule.batch_size
         state.steps += 1
         adapt_augmentation(self.config, state)
+
+    def _grown(self, real_images: Tensor) -> Tensor:
+        """Bring the networks to their size at this step; the real images as these see them."""
+        if self.config.growth is None:
+            return real_images
+        before, self.level = self.level, grow(self.state, self.config)
+        if not same_layers(before, self.level):
+            self.reducers = make_reducers(self.phases, self.state)
+        return at_level(real_images, self.level)
 
     def end_tick(self, tick: Tick, done: bool) -> Tick:
         """Statistics and, where it is their turn, snapshot and metrics; returns the next tick."""

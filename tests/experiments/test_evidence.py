@@ -51,6 +51,13 @@ def test_every_run_of_the_list_is_one_that_train_accepts(run: Evidence, tmp_path
     assert result.exit_code == 0, result.output
 
 
+def test_words_stand_for_others():
+    words = {"OLD": "--batch=32 --set 'a=[1, 2]'"}
+    assert evidence.spelt_out("--cfg=demo OLD --set 'b=c d'", words) == [
+        "--cfg=demo", "--batch=32", "--set", "a=[1, 2]", "--set", "b=c d",
+    ]  # fmt: skip
+
+
 def test_what_is_done_is_not_done_again(commands: list, tmp_path: Path):
     carry_out(RUN, tmp_path, "cpu")
     assert [words[0] for words in commands] == ["dataset_tool.py", "train.py", "calc_metrics.py"]

@@ -27,6 +27,11 @@ KINDS = {
     "flattened": {"cfg": "demo", "sel": "flatten"},
     "impulses": {"cfg": "demo", "sampler": "impulse"},
     "sndcgan": {"cfg": "sndcgan"},
+    "progan": {"cfg": "demo", "method": "progan", "sel": "norm", "align": 1.0, "settings": (
+        *TINY, "growth.fade_kimg=0.004", "growth.stable_kimg=0.002")},
+    "stylegan": {"cfg": "demo", "method": "stylegan", "sel": "norm", "align": 1.0, "settings": (
+        *TINY, "growth.fade_kimg=0.004", "growth.stable_kimg=0.002", "generator.synthesis.use_noise=true")},
+    "r3gan": {"cfg": "demo", "method": "r3gan", "sel": "norm", "align": 1.0},
 }
 
 

@@ -109,6 +109,7 @@ class Backbone:
 
     generator: ClassVar[Callable[..., Any]]  # GeneratorConfig -> GeneratorNetwork
     discriminator: ClassVar[Callable[..., Any]]  # DiscriminatorConfig -> DiscriminatorNetwork
+    grows: ClassVar[bool] = False  # whether both have modules of training/networks/growing.py
 
     @staticmethod
     def check(config: RunConfig) -> None:

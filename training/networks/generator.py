@@ -1,6 +1,6 @@
 """The generator: latents, labels and a layout to images."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dnnlib.errors import UserError
 from training.choices import Precision
 from training.config import GeneratorConfig
-from training.layouts.layout import HeatmapSource, flattened
+from training.layouts.layout import HeatmapSource, flattened, registered
 from training.networks.backbones import GeneratorNetwork, Module
 from training.networks.mapping import MappingNetwork, truncate
 from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
@@ -26,11 +26,16 @@ class Generator(nn.Module):
         flat = 0 if config.encoding is None else config.encoding.flat_features
         self.takes_layout_in_latent = flat > 0
         self.mapping = MappingNetwork(config.z_dim + flat, config.c_dim, config.w_dim, config.mapping)
-        self.synthesis = SynthesisNetwork(
+        self.synthesis = self.make_synthesis()
+        self.num_ws: int = self.synthesis.num_ws
+        self.w_shape: tuple[int, ...] = self.synthesis.w_shape
+
+    def make_synthesis(self) -> Any:
+        """What makes images from ws; a subclass may have another one."""
+        config = self.config
+        return SynthesisNetwork(
             config.w_dim, config.img_resolution, config.img_channels, config.synthesis, config.encoding
         )
-        self.num_ws = self.synthesis.num_ws
-        self.w_shape = self.synthesis.w_shape
 
     def styles(
         self,
@@ -48,9 +53,10 @@ class Generator(nn.Module):
         looked at only by a generator that takes it flattened, as a part of the latent.
         """
         if self.takes_layout_in_latent:
-            if layout is None:
+            if layout is None or self.config.encoding is None:
                 raise ValueError("this network takes a layout as a part of its latent")
-            z = torch.cat([z, flattened(layout)], dim=1)  # [N, z_dim + 336]
+            pixels = flattened(registered(layout, self.config.encoding.registration))  # [N, 336]
+            z = torch.cat([z, pixels], dim=1)
         w = self._map(z, c, update_w_avg)  # [N, (codes,) w_dim]
         ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))  # [N, num_ws, (codes,) w_dim]
         if truncation_psi == 1:

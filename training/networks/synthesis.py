@@ -12,7 +12,7 @@ from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, takes_gain
 from torch_utils.ops.bias_act import ACTIVATIONS
 from training.choices import NoiseMode
 from training.config import EncodingConfig, SynthesisConfig
-from training.layouts.layout import HeatmapSource
+from training.layouts.layout import HeatmapSource, registered
 from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, check_layout, layer_inputs
 from training.networks.layers import Conv2d, Equalized, Linear, ToScale, scaled_together, split_gain
 from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
@@ -294,6 +294,7 @@ class SynthesisNetwork(nn.Module):
         self.is_layout_conditioned = how.is_layout_conditioned
         self.has_objects, self.encoded = how.has_objects, how.blocks
         self.encoder = how.make_encoder(img_resolution)
+        self.registration = "corners" if encoding is None else encoding.registration
         how.draw_weights()
 
     def forward(
@@ -311,6 +312,7 @@ class SynthesisNetwork(nn.Module):
             wanted = ", ".join(map(str, ["N", *self.w_shape[:-1], "w_dim"]))
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
         check_layout(layout, self.is_layout_conditioned)
+        layout = None if layout is None else registered(layout, self.registration)
         parts = [(self.blocks[str(r)], self._dtype(r, ws)) for r in self.resolutions]
         with scaled_together([(self.encoder, ws.dtype), *parts]):
             return self._run(ws, layout, noise, block_outputs)
@@ -319,9 +321,10 @@ class SynthesisNetwork(nn.Module):
         self, ws: Tensor, layout: HeatmapSource | None, noise: Noise, block_outputs: dict[int, Tensor] | None
     ) -> Tensor:
         features = {} if layout is None else layer_inputs(layout, self.encoder, self._encoded_inputs())
-        x = self._block(4).const.expand(len(ws), -1, -1, -1)  # [N, C, 4, 4]
+        count = ws.shape[0]  # unlike len(ws), not a constant to what traces the network
+        x = self._block(4).const.expand(count, -1, -1, -1)  # [N, C, 4, 4]
         x = x.contiguous(memory_format=self.memory_format)
-        img, start, drawn = None, 0, noise.at_once(self._noise_maps(), len(ws))
+        img, start, drawn = None, 0, noise.at_once(self._noise_maps(), count)
         each = ws.unbind(1)  # one w [N, (codes,) w_dim] a layer, whose gradients come together in one operation
         for r in self.resolutions:
             block = self._block(r)

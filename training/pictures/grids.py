@@ -12,6 +12,7 @@ from torch import Tensor
 from dnnlib.files import write_by
 from training.data.dataset import ImageDataset
 from training.layouts.layout import Layout
+from training.layouts.registration import pixel_places
 from training.runs.snapshot import kimg_name
 from training.sampling import Model, to_uint8
 
@@ -164,7 +165,7 @@ def _with_crosses(pictures: np.ndarray, layout: Layout, levels: Sequence[int]) -
     for n, picture in enumerate(pictures):
         image = Image.fromarray(np.ascontiguousarray(picture))
         for level in sorted(levels, reverse=True):
-            for x, y in ((layout.centers[level][n] + 1) / 2 * (side - 1)).tolist():
+            for x, y in pixel_places(layout.centers[level][n], side, layout.registration).tolist():
                 _draw_cross(ImageDraw.Draw(image), (x, y), max(2, round(side * CROSS_ARMS[level])), LEVEL_COLORS[level])
         marked.append(np.asarray(image))
     return np.stack(marked)
@@ -258,7 +259,7 @@ def save_training_samples(
     pictures = {"fakes": fakes}
     if layout is not None:
         pictures["heatmaps"] = samples_beside_heatmaps(images[:12], layout[:12], blocks=2)
-        pictures["steer"] = steering_grid(model, seeds[:8], _labels_in_turn(model, 8))
+        pictures["steer"] = steering_grid(model, seeds[:8], _labels_in_turn(model, len(seeds[:8])))
     return [save_png(Path(run_dir) / f"{name}{suffix}", pixels) for name, pixels in pictures.items()]
 
 

@@ -49,19 +49,6 @@ def plot_losses(run_dir: Path, target: Path) -> None:
     _save(figure, target)
 
 
-def plot_metric(run_dir: Path, metric: str, keys: dict[str, str], target: Path) -> None:
-    """Values of one metric over time; `keys` maps result keys to labels."""
-    plt = _pyplot()
-    lines = metric_over_time(run_dir, metric)
-    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    for key, label in keys.items():
-        axes.plot([line["kimg"] for line in lines], [line["results"][key] for line in lines], "o-", label=label)
-    axes.set(xlabel="thousands of images shown", ylabel=metric)
-    axes.axhline(0, color="grey", lw=0.5)
-    axes.legend(fontsize="small")
-    _save(figure, target)
-
-
 def metric_over_time(run_dir: Path, metric: str) -> list[dict]:
     """The lines of a metric from the first snapshot to the last, whenever they were written; the newest of each."""
     newest = {line["kimg"]: line for line in read_lines(run_dir / f"metric-{metric}.jsonl")}

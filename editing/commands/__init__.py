@@ -1,0 +1,1 @@
+"""Sub-commands of edit.py, a file each, found when they are called."""
