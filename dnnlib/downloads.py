@@ -23,7 +23,7 @@ from dnnlib.files import make_dir
 try:
     import fcntl
 except ImportError:  # not on Windows, where two downloads at a time are nobody's problem yet
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 TRIES = 3  # connections, each going on where the last one broke off
 TIMEOUT = 30  # seconds without a byte
@@ -106,8 +106,8 @@ def _locked(part: Path) -> Iterator[RawIOBase]:
 
 def _download(file: RemoteFile, output: RawIOBase, path: Path, show_progress: bool, limits: Limits) -> None:
     trouble: Exception | None = None
-    size, shown = file.size or None, {"unit": "B", "unit_scale": True, "delay": 1, "leave": False}
-    with tqdm(desc=file.name, total=size, disable=not show_progress, **shown) as bar:
+    with tqdm(desc=file.name, total=file.size or None, unit="B", unit_scale=True, delay=1, leave=False,
+              disable=not show_progress) as bar:  # fmt: skip
         transfer = _Transfer(file, output, bar, limits)
         for _ in range(TRIES):
             try:

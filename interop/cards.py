@@ -68,7 +68,7 @@ def _origin(snapshot: Path | None) -> str:
 
 
 def strip(model: Model) -> np.ndarray:
-    """Pixels of a centre that moves, a row a seed; of a model that hears no layout, some pictures."""
+    """Pixels of a centre that moves, a row a seed; of a model that takes no layout, some pictures."""
     labels = None if model.config.generator.c_dim == 0 else [0]
     if not _moves(model):
         return image_grid(model.images(SEEDS, labels=labels), len(SEEDS))

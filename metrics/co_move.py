@@ -46,7 +46,9 @@ def co_move(context: MetricContext, num: int) -> Values:
     detector = context.shared("detector", lambda: _detector(context))
     context.record["detector"] = detector.name
     rng = np.random.default_rng(context.seed)
-    commands = draw_commands(num, context.model.config.generator.encoding.counts[0], rng)
+    encoding = context.model.config.generator.encoding
+    assert encoding is not None  # refused before
+    commands = draw_commands(num, encoding.counts[0], rng)
     labels = context.random_labels(num, rng)
     values = summarize(observe(context, detector, commands, labels))
     side = context.model.config.generator.img_resolution

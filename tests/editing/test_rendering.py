@@ -101,7 +101,7 @@ def test_a_model_without_layouts():
     rendering = render(plain, Document(seed=1))
     assert rendering.layout is None
     assert rendering.layout_json() is None
-    with pytest.raises(UserError, match="hears no layout"):
+    with pytest.raises(UserError, match="takes no layout"):
         rendering.heatmaps(0, 8)
     with pytest.raises(UserError, match="layout: this model"):
         layout_of(plain, Document(layout={"levels": [{"centers": [[0, 0]], "spreads": [1]}]}))

@@ -25,8 +25,8 @@ def centroid(mask: np.ndarray) -> np.ndarray:
     """Mean position (x, y), as distances in pixels from the image's corner, of a weighted mask [H, W]."""
     weights = np.asarray(mask, dtype=np.float64)
     across, down = weights.sum(axis=0), weights.sum(axis=1)
-    centre = [axis @ (np.arange(axis.size) + 0.5) for axis in (across, down)]
-    return np.array(centre) / weights.sum()
+    center = [axis @ (np.arange(axis.size) + 0.5) for axis in (across, down)]
+    return np.array(center) / weights.sum()
 
 
 def bounds(mask: np.ndarray) -> np.ndarray:

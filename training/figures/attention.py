@@ -10,7 +10,7 @@ from training.figures.cells import image_cells, overlay_cells
 from training.figures.subject import ImagesWithLabels, ModelUnderStudy
 from training.figures.table import Group, Row, Table
 from training.losses.attention import attention_map, channel_weights, normalize
-from training.networks.discriminator import Discriminator
+from training.networks.backbones import DiscriminatorNetwork
 
 LARGEST_SHOWN = 64  # resolution of a feature; attention at larger ones only traces edges
 SCALE = ("contributes nothing", "most of this map")
@@ -49,7 +49,7 @@ def gradcam_config(subject: ModelUnderStudy, gradcam: str) -> AlignConfig:
 
 
 def attention(
-    D: Discriminator, seen: ImagesWithLabels, config: AlignConfig, resolutions: Sequence[int]
+    D: DiscriminatorNetwork, seen: ImagesWithLabels, config: AlignConfig, resolutions: Sequence[int]
 ) -> dict[int, Tensor]:
     """{r: GradCAM of each picture, [N, 1, r, r] in [0, 1]} at D's features of those resolutions.
 
@@ -59,11 +59,11 @@ def attention(
     count = len(seen.images)
     filled = [n % count for n in range(count + -count % min(D.config.mbstd_group_size or count, count))]
     images = seen.images[filled].clone().requires_grad_()  # a gradient reaches features only from an input with one
-    judged = D(images, None if seen.labels is None else seen.labels[filled], features=resolutions)
-    check_grown(resolutions, judged.features)
-    weights = channel_weights(judged.logits, judged.features, config.gradient)
+    out = D(images, None if seen.labels is None else seen.labels[filled], features=resolutions)
+    check_grown(resolutions, out.features)
+    weights = channel_weights(out.logits, out.features, config.gradient)
     return {
-        r: normalize(attention_map(weights[r], judged.features[r], config.relu)).detach()[:count] for r in resolutions
+        r: normalize(attention_map(weights[r], out.features[r], config.relu)).detach()[:count] for r in resolutions
     }
 
 

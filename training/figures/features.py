@@ -58,4 +58,4 @@ def _rows(subject: ModelUnderStudy, seeds: Sequence[int], shown: Sequence[int], 
 def _layout_column(subject: ModelUnderStudy, seeds: Sequence[int], cells: np.ndarray) -> Sequence[np.ndarray | None]:
     if not subject.model.is_layout_conditioned:
         return [None] * len(seeds)
-    return all_levels_pictures(subject.layout(seeds).to("cpu"), cells.shape[1])
+    return [*all_levels_pictures(subject.layout(seeds).to("cpu"), cells.shape[1])]

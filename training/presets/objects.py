@@ -34,7 +34,7 @@ def sel_layer(sel: str | None, design: Layer) -> Layer:
 
 
 def sampler_layer(sampler: str | None, design: Layer) -> Layer:
-    """What --sampler brings with it; where the generator hears no heatmaps, there is none to draw."""
+    """What --sampler brings with it; where the generator takes no heatmaps, there is none to draw."""
     if sampler is None or design["generator"].get("encoding") is None:
         return {}
     return _scene(design, several_objects=sampler == "multi-object")

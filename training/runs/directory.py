@@ -155,7 +155,9 @@ def _config_in(run_dir: Path) -> RunConfig | None:
 
 def _progress(run_dir: Path, config: RunConfig) -> Progress:
     checkpoint = needed_checkpoint(run_dir)
-    images = 0 if checkpoint is None else read_about(checkpoint)["images"]
+    if checkpoint is None:
+        return Progress.STARTED
+    images = read_about(checkpoint)["images"]
     done = images >= round(config.schedule.total_kimg * 1000) and is_whole(checkpoint)
     return Progress.FINISHED if done else Progress.STARTED
 
@@ -199,7 +201,7 @@ def first_difference(saved: RunConfig, config: RunConfig, apart_from: tuple[str,
 
 
 def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
-    flat = {}
+    flat: dict[str, object] = {}
     for name, value in tree.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat

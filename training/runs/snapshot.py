@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import click
 from torch import Tensor, nn
@@ -16,8 +17,7 @@ from torch import Tensor, nn
 from dnnlib.errors import UserError
 from torch_utils.tensor_files import write_tensors
 from training.config import RunConfig
-from training.networks.discriminator import Discriminator
-from training.networks.generator import Generator
+from training.networks.backbones import DiscriminatorNetwork, GeneratorNetwork
 from training.runs.sources import needs_reader, snapshot_of
 from training.runs.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
 
@@ -33,11 +33,11 @@ class Snapshot:
     config: RunConfig
     kimg: float
 
-    def generator(self, name: str = "G_ema") -> Generator:
+    def generator(self, name: str = "G_ema") -> GeneratorNetwork:
         """"G_ema" (for pictures) or "G" (the one in training), on the CPU, in evaluation mode."""
         return self._network(name)
 
-    def discriminator(self) -> Discriminator:
+    def discriminator(self) -> DiscriminatorNetwork:
         """D on the CPU, in evaluation mode."""
         return self._network("D")
 
@@ -46,7 +46,7 @@ class Snapshot:
         kinds = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).file.kinds
         return [name for name in NETWORKS if any(key.startswith(name + ".") for key in kinds)]
 
-    def _network(self, name: str) -> nn.Module:
+    def _network(self, name: str) -> Any:
         """Raises UserError when its weights do not fit the configuration, are damaged, or are not finite."""
         network = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).network(self.config, name)
         return network.eval().requires_grad_(False)
@@ -125,7 +125,7 @@ def find_snapshot(path: str | Path) -> Path:
 
 def _newest_sound(paths: list[Path]) -> Path:
     """The last of `paths` that can be read as a whole; those after it are named. Raises UserError when none can."""
-    damaged = []
+    damaged: list[str] = []
     for path in reversed(paths):
         status = path.stat()
         objection = _objection(path, status.st_size, status.st_mtime_ns)

@@ -89,7 +89,7 @@ def compose(
     A random cut-out, mirrored or not, lies whole within the image with its middle in the middle half,
     on a crop of one of `photos` or, when there are none, on a two-colour gradient.
     """
-    cutout = cutouts[rng.integers(len(cutouts))]
+    cutout = cutouts[int(rng.integers(len(cutouts)))]
     layer, box = _place(rng, cutout, placement)
     pixels = _background(rng, cutout, placement, photos)
     alpha = layer[..., 3] / 255

@@ -78,17 +78,17 @@ def _shallow(opened: Image.Image) -> Image.Image:
     return upright(opened)
 
 
-def _object_box(alpha: np.ndarray, min_coverage: float) -> tuple[int, ...]:
+def _object_box(alpha: np.ndarray, min_coverage: float) -> tuple[int, int, int, int]:
     solid = alpha >= _SOLID
     if solid.mean() > _OPAQUE_FRACTION:
         raise NoCutout("opaque all over")
     if not solid.any():
         raise NoCutout("transparent all over")
-    x0, y0, x1, y1 = box = tuple(ground_truth.bounds(solid).astype(int))
+    x0, y0, x1, y1 = ground_truth.bounds(solid).astype(int).tolist()
     coverage = solid[y0:y1, x0:x1].mean()
     if coverage < min_coverage:
         raise NoCutout(f"fills only {coverage:.2f} of its bounding box")
-    return box
+    return x0, y0, x1, y1
 
 
 def _padded(image: Image.Image, margin: int) -> Image.Image:

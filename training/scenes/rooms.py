@@ -29,8 +29,8 @@ def room(rng: np.random.Generator, resolution: int, objects: int | None = None) 
     for owner, (kind, x) in enumerate(kinds.items(), start=1):
         color = colors.contrasting(rng, _behind(kind, wall, floor), _CONTRAST)
         canvas.draw(_BUILDERS[kind](rng, x, horizon, color).moved(resolution), owner)
-    objects = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
-    return canvas.pixels(), {"objects": objects}
+    truths = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
+    return canvas.pixels(), {"objects": truths}
 
 
 def _choose_kinds(rng: np.random.Generator, objects: int | None) -> dict[str, float]:
