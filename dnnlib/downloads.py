@@ -46,12 +46,14 @@ LIMITS = Limits()
 @dataclass(frozen=True)
 class RemoteFile:
     """A published file. sha256: hexadecimal digest of what has to arrive, "" where none was published (then the length
-    that the server says is all that is checked); size: in bytes, 0 where unknown."""
+    that the server says is all that is checked); size: in bytes, 0 where unknown. instead: what to do with a copy that
+    was fetched otherwise, for messages."""
 
     name: str
     url: str
     sha256: str
     size: int
+    instead: str = "name a copy with --weights"
 
 
 def sha256_of(path: str | Path) -> str:
@@ -262,4 +264,4 @@ def _reason(error: Exception | None) -> str:
 
 
 def _by_hand(file: RemoteFile, path: Path) -> str:
-    return f"fetch {file.url} on another machine and put it at {path}, or name a copy with --weights"
+    return f"fetch {file.url} on another machine and put it at {path}, or {file.instead}"

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from editing.document import Document
-from training.layouts.layout import FORMAT, VERSION, Layout, layout_from_json, layout_to_json
+from training.layouts.files import FORMAT, VERSION, layout_from_json, layout_to_json
+from training.layouts.layout import Layout
 from training.pictures.grids import to_uint8
 from training.sampling import Model
 

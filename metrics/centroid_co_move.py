@@ -91,7 +91,7 @@ def _observe_batch(pictures: SteerablePictures) -> Moves:
     def observed(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
         images = pictures.images(layout).clamp(-1, 1)
         masks = object_masks(images)
-        return images, masks, centroids(masks)
+        return images, masks, centroids(masks, layout.registration)
 
     images, masks, before = observed(pictures.layout)
     missing = before[:, 0].isnan().sum()

@@ -168,7 +168,9 @@ def _layout(request: MetricsRequest, config: RunConfig) -> Layout | None:
         return None
     if config.generator.encoding is None:
         raise UserError(f"--layout: the model (method {config.method}) hears no layout; leave it out")
-    return check_counts(load_layout(request.layout), config.generator.encoding.counts, request.layout)
+    encoding = config.generator.encoding
+    layout = check_counts(load_layout(request.layout), encoding.counts, request.layout)
+    return layout.registered(encoding.registration)
 
 
 def _extractors(request: MetricsRequest) -> Extractors:

@@ -32,7 +32,7 @@ FAMILY = {
     "dry-run",
 }
 OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new", "procs"}
-OURS |= {"bf16", "card", "compile", "continue", "keep", "ops", "plugin"}
+OURS |= {"bf16", "card", "compile", "continue", "keep", "log", "ops", "plugin"}
 
 
 @pytest.fixture
@@ -333,12 +333,12 @@ def test_the_whole_command_may_be_given_again_with_continue(data: Path, loop: li
     start(data, "--kimg=1")
     assert start(data, "--kimg=2", "--continue").exit_code == 0
     assert loop[1][1] == loop[0][1]
-    assert_refused(start(data, "--kimg=2", "--gamma=9", "--continue"), "loss.r1_gamma is 0.1 there, 9.0 here")
+    assert_refused(start(data, "--kimg=2", "--gamma=9", "--continue"), "loss.r1_gamma is 3.0 there, 9.0 here")
     assert len(loop) == 2
 
 
 @pytest.mark.parametrize(
-    "option, text", [("--gamma=9", "loss.r1_gamma is 0.1 there, 9.0 here"), ("--cfg=demo", "has its settings already")]
+    "option, text", [("--gamma=9", "loss.r1_gamma is 3.0 there, 9.0 here"), ("--cfg=demo", "has its settings already")]
 )
 def test_going_on_never_changes_what_is_learnt(data: Path, loop: list, option: str, text: str):
     start(data)
@@ -531,7 +531,7 @@ def test_a_run_goes_on_with_its_data_elsewhere(data: Path, loop: list):
     moved = data.rename(data.parent / "moved.zip")
     assert call("--resume", path, "--data", moved).exit_code == 0
     assert loop[1] == (run_dir.moved(config, str(moved)), path)
-    assert_refused(call("--resume", path, "--data", moved, "--gamma=9"), "loss.r1_gamma is 0.1 there, 9.0 here")
+    assert_refused(call("--resume", path, "--data", moved, "--gamma=9"), "loss.r1_gamma is 3.0 there, 9.0 here")
     assert start(moved, "--continue").exit_code == 0
     assert loop[2] == loop[1]
 

@@ -32,6 +32,7 @@ from training.settings import (
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
+Registration = Literal["cells", "corners"]  # what -1 and 1 are on a grid (training/layouts/registration.py)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -96,6 +97,7 @@ class EncodingConfig(Section):
     hidden_channels: Width = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
     concat_channels: Width = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
+    registration: Registration = "corners"  # of heatmaps, to features and images; that of runs from before it was there
 
     @property
     def codes(self) -> int:
@@ -174,6 +176,8 @@ class SamplerConfig(Section):
 
     kind: Name = "paper"
     spread: tuple[Spread, Spread] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
+    apart: Annotated[float, Field(ge=0, le=2)] = 0  # multi-object: least distance of centres, if there is room
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0  # multi-object: least distance of centres from the borders
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")
@@ -193,6 +197,7 @@ class AlignConfig(Section):
     relu: Literal["sum", "channel"] = "sum"  # relu after the sum over channels (papers) or before it (released)
     resolution: Literal["level", "image"] = "level"  # where attention and heatmap are compared
     match: Literal["all", "best"] = "all"  # with the whole heatmap, or with the nearest of it and its parts (indoor)
+    nearest: Literal["truncated", "l1"] = "truncated"  # what is nearest: by the truncated distance, or by the whole L1
 
 
 class LossConfig(Section):

@@ -87,9 +87,15 @@ class Model:
         """Random layouts, one a seed, drawn as in training; None when the model hears none."""
         if not self.is_layout_conditioned:
             return None
-        sampler, counts = self.config.sampler, self.config.generator.encoding.counts
+        sampler, encoding = self.config.sampler, self.config.generator.encoding
         streams = [RandomStreams(seed, "cpu")["layout"] for seed in _checked_seeds(seeds)]
-        return concatenate([sample_layout(1, sampler, stream, counts) for stream in streams]).to(self.device)
+        drawn = concatenate([sample_layout(1, sampler, stream, encoding.counts) for stream in streams])
+        return drawn.registered(encoding.registration).to(self.device)
+
+    def fitted(self, layout: Layout, where: str = "layout") -> Layout:
+        """A layout that this model takes. Raises UserError naming `where` when its levels are not the model's."""
+        encoding = self.config.generator.encoding
+        return check_counts(layout, encoding.counts, where).registered(encoding.registration)
 
     def styles(
         self,
@@ -183,8 +189,7 @@ class Model:
             if seeds is None:
                 raise UserError("this model needs a layout; give one, or seeds to draw it from")
             return self.layout(seeds)
-        check_counts(layout, self.config.generator.encoding.counts)
-        return _one_each(layout, count, "layouts").to(self.device)
+        return _one_each(self.fitted(layout), count, "layouts").to(self.device)
 
     def _label_rows(self, labels: Labels | None, count: int) -> Tensor | None:
         """[count, c_dim], or None for an unconditional model."""

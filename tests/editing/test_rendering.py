@@ -14,7 +14,7 @@ from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.rendering import layout_of, render, styles_of
 from tests.tiny_models import save_tiny_snapshot, tiny_model
-from training.layouts.layout import FORMAT, VERSION, layout_to_json
+from training.layouts.files import FORMAT, VERSION, layout_to_json
 from training.pictures.grids import to_uint8
 from training.sampling import Model
 

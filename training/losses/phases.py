@@ -119,7 +119,7 @@ def g_main(
         statistics["loss/G_orthogonal"] = orthogonal_penalty(networks.G, config.loss.orthogonal_form)
         loss = loss + config.loss.g_orthogonal * statistics["loss/G_orthogonal"]
     if out.features:  # of networks that grow, only as far as they are
-        layout = warped(layout, augmented.geometry)
+        layout = warped(layout, augmented.geometry, images.shape[3])
         alignment = alignment_loss(out.logits, out.features, layout, config.align, images.shape[3], world)
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment

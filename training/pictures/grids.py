@@ -12,6 +12,7 @@ from torch import Tensor
 from dnnlib.files import write_by
 from training.data.dataset import ImageDataset
 from training.layouts.layout import Layout
+from training.layouts.registration import pixel_places
 from training.runs.snapshot import kimg_name
 from training.sampling import Model, to_uint8
 
@@ -162,7 +163,7 @@ def _with_crosses(pictures: np.ndarray, layout: Layout, levels: Sequence[int]) -
     for n, picture in enumerate(pictures):
         image = Image.fromarray(np.ascontiguousarray(picture))
         for level in sorted(levels, reverse=True):
-            for x, y in ((layout.centers[level][n] + 1) / 2 * (side - 1)).tolist():
+            for x, y in pixel_places(layout.centers[level][n], side, layout.registration).tolist():
                 _draw_cross(ImageDraw.Draw(image), (x, y), max(2, round(side * CROSS_ARMS[level])), LEVEL_COLORS[level])
         marked.append(np.asarray(image))
     return np.stack(marked)
