@@ -19,7 +19,7 @@ from benchmarks.harness.series import Series
 from benchmarks.harness.turns import seconds_of
 from benchmarks.subjects import resolved
 from metrics import neighbours as nearest
-from metrics.context import MetricContext
+from metrics.context import MetricContext, network_context
 from metrics.extractors import Extractor, Extractors
 from metrics.extractors.fidelity import RESIZE, load_library
 from metrics.extractors.random_features import random_features
@@ -83,7 +83,7 @@ def untrained_inception() -> Extractor:
 def make_context(config: RunConfig, images: int, device: torch.device) -> MetricContext:
     model = Model(Generator(config.generator), config, device)
     set_memory_format(model.G, channels_last=device.type == "cpu")
-    return MetricContext(
+    return network_context(
         model,
         None,
         NoiseImages(images, config.generator.img_resolution),

@@ -62,7 +62,7 @@ def draw_scores(context: MetricContext, num: int) -> Scores:
         raise UserError(f"{context.dataset.name}: {available} images are too few; di and w compare {IMAGES} at a time")
     rng = np.random.default_rng(context.seed)
     real, fake = [], []
-    for _ in tqdm(range(num), desc="scores", unit="draw", leave=False, disable=not context.progress):
+    for _ in tqdm(range(num), desc="scores", unit="draw", leave=False, disable=not context.options.progress):
         images, labels = context.real_images(rng.choice(available, IMAGES, replace=False))
         real.append(score(context.D, images, labels, context.batch_size))
         labels = context.random_labels(IMAGES, rng)

@@ -94,7 +94,7 @@ def _make(context: MetricContext, mix: GeneratorInputs) -> Tensor:
         z=mix.z,
         layout=mix.layout,
         labels=mix.labels,
-        truncation_psi=context.truncation_psi,
+        truncation_psi=context.network.truncation_psi,
         batch_size=len(mix.seeds),
     )
     return to_uint8(images)
@@ -247,7 +247,7 @@ def _from_cache(
     context: MetricContext, extractor: str, kind: str, max_items: int | None, compute: Callable[[], Features]
 ) -> Features:
     """What `compute` gives on all ranks together, or what an earlier run has kept of it."""
-    if not context.use_cache:
+    if not context.options.use_cache:
         return compute()
     key = {
         "data": context.dataset.content_hash(),

@@ -95,7 +95,7 @@ def _ends_of_steps(
 
 
 def _styles(model: Model, z: Tensor, labels: Tensor | None, context: MetricContext) -> Tensor:
-    return model.styles(z=z, labels=labels, truncation_psi=context.truncation_psi)
+    return model.styles(z=z, labels=labels, truncation_psi=context.network.truncation_psi)
 
 
 def point_on_path(z0: Tensor, z1: Tensor, t: Tensor, space: Space, mapping: Callable[[Tensor], Tensor]) -> Tensor:

@@ -248,8 +248,8 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
     metric, or it does not apply to this model or data set.
     """
     found = find(name)
-    if context.num is not None:
-        found = found.with_num(context.num)
+    if context.options.num is not None:
+        found = found.with_num(context.options.num)
     if not context.compares_folders:
         check([found.name], context.model.config)
     elif not found.takes_pictures:

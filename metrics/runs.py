@@ -9,7 +9,7 @@ import torch
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from metrics import registry
-from metrics.context import MetricContext
+from metrics.context import EvaluatedNetwork, MetricContext, MetricOptions
 from metrics.detectors.choice import DetectorName
 from metrics.extractors import Extractors, WeightFiles, weights_of
 from metrics.extractors.weights import parse_weights
@@ -119,33 +119,25 @@ def _context_of_network(
         yield_when_crowded()
     D = snapshot.discriminator().to(model.device)
     set_memory_format(D, channels_last=on_cpu)
-    return MetricContext(
-        model,
-        D,
-        dataset,
-        truncation_psi=request.trunc,
-        layout=_layout(request, snapshot.config),
-        **_common(request, extractors, world),
-    )
+    measured = EvaluatedNetwork(model, D, request.trunc, _layout(request, snapshot.config))
+    return MetricContext(measured, dataset, _options(request), world, extractors)
 
 
 def _context_of_files(request: MetricsRequest, extractors: Extractors, world: World) -> MetricContext:
     pictures, real = ImageFiles(request.images), ImageFiles(request.data)
-    return MetricContext(None, None, real, pictures=pictures, **_common(request, extractors, world))
+    return MetricContext(pictures, real, _options(request), world, extractors)
 
 
-def _common(request: MetricsRequest, extractors: Extractors, world: World) -> dict[str, Any]:
-    return {
-        "seed": request.seed,
-        "num": request.num,
-        "batch_size": request.batch,
-        "progress": request.progress,
-        "extractors": extractors,
-        "use_cache": request.use_cache,
-        "detector": request.detector,
-        "detector_weights": request.detector_weights,
-        "world": world,
-    }
+def _options(request: MetricsRequest) -> MetricOptions:
+    return MetricOptions(
+        seed=request.seed,
+        num=request.num,
+        batch_size=request.batch,
+        progress=request.progress,
+        use_cache=request.use_cache,
+        detector=request.detector,
+        detector_weights=request.detector_weights,
+    )
 
 
 def _check_enough(names: Sequence[str], real: ImageDataset | ImageFiles) -> None:
@@ -176,7 +168,9 @@ def _layout(request: MetricsRequest, config: RunConfig) -> Layout | None:
         return None
     if config.generator.encoding is None:
         raise UserError(f"--layout: the model (method {config.method}) hears no layout; leave it out")
-    return check_counts(load_layout(request.layout), config.generator.encoding.counts, request.layout)
+    encoding = config.generator.encoding
+    layout = check_counts(load_layout(request.layout), encoding.counts, request.layout)
+    return layout.registered(encoding.registration)
 
 
 def _extractors(request: MetricsRequest) -> Extractors:

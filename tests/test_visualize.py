@@ -7,7 +7,8 @@ from PIL import Image
 import visualize
 from tests.training.figures.runs import make_run
 
-FIGURES = ["attention", "noise", "bad-samples", "consistency", "features", "interpolation", "moves", "grid", "scores"]
+FIGURES = ["attention", "noise", "bad-samples", "consistency", "features", "interpolation", "moves", "grid",
+           "mixing", "scores"]
 NEED_LAYOUTS = ["interpolation", "moves", "grid"]
 
 
@@ -70,7 +71,7 @@ def test_what_does_not_apply_is_left_out_with_its_reason(tmp_path):
     left_out = [line for line in result.output.splitlines() if line.startswith("left out ")]
     assert [line.split()[2].rstrip(":") for line in left_out] == ["bad-samples", "consistency", *NEED_LAYOUTS, "scores"]
     assert "hears no layout" in left_out[2]
-    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["attention", "features", "noise"]
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["attention", "features", "mixing", "noise"]
 
 
 def test_runs_are_compared(run, tmp_path):

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from torch_utils import slurm
 from torch_utils.devices import choose_device
 from torch_utils.parent import end_with_parent
 
@@ -128,7 +129,8 @@ def current() -> World:
 
 
 def is_launched() -> bool:
-    """Whether torchrun, or another launcher that sets the same variables, started this process."""
+    """Whether torchrun, srun, or another launcher that sets torchrun's variables started this process."""
+    slurm.adopt(os.environ)
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 

@@ -81,6 +81,11 @@ class TensorFile:
                 raise UnreadableFile(f"{self.path}: damaged, the checksum of {in_one_line(name, REASON)} is wrong")
         return tensors
 
+    def check(self) -> None:
+        """Compare every tensor with its checksum, one at a time. Raises UnreadableFile when one is damaged."""
+        for name in self.kinds:
+            self.read([name])
+
     def _checksums(self) -> dict[str, Any] | None:
         """{tensor's name: CRC-32}; None in files from before there were any."""
         if CHECKSUMS not in self.metadata:

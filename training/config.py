@@ -32,6 +32,7 @@ from training.settings import (
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
+Registration = Literal["cells", "corners"]  # what -1 and 1 are on a grid (training/layouts/registration.py)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -70,6 +71,7 @@ class ConvConfig(Section):
     conv_clamp: Positive | None = None  # activations of convolutions are limited to +- this
     activation: ActivationName = "lrelu"
     resample_filter: Annotated[Taps, AfterValidator(_with_a_sum)] = (1, 3, 3, 1)
+    spectral_norm: bool = False  # every layer is divided by its largest singular value
 
     def channels(self, resolution: int) -> int:
         """Feature channels at `resolution`."""
@@ -95,6 +97,7 @@ class EncodingConfig(Section):
     hidden_channels: Width = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
     concat_channels: Width = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
+    registration: Registration = "corners"  # of heatmaps, to features and images; that of runs from before it was there
 
     @property
     def codes(self) -> int:
@@ -125,6 +128,7 @@ class GeneratorConfig(Section):
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
     backbone: Name = "stylegan2"
+    truncation: Literal["w", "z"] = "w"  # towards the mean style, or of z's own values
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -172,6 +176,8 @@ class SamplerConfig(Section):
 
     kind: Name = "paper"
     spread: tuple[Spread, Spread] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
+    apart: Annotated[float, Field(ge=0, le=2)] = 0  # multi-object: least distance of centres, if there is room
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0  # multi-object: least distance of centres from the borders
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")
@@ -191,6 +197,7 @@ class AlignConfig(Section):
     relu: Literal["sum", "channel"] = "sum"  # relu after the sum over channels (papers) or before it (released)
     resolution: Literal["level", "image"] = "level"  # where attention and heatmap are compared
     match: Literal["all", "best"] = "all"  # with the whole heatmap, or with the nearest of it and its parts (indoor)
+    nearest: Literal["truncated", "l1"] = "truncated"  # what is nearest: by the truncated distance, or by the whole L1
 
 
 class LossConfig(Section):
@@ -198,6 +205,12 @@ class LossConfig(Section):
 
     adversarial: Name = "logistic"
     r1_gamma: NonNegative = 10.0
+    r2_gamma: NonNegative = 0.0  # of the same penalty on generated images; 0 switches it off
+    lazy: bool = True  # R1 and R2 every reg_interval steps, in steps of their own; false: in D's loss, at every step
+    n_dis: Count = 1  # steps of D to one of G
+    g_orthogonal: NonNegative = 0.0  # weight of the orthogonal regularization of G's layers; 0 switches it off
+    d_orthogonal: NonNegative = 0.0  # and of D's
+    orthogonal_form: Literal["filters", "full"] = "filters"  # W W^T off its diagonal (BigGAN), or W W^T - I
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01
@@ -260,6 +273,7 @@ class ScheduleConfig(Section):
     kimg_per_tick: Kimg = 4
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
+    trackers: tuple[Name, ...] = ("tensorboard",)  # where curves and pictures go besides the run's files
     keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
     keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
     nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
@@ -285,6 +299,15 @@ class HardwareConfig(Section):
         return device_type == "cpu" if self.channels_last is None else self.channels_last
 
 
+class GrowthConfig(Section):
+    """Progressive growing (training/growth.py): between resolutions, stable_kimg of one and fade_kimg of the next
+    taking over."""
+
+    start_resolution: PowerOfTwo = 4
+    fade_kimg: NonNegative = 600.0
+    stable_kimg: Kimg = 600.0
+
+
 class RunConfig(Section):
     """Everything that defines a training run."""
 
@@ -302,6 +325,7 @@ class RunConfig(Section):
     ema: EmaConfig = EmaConfig()
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    growth: GrowthConfig | None = None
     hardware: HardwareConfig = HardwareConfig()
     resume: str | None = None
     plugins: tuple[str, ...] = ()  # modules that registered what the names above stand for
@@ -314,6 +338,7 @@ class RunConfig(Section):
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
+        _check_growth(self.growth, self.generator.img_resolution)
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:
@@ -330,6 +355,14 @@ class RunConfig(Section):
                 "change --batch or the group size"
             )
         return self
+
+
+def _check_growth(growth: GrowthConfig | None, resolution: int) -> None:
+    if growth is None:
+        return
+    _check_resolution(growth.start_resolution)
+    if growth.start_resolution > resolution:
+        raise ValueError(f"growth.start_resolution {growth.start_resolution} is above the images' {resolution}")
 
 
 def _check_graphs(hardware: HardwareConfig, several_passes: bool) -> None:

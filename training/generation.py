@@ -29,7 +29,7 @@ from training.layouts.edits import (
     without,
 )
 from training.layouts.files import load_layout, save_layout
-from training.layouts.layout import Layout, check_counts
+from training.layouts.layout import Layout
 from training.pictures.grids import (
     enlarged,
     image_grid,
@@ -212,7 +212,7 @@ def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
     """The layouts of the file, one a seed, or those that the model's sampler draws."""
     if path is None:
         return model.layout(seeds)
-    layout = check_counts(load_layout(path), model.config.generator.encoding.counts, path)
+    layout = model.fitted(load_layout(path), path)
     if len(layout) not in (1, len(seeds)):
         raise UserError(f"{path} holds {len(layout)} layouts for {len(seeds)} pictures; it needs one, or one for each")
     return layout if len(layout) == len(seeds) else layout.repeat(len(seeds))
@@ -238,7 +238,7 @@ def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
         if request.class_label is not None:
             raise UserError("--class: this model was trained without labels; leave it out")
         return None
-    names = read_class_names(find_snapshot(Path(request.network)), classes)
+    names = read_class_names(find_snapshot(request.network), classes)
     if request.class_label is None and not request.latents:
         raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
     return None if request.class_label is None else parse_class(request.class_label, classes, names)

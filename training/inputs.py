@@ -60,6 +60,7 @@ def draw_inputs(G: GeneratorNetwork, config: RunConfig, streams: RandomStreams, 
     layout = mixing = None
     if settings.encoding is not None:
         layout = sample_layout(count, config.sampler, streams["layout"], settings.encoding.counts)
+        layout = layout.registered(settings.encoding.registration)
     if config.loss.style_mixing_prob > 0 and G.num_ws > 1:
         mixing = _draw_mixing(z, G.num_ws, config.loss.style_mixing_prob, streams["mixing"])
     return Inputs(z, labels, layout, mixing)

@@ -25,6 +25,7 @@ from training.networks.cuda_graphs import CapturedSynthesis
 from training.networks.generator import Generator, Precision, check_precision, set_memory_format, set_precision
 from training.networks.synthesis import Noise, NoiseMode
 from training.runs.snapshot import open_snapshot
+from training.truncation import resampled
 
 SEED_LIMIT = 2**32
 Labels = int | Sequence[int] | Tensor
@@ -86,9 +87,15 @@ class Model:
         """Random layouts, one a seed, drawn as in training; None when the model hears none."""
         if not self.is_layout_conditioned:
             return None
-        sampler, counts = self.config.sampler, self.config.generator.encoding.counts
+        sampler, encoding = self.config.sampler, self.config.generator.encoding
         streams = [RandomStreams(seed, "cpu")["layout"] for seed in _checked_seeds(seeds)]
-        return concatenate([sample_layout(1, sampler, stream, counts) for stream in streams]).to(self.device)
+        drawn = concatenate([sample_layout(1, sampler, stream, encoding.counts) for stream in streams])
+        return drawn.registered(encoding.registration).to(self.device)
+
+    def fitted(self, layout: Layout, where: str = "layout") -> Layout:
+        """A layout that this model takes. Raises UserError naming `where` when its levels are not the model's."""
+        encoding = self.config.generator.encoding
+        return check_counts(layout, encoding.counts, where).registered(encoding.registration)
 
     def styles(
         self,
@@ -110,7 +117,12 @@ class Model:
                 raise UserError("ws are final styles: z, labels and truncation cannot be combined with them")
             ws = _checked_shape("ws", ws, list(self.G.w_shape))
             return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
+        drawn = range(len(z)) if z is not None else seeds
         z = self.latents(seeds) if z is None else _checked_shape("z", z, list(self.config.generator.latent_shape))
+        if truncation_psi != 1 and self.config.generator.truncation == "z":
+            if truncation_cutoff is not None:
+                raise UserError("this model truncates z, which is of no layer; leave the cutoff out")
+            z, truncation_psi = resampled(z.cpu(), truncation_psi, drawn), 1.0
         if seeds is not None:
             z = _one_each(z, len(seeds), "latents")
         if truncation_psi != 1 and self.config.generator.mapping.w_avg_beta is None:
@@ -142,7 +154,8 @@ class Model:
         objects z [N, n + 1, z_dim] or ws [N, num_ws, n + 1, w_dim].
         layout: where things are, one for all or one each; None: self.layout(seeds).
         labels: for conditional models only, class numbers or rows [N, c_dim]; one for all or one each.
-        truncation_psi: 1 is off, 0 the mean picture; truncation_cutoff: only in this many first layers.
+        truncation_psi: 1 is off, 0 the mean picture; truncation_cutoff: only in this many first layers. Where the
+        configuration says generator.truncation z: values of z beyond +-truncation_psi are drawn again.
         noise_mode: per-pixel noise "const" (the model's own), "random" (by seed) or "none".
         batch_size: images at a time; changes nothing but rounding in the last bits.
         block_outputs: an empty dictionary to be filled with {r: the synthesis network's features [N, C, r, r]}.
@@ -176,8 +189,7 @@ class Model:
             if seeds is None:
                 raise UserError("this model needs a layout; give one, or seeds to draw it from")
             return self.layout(seeds)
-        check_counts(layout, self.config.generator.encoding.counts)
-        return _one_each(layout, count, "layouts").to(self.device)
+        return _one_each(self.fitted(layout), count, "layouts").to(self.device)
 
     def _label_rows(self, labels: Labels | None, count: int) -> Tensor | None:
         """[count, c_dim], or None for an unconditional model."""

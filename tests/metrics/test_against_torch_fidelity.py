@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from metrics.context import MetricContext
+from metrics.context import MetricContext, MetricOptions
 from metrics.extractors import Extractors, WeightFiles
 from metrics.extractors.fidelity import load_library
 from metrics.features import generated_features, real_features
@@ -48,7 +48,7 @@ def command(folders, inception_weights, tmp_path, monkeypatch, capsys) -> dict[s
 def context(folders, inception_weights) -> MetricContext:
     extractors = Extractors(WeightFiles({"inception": inception_weights}))
     generated, real = map(ImageFiles, folders)
-    return MetricContext(None, None, real, pictures=generated, extractors=extractors, batch_size=5)
+    return MetricContext(generated, real, MetricOptions(batch_size=5), extractors=extractors)
 
 
 def test_all_metrics_of_two_folders(command, context):

@@ -9,7 +9,7 @@ import torch
 
 from dnnlib.errors import UserError
 from metrics import features, statistics_cache
-from metrics.context import MetricContext
+from metrics.context import MetricContext, network_context
 from metrics.features import (
     chosen,
     chunks,
@@ -45,7 +45,7 @@ def archive(tmp_path_factory):
 def make_context(archive):
     def make(method="spatialgan", classes=0, mirror=False, **settings) -> MetricContext:
         data = ImageDataset(archive, use_labels=classes > 0, mirror=mirror)
-        return MetricContext(tiny_model(method, classes=classes), None, data, **{"batch_size": 5, **settings})
+        return network_context(tiny_model(method, classes=classes), None, data, **{"batch_size": 5, **settings})
 
     return make
 
@@ -174,14 +174,14 @@ def test_pictures_of_several_sizes_are_compared(tmp_path):
     write_pictures(tmp_path / "mixed", 1, count=3, side=32)
     for file in write_pictures(tmp_path / "more", 2, count=3, side=20).iterdir():
         file.rename(tmp_path / "mixed" / f"other-{file.name}")
-    context = MetricContext(None, None, ImageFiles(tmp_path / "mixed"), pictures=ImageFiles(tmp_path / "mixed"))
+    context = MetricContext(ImageFiles(tmp_path / "mixed"), ImageFiles(tmp_path / "mixed"))
     assert evaluate("rfd", context)["results"]["rfd"] == pytest.approx(0, abs=1e-6)
 
 
 def test_fewer_pictures_than_asked_for_are_refused(tmp_path):
     pictures = ImageFiles(write_pictures(tmp_path / "few", 1, count=3))
     with pytest.raises(UserError, match="few holds 3 images, fewer than 5"):
-        generated_features(MetricContext(None, None, pictures, pictures=pictures), "random", 5)
+        generated_features(MetricContext(pictures, pictures), "random", 5)
 
 
 # ---- several processes
@@ -191,7 +191,7 @@ def save_from_each_rank(archive, path) -> None:
     """Run in each process: features and metrics of the same context."""
     torch.set_num_threads(1)
     world = current()
-    context = MetricContext(
+    context = network_context(
         tiny_model(), None, ImageDataset(archive), seed=5, batch_size=4, world=world, use_cache=False
     )
     features.IN_MEMORY = 0

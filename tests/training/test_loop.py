@@ -8,6 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from dnnlib.errors import UserError
+from metrics import in_training
+from metrics.in_training import TrainingMetrics
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
 from training import loop, step
@@ -71,7 +73,7 @@ def configuration(data, kimg: float, method: str = "spatialgan", **changes) -> R
 
 def train(config: RunConfig, run_dir):
     run_dir.mkdir(exist_ok=True)
-    loop.train(config, run_dir)
+    loop.train(config, run_dir, TrainingMetrics())
     return run_dir
 
 
@@ -269,7 +271,7 @@ def test_a_metrics_result_that_cannot_be_written_does_not_end_the_run(data, tmp_
     def refuse(run_dir, result):
         raise UserError("cannot write metric-rfd6_full.jsonl: No space left on device")
 
-    monkeypatch.setattr(loop, "append_result", refuse)
+    monkeypatch.setattr(in_training, "append_result", refuse)
     run = run_with_metrics(data, tmp_path / "run", monkeypatch, ("rfd6_full",), [0.5, 0.9, 0.8, 0.7, 0.6])
     log = (run / "log.txt").read_text()
     assert "the result of rfd6_full is not kept: cannot write metric-rfd6_full.jsonl: No space left" in log
@@ -280,7 +282,7 @@ def run_with_metrics(data, path, monkeypatch, metrics, values):
     """Five snapshots at which each of these metrics has the next of these values."""
     values = {name: iter(values) for name in metrics}
     monkeypatch.setattr(
-        loop, "evaluate", lambda name, context: {"metric": name, "results": {name: next(values[name])}}
+        in_training, "evaluate", lambda name, context: {"metric": name, "results": {name: next(values[name])}}
     )
     config = configuration(data, 0.080, "stylegan2")
     config = config.model_copy(update={"schedule": config.schedule.model_copy(update={"metrics": metrics})})

@@ -72,7 +72,7 @@ class ModelUnderStudy:
     ) -> ImagesWithLabels:
         """Pictures of seeds, of another snapshot's `model` if given; classes, where there are any, by seed in turn."""
         model = model or self.model
-        rows = self._labels_in_turn(seeds)
+        rows = self.labels_in_turn(seeds)
         options = {"truncation_psi": self.truncation_psi, "block_outputs": block_outputs}
         return ImagesWithLabels(model.images(seeds, layout=layout, labels=rows, **options), rows)
 
@@ -86,7 +86,8 @@ class ModelUnderStudy:
         if not self.model.is_layout_conditioned:
             raise UserError(f"a model of method {self.config.method} hears no layout, so there is none to change")
 
-    def _labels_in_turn(self, seeds: Sequence[int]) -> Tensor | None:
+    def labels_in_turn(self, seeds: Sequence[int]) -> Tensor | None:
+        """Labels [N, c_dim] of seeds: the classes, where there are any, by seed in turn."""
         classes, examples = self.config.generator.c_dim, self.config.data.label_examples
         if classes == 0:
             return None

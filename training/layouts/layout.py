@@ -1,6 +1,6 @@
 """Layouts: where things are. Centres and spreads per level, rendered as Gaussian heatmaps.
 
-Coordinates are (x, y) in [-1, 1], x to the right and y down; -1 and 1 are the centres of the border pixels.
+Coordinates are (x, y) in [-1, 1], x to the right and y down; what -1 and 1 are: training/layouts/registration.py.
 Levels 0, 1, 2 belong to the features at 4x4, 8x8, 16x16 (EqGAN-SA, section 3.2). A layout with a single level, that of
 a scene with several objects, has the same heatmaps for all of them (SpatialGAN, "Multi-object Heatmap Sampling").
 """
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from torch_utils.constants import axis, constant
-from training.config import LEVEL_RESOLUTIONS
+from torch_utils.constants import constant
+from training.config import LEVEL_RESOLUTIONS, Registration
 from training.layouts.noise import HeatmapNoise
+from training.layouts.registration import profiles, resize
 
 EPS = 0.01  # floor of a heatmap
 CHILD_LIMIT = 3.0  # centres of levels 1 and 2 may leave the image, but not by any amount
@@ -33,13 +34,15 @@ class Layout:
 
     centers: per level [N, n, 2], (x, y). spreads: per level [N, n], positive; twice the variance.
     strengths: per level [N, n], in [0, 1], which the heatmaps are multiplied by: 0 removes an object; None: all are 1.
-    noise: what an ablation's sampler adds to the heatmaps.
+    noise: what an ablation's sampler adds to the heatmaps. registration: where heatmaps have their pixels; a model's
+    own layouts have its own, and it brings those that it is given to it.
     """
 
     centers: tuple[Tensor, ...]
     spreads: tuple[Tensor, ...]
     strengths: tuple[Tensor, ...] | None = None
     noise: HeatmapNoise | None = None
+    registration: Registration = "corners"
 
     def __len__(self) -> int:
         return len(self.centers[0])
@@ -57,12 +60,12 @@ class Layout:
     def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor:
         """H_i(p) = exp(-|p - c_i|^2 / s_i) + floor for every sub-heatmap: [N, n, resolution, resolution].
 
-        Values in (0.01, 1.01] (EqGAN-SA, equation 2), then times the strength. A single level serves as every level.
+        Values in (0.01, 1.01] (EqGAN-SA, equation 2), then times the strength. At the pixels' middles, or the means
+        over pixels, as the registration has it. A single level serves as every level.
         """
         level = min(level, len(self.centers) - 1)
         centers, spreads = self.centers[level], self.spreads[level]
-        distance = (axis(resolution, centers) - centers[..., None]).square()
-        along = torch.exp(distance / -spreads[..., None, None])  # [N, n, 2, r]
+        along = profiles(centers, spreads, resolution, self.registration)  # [N, n, 2, r]
         across, down = along.unbind(2)
         heatmaps = torch.addcmul(constant(floor, along), down[..., :, None], across[..., None, :])
         if self.noise is not None:
@@ -91,6 +94,10 @@ class Layout:
         """A copy with another strength, in [0, 1]; 0 removes the object. Raises UserError when there is none such."""
         self._check_index(level, index)
         return replace(self, strengths=_with_column(self._all_strengths(), level, index, strength))
+
+    def registered(self, registration: Registration) -> "Layout":
+        """The same places, for a model with this registration."""
+        return self if registration == self.registration else replace(self, registration=registration)
 
     def to(self, device: torch.device | str) -> "Layout":
         noise = None if self.noise is None else self.noise.to(device)
@@ -145,13 +152,14 @@ def _with_column(levels: tuple[Tensor, ...], level: int, index: int, value: floa
 
 @dataclass(frozen=True)
 class RenderedLayout:
-    """Heatmaps given as pictures, one [N, n, R, R] a level; resized (bilinear, corners aligned) where needed."""
+    """Heatmaps given as pictures, one [N, n, R, R] a level; resized where needed."""
 
     levels: tuple[Tensor, ...]
+    registration: Registration = "corners"
 
     def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor:
         """[N, n, resolution, resolution]; what floor they have is the pictures' own."""
-        return resize(self.levels[min(level, len(self.levels) - 1)], resolution)
+        return resize(self.levels[min(level, len(self.levels) - 1)], resolution, self.registration)
 
 
 def concatenate(layouts: Sequence[Layout]) -> Layout:
@@ -161,7 +169,18 @@ def concatenate(layouts: Sequence[Layout]) -> Layout:
         strengths = _joined(one._all_strengths() for one in layouts)
     if noise is not None:
         noise = replace(noise, seeds=torch.cat([one.noise.seeds for one in layouts]))
-    return Layout(_joined(one.centers for one in layouts), _joined(one.spreads for one in layouts), strengths, noise)
+    centers, spreads = _joined(one.centers for one in layouts), _joined(one.spreads for one in layouts)
+    return Layout(centers, spreads, strengths, noise, layouts[0].registration)
+
+
+def registered(source: HeatmapSource, registration: Registration) -> HeatmapSource:
+    """A layout for a model with this registration; pictures of heatmaps stay what they are."""
+    return source.registered(registration) if isinstance(source, Layout) else source
+
+
+def registration_of(source: HeatmapSource) -> Registration:
+    """That of a source of heatmaps; one that says nothing of it has aligned corners."""
+    return getattr(source, "registration", "corners")
 
 
 def flattened(source: HeatmapSource) -> Tensor:
@@ -172,13 +191,6 @@ def flattened(source: HeatmapSource) -> Tensor:
 
 def _joined(layouts: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return tuple(torch.cat(level) for level in zip(*layouts, strict=True))
-
-
-def resize(x: Tensor, resolution: int) -> Tensor:
-    """Bilinear resize of [N, C, H, W] to a square, corners aligned."""
-    if x.shape[2:] == (resolution, resolution):
-        return x
-    return torch.nn.functional.interpolate(x, (resolution, resolution), mode="bilinear", align_corners=True)
 
 
 def check_counts(layout: Layout, counts: Sequence[int], where: str = "layout") -> Layout:

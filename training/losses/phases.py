@@ -1,9 +1,9 @@
 """What a training step consists of: four phases, each a loss over one network.
 
 G main (adversarial + alignment), G path (path length regularisation), D main, D R1; off by default G move, which
-regularises how pictures follow their centres. D sees images, generated or real, after augmentation. Every random number
-comes from the streams given; every loss is a scalar; statistics stay on the device. What is a mean over a whole batch,
-the ranks of `world` work out together.
+regularises how pictures follow their centres, and D R2. D sees images, generated or real, after augmentation. Every
+random number comes from the streams given; every loss is a scalar; statistics stay on the device. What is a mean over a
+whole batch, the ranks of `world` work out together.
 """
 
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from training.inputs import Batch, Inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
 from training.losses import adversarial
 from training.losses.attention import alignment_loss
+from training.losses.orthogonal import orthogonal_penalty
 from training.networks.backbones import BACKBONES, DiscriminatorNetwork, GeneratorNetwork
 from training.networks.synthesis import Noise
 
@@ -57,7 +58,8 @@ class Phase:
 
     `grad_scale` multiplies the gradient, so that a rare phase weighs as much as one at every step. `batch_shrink`: it
     generates that many times fewer images than a batch has; 0: none. `uses_compiled_D`: D may be compiled, as there is
-    one derivative and one backward pass through it (GradCAM and R1 take more).
+    one derivative and one backward pass through it (GradCAM and R1 take more). `n_dis`: G has only every so many steps,
+    and `interval` is a multiple of it.
     """
 
     name: str
@@ -66,10 +68,11 @@ class Phase:
     loss: PhaseLoss
     batch_shrink: int = 1
     uses_compiled_D: bool = False
+    n_dis: int = 1
 
     @property
     def grad_scale(self) -> int:
-        return self.interval
+        return self.interval // self.n_dis
 
     def generated(self, per_pass: int) -> int:
         """How many images a pass over `per_pass` real ones generates."""
@@ -78,15 +81,25 @@ class Phase:
 
 def make_phases(config: RunConfig) -> list[Phase]:
     """The phases of a step in order; regularisers of weight 0 are left out."""
-    phases = [Phase("G_main", "G", 1, g_main)]
-    if config.loss.pl_weight > 0:
+    loss, n, shrink = config.loss, config.loss.n_dis, config.loss.pl_batch_shrink
+    phases = [Phase("G_main", "G", n, g_main, n_dis=n)]
+    if loss.pl_weight > 0:
         interval = config.generator_optimizer.reg_interval
-        phases.append(Phase("G_path", "G", interval, g_path, batch_shrink=config.loss.pl_batch_shrink))
-    if config.loss.move_weight > 0 and config.generator.encoding is not None:
-        phases.append(Phase("G_move", "G", config.loss.move_interval, g_move, batch_shrink=config.loss.pl_batch_shrink))
-    phases.append(Phase("D_main", "D", 1, d_main, uses_compiled_D=True))
-    if config.loss.r1_gamma > 0:
-        phases.append(Phase("D_r1", "D", config.discriminator_optimizer.reg_interval, d_r1, batch_shrink=0))
+        phases.append(Phase("G_path", "G", interval * n, g_path, batch_shrink=shrink, n_dis=n))
+    if loss.move_weight > 0 and config.generator.encoding is not None:
+        phases.append(Phase("G_move", "G", loss.move_interval * n, g_move, batch_shrink=shrink, n_dis=n))
+    return phases + _phases_of_D(config)
+
+
+def _phases_of_D(config: RunConfig) -> list[Phase]:
+    loss, interval = config.loss, config.discriminator_optimizer.reg_interval
+    if not loss.lazy:
+        return [Phase("D_main", "D", 1, d_main, uses_compiled_D=loss.r1_gamma == loss.r2_gamma == 0)]
+    phases = [Phase("D_main", "D", 1, d_main, uses_compiled_D=True)]
+    if loss.r1_gamma > 0:
+        phases.append(Phase("D_r1", "D", interval, d_r1, batch_shrink=0))
+    if loss.r2_gamma > 0:
+        phases.append(Phase("D_r2", "D", interval, d_r2))
     return phases
 
 
@@ -99,15 +112,28 @@ def g_main(
     align = config.align.weight > 0 and layout is not None
     augmented = _augmented(networks, images, streams)
     out = networks.D(augmented.images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
-    fooling = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].generator(out.logits)
+    fooling = _fooling(networks, out.logits, batch, config, streams)
     loss = fooling.mean()
     statistics = {"loss/G": fooling, "scores/fake_G": out.logits}
-    if align:
-        layout = warped(layout, augmented.geometry)
+    if config.loss.g_orthogonal > 0:
+        statistics["loss/G_orthogonal"] = orthogonal_penalty(networks.G, config.loss.orthogonal_form)
+        loss = loss + config.loss.g_orthogonal * statistics["loss/G_orthogonal"]
+    if out.features:  # of networks that grow, only as far as they are
+        layout = warped(layout, augmented.geometry, images.shape[3])
         alignment = alignment_loss(out.logits, out.features, layout, config.align, images.shape[3], world)
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
     return loss, statistics
+
+
+def _fooling(networks: Networks, fake: Tensor, batch: Batch, config: RunConfig, streams: RandomStreams) -> Tensor:
+    """G's adversarial loss [N, 1] of the logits of its images; a relativistic one looks at real images, too."""
+    loss = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial]
+    if not loss.is_relativistic:
+        return loss.generator(fake)
+    with torch.no_grad():
+        real = networks.D(_augmented(networks, batch.real_images, streams).images, batch.real_c).logits
+    return loss.generator(fake, real)
 
 
 def g_path(
@@ -161,17 +187,31 @@ def _randomly_moved(layout: Layout, step: float, stream: torch.Generator) -> Lay
 def d_main(
     networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
 ) -> LossAndStatistics:
-    """Adversarial loss on generated and real images."""
+    """Adversarial loss on generated and real images; with R1 and R2, where they are not lazy."""
+    settings, real_given = config.loss, batch.real_images
     with torch.no_grad():
         images = _generate(networks.G, batch.inputs, streams)
+    if not settings.lazy:
+        images, real_given = images.requires_grad_(), real_given.detach().requires_grad_()
     fake_images = _augmented(networks, images, streams).images
-    real_images = _augmented(networks, batch.real_images, streams).images
+    real_images = _augmented(networks, real_given, streams).images
     fake_c, real_c = batch.inputs.c, batch.real_c
     fake, real = logits_of_both(networks.D, config.discriminator, fake_images, fake_c, real_images, real_c)
     if networks.augment is not None:
         networks.augment.strength.observe(real, world)
-    loss = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].discriminator(fake, real)
-    return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
+    losses = adversarial.ADVERSARIAL_LOSSES[settings.adversarial].discriminator(fake, real)
+    loss = losses.mean()
+    statistics = {"loss/D": losses, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
+    if not settings.lazy:
+        for name, gamma, logits, of in (("r1", settings.r1_gamma, real, real_given),
+                                        ("r2", settings.r2_gamma, fake, images)):  # fmt: skip
+            if gamma > 0:
+                penalty = adversarial.r1_penalty(logits, of)
+                statistics[f"loss/{name}_penalty"], loss = penalty, loss + gamma / 2 * penalty.mean()
+    if settings.d_orthogonal > 0:
+        statistics["loss/D_orthogonal"] = orthogonal_penalty(networks.D, settings.orthogonal_form)
+        loss = loss + settings.d_orthogonal * statistics["loss/D_orthogonal"]
+    return loss, statistics
 
 
 def logits_of_both(
@@ -196,6 +236,18 @@ def d_r1(
     augmented = _augmented(networks, real_images, streams)
     penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.real_c).logits, real_images)
     return config.loss.r1_gamma / 2 * penalty.mean(), {"loss/r1_penalty": penalty}
+
+
+def d_r2(
+    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
+) -> LossAndStatistics:
+    """R2 regularisation: the same of generated images (Mescheder et al. 2018)."""
+    with torch.no_grad():
+        images = _generate(networks.G, batch.inputs, streams)
+    images.requires_grad_()
+    augmented = _augmented(networks, images, streams)
+    penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.inputs.c).logits, images)
+    return config.loss.r2_gamma / 2 * penalty.mean(), {"loss/r2_penalty": penalty}
 
 
 def _augmented(networks: Networks, images: Tensor, streams: RandomStreams) -> Augmented:

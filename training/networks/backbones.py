@@ -12,6 +12,7 @@ from dnnlib.registry import Registry
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.layouts.layout import HeatmapSource
 from training.networks.discriminator import DiscriminatorOutput
+from training.networks.spectral import normalize_spectra
 from training.networks.synthesis import Noise
 
 
@@ -72,6 +73,7 @@ class Backbone:
 
     generator: ClassVar[Callable[[GeneratorConfig], GeneratorNetwork]]
     discriminator: ClassVar[Callable[[DiscriminatorConfig], DiscriminatorNetwork]]
+    grows: ClassVar[bool] = False  # whether both have modules of training/networks/growing.py
 
     @staticmethod
     def check(config: RunConfig) -> None:
@@ -93,9 +95,15 @@ BACKBONES: Registry[type[Backbone]] = Registry("backbone", home="training.networ
 
 def make_generator(config: GeneratorConfig) -> GeneratorNetwork:
     """With fresh weights from the global stream. Raises UserError for an unknown backbone."""
-    return BACKBONES[config.backbone].generator(config)
+    network = BACKBONES[config.backbone].generator(config)
+    if config.synthesis.spectral_norm:
+        normalize_spectra(network)
+    return network
 
 
 def make_discriminator(config: DiscriminatorConfig) -> DiscriminatorNetwork:
     """With fresh weights from the global stream. Raises UserError for an unknown backbone."""
-    return BACKBONES[config.backbone].discriminator(config)
+    network = BACKBONES[config.backbone].discriminator(config)
+    if config.spectral_norm:
+        normalize_spectra(network)
+    return network

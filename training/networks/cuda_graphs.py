@@ -60,7 +60,7 @@ def _key(ws: Tensor, layout: Layout | None, noise: Noise) -> Key | None:
         return styles
     if not isinstance(layout, Layout) or layout.noise is not None:
         return None
-    return *styles, layout.counts, layout.strengths is None
+    return *styles, layout.counts, layout.strengths is None, layout.registration
 
 
 def has_one_style(ws: Tensor) -> bool:

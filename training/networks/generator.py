@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dnnlib.errors import UserError
 from training.choices import Precision
 from training.config import GeneratorConfig
-from training.layouts.layout import HeatmapSource, flattened
+from training.layouts.layout import HeatmapSource, flattened, registered
 from training.networks.mapping import MappingNetwork, truncate
 from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
 
@@ -25,11 +25,16 @@ class Generator(nn.Module):
         flat = 0 if config.encoding is None else config.encoding.flat_features
         self.takes_layout_in_latent = flat > 0
         self.mapping = MappingNetwork(config.z_dim + flat, config.c_dim, config.w_dim, config.mapping)
-        self.synthesis = SynthesisNetwork(
-            config.w_dim, config.img_resolution, config.img_channels, config.synthesis, config.encoding
-        )
+        self.synthesis = self.make_synthesis()
         self.num_ws = self.synthesis.num_ws
         self.w_shape = self.synthesis.w_shape
+
+    def make_synthesis(self) -> nn.Module:
+        """What makes images from ws; a subclass may have another one."""
+        config = self.config
+        return SynthesisNetwork(
+            config.w_dim, config.img_resolution, config.img_channels, config.synthesis, config.encoding
+        )
 
     def styles(
         self,
@@ -47,7 +52,7 @@ class Generator(nn.Module):
         looked at only by a generator that hears it flattened, as a part of the latent.
         """
         if self.takes_layout_in_latent:
-            z = torch.cat([z, flattened(layout)], dim=1)
+            z = torch.cat([z, flattened(registered(layout, self.config.encoding.registration))], dim=1)
         w = self._map(z, c, update_w_avg)
         ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))
         if truncation_psi == 1:

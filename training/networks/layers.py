@@ -71,9 +71,14 @@ def _pays(weight: Tensor) -> bool:
 
 
 def _equalized(module: nn.Module) -> tuple[Equalized, ...]:
-    """The layers below a module, looked for once: modules do not change after their first call."""
+    """The layers below a module, looked for once: modules do not change after their first call.
+
+    Not those whose weight is computed anew each time they are used, as with a spectral normalization.
+    """
     if "_equalized_layers" not in vars(module):
-        module._equalized_layers = tuple(m for m in module.modules() if isinstance(m, Equalized))
+        module._equalized_layers = tuple(
+            m for m in module.modules() if isinstance(m, Equalized) and not hasattr(m, "parametrizations")
+        )
     return module._equalized_layers
 
 

@@ -14,7 +14,8 @@ from dnnlib.registry import Registry
 from torch_utils import ops
 from torch_utils.devices import kind_of
 from training.config import EncodingConfig
-from training.layouts.layout import LEVEL_RESOLUTIONS, HeatmapSource, resize
+from training.layouts.layout import LEVEL_RESOLUTIONS, HeatmapSource, registered
+from training.layouts.registration import resize
 from training.networks.layers import Conv2d
 
 FEATURES = 32  # channels of one level's heatmap features
@@ -35,7 +36,7 @@ class HeatmapEncoder(nn.Module):
 
     def __init__(self, config: EncodingConfig, img_resolution: int):
         super().__init__()
-        self.coarse = config.mode == "coarse"
+        self.coarse, self.registration = config.mode == "coarse", config.registration
         self.img_resolution = img_resolution
         self.levels = nn.ModuleList(_LevelEncoder(n, config) for n in config.counts)
 
@@ -47,7 +48,7 @@ class HeatmapEncoder(nn.Module):
     def forward(self, source: HeatmapSource, layers: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:
         """Features [N, channels(block), r, r] for each (block, r) in `layers`, r the size of a layer's input."""
         made: dict[tuple[int, int], Tensor] = {}
-        R = self.img_resolution
+        R, source = self.img_resolution, registered(source, self.registration)
 
         def features(level: int, r: int) -> Tensor:
             if (level, r) not in made:
@@ -81,7 +82,7 @@ class SpatialEncoding(nn.Module):
     def __init__(self, channels: int, heatmap_channels: int, config: EncodingConfig):
         super().__init__()
         hidden = config.hidden_channels
-        self.residual_scale = config.residual_scale
+        self.residual_scale, self.registration = config.residual_scale, config.registration
         self.shared = Conv2d(heatmap_channels, hidden, 3, activation="lrelu")
         self.sigma = Conv2d(hidden, 1, 3)
         self.mu = Conv2d(hidden, 1, 3)
@@ -89,7 +90,7 @@ class SpatialEncoding(nn.Module):
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         """x [N, C, h, w] and heatmap features [N, heatmap_channels, *, *] -> [N, C, h, w]."""
-        shared = self.shared(resize(features, x.shape[2]).to(x.dtype))
+        shared = self.shared(resize(features, x.shape[2], self.registration).to(x.dtype))
         sigma, mu = self._maps(shared)
         inner = F.leaky_relu(torch.addcmul(mu, instance_norm(x), 1 + sigma), 0.2)
         return x + self.output(inner, gain=self.residual_scale)
@@ -115,14 +116,14 @@ class ConcatEncoding(nn.Module):
     def __init__(self, channels: int, heatmap_channels: int, config: EncodingConfig):
         super().__init__()
         hidden, between = config.hidden_channels, config.concat_channels
-        self.residual_scale = config.residual_scale
+        self.residual_scale, self.registration = config.residual_scale, config.registration
         self.shared = Conv2d(heatmap_channels, hidden, 3, activation="lrelu")
         self.conv0 = Conv2d(channels + hidden, between, 3, activation="lrelu")
         self.conv1 = Conv2d(between, channels, 3, activation="lrelu")
         self.output = Conv2d(channels, channels, 3)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        shared = self.shared(resize(features, x.shape[2]).to(x.dtype))
+        shared = self.shared(resize(features, x.shape[2], self.registration).to(x.dtype))
         inner = self.conv1(self.conv0(torch.cat([x, shared], dim=1)))
         return x + self.output(inner, gain=self.residual_scale)
 

@@ -11,7 +11,7 @@ from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, takes_gain
 from torch_utils.ops.bias_act import ACTIVATIONS
 from training.choices import NoiseMode
 from training.config import EncodingConfig, SynthesisConfig
-from training.layouts.layout import HeatmapSource
+from training.layouts.layout import HeatmapSource, registered
 from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, check_layout, layer_inputs
 from training.networks.layers import Conv2d, Equalized, Linear, ToScale, scaled_together, split_gain
 from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
@@ -270,6 +270,7 @@ class SynthesisNetwork(nn.Module):
         self.w_shape: tuple[int, ...] = (self.num_ws, *codes, w_dim)  # of one image
         self.is_layout_conditioned, self.has_objects, self.encoded = how.takes_layout, how.has_objects, how.blocks
         self.encoder = how.make_encoder(img_resolution)
+        self.registration = "corners" if encoding is None else encoding.registration
         how.draw_weights()
 
     def forward(
@@ -287,6 +288,7 @@ class SynthesisNetwork(nn.Module):
             wanted = ", ".join(map(str, ["N", *self.w_shape[:-1], "w_dim"]))
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
         check_layout(layout, self.is_layout_conditioned)
+        layout = registered(layout, self.registration)
         parts = [(self.blocks[str(r)], self._dtype(r, ws)) for r in self.resolutions]
         with scaled_together([(self.encoder, ws.dtype), *parts]):
             return self._run(ws, layout, noise, block_outputs)
@@ -295,8 +297,9 @@ class SynthesisNetwork(nn.Module):
         self, ws: Tensor, layout: HeatmapSource | None, noise: Noise, block_outputs: dict[int, Tensor] | None
     ) -> Tensor:
         features = layer_inputs(layout, self.encoder, self._encoded_inputs()) if self.encoded else {}
-        x = self.blocks["4"].const.expand(len(ws), -1, -1, -1).contiguous(memory_format=self.memory_format)
-        img, start, noise = None, 0, noise.at_once(self._noise_maps(), len(ws))
+        count = ws.shape[0]  # unlike len(ws), not a constant to what traces the network
+        x = self.blocks["4"].const.expand(count, -1, -1, -1).contiguous(memory_format=self.memory_format)
+        img, start, noise = None, 0, noise.at_once(self._noise_maps(), count)
         each = ws.unbind(1)  # one w a layer, whose gradients come together in one operation
         for r in self.resolutions:
             block = self.blocks[str(r)]

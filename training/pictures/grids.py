@@ -10,7 +10,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from dnnlib.files import write_by
+from training.data.dataset import ImageDataset
 from training.layouts.layout import Layout
+from training.layouts.registration import pixel_places
 from training.runs.snapshot import kimg_name
 from training.sampling import Model, to_uint8
 
@@ -161,7 +163,7 @@ def _with_crosses(pictures: np.ndarray, layout: Layout, levels: Sequence[int]) -
     for n, picture in enumerate(pictures):
         image = Image.fromarray(np.ascontiguousarray(picture))
         for level in sorted(levels, reverse=True):
-            for x, y in ((layout.centers[level][n] + 1) / 2 * (side - 1)).tolist():
+            for x, y in pixel_places(layout.centers[level][n], side, layout.registration).tolist():
                 _draw_cross(ImageDraw.Draw(image), (x, y), max(2, round(side * CROSS_ARMS[level])), LEVEL_COLORS[level])
         marked.append(np.asarray(image))
     return np.stack(marked)
@@ -230,6 +232,12 @@ def _thumbnails(layout: Layout, level: int, cell: int) -> np.ndarray:
 
 
 # --- sample pictures of a run -----------------------------------------------------------------------------------
+
+
+def save_reals(run_dir: str | Path, dataset: ImageDataset) -> Path:
+    """Write reals.png, a grid of training images to compare samples with; returns its path."""
+    chosen = range(0, len(dataset), max(len(dataset) // 64, 1))[:64]
+    return save_png(Path(run_dir) / "reals.png", image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
 def save_training_samples(

@@ -29,6 +29,8 @@ def check_choices(config: RunConfig, said: Mapping[str, str] | None = None) -> R
         backbone.check(config)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if config.growth is not None and not backbone.grows:
+        raise UserError(f"growth must be null with backbone {config.generator.backbone}, which does not grow")
     _check_frozen(config, backbone)
     return config
 

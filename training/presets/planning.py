@@ -15,6 +15,7 @@ from torch_utils.distributed import World
 from training.config import HardwareConfig, RunConfig
 from training.cost import summary as cost
 from training.data.dataset import ImageDataset
+from training.presets.changes import changes_of_method
 from training.presets.options import Options
 from training.presets.resolve import DataFacts, keep_saved_hardware, overridden, resolve
 from training.runs import directory as run_dir
@@ -112,8 +113,18 @@ def configure(options: Options) -> tuple[RunConfig, DataFacts]:
     return resolve(options, facts), facts
 
 
-def remarks(plan: Plan) -> list[str]:
-    """What whoever starts this run should know of its data."""
+def remarks(plan: Plan, options: Options) -> list[str]:
+    """What whoever starts this run should know of its settings and its data."""
+    return [*_remarks_on_method(plan.config, options), *_remarks_on_data(plan)]
+
+
+def _remarks_on_method(config: RunConfig, options: Options) -> list[str]:
+    """What --cfg changes of --method."""
+    changes = changes_of_method(config, options.cfg) if options.cfg is not None else []
+    return [f"--cfg={options.cfg} changes --method={config.method}: {', '.join(changes)}"] if changes else []
+
+
+def _remarks_on_data(plan: Plan) -> list[str]:
     if plan.images is None or plan.images >= FEW_IMAGES or plan.config.augment.mode != "noaug":
         return []
     mirror = "" if plan.config.data.mirror else "; --mirror=1 doubles them where left and right do not matter"

@@ -30,6 +30,7 @@ from training.config import RunConfig
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
+from training.runs.sources import address_in
 
 METHOD_FOLDERS = ("methods", "tables")
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
@@ -188,8 +189,11 @@ def _option_layer(options: Options) -> Layer:
     if options.metrics is not None:
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         layers.append(nested("schedule.metrics", [] if names == ["none"] else names))
+    if options.log is not None:
+        names = [name.strip() for name in options.log.split(",") if name.strip()]
+        layers.append(nested("schedule.trackers", [] if names == ["none"] else names))
     if options.resume is not None:  # weights that have learnt already need no short average at first, but p soon
-        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
+        layers.append({"resume": _place(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
     if options.fp32:
         layers.append({"networks": {"num_fp16_res": 0, "conv_clamp": None}})
     if options.bf16 is not None:
@@ -251,6 +255,11 @@ def overridden(saved: RunConfig, options: Options) -> RunConfig:
     config = build(merge(*layers), {OPTION_KEYS[name]: spelt(name) for name in options.given(OPTION_KEYS)})
     _check_augmentation(options, config)
     return config
+
+
+def _place(network: str) -> str:
+    """What --resume names, from wherever the run goes on: an address on the web, or a whole path."""
+    return address_in(network) or os.path.abspath(network)
 
 
 def _run_name(options: Options, facts: DataFacts) -> str:

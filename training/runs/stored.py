@@ -46,6 +46,7 @@ class _About(BaseModel):
 
 class SnapshotAbout(_About):
     kimg: Amount  # thousands of images shown
+    half: bool = False  # weights are stored as float16 and become float32 (training/runs/shipped.py)
 
 
 class CheckpointAbout(_About):
@@ -91,13 +92,29 @@ class Stored:
         """
         what, prefix = f"{self.path}: the weights of {name}", name + "."
         kinds = below(self.file.kinds, name)
+        if self._is_half:
+            self._check_there(name, kinds)
+            kinds = {key: kind._replace(dtype=_widened(kind.dtype)) for key, kind in kinds.items()}
         check_limits(section_of(config, name), len(kinds), what)
         network = build(name, config, elements_of(kinds), what)
         check_kinds(kinds, kinds_of(network.state_dict()), what)
         weights = below(self.file.read(key for key in self.file.kinds if key.startswith(prefix)), name)
         check_finite(weights, what)
-        network.load_state_dict(weights)
+        network.load_state_dict(weights)  # copies, into float32
         return network
+
+    @property
+    def _is_half(self) -> bool:
+        return self.entry == SNAPSHOT and self.about.get("half", False)
+
+    def _check_there(self, name: str, kinds: Mapping[str, TensorKind]) -> None:
+        if not kinds:
+            there = sorted({key.partition(".")[0] for key in self.file.kinds})
+            raise UserError(f"{self.path}: a model to use, without {name}; it holds {', '.join(there)}")
+
+
+def _widened(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype is torch.float16 else dtype
 
 
 def open_stored(path: str | Path, entries: Iterable[str] = (CHECKPOINT, SNAPSHOT)) -> Stored:

@@ -44,11 +44,14 @@ def copy_matching(source: nn.Module, target: nn.Module) -> Transfer:
 def take_weights(path: str, G: nn.Module, G_ema: nn.Module, D: nn.Module) -> list[str]:
     """Copy what fits from a snapshot, network by network. Returns what was done, in lines.
 
+    G begins as G_ema where a file has no other (training/runs/shipped.py).
+
     Raises UserError when the snapshot is damaged.
     """
     snapshot = open_snapshot(path)
+    trained = "G" if "G" in snapshot.networks() else "G_ema"
     done = {
-        "G": copy_matching(snapshot.generator("G"), G),
+        "G": copy_matching(snapshot.generator(trained), G),
         "G_ema": copy_matching(snapshot.generator("G_ema"), G_ema),
         "D": copy_matching(snapshot.discriminator(), D),
     }

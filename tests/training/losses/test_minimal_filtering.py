@@ -23,7 +23,7 @@ PHASES = {
     "d_r1": (d_r1, "D", {"_SameSize", "_Enlarge", "_Reduce"}),
 }
 WIDE = {"channel_base": 1024, "channel_max": 32}  # channels that minimal filtering takes
-LIMIT = 1e-4  # of the largest gradient; direct convolutions in float32 are within 2e-5
+LIMIT = 1e-4  # of the largest gradient
 
 
 @pytest.mark.parametrize("phase, trained, used", PHASES.values(), ids=PHASES.keys())

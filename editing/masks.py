@@ -1,0 +1,44 @@
+"""Where a picture may change: the mask of a session as an array."""
+
+import base64
+import binascii
+import io
+
+import numpy as np
+
+from dnnlib.errors import UserError
+from editing.document import Mask
+from training.data.opening import open_image
+
+PIXELS_LIMIT = 4096 * 4096
+
+
+def mask_array(mask: Mask | None, resolution: int) -> np.ndarray | None:
+    """float32 [resolution, resolution], 1 where the picture may change; None without a mask.
+
+    A circle's coordinates are those of documents; a PNG covers the whole picture and is resized to it. Raises
+    UserError when it is no readable picture.
+    """
+    if mask is None:
+        return None
+    if mask.circle is not None:
+        return _inside(mask.circle, resolution)
+    return _decoded(mask.png, resolution)
+
+
+def _inside(circle: tuple[float, float, float], resolution: int) -> np.ndarray:
+    x, y, r = circle
+    axis = np.linspace(-1, 1, resolution)
+    return ((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2 <= r * r).astype(np.float32)
+
+
+def _decoded(text: str, resolution: int) -> np.ndarray:
+    try:
+        data = base64.b64decode(text, validate=True)
+        with open_image(io.BytesIO(data), "mask.png") as image:
+            if image.width * image.height > PIXELS_LIMIT:
+                raise ValueError(f"it has {image.width}x{image.height} pixels")
+            grey = image.convert("L").resize((resolution, resolution))
+    except (OSError, ValueError, binascii.Error, SyntaxError, MemoryError) as error:
+        raise UserError(f"mask: not a readable PNG ({' '.join(str(error).split())[:120]})") from error
+    return (np.asarray(grey) >= 128).astype(np.float32)

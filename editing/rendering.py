@@ -1,0 +1,123 @@
+"""What a session looks like: the one pure function behind the server, the page's exports and the tests."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from editing.document import Document
+from training.layouts.files import FORMAT, VERSION, layout_from_json, layout_to_json
+from training.layouts.layout import Layout
+from training.pictures.grids import to_uint8
+from training.sampling import Model
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture, and what it was made of.
+
+    image: uint8 [H, W, C]. layout: of one picture, or None where the model hears none. ws: [1, *w_shape].
+    features: {r: the mean over channels of the generator's features [r, r]}, float32, where they were asked for.
+    """
+
+    image: np.ndarray
+    layout: Layout | None
+    ws: Tensor
+    images: Tensor  # [1, C, R, R], float32, about [-1, 1]
+    features: dict[int, np.ndarray]
+
+    def heatmaps(self, level: int, size: int) -> np.ndarray:
+        """The level's heatmaps, the largest value where they overlap: uint8 [size, size], 255 is 1.
+
+        Raises UserError when the model hears no layout.
+        """
+        if self.layout is None:
+            raise UserError("this model hears no layout, so it has no heatmaps")
+        heat = self.layout.heatmaps(level, size, floor=0.0)[0].amax(0)
+        return (heat.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+    def layout_json(self) -> dict[str, Any] | None:
+        """The layout as a Document has it."""
+        return None if self.layout is None else layout_to_json(self.layout)["layouts"][0]
+
+
+def render(model: Model, document: Document, with_features: bool = False) -> Rendering:
+    """The picture of a document. The same document and model give the same picture, whatever was rendered before.
+
+    Raises UserError when the document does not fit the model.
+    """
+    layout = layout_of(model, document)
+    ws = styles_of(model, document, layout)
+    blocks: dict[int, Tensor] | None = {} if with_features else None
+    noise = {"noise_mode": document.noise_mode, "block_outputs": blocks}
+    seeds = [document.seed if document.noise_seed is None else document.noise_seed]
+    images = model.images(seeds, ws=ws, layout=layout, **noise)
+    pixels = to_uint8(images)[0].permute(1, 2, 0).cpu().numpy()
+    return Rendering(pixels, layout, ws, images, {r: _mean(x) for r, x in (blocks or {}).items()})
+
+
+def layout_of(model: Model, document: Document) -> Layout | None:
+    """The layout [1 picture] that a document names, or that of its seed; None where the model hears none.
+
+    Raises UserError when it does not fit the model.
+    """
+    if document.layout is None:
+        return model.layout([document.seed])
+    if not model.is_layout_conditioned:
+        raise UserError(f"layout: this model (method {model.config.method}) hears none; leave it out")
+    whole = {"format": FORMAT, "version": VERSION, "layouts": [document.layout]}
+    layout = layout_from_json(whole)
+    counts = tuple(model.config.generator.encoding.counts)
+    if layout.counts != counts:
+        raise UserError(f"layout: it has {layout.counts} centres a level, but this model takes {counts}")
+    return layout.to(model.device)
+
+
+def styles_of(model: Model, document: Document, layout: Layout | None) -> Tensor:
+    """ws [1, *w_shape] of a document, with its directions applied. Raises UserError when they do not fit the model."""
+    given = document.styles()
+    if given is not None:
+        ws = model.styles(ws=torch.from_numpy(given.copy()))
+    else:
+        truncation = {"truncation_psi": document.truncation_psi, "truncation_cutoff": document.truncation_cutoff}
+        z = latents_of(model, document)
+        ws = model.styles(z=z, layout=layout, labels=_label(document, model), **truncation)
+    return _directed(ws, document, model)
+
+
+def latents_of(model: Model, document: Document) -> Tensor:
+    """z [1, z_dim] or [1, n + 1, z_dim] of its seeds. Raises UserError when objects are named that there are not."""
+    z = model.latents([document.seed])
+    if document.object_seeds is None:
+        return z
+    if z.ndim != 3 or len(document.object_seeds) != z.shape[1]:
+        codes = z.shape[1] if z.ndim == 3 else 0
+        raise UserError(f"object_seeds: {len(document.object_seeds)} seeds, but this model takes {codes}")
+    for number, seed in enumerate(document.object_seeds):
+        if seed is not None:
+            z[:, number] = model.latents([seed])[:, number]
+    return z
+
+
+def _label(document: Document, model: Model) -> int | Tensor | None:
+    if isinstance(document.label, tuple):
+        return torch.tensor([document.label], dtype=torch.float32)
+    if document.label is None and model.config.generator.c_dim:
+        return 0
+    return document.label
+
+
+def _directed(ws: Tensor, document: Document, model: Model) -> Tensor:
+    if not document.directions:
+        return ws
+    from editing.latent.directions import apply, load_direction
+
+    loaded = [load_direction(f"{each.file}:{each.index}:{each.strength}") for each in document.directions]
+    return apply(ws, loaded)
+
+
+def _mean(features: Tensor) -> np.ndarray:
+    return features[0].mean(0).cpu().numpy()

@@ -1,0 +1,178 @@
+"""The web application: the page's files from memory, and a WebSocket."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from dnnlib.errors import as_user_error, in_one_line
+from editing.server.security import COOKIE, Guard, Lock
+from editing.server.session import Session
+from editing.server.worker import Worker
+
+if TYPE_CHECKING:
+    from editing.server.engine import Engine
+
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+MOST_PAGES = 16  # connected at a time
+FORM_LIMIT = 4096  # bytes
+WRONG_PASSWORD_DELAY = 1.0  # seconds
+
+
+class Editor:
+    """What all pages share: the worker, and the model as soon as it is there.
+
+    open_engine: makes the Engine; it is called in a thread of its own, so that the page answers before.
+    """
+
+    def __init__(self, open_engine: Callable[[], "Engine"], password: str | None = None):
+        self._open_engine, self._lock = open_engine, None if password is None else Lock(password)
+        self.worker = Worker()
+        self.engine: Engine | None = None
+        self.failure: str | None = None
+        self.is_native = False
+        self.sessions: set[Session] = set()
+        self._files = page_files()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        routes = [
+            Route("/login", self._login, methods=["GET", "POST"]),
+            WebSocketRoute("/ws", self._socket),
+            Route("/", self._file),
+            Route("/{name}", self._file),
+        ]
+        return Starlette(routes=routes, middleware=[Middleware(Guard, lock=self._lock)], lifespan=self._lifespan)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self._loop = asyncio.get_running_loop()
+        self.worker.start()
+        threading.Thread(target=self._load, name="loading", daemon=True).start()
+        yield
+        await asyncio.to_thread(self.worker.end)
+
+    # ---- the model
+
+    def _load(self) -> None:
+        """In a thread: the model, first with PyTorch's operators, then with the native ones."""
+        try:
+            engine = self._open_engine()
+        except Exception as error:
+            self._in_loop(self._failed, in_one_line(as_user_error(error) or f"{type(error).__name__}: {error}"))
+            return
+        waits = engine.use_pytorch_operators()
+        self._in_loop(self._loaded, engine)
+        if waits and engine.wait_for_native():
+            self.worker.submit(self, "switch", self._switching(engine), lambda error: None)
+
+    def _switching(self, engine: "Engine"):
+        """Between two pieces of work, so that no picture is made with both."""
+        engine.use_native_operators()
+        self._in_loop(self._switched)
+        yield
+
+    def _in_loop(self, call: Callable, *values) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(call, *values)
+
+    def _loaded(self, engine: "Engine") -> None:
+        self.engine = engine
+        for session in self.sessions:
+            self._greet(session)
+
+    def _failed(self, reason: str) -> None:
+        self.failure = reason
+        for session in self.sessions:
+            self._greet(session)
+
+    def _switched(self) -> None:
+        self.is_native = True
+        for session in self.sessions:
+            session.say("operators", native=True)
+
+    def _greet(self, session: Session) -> None:
+        session.engine = self.engine
+        if self.failure is not None:
+            session.say("failed", message=self.failure)
+        elif self.engine is None:
+            session.say("loading")
+        else:
+            session.say("hello", model=self.engine.about(), native=self.is_native)
+
+    # ---- routes
+
+    async def _socket(self, socket: WebSocket) -> None:
+        if len(self.sessions) >= MOST_PAGES:
+            await socket.close(1013, "too many pages are open")
+            return
+        await socket.accept()
+        session = Session(socket, self.worker)
+        self.sessions.add(session)
+        self._greet(session)
+        try:
+            await session.run()
+        finally:
+            self.sessions.discard(session)
+
+    async def _file(self, request: Request) -> Response:
+        found = self._files.get(request.path_params.get("name", "index.html"))
+        if found is None:
+            return PlainTextResponse("not found", 404)
+        return Response(found[0], media_type=found[1])
+
+    async def _login(self, request: Request) -> Response:
+        if self._lock is None:
+            return RedirectResponse("/", 303)
+        if request.method == "GET":
+            return HTMLResponse(LOGIN_PAGE.format(said=""))
+        token = await asyncio.to_thread(self._lock.cookie, await _password_of(request))
+        if token is None:
+            await asyncio.sleep(WRONG_PASSWORD_DELAY)
+            return HTMLResponse(LOGIN_PAGE.format(said="That is not the password."), 403)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+        return answer
+
+
+LOGIN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>SteerGAN editor</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">
+<body class="login"><form method="post"><h1>SteerGAN editor</h1>
+<label>Password <input type="password" name="password" autofocus autocomplete="current-password"></label>
+<button class="primary">Open</button><p role="alert">{said}</p></form></body></html>"""
+
+
+async def _password_of(request: Request) -> str:
+    from urllib.parse import parse_qs
+
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_LIMIT:
+            return ""
+    return parse_qs(body.decode("utf-8", "replace")).get("password", [""])[0]
+
+
+def page_files() -> dict[str, tuple[bytes, str]]:
+    """{name: (contents, media type)} of the page; nothing else is ever served, whatever a request says."""
+    found = {}
+    for file in resources.files("editing.page").iterdir():
+        kind = next((kind for suffix, kind in KINDS.items() if file.name.endswith(suffix)), None)
+        if kind is not None:
+            found[file.name] = (file.read_bytes(), kind)
+    return found

@@ -1,0 +1,233 @@
+"""The model in memory, and what is done with it: each task is a generator for the worker, which hands over frames."""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from editing.document import Document, encode_array
+from editing.film import film_frames
+from editing.masks import mask_array
+from editing.rendering import Rendering, layout_of, render, styles_of
+from editing.server.protocol import DragRequest, FilmRequest, InvertRequest, Overlay, Render, frame, picture_part
+from editing.server.uploads import decode_upload
+from torch_utils import ops
+from torch_utils.allocator import keep_memory
+from torch_utils.native.loader import is_loaded
+from torch_utils.threads import yield_when_crowded
+from training.data.class_names import read_class_names
+from training.figures.attention import attention, shown_resolutions
+from training.figures.subject import ImagesWithLabels, discriminator_of
+from training.layouts.files import layout_to_json
+from training.layouts.layout import Layout
+from training.networks.discriminator import Discriminator
+from training.pictures.grids import to_uint8
+from training.pictures.videos import check_video, save_video
+from training.runs.snapshot import Snapshot, open_snapshot
+from training.sampling import Model
+
+Send = Callable[[bytes], None]
+Task = Generator[None, None, None]
+
+
+class Engine:
+    """A snapshot opened for the editor. directions: {name shown: file} that documents may name.
+
+    Raises UserError as Model.load does.
+    """
+
+    def __init__(self, network: str, device: str = "auto", directions: dict[str, str] | None = None):
+        self.snapshot: Snapshot = open_snapshot(network)
+        self.model = Model.load(self.snapshot.path, device)
+        self.directions = directions or {}
+        self._discriminator: Discriminator | None = None
+        if self.model.device.type == "cpu":
+            keep_memory()
+            yield_when_crowded()
+
+    def use_pytorch_operators(self) -> bool:
+        """Until `wait_for_native`; returns whether that is worth waiting for."""
+        if self.model.device.type != "cpu" or ops.chosen() != "auto":
+            return False
+        ops.use("pytorch")
+        return True
+
+    def wait_for_native(self) -> bool:
+        """Build and load the native operators, in a thread of their own; returns whether they are there."""
+        return is_loaded("cpu")
+
+    def use_native_operators(self) -> None:
+        ops.use("auto")
+
+    def about(self) -> dict[str, Any]:
+        """What the page has to know of the model."""
+        generator = self.snapshot.config.generator
+        return {
+            "name": self.snapshot.config.name,
+            "network": self._address(),
+            "method": self.snapshot.config.method,
+            "kimg": self.snapshot.kimg,
+            "resolution": generator.img_resolution,
+            "channels": generator.img_channels,
+            "counts": list(generator.encoding.counts) if self.model.is_layout_conditioned else [],
+            "objects": self._objects(),
+            "classes": generator.c_dim,
+            "class_names": list(read_class_names(self.snapshot.path, generator.c_dim) or []) if generator.c_dim else [],
+            "spread": list(self.snapshot.config.sampler.spread),
+            "truncates": generator.mapping.w_avg_beta is not None,
+            "attention": shown_resolutions(self.snapshot.config.discriminator),
+            "features": [2**k for k in range(2, generator.img_resolution.bit_length())],
+            "directions": sorted(self.directions),
+        }
+
+    def _address(self) -> str:
+        """The run's folder, which commands can be given: of the file, where it is not in a run."""
+        path = self.snapshot.path
+        return str(path.parent if path.name.startswith("network-snapshot") else path)
+
+    def _objects(self) -> int:
+        """How many objects have codes of their own; 0 for models with one code."""
+        shape = self.snapshot.config.generator.latent_shape
+        return shape[0] - 1 if len(shape) == 2 else 0
+
+    # ---- tasks
+
+    def rendering(self, request: Render, send: Send) -> Task:
+        """One frame "picture" with the layout and perhaps a part "overlay"."""
+        start = time.perf_counter()
+        document = self._checked(request.document)
+        with_features = request.overlay is not None and request.overlay.kind == "features"
+        rendering = render(self.model, document, with_features)
+        parts = [picture_part(rendering.image)]
+        if request.overlay is not None:
+            parts.append(picture_part(self._overlay(request.overlay, rendering, document), "overlay"))
+        about = {"id": request.id, "slot": request.slot, "layout": rendering.layout_json()}
+        send(frame("picture", {**about, "ms": _ms_since(start)}, parts))
+        yield
+
+    def dragging(self, request: DragRequest, send: Send) -> Task:
+        """A frame "drag" a step; the last one has `done`, the reason, and the new styles and layout."""
+        from editing.dragging import DragOptions, drag
+
+        document = self._checked(request.document)
+        if not document.points:
+            raise UserError("there is no point to drag; press one in the picture and pull it")
+        layout = layout_of(self.model, document)
+        mask = mask_array(document.mask, self.snapshot.config.generator.img_resolution)
+        steps = drag(
+            self.model,
+            styles_of(self.model, document, layout),
+            layout,
+            [(point.start, point.target) for point in document.points],
+            None if mask is None else torch.from_numpy(mask).to(self.model.device),
+            DragOptions(**request.options),
+            noise_mode=_steady(document),
+        )
+        for step in steps:
+            said = {"points": _plain(step.points), "distances": _plain(step.distances), "reason": step.reason}
+            send(self._step_frame("drag", request.id, step, {**said, "done": step.done}))
+            yield
+
+    def inverting(self, request: InvertRequest, upload: bytes, send: Send) -> Task:
+        """A frame "invert" a step with loss and rms; all have styles and layout."""
+        from editing.inversion import InversionOptions, invert
+
+        config = self.snapshot.config.generator
+        target = decode_upload(upload, config.img_resolution, config.img_channels)
+        send(frame("upload", {"id": request.id}, [picture_part(target)]))
+        yield
+        images = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].to(self.model.device) / 127.5 - 1
+        options = InversionOptions(**request.options)
+        for step in invert(self.model, images, options):
+            said = {"loss": float(step.loss), "rms": float(step.rms), "steps": options.steps}
+            send(self._step_frame("invert", request.id, step, said))
+            yield
+
+    def filming(self, request: FilmRequest, folder: Path, send: Send) -> Task:
+        """Frames "progress", then one "film" with the file's bytes."""
+        path = folder / f"film{request.suffix}"
+        check_video(path)
+        documents = [self._checked(document) for document in request.documents]
+        frames = []
+        for picture in film_frames(self.model, documents, request.frames, request.marks):
+            frames.append(picture)
+            total = (len(documents) - 1) * request.frames + 1
+            send(frame("progress", {"id": request.id, "slot": "film", "done": len(frames), "total": total}))
+            yield
+        data = save_video(path, frames, frames_per_second=15).read_bytes()
+        send(frame("film", {"id": request.id, "suffix": request.suffix}, [({"name": "file"}, data)]))
+        yield
+
+    # ---- parts of them
+
+    def _checked(self, document: Document) -> Document:
+        """With directions by file. Raises UserError for files that the server was not started with."""
+        for each in document.directions:
+            if each.file not in self.directions:
+                raise UserError(f"directions: there is no '{each.file[:60]}' here; start edit.py with --directions")
+        found = tuple(replace(each, file=self.directions[each.file]) for each in document.directions)
+        return replace(document, directions=found, history=())
+
+    def _overlay(self, overlay: Overlay, rendering: Rendering, document: Document) -> np.ndarray:
+        """uint8 [r, r], scaled to its own range."""
+        known = self.about()[overlay.kind]
+        if overlay.resolution not in known:
+            there = ", ".join(map(str, known))
+            raise UserError(f"overlay: no {overlay.kind} at {overlay.resolution}; there is {there}")
+        if overlay.kind == "features":
+            values = rendering.features[overlay.resolution]
+        else:
+            values = self._attention(rendering.images, document, overlay.resolution)
+        low, high = float(values.min()), float(values.max())
+        return np.rint((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+
+    def _attention(self, images: Tensor, document: Document, resolution: int) -> np.ndarray:
+        if self._discriminator is None:
+            self._discriminator = discriminator_of(self.snapshot, self.model.device)
+        seen = ImagesWithLabels(images, self._label_rows(document))
+        maps = attention(self._discriminator, seen, self.snapshot.config.align, [resolution])
+        return maps[resolution][0, 0].cpu().numpy()
+
+    def _label_rows(self, document: Document) -> Tensor | None:
+        classes = self.snapshot.config.generator.c_dim
+        if classes == 0:
+            return None
+        if isinstance(document.label, tuple):
+            return torch.tensor([document.label], device=self.model.device)
+        return torch.nn.functional.one_hot(torch.tensor([document.label or 0]), classes).float().to(self.model.device)
+
+    def _step_frame(self, kind: str, number: int, step: Any, said: dict[str, Any]) -> bytes:
+        image = to_uint8(step.image.detach())[0].permute(1, 2, 0).cpu().numpy()
+        about = {"id": number, "slot": kind, "step": step.step, "layout": _layout_json(step.layout)}
+        about["w"] = encode_array(step.ws.detach().cpu().numpy())
+        return frame(kind, {**about, **said}, [picture_part(image)])
+
+
+def _layout_json(layout: Layout | None) -> dict[str, Any] | None:
+    return None if layout is None else layout_to_json(layout)["layouts"][0]
+
+
+def _steady(document: Document) -> str:
+    """Noise that is drawn anew at each step would hide what the optimisation does."""
+    return "none" if document.noise_mode == "none" else "const"
+
+
+def _plain(values: Any) -> Any:
+    """Lists of floats of tensors, tuples and lists, however nested."""
+    if isinstance(values, Tensor):
+        return values.tolist()
+    if isinstance(values, (list, tuple)):
+        return [_plain(each) for each in values]
+    return float(values)
+
+
+def _ms_since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000, 2)
+
+

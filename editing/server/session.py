@@ -1,0 +1,152 @@
+"""One page's connection: its requests to the worker, and the answers back, the newest of each kind."""
+
+import asyncio
+import json
+import tempfile
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dnnlib.errors import UserError, as_user_error, in_one_line
+from editing.server.protocol import (
+    UPLOAD_LIMIT,
+    DragRequest,
+    FilmRequest,
+    InvertRequest,
+    Render,
+    Request,
+    Stop,
+    parse,
+    read_frame,
+)
+from editing.server.worker import Task, Worker
+
+if TYPE_CHECKING:
+    from editing.server.engine import Engine
+
+LONG = "long"  # the slot of what takes long: one such task a page
+
+
+class Outbox:
+    """What is to be sent, at most one message a key: a slow page gets the newest, and nothing piles up here.
+
+    `put` may be called in any thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop):
+        self._loop, self._messages, self._filled = loop, OrderedDict(), asyncio.Event()
+
+    def put(self, key: str, message: bytes | str) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._put, key, message)
+
+    def _put(self, key: str, message: bytes | str) -> None:
+        self._messages[key] = message
+        self._filled.set()
+
+    async def get(self) -> bytes | str:
+        """The message that has been waiting longest."""
+        while not self._messages:
+            self._filled.clear()
+            await self._filled.wait()
+        return self._messages.popitem(last=False)[1]
+
+
+class Session:
+    """A page. `engine` is None until the model is loaded."""
+
+    def __init__(self, socket: WebSocket, worker: Worker, engine: "Engine | None" = None):
+        self.socket, self.worker, self.engine = socket, worker, engine
+        self.outbox = Outbox(asyncio.get_running_loop())
+        self._upload: bytes | None = None
+
+    async def run(self) -> None:
+        """Until the page is gone."""
+        sender = asyncio.create_task(self._send_all())
+        try:
+            while True:
+                message = await self.socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                self.receive(message)
+        except WebSocketDisconnect:
+            return
+        finally:
+            sender.cancel()
+            self.worker.cancel(self)
+
+    def receive(self, message: dict[str, Any]) -> None:
+        """A message of the page; what is wrong with it is said in the answer."""
+        try:
+            if message.get("text") is not None:
+                self.handle(parse(message["text"]))
+            elif message.get("bytes") is not None:
+                self._keep(message["bytes"])
+        except Exception as error:  # whatever a page sends, the others go on
+            self.complain(error, _number(message))
+
+    def handle(self, request: Request) -> None:
+        """Raises UserError when there is no model yet, or too much to do."""
+        if self.engine is None:
+            raise UserError("the model is still being loaded")
+        if isinstance(request, Stop):
+            self.worker.cancel(self, LONG)
+            self.say("stopped", id=request.id)
+            return
+        slot = request.slot if isinstance(request, Render) else LONG
+        task = self._task(request)
+        self.worker.submit(self, slot, task, lambda error: self.complain(error, request.id, slot))
+
+    def say(self, kind: str, **fields: Any) -> None:
+        self.outbox.put(kind, json.dumps({"type": kind, **fields}))
+
+    def complain(self, error: Exception, number: int | None = None, slot: str | None = None) -> None:
+        said = as_user_error(error)
+        text = str(said) if said is not None else f"this went wrong ({type(error).__name__}: {error})"
+        fields = {"type": "error", "id": number, "slot": slot, "message": in_one_line(text)}
+        self.outbox.put(f"error {slot}", json.dumps(fields))
+
+    def _task(self, request: Request) -> Task:
+        send = self._send_frame
+        if isinstance(request, Render):
+            return self.engine.rendering(request, send)
+        if isinstance(request, DragRequest):
+            return self.engine.dragging(request, send)
+        if isinstance(request, InvertRequest):
+            if self._upload is None:
+                raise UserError("there is no picture yet; choose one first")
+            return self.engine.inverting(request, self._upload, send)
+        return _in_a_folder(self.engine, request, send)
+
+    def _send_frame(self, data: bytes) -> None:
+        """May be called in the worker's thread."""
+        header, _ = read_frame(data)
+        self.outbox.put(f"{header['type']} {header.get('slot')}", data)
+
+    def _keep(self, data: bytes) -> None:
+        if len(data) > UPLOAD_LIMIT:
+            raise UserError(f"a file of {len(data) >> 20} MiB is too large; {UPLOAD_LIMIT >> 20} MiB are the most")
+        self._upload = data
+
+    async def _send_all(self) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                message = await self.outbox.get()
+                await (self.socket.send_text if isinstance(message, str) else self.socket.send_bytes)(message)
+
+
+def _in_a_folder(engine: "Engine", request: FilmRequest, send) -> Task:
+    with tempfile.TemporaryDirectory(prefix="steergan-film-") as folder:
+        yield from engine.filming(request, Path(folder), send)
+
+
+def _number(message: dict[str, Any]) -> int | None:
+    """The id of a request that could not be read otherwise."""
+    try:
+        number = json.loads(message.get("text") or "null").get("id")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return number if isinstance(number, int) and abs(number) < 2**53 else None

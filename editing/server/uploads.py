@@ -1,0 +1,41 @@
+"""A picture that a page sends: decoded with limits, cut to a square in the middle, as large as the model's pictures."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dnnlib.errors import UserError
+from editing.server.protocol import UPLOAD_LIMIT
+from training.data.opening import open_image
+
+PIXELS_LIMIT = 50_000_000
+
+
+def decode_upload(data: bytes, resolution: int, channels: int) -> np.ndarray:
+    """uint8 [resolution, resolution, channels] of a PNG, JPEG, WebP or other picture file.
+
+    Raises UserError when it is none, or too large.
+    """
+    if len(data) > UPLOAD_LIMIT:
+        raise UserError(f"a file of {len(data) >> 20} MiB is too large; {UPLOAD_LIMIT >> 20} MiB are the most")
+    try:
+        with open_image(io.BytesIO(data), "upload") as image:
+            if image.width * image.height > PIXELS_LIMIT:
+                raise UserError(f"a picture of {image.width}x{image.height} pixels is too large; make it smaller")
+            image.draft("RGB", (resolution, resolution))
+            upright = ImageOps.exif_transpose(image).convert("RGBA" if "A" in image.getbands() else "RGB")
+    except UserError:
+        raise
+    except Exception as error:  # Pillow raises nearly every kind when it meets a damaged file
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(f"this is no picture that can be read ({reason}); use a PNG or a JPEG") from error
+    return _fitted(upright, resolution, channels)
+
+
+def _fitted(image: Image.Image, resolution: int, channels: int) -> np.ndarray:
+    if image.mode == "RGBA":  # transparent parts become white, as on paper
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image)
+    square = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (resolution, resolution), Image.LANCZOS)
+    return np.asarray(square).reshape(resolution, resolution, -1)
