@@ -10,6 +10,7 @@ from metrics import (
     locality,
     neighbours,
     path_length,
+    sliced,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "locality",
     "neighbours",
     "path_length",
+    "sliced",
 ]

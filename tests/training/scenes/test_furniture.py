@@ -68,10 +68,10 @@ def test_zip_archives_hold_cutouts_too(tmp_path):
 def test_what_is_no_catalog_is_said(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.sh3f", "w") as archive:
         archive.writestr("a.txt", "")
-    with pytest.raises(UserError, match="no PluginFurnitureCatalog.properties"):
+    with pytest.raises(UserError, match=r"no PluginFurnitureCatalog.properties"):
         list_pictures(tmp_path / "other.sh3f", "--cutouts")
     (tmp_path / "broken.sh3f").write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(UserError, match="broken.sh3f"):
+    with pytest.raises(UserError, match=r"broken.sh3f"):
         list_pictures(tmp_path / "broken.sh3f", "--cutouts")
-    with pytest.raises(UserError, match="--cutouts .* is not a folder"):
+    with pytest.raises(UserError, match=r"--cutouts .* is not a folder"):
         list_pictures(tmp_path / "nowhere", "--cutouts")

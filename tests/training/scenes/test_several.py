@@ -11,6 +11,7 @@ from training.scenes.compose import Placement, load_photos
 from training.scenes.several import Arrangement, Grounds, compose_several
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+PLAIN = Grounds()
 PLACEMENT = Placement(64, 0.3, 0.4)
 
 
@@ -21,7 +22,7 @@ def things(tmp_path):
     return objects(tmp_path / "things", PLACEMENT)
 
 
-def scenes(things, arrangement, count=40, grounds=Grounds()):
+def scenes(things, arrangement, count=40, grounds=PLAIN):
     return [compose_several(np.random.default_rng(n), things, PLACEMENT, arrangement, grounds) for n in range(count)]
 
 
@@ -80,7 +81,7 @@ def test_run_lengths_there_and_back_and_mirrored():
 
 
 def test_impossible_arrangements_are_refused():
-    with pytest.raises(UserError, match="--margin 0.5"):
+    with pytest.raises(UserError, match=r"--margin 0.5"):
         Arrangement(margin=0.5)
     with pytest.raises(UserError, match="--apart nan"):
         Arrangement(apart=float("nan"))
