@@ -10,6 +10,7 @@ from metrics import (
     locality,
     neighbors,
     path_length,
+    sliced,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "locality",
     "neighbors",
     "path_length",
+    "sliced",
 ]

@@ -35,12 +35,29 @@ def wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return real_scores.mean(-1) - fake_scores.mean(-1)
 
 
+def overlap(real_scores: Tensor, fake_scores: Tensor) -> Values:
+    """How well one score tells real from generated, of [draws, N] all together: what DI below 0 does not say.
+
+    auc: the chance that a real image scores higher than a generated one (Mann-Whitney; 0.5: D cannot tell them apart,
+    1: it always can). d_prime: the difference of the means in units of the root of the mean variance.
+    """
+    real, fake = real_scores.flatten().sort().values, fake_scores.flatten().sort().values
+    below = torch.searchsorted(fake, real).double().mean()
+    upto = torch.searchsorted(fake, real, right=True).double().mean()
+    deviation = ((real.var(correction=0) + fake.var(correction=0)) / 2).sqrt()
+    return {
+        "auc": ((below + upto) / (2 * len(fake))).item(),
+        "d_prime": ((real.mean() - fake.mean()) / deviation).item(),
+    }
+
+
 @metric("di", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0", reals=IMAGES)
 def di(context: MetricContext, num: int) -> Values:
     """Disequilibrium: lowest score of 64 real images minus highest of 64 generated ones, mean over draws."""
     real, fake = _shared_scores(context, num)
     values = _mean_and_error("di", disequilibrium(real, fake))
-    return values | {"min_real": real.amin(1).mean().item(), "max_fake": fake.amax(1).mean().item()}
+    ends = {"min_real": real.amin(1).mean().item(), "max_fake": fake.amax(1).mean().item()}
+    return values | ends | overlap(real, fake)
 
 
 @metric("w", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0", reals=IMAGES)

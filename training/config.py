@@ -96,6 +96,7 @@ class EncodingConfig(Section):
     hidden_channels: Width = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
     concat_channels: Width = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
+    demodulation: Literal["mean", "pixel"] = "mean"  # of SEL_indoor: by the mean style, or at every pixel, too
     registration: Registration = "corners"  # of heatmaps, to features and images; that of runs from before it was there
 
     @property
@@ -226,6 +227,7 @@ class OptimizerConfig(Section):
     betas: tuple[Decay, Decay] = (0.0, 0.99)
     eps: Rate = 1e-8
     reg_interval: Count
+    encoding_lr: Positive = 1.0  # of heatmap encoder and spatial encoding layers, as a multiple of lr
 
     def corrected(self) -> tuple[float, tuple[float, float]]:
         """(lr, betas) for Adam when the regulariser runs as a step of its own every reg_interval steps.

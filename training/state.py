@@ -1,6 +1,7 @@
 """Everything that must survive a crash, and its way into a checkpoint file and back."""
 
 import copy
+import itertools
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -167,7 +168,21 @@ def _fresh_networks(config: RunConfig, within: int | None) -> tuple[GeneratorNet
 
 def _adam(network: Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     lr, betas = config.corrected()
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=config.eps, fused=True)
+    groups = _groups(network, lr, config.encoding_lr)
+    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=config.eps, fused=True)
+
+
+def _groups(network: Module, lr: float, encoding: float) -> list[dict[str, object]]:
+    """Parameters in the network's order, which checkpoints number them by; where the encoding learns at a speed of its
+    own, each run of such parameters, or of others, is a group."""
+    if encoding == 1:
+        return [{"params": list(network.parameters())}]
+    runs = itertools.groupby(network.named_parameters(), lambda named: _is_encoding(named[0]))
+    return [{"params": [p for _, p in run], "lr": lr * encoding if ours else lr} for ours, run in runs]
+
+
+def _is_encoding(name: str) -> bool:
+    return bool({"sel", "encoder", "objects"} & set(name.split(".")))
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from dnnlib.errors import UserError
 from metrics.context import MetricContext, network_context
-from metrics.equilibrium import disequilibrium, draw_scores, score, wasserstein
+from metrics.equilibrium import disequilibrium, draw_scores, overlap, score, wasserstein
 from metrics.registry import evaluate
 from tests.tiny_models import tiny_config, tiny_model
 from tests.training.data_samples import picture, write_zip
@@ -135,3 +135,21 @@ def test_networks_in_training_are_left_as_they_are(tmp_path):
     evaluate("di", context)
     assert all(parameter.grad is None for parameter in context.D.parameters())
     assert all(torch.equal(value, before[name]) for name, value in context.model.G.state_dict().items())
+
+
+def test_overlap_of_scores_is_the_chance_of_being_higher():
+    real, fake = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[0.0, 1.0], [1.0, -5.0]])
+    expected = sum((r > f) + (r == f) / 2 for r in real.flatten().tolist() for f in fake.flatten().tolist()) / 16
+    assert overlap(real.double(), fake.double())["auc"] == pytest.approx(expected)
+
+
+def test_overlap_of_normal_scores():
+    """Equal distributions are at 0.5 and 0 whatever their spread, where DI is -4.75 deviations."""
+    scores = torch.randn([2, 200, 64], generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 7
+    equal = overlap(*scores)
+    assert equal["auc"] == pytest.approx(0.5, abs=0.01)
+    assert equal["d_prime"] == pytest.approx(0, abs=0.04)
+    assert disequilibrium(*scores).mean().item() / 7 == pytest.approx(-4.75, abs=0.1)
+    apart = overlap(scores[0] + 14, scores[1])
+    assert apart["d_prime"] == pytest.approx(2, abs=0.05)
+    assert apart["auc"] == pytest.approx(0.921, abs=0.01)  # the normal distribution function at 2 / sqrt(2)

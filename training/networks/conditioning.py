@@ -22,10 +22,11 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class LayerConditioning:
-    """What one layer is built with; at most one of the two."""
+    """What one layer is built with; at most one of the first two."""
 
     sel: nn.Module | None = None
     objects: ObjectAffine | None = None
+    demodulation: str = "mean"  # with objects: see modulated_conv2d_by_map
 
 
 UNCONDITIONED = LayerConditioning()
@@ -53,7 +54,8 @@ class Conditioning:
         if encoding is None or block not in self.blocks:
             return UNCONDITIONED
         if self.has_objects:
-            return LayerConditioning(objects=self._made(lambda: ObjectAffine(self._w_dim, channels)))
+            objects = self._made(lambda: ObjectAffine(self._w_dim, channels))
+            return LayerConditioning(objects=objects, demodulation=encoding.demodulation)
         return LayerConditioning(sel=self._made(lambda: make_encoding(channels, block, encoding)))
 
     def make_encoder(self, img_resolution: int) -> HeatmapEncoder | None:

@@ -36,6 +36,18 @@ class StyleMap:
         """Numbers [N, 1] that |S| nowhere exceeds, as heatmaps are within [0, 1]; positive unless S is 0."""
         return (self.objects.abs().sum(1) + self.background.abs()).amax(1, keepdim=True)
 
+    def evening(self) -> Tensor:
+        """Factors [N, 1, h, w] that bring S at each pixel to the size of its mean (root mean square over channels).
+
+        Sizes come from the products of the n + 1 styles with each other, so that S itself is not made.
+        """
+        styles = torch.cat([self.objects, self.background[:, None]], 1)
+        weights = torch.cat([self.heatmaps.flatten(2), torch.ones_like(self.heatmaps[:, :1]).flatten(2)], 1)
+        products = styles @ styles.transpose(1, 2)  # [N, n + 1, n + 1]
+        sizes = ((products @ weights) * weights).sum(1, keepdim=True)  # [N, 1, hw]
+        mean = self.mean().square().sum(1)[:, None, None]
+        return ((mean + 1e-8) / (sizes.clamp_min(0) + 1e-8)).sqrt().unflatten(2, self.heatmaps.shape[2:])
+
     def pixels(self, like: Tensor) -> Tensor:
         """S as [N, C, h, w] in the type and memory format of `like` [N, C, h, w]."""
         objects, background = self.objects.to(like.dtype), self.background.to(like.dtype)
@@ -81,16 +93,21 @@ def modulated_conv2d_by_map(
     act_gain: float = 1.0,
     clamp: float | None = None,
     noise_strength: Tensor | None = None,
+    demodulation: str = "mean",
 ) -> Tensor:
     """modulated_conv2d with a style for every pixel: x S(p), convolved, times gain over the norms of the filters.
 
-    The filters' norms are those of the weights scaled by the spatial mean of S. Arguments as in modulated_conv2d.
+    The filters' norms are those of the weights scaled by the spatial mean of S. Where heatmaps are high, S is larger,
+    so activations inside objects are, and more so from layer to layer; demodulation "pixel" brings S(p) to the size of
+    that mean first (ours). Arguments as in modulated_conv2d.
     """
     if x.dtype == torch.float16:  # keep products in range; demodulation cancels both factors
         weight = bounded_filters(weight)
         styles = styles.scaled(1 / styles.bound())
     coefficients = torch.rsqrt(styles.mean().square() @ filter_energy(weight).T + 1e-8) * gain
     y = x * styles.pixels(x)
+    if demodulation == "pixel":
+        y = y * styles.evening().to(y.dtype)
     if winograd.takes(y, weight, up, 1, padding, resample_filter):
         noise = noise if noise is None or noise_strength is None else noise * noise_strength
         scales, f = (None, coefficients), resample_filter

@@ -88,7 +88,7 @@ class SynthesisLayer(nn.Module):
         self.affine = Linear(w_dim, ci, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(co, ci, 3, 3))
         self.bias = nn.Parameter(torch.zeros(co))
-        self.sel, self.objects = conditioning.sel, conditioning.objects
+        self.sel, self.objects, self.demodulation = conditioning.sel, conditioning.objects, conditioning.demodulation
         self.use_noise = config.use_noise
         if config.use_noise:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
@@ -124,7 +124,8 @@ class SynthesisLayer(nn.Module):
         if self.objects is None:
             return modulated_conv2d(x, self.weight, _styles(self.affine, w), **how)
         assert features is not None, "objects come with their heatmaps"
-        return modulated_conv2d_by_map(x, self.weight, style_map(self.affine, self.objects, w, features), **how)
+        styles = style_map(self.affine, self.objects, w, features)
+        return modulated_conv2d_by_map(x, self.weight, styles, demodulation=self.demodulation, **how)
 
     def extra_repr(self) -> str:
         return _in_words(self, f"3x3{', up 2' if self.up > 1 else ''}{', noise' if self.use_noise else ''}")

@@ -129,8 +129,16 @@ def test_minimal_filtering_in_inference_mode_gives_the_same(up, generator):
     draw = {"generator": generator()}
     x, weight = torch.randn([N, 32, 16, 16], **draw), torch.randn([48, 32, 3, 3], **draw)
     found = StyleMap(torch.randn([N, OBJECTS, 32], **draw), make_layout(N, (OBJECTS,)).heatmaps(0, 16), x[:, :, 0, 0])
-    how = {"up": up, "padding": 1, "resample_filter": setup_filter([1, 3, 3, 1]), "flip_weight": up == 1,
-           "noise": torch.randn([16 * up] * 2, **draw), "bias": weight[:, 0, 0, 0], "act": "lrelu", "clamp": 1.0}
+    how = {
+        "up": up,
+        "padding": 1,
+        "resample_filter": setup_filter([1, 3, 3, 1]),
+        "flip_weight": up == 1,
+        "noise": torch.randn([16 * up] * 2, **draw),
+        "bias": weight[:, 0, 0, 0],
+        "act": "lrelu",
+        "clamp": 1.0,
+    }
     expected = modulated_conv2d_by_map(x, weight, found, **how)
     with torch.inference_mode(), use("native"):
         torch.testing.assert_close(modulated_conv2d_by_map(x, weight, found, **how), expected, rtol=0, atol=3e-5)
@@ -165,3 +173,45 @@ def test_gradients_of_first_and_second_order(channels_last):
 
     assert torch.autograd.gradcheck(convolve, parts, fast_mode=True)
     assert torch.autograd.gradgradcheck(convolve, parts, fast_mode=True)
+
+
+def test_evened_styles_have_the_size_of_their_mean_at_every_pixel(generator):
+    draw = {"generator": generator()}
+    styles = StyleMap(
+        torch.randn([N, OBJECTS, 32], **draw),
+        make_layout(N, (OBJECTS,)).heatmaps(0, 16, floor=0.0),
+        torch.randn([N, 32], **draw),
+    )
+    x = torch.zeros(N, 32, 16, 16)
+    even = styles.pixels(x) * styles.evening()
+    expected = styles.mean().square().sum(1)[:, None, None].expand(-1, 16, 16)
+    torch.testing.assert_close(even.square().sum(1), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_with_even_styles_objects_do_not_outshine_their_surroundings():
+    """Layers in a row: the size of activations inside objects, as a multiple of that outside."""
+    heatmaps = make_layout(4, (3,)).heatmaps(0, 32, floor=0.0)
+    inside = heatmaps.amax(1) > 0.5
+
+    def ratio(demodulation: str) -> float:
+        x = torch.randn([4, 32, 32, 32], generator=torch.Generator().manual_seed(0))
+        stream = torch.Generator().manual_seed(1)
+        for _ in range(4):
+            styles = StyleMap(
+                torch.randn([4, 3, 32], generator=stream), heatmaps, 1 + torch.randn([4, 32], generator=stream)
+            )
+            weight = torch.randn([32, 32, 3, 3], generator=stream)
+            how = {"padding": 1, "act": "lrelu", "act_gain": 2**0.5, "demodulation": demodulation}
+            x = modulated_conv2d_by_map(x, weight, styles, **how)
+        size = x.square().mean(1)
+        return (size[inside].mean() / size[inside.logical_not()].mean()).sqrt().item()
+
+    assert ratio("mean") > 1.3
+    assert ratio("pixel") < 1.15
+
+
+def test_without_heatmaps_evening_changes_nothing(generator):
+    draw = {"generator": generator()}
+    nothing = torch.zeros(N, OBJECTS, 8, 8)
+    styles = StyleMap(torch.randn([N, OBJECTS, 32], **draw), nothing, torch.randn([N, 32], **draw))
+    torch.testing.assert_close(styles.evening(), torch.ones(N, 1, 8, 8), rtol=1e-5, atol=0)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from tests.training.small import global_streams, make_batch, make_layout, make_networks, run_config, seeded
 from torch_utils.randomness import RandomStreams
-from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
+from training.config import DiscriminatorConfig, GeneratorConfig, OptimizerConfig, RunConfig
 from training.layouts.layout import LEVEL_RESOLUTIONS
 from training.losses.attention import alignment_loss
 from training.losses.phases import d_main, d_r1, g_main, g_move
@@ -18,6 +18,7 @@ from training.networks.sndcgan import DCGANGenerator, SNDiscriminator
 from training.presets.choices import check_choices
 from training.runs.snapshot import save_snapshot, snapshot_name
 from training.sampling import Model
+from training.state import _adam
 
 pytestmark = pytest.mark.numeric
 
@@ -205,7 +206,23 @@ def test_snapshot_and_sampling(tmp_path: Path, c_dim: int):
 def test_block_outputs_are_handed_out_where_asked_for():
     model, outputs = Model(generator(config()), config(), "cpu"), {}
     images = model.images([0, 1], block_outputs=outputs)
-    assert {r: tuple(x.shape) for r, x in outputs.items()} == {
-        r: (2, min(256 // r, 16), r, r) for r in (4, 8, 16, 32)
-    }
+    assert {r: tuple(x.shape) for r, x in outputs.items()} == {r: (2, min(256 // r, 16), r, r) for r in (4, 8, 16, 32)}
     assert torch.equal(images, model.images([0, 1]))
+
+
+def test_the_encoding_learns_at_a_speed_of_its_own():
+    """Adam's steps are as large as its rate: those of encoder and spatial encoding layers are 12.5 times as large."""
+    settings = OptimizerConfig(lr=1e-3, reg_interval=10**6, encoding_lr=12.5)
+    torch.manual_seed(0)
+    parts = {name: nn.Linear(2, 2) for name in ("first", "encoder", "last")}
+    net = nn.ModuleDict({**parts, "sel": nn.ModuleDict({"4": nn.Linear(2, 2)})})
+    optimizer, before = _adam(net, settings), {name: p.detach().clone() for name, p in net.named_parameters()}
+    numbered = [p for group in optimizer.param_groups for p in group["params"]]
+    assert all(ours is theirs for ours, theirs in zip(numbered, net.parameters(), strict=True))
+    for p in net.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    steps = {name: (p - before[name]).abs().max().item() for name, p in net.named_parameters()}
+    for name, step in steps.items():
+        assert step == pytest.approx(1e-3 * (12.5 if name.startswith(("encoder", "sel")) else 1), rel=1e-3)
+    assert len(_adam(net, settings.model_copy(update={"encoding_lr": 1.0})).param_groups) == 1

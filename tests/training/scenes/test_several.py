@@ -11,6 +11,7 @@ from training.scenes.compose import Placement, load_photos
 from training.scenes.several import Arrangement, Grounds, compose_several
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+PLAIN = Grounds()
 PLACEMENT = Placement(64, 0.3, 0.4)
 
 
@@ -19,9 +20,6 @@ def things(tmp_path):
     for name, color in COLORS.items():
         write_cutout(tmp_path / "things" / f"{name}.png", color, size=(60, 60), drawn_box=(5, 5, 55, 55))
     return objects(tmp_path / "things", PLACEMENT)
-
-
-PLAIN = Grounds()
 
 
 def scenes(things, arrangement, count=40, grounds=PLAIN):
