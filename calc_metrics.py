@@ -19,7 +19,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 
 if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported where it is called
-    from metrics.runs import Measured, Request
+    from metrics.runs import Measured, MetricsRequest
 
 DETECTORS = ("auto", "color", "mask-rcnn")
 WHAT, HOW, PICTURES, OUTPUT, HARDWARE = "What to measure", "How", "Generated pictures", "Output", "Hardware"
@@ -80,11 +80,11 @@ def main(network, compare, names, procs, no_cache, no_save, **given):
         raise UserError("--network is needed: a network-snapshot-*.safetensors or a run directory")
     if network and compare:
         raise UserError("--compare names both networks; leave --network out")
-    from metrics.runs import Request, check
+    from metrics.runs import MetricsRequest, check
     from torch_utils.launch import launch
 
     names = names or DEFAULT_METRICS["images" if given["images"] else "network"]
-    request = Request(
+    request = MetricsRequest(
         networks=compare or ((network,) if network else ()),
         names=tuple(dict.fromkeys(name.strip() for name in names.split(","))),
         use_cache=not no_cache,
@@ -97,10 +97,10 @@ def main(network, compare, names, procs, no_cache, no_save, **given):
     launch(run, procs, request.device, request)
 
 
-def run(request: "Request") -> None:
+def run(request: "MetricsRequest") -> None:
     """What each process does; the first one reports."""
     from metrics.runs import measure
-    from metrics.tables import comparison
+    from metrics.tables import side_by_side
     from torch_utils.distributed import current
 
     found: list[Measured] = []
@@ -111,10 +111,10 @@ def run(request: "Request") -> None:
     if current().is_first and len(request.networks) == 2 and not request.as_json:
         halves = (found[: len(found) // 2], found[len(found) // 2 :])
         results = ([measured.result for measured in half] for half in halves)
-        click.echo(comparison(*results, names=tuple(short_name(half[0]) for half in halves)))
+        click.echo(side_by_side(*results, names=tuple(short_name(half[0]) for half in halves)))
 
 
-def report(request: "Request", measured: "Measured", is_first: bool) -> None:
+def report(request: "MetricsRequest", measured: "Measured", is_first: bool) -> None:
     """Print a result, and keep it beside the snapshot."""
     from metrics import registry
     from metrics.tables import table

@@ -1,10 +1,10 @@
-"""A small steerable GAN from nothing, on the CPU: make pictures, train, show what it learnt (`make demo`).
+"""What a layout does, in half a minute; then a small steerable GAN from nothing, in five (`make demo`).
 
-Runs the project's own commands one after the other and prints each, so that they can be tried alone.
+First a model that comes with the project shows moves, parts and styles. Then one is trained, on toy pictures made here,
+by the project's own commands; each is printed, so that it can be tried alone. Needs no network and no GPU.
 """
 
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +13,14 @@ import click
 
 from dnnlib.cli import COUNT_LIMIT, Command, Int, Number, option
 from dnnlib.errors import UserError
-from dnnlib.files import read_lines, write_text
+from dnnlib.files import make_dir, read_lines, write_text
 
+ROOT = Path(__file__).parent
+SHIPPED = ROOT / "models" / "faces32.safetensors"
 STEP_LIMIT = 2 * 24 * 3600  # seconds; with its own settings, the longest step takes minutes
 METRICS = ("di", "w", "centroid_co_move")
+DATA = "faces32"
+REALS = 32  # beside as many samples
 
 
 @click.command(cls=Command)
@@ -24,32 +28,65 @@ METRICS = ("di", "w", "centroid_co_move")
 @option("--kimg", type=Number(0.001, 1e9), show_default="what --cfg=demo says", help="Train for N thousand images.")
 @option("--images", type=Int(1, COUNT_LIMIT), default=8000, show_default=True, help="Pictures in the toy data set.")
 def main(outdir: Path, kimg: float | None, images: int) -> None:
-    """Make toy pictures, train on them for a few minutes, and write a folder that shows the result."""
+    """Show what a trained model does, then train one for a few minutes, and say how well it listens."""
     outdir = outdir.expanduser()
-    data, runs, results = outdir / "critters32.zip", outdir / "runs", outdir / "results"
+    data, runs, results = outdir / f"{DATA}.zip", outdir / "runs", outdir / "results"
     if not data.exists():
-        run("dataset_tool.py", "toy", "--kind=critters", f"--images={images}", "--resolution=32", f"--dest={data}")
-    length = [] if kimg is None else [f"--kimg={kimg:g}"]
-    run("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", "--device=cpu", *length)
+        run("dataset_tool.py", "toy", "--kind=faces", f"--images={images}", "--resolution=32", f"--dest={data}")
+    show_shipped(data, results)
+    click.secho("\n2. A network from nothing", bold=True)
+    train(runs, data, kimg)
     run_dir = newest_run(runs)
     run("calc_metrics.py", f"--network={run_dir}", f"--metrics={','.join(METRICS)}", "--num=50", "--device=cpu")
-    collect(run_dir, results)
-    click.echo(f"\nLook at {results}:")
-    for path in sorted(results.iterdir()):
-        click.echo(f"  {path}")
-    click.echo(f"The run itself is in {run_dir}. It is finished; to train it further:")
-    click.echo(f"  {shlex.join([sys.executable, 'train.py', f'--resume={run_dir}', '--kimg=40'])}")
+    collect(run_dir, data, results)
+    conclude(run_dir, results)
+
+
+def show_shipped(data: Path, results: Path) -> None:
+    """Pictures and numbers of the model that comes with the project; a line where it is not there."""
+    click.secho("\n1. What a layout does", bold=True)
+    if not SHIPPED.exists():
+        click.echo(f"({SHIPPED} is not there, so there is nothing to show)")
+        return
+    from experiments.showing import show
+
+    for line in show(SHIPPED, make_dir(results)):
+        click.echo(line)
+    run("calc_metrics.py", f"--network={SHIPPED}", f"--data={data}", "--metrics=centroid_co_move", "--num=64",
+        "--no-save", "--device=cpu")  # fmt: skip
+
+
+def train(runs: Path, data: Path, kimg: float | None) -> None:
+    """train.py, its log as a progress bar. Raises UserError when it fails."""
+    from experiments.showing import follow
+
+    length = [] if kimg is None else [f"--kimg={kimg:g}"]
+    often = ("--set=schedule.kimg_per_tick=0.25", "--snap=20")  # ticks, for the bar's sake, and snapshots
+    words = ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", "--metrics=none", "--device=cpu", *often,
+             *length)  # fmt: skip
+    announce(words)
+    check(words, follow([sys.executable, str(ROOT / words[0]), *words[1:]], STEP_LIMIT))
 
 
 def run(*words: str) -> None:
     """Show and run `python words...`. Raises UserError when it fails or takes longer than STEP_LIMIT."""
-    click.secho(f"\n$ python {' '.join(words)}", bold=True)
+    announce(words)
     try:
-        done = subprocess.run([sys.executable, *words], timeout=STEP_LIMIT, check=False)
+        done = subprocess.run([sys.executable, str(ROOT / words[0]), *words[1:]], timeout=STEP_LIMIT, check=False)
     except subprocess.TimeoutExpired as error:
         raise UserError(f"`python {' '.join(words)}` was stopped: not finished within {STEP_LIMIT:g} s") from error
-    if done.returncode != 0:
-        raise UserError(f"`python {' '.join(words)}` failed with exit status {done.returncode}; its message is above")
+    check(words, done.returncode)
+
+
+def announce(words: tuple[str, ...]) -> None:
+    """Show a command that runs next."""
+    click.secho(f"\n$ python {' '.join(words)}", bold=True)
+
+
+def check(words: tuple[str, ...], status: int) -> None:
+    """Raises UserError unless a command's exit status is 0."""
+    if status != 0:
+        raise UserError(f"`python {' '.join(words)}` failed with exit status {status}; its message is above")
 
 
 def newest_run(runs: Path) -> Path:
@@ -57,29 +94,60 @@ def newest_run(runs: Path) -> Path:
     return max(path for path in runs.iterdir() if (path / "config.json").exists())
 
 
-def collect(run_dir: Path, results: Path) -> None:
-    """Copy the last pictures, draw the curves, write the table of metrics."""
+def collect(run_dir: Path, data: Path, results: Path) -> None:
+    """Draw what the new network makes, beside real pictures, and the curves; write the table of metrics."""
+    from experiments.showing import beside_real
+    from training.pictures.grids import save_png, steering_grid
     from training.pictures.plots import plot_losses, plot_scores
-    from training.runs.snapshot import find_snapshot
+    from training.sampling import Model
 
-    results.mkdir(parents=True, exist_ok=True)
-    kimg = find_snapshot(run_dir).stem.removeprefix("network-snapshot-")
-    titles = {"fakes": "1-samples.png", "heatmaps": "2-samples-with-heatmaps.png", "steer": "3-moving-centre.png"}
-    for name, target in titles.items():
-        shutil.copyfile(run_dir / f"{name}{kimg}.png", results / target)
-    plot_scores(run_dir, results / "4-scores.png")
-    plot_losses(run_dir, results / "5-losses.png")
-    write_text(results / "6-metrics.txt", metrics_table(run_dir))
+    make_dir(results)
+    model = Model.load(run_dir, "cpu")
+    save_png(results / "4-trained-beside-real.png", beside_real(model, data, REALS))
+    save_png(results / "5-trained-moves.png", steering_grid(model, range(8)))
+    plot_scores(run_dir, results / "6-scores.png")
+    plot_losses(run_dir, results / "7-losses.png")
+    write_text(results / "8-metrics.txt", metrics_table(run_dir))
 
 
 def metrics_table(run_dir: Path) -> str:
     """The newest value of every metric, one line each."""
     lines = [f"{'metric':40} value", f"{'-' * 40} -----"]
     for name in METRICS:
-        for key, value in read_lines(run_dir / f"metric-{name}.jsonl")[-1]["results"].items():
+        for key, value in newest_results(run_dir, name).items():
             label = key if key == name else f"{name}: {key}"
             lines.append(f"{label:40} {value:.4f}")
     return "\n".join(lines) + "\n"
+
+
+def newest_results(run_dir: Path, metric: str) -> dict[str, float]:
+    """What a metric measured last."""
+    return read_lines(run_dir / f"metric-{metric}.jsonl")[-1]["results"]
+
+
+def conclude(run_dir: Path, results: Path) -> None:
+    """The verdict in words, the pictures, and what to do next."""
+    from experiments.showing import verdict
+
+    click.secho("\n3. What it learnt", bold=True)
+    click.echo(verdict(newest_results(run_dir, "centroid_co_move")))
+    click.echo(f"\nLook at {results}:")
+    for path in sorted(results.iterdir()):
+        click.echo(f"  {path}")
+    program = sys.executable
+    print_commands({
+        "train it three times as long": [program, "train.py", f"--resume={run_dir}", "--kimg=50"],
+        "move its object yourself": [program, "generate.py", f"--network={run_dir}", "--seeds=1", "--centers=0,0",
+                                     "--move=0:0:0.5,0", "--frames=9", f"--outdir={results / 'moved'}"],
+    })  # fmt: skip
+    click.echo("Photographs of your own: docs/few-images.md. Longer runs and other methods: docs/first-run.md.")
+
+
+def print_commands(commands: dict[str, list[str]]) -> None:
+    """What to do next."""
+    click.echo("\nNext:")
+    for what, words in commands.items():
+        click.echo(f"  {what}:\n    {shlex.join(words)}")
 
 
 if __name__ == "__main__":

@@ -61,17 +61,19 @@ def run(outdir: str | None, new: bool, options: Options) -> None:
     from torch_utils.launch import launch
     from training.presets import planning
     from training.runs import directory as run_dir
+    from training.runs.trackers import check_trackers
 
     plan, world = planning.plan(outdir, new, options), distributed.current()
     config, place = plan.config, plan.place
     registry.check(config.schedule.metrics, config)
+    check_trackers(config.schedule.trackers)
     planning.check_hardware(config.hardware, options, world)
     planning.check_memory(config)
     if place.progress is run_dir.Progress.FINISHED:
         say(f"{place.path} has these very settings and is finished; --new trains again")
         return
     world.first(lambda: registry.fetch_weights(config.schedule.metrics))  # now, not at the first snapshot
-    remark(plan)
+    remark(plan, options)
     if place.progress is run_dir.Progress.STARTED:
         say(f"going on with {place.path}; --new begins a new run")
     path = world.first(lambda: run_dir.create(place, config))
@@ -99,7 +101,7 @@ def preview(outdir: str | None, new: bool, options: Options, card: str | None = 
         plan = planning.assumed(options)
     config, place = plan.config, plan.place
     registry.check(config.schedule.metrics, config)
-    remark(plan)
+    remark(plan, options)
     click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
     click.echo(textwrap.indent(cost.table(cost.summarize(config)), "# ", lambda line: True))
     if chosen is not None and config.hardware.device != "cpu":
@@ -112,22 +114,23 @@ def preview(outdir: str | None, new: bool, options: Options, card: str | None = 
         click.echo(f"# run directory ({place.progress.value}): {place.path}")
 
 
-def remark(plan: "Plan") -> None:
-    """Say, before anything is made, what this run's images are too few for."""
+def remark(plan: "Plan", options: Options) -> None:
+    """Say, before anything is made, what --cfg changes of --method, and what this run's images are too few for."""
     from metrics import registry
     from torch_utils import distributed
     from training.presets import planning
 
     few = [] if plan.images is None else registry.obstacles(plan.config.schedule.metrics, plan.config, plan.images)
-    for line in [*planning.remarks(plan), *few] if distributed.current().is_first else []:
+    for line in [*planning.remarks(plan, options), *few] if distributed.current().is_first else []:
         click.echo(line, err=True)
 
 
 def start(config: "RunConfig", path: Path) -> None:
     """Train. The loop with its logging and plotting is imported only where there is something to train."""
+    from metrics.in_training import TrainingMetrics
     from training.loop import train
 
-    train(config, path)
+    train(config, path, TrainingMetrics())
 
 
 def say(text: str) -> None:

@@ -167,6 +167,16 @@ def grid(network, device, out, seeds, trunc, layouts):
 
 
 @main.command()
+@_options(_NETWORK, _OUT, _seeds("0-2", "Pictures that keep the other styles, a row each."), _TRUNC)
+@_seeds("3-7", "Pictures whose styles are taken, a column each.", "--others")
+def mixing(network, device, out, seeds, trunc, others):
+    """Pictures with the coarse, middle or fine styles of others."""
+    from training.figures.mixing import mixing_figure
+
+    _write(out, mixing_figure(_open(network, device, trunc=trunc), seeds, others))
+
+
+@main.command()
 @option("--network", required=True, metavar="RUN", type=PATH, help="Run directory, or a snapshot in it.")
 @option("--versus", metavar="RUN", type=PATH, multiple=True, help="Another run to plot as well; can be repeated.")
 @_OUT
@@ -183,6 +193,7 @@ def everything(network, device, outdir, data, trunc, gradcam):
     """Make every figure that applies, with its defaults."""
     from training.figures.attention import attention_figure
     from training.figures.features import features_figure
+    from training.figures.mixing import mixing_figure
     from training.figures.robustness import bad_samples_figure, consistency_figure, noise_figure
     from training.figures.steering import grid_figure, interpolation_figure, moves_figure
 
@@ -196,6 +207,7 @@ def everything(network, device, outdir, data, trunc, gradcam):
         "interpolation": lambda: interpolation_figure(subject),
         "moves": lambda: moves_figure(subject),
         "grid": lambda: grid_figure(subject),
+        "mixing": lambda: mixing_figure(subject),
     }
     folder = make_dir(outdir)
     for name, make in figures.items():

@@ -18,12 +18,12 @@ from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from benchmarks.harness.turns import seconds_of
 from benchmarks.subjects import resolved
-from metrics import neighbours as nearest
-from metrics.context import MetricContext
+from metrics import neighbors as nearest
+from metrics.context import MetricContext, network_context
 from metrics.extractors import Extractor, Extractors
 from metrics.extractors.fidelity import RESIZE, load_library
 from metrics.extractors.random_features import random_features
-from metrics.features import chunks, features_of, generated_images, real_batches, real_features
+from metrics.features import chunks, features_of, generated_images, image_batches, real_features
 from metrics.frechet import frechet_distance
 from metrics.moments import Moments, moments_of
 from metrics.registry import evaluate
@@ -32,9 +32,9 @@ from training.config import RunConfig
 from training.networks.generator import Generator, set_memory_format
 from training.sampling import Model
 
-FRECHET_WIDTH, NEIGHBOURS_WIDTH = 2048, 4096
+FRECHET_WIDTH, NEIGHBORS_WIDTH = 2048, 4096
 FAMILIES = {"inception": "fid{}_full", "random": "rfd{}_full"}
-EXTRACTION, GENERATION, WHOLE, FRECHET, NEIGHBOURS = (
+EXTRACTION, GENERATION, WHOLE, FRECHET, NEIGHBORS = (
     "extraction", "generation", "generation to distance", "Fréchet distance", "neighbours"
 )  # fmt: skip
 RATES = (EXTRACTION, GENERATION, WHOLE)
@@ -83,7 +83,7 @@ def untrained_inception() -> Extractor:
 def make_context(config: RunConfig, images: int, device: torch.device) -> MetricContext:
     model = Model(Generator(config.generator), config, device)
     set_memory_format(model.G, channels_last=device.type == "cpu")
-    return MetricContext(
+    return network_context(
         model,
         None,
         NoiseImages(images, config.generator.img_resolution),
@@ -108,7 +108,7 @@ class TimedMetrics:
             GENERATION: self._generate,
             WHOLE: self._measure,
             FRECHET: frechet_work(),
-            NEIGHBOURS: neighbours_work(neighbours, context.device),
+            NEIGHBORS: neighbors_work(neighbours, context.device),
         }
 
     def seconds(self, part: str) -> float:
@@ -116,7 +116,7 @@ class TimedMetrics:
 
     def _extract(self) -> None:
         every = np.arange(self.images)
-        for _ in features_of(real_batches(self.context, self.context.dataset, every, self.chunks), self.network):
+        for _ in features_of(image_batches(self.context, self.context.dataset, every, self.chunks), self.network):
             pass
 
     def _generate(self) -> None:
@@ -140,7 +140,7 @@ def _moments(seed: int, width: int) -> Moments:
     return moments_of(torch.randn(2 * width, width, generator=draw) * torch.logspace(0, -3, width))
 
 
-def neighbours_work(count: int, device: torch.device, width: int = NEIGHBOURS_WIDTH) -> Callable[[], object]:
+def neighbors_work(count: int, device: torch.device, width: int = NEIGHBORS_WIDTH) -> Callable[[], object]:
     """Precision, recall, density and coverage of `count` real and as many generated features."""
     draw = torch.Generator().manual_seed(1)
     real, fake = (torch.randn(count, width, generator=draw).to(device) for _ in range(2))
@@ -153,11 +153,11 @@ def measure(run: Run, config: RunConfig, extractor: str, images: int, neighbours
         subject = TimedMetrics(make_context(config, images, run.device), extractor, images, neighbours)
     samples = run.take_turns({extractor: subject}, warmup=1)[extractor]
     rates = {what: Series.of("images/s", [images / spent for spent in samples[what]]) for what in RATES}
-    rates |= {what: Series.of("s", samples[what]) for what in (FRECHET, NEIGHBOURS)}
+    rates |= {what: Series.of("s", samples[what]) for what in (FRECHET, NEIGHBORS)}
     facts = {"neighbours_mib": 3 * nearest.BLOCK_BYTES / 2**20}
     return Findings({extractor: rates}, facts=facts, lines=[
         f"Fréchet distance of {FRECHET_WIDTH} features; neighbours of {neighbours} x {neighbours} images, "
-        f"{NEIGHBOURS_WIDTH} features, with at most {facts['neighbours_mib']:.0f} MiB beside the features"
+        f"{NEIGHBORS_WIDTH} features, with at most {facts['neighbours_mib']:.0f} MiB beside the features"
     ])  # fmt: skip
 
 

@@ -7,12 +7,12 @@ import torch
 from benchmarks.harness.turns import seconds_of
 from torch_utils.distributed import World
 from training.config import RunConfig
-from training.hardware import prepare_hardware
+from training.cost.hardware import prepare_hardware
 from training.layouts.samplers import sample_layout
 from training.losses.phases import make_phases
 from training.presets.resolve import DataFacts, Options, resolve
 from training.state import TrainingState
-from training.step import passes, run_phase
+from training.step import micro_batches, run_phase
 
 INFERENCE = "inference"
 
@@ -67,7 +67,7 @@ class TrainingPhases(TimedModel):
 
     def _train(self, name: str) -> None:
         phase, data = self.phases[name], (self.real_images, self.labels, lambda count: self.labels[:count])
-        run_phase(phase, self.config, self.state, passes(phase, self.config, self.state, *data))
+        run_phase(phase, self.config, self.state, micro_batches(phase, self.config, self.state, *data))
 
     @torch.inference_mode()
     def _infer(self) -> None:

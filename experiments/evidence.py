@@ -20,7 +20,7 @@ import click
 import yaml
 
 from dnnlib.cli import Command
-from dnnlib.errors import UserError
+from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, write_text
 from dnnlib.parsing import nearest
 from metrics import registry
@@ -47,9 +47,10 @@ def read_list(path: Path) -> list[Evidence]:
     """The runs of a list. Raises UserError when it does not have the form of experiments/evidence.yaml."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        words = content.get("words", {})
         return [
             Evidence(
-                name, run["data"], shlex.split(content["data"][run["data"]]), shlex.split(run["train"]),
+                name, run["data"], shlex.split(content["data"][run["data"]]), spelt_out(run["train"], words),
                 [metric.strip() for metric in run["metrics"].split(",")],
             )
             for name, run in content["runs"].items()
@@ -57,7 +58,12 @@ def read_list(path: Path) -> list[Evidence]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}: not a list of runs ({type(error).__name__}: {error})") from error
+        raise UserError(f"{path}: not a list of runs ({type(error).__name__}: {in_one_line(error, REASON)})") from error
+
+
+def spelt_out(text: str, words: dict[str, str]) -> list[str]:
+    """The words of a command, with those that are a key of `words` replaced by what it stands for."""
+    return [part for word in shlex.split(text) for part in shlex.split(words.get(word, shlex.quote(word)))]
 
 
 def chosen(runs: list[Evidence], only: str | None) -> list[Evidence]:

@@ -41,11 +41,10 @@ def note_if_best(run_dir: Path, name: str, metrics: Sequence[str], results: dict
     """
     if name != measure_of_best(metrics):
         return
-    best, badness = known_best(run_dir), find(name).badness(results)
-    known = best is not None and best["metric"] == name
-    if not math.isfinite(badness) or (known and badness >= best["badness"]):
+    best, score = known_best(run_dir), find(name).score_to_minimize(results)
+    if not math.isfinite(score) or (best is not None and best["metric"] == name and score >= best["badness"]):
         return
     quantity, value = next(iter(results.items()))
     kimg, path = images / 1000, checkpoint_path(run_dir, images)
-    record = {"metric": name, "quantity": quantity, "value": value, "badness": badness, "kimg": kimg}
+    record = {"metric": name, "quantity": quantity, "value": value, "badness": score, "kimg": kimg}
     note_best(run_dir, record | {"checkpoint": path.name, "snapshot": snapshot_name(kimg)})

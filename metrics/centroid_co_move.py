@@ -4,15 +4,16 @@ Here the object is found by its colour, in scenes of one object on a background 
 Positions are (x, y) in [-1, 1], x to the right and y down.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
+from metrics.steering import SteerablePictures, draw_pictures, in_batches, no_heatmaps
 from training.config import RunConfig
 from training.layouts.layout import Layout
 
@@ -49,11 +50,9 @@ def background_change(before: Tensor, after: Tensor, objects: Tensor) -> Tensor:
 
 def _no_single_object(config: RunConfig) -> str | None:
     encoding = config.generator.encoding
-    if encoding is None:
-        return f"a model of method {config.method} has no heatmaps to move"
-    if encoding.counts[0] != 1:
+    if encoding is not None and encoding.counts[0] != 1:
         return f"it is for pictures of one object, this model places {encoding.counts[0]}"
-    return None
+    return no_heatmaps(config)
 
 
 @metric("centroid_co_move", num=LATENTS, unit="latents", refuse=_no_single_object, best="highest")
@@ -62,12 +61,12 @@ def centroid_co_move(context: MetricContext, num: int) -> Values:
     rng = np.random.default_rng(context.seed)
     labels = context.random_labels(num, rng)
     seeds = rng.integers(2**31, size=num).tolist()
-    z, layout = context.model.latents(seeds), context.model.layout(seeds)
-    starts = {"from_prior": layout, "from_centre": centered(layout)}
+    drawn = draw_pictures(context, seeds, labels)
+    starts = {"from_prior": drawn, "from_centre": replace(drawn, layout=centered(drawn.layout))}
     return {
         key: value
         for name, start in starts.items()
-        for key, value in summarize(name, observe_moves(context, z, labels, start)).items()
+        for key, value in summarize(name, observe_moves(context, start)).items()
     }
 
 
@@ -78,13 +77,9 @@ def centered(layout: Layout) -> Layout:
 
 
 @torch.inference_mode()
-def observe_moves(context: MetricContext, z: Tensor, labels: Tensor | None, layout: Layout) -> Moves:
-    """Generate every picture before and after the four moves, over fixed latents z [N, z_dim]."""
-    parts = []
-    chunks = torch.arange(len(z)).split(context.batch_size)
-    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
-        part = chunk.tolist()
-        parts.append(_observe_batch(context, z[part], None if labels is None else labels[part], layout[part]))
+def observe_moves(context: MetricContext, pictures: SteerablePictures) -> Moves:
+    """Generate every picture before and after the four moves."""
+    parts = [_observe_batch(pictures[part]) for part in in_batches(context, len(pictures))]
     return Moves(
         torch.cat([part.ratios for part in parts], 1),
         torch.cat([part.background for part in parts], 1),
@@ -92,18 +87,18 @@ def observe_moves(context: MetricContext, z: Tensor, labels: Tensor | None, layo
     )
 
 
-def _observe_batch(context: MetricContext, z: Tensor, labels: Tensor | None, layout: Layout) -> Moves:
-    def picture(where: Layout) -> tuple[Tensor, Tensor, Tensor]:
-        images = context.model.images(z=z, layout=where, labels=labels, batch_size=len(z)).clamp(-1, 1)
+def _observe_batch(pictures: SteerablePictures) -> Moves:
+    def observed(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+        images = pictures.images(layout).clamp(-1, 1)
         masks = object_masks(images)
-        return images, masks, centroids(masks)
+        return images, masks, centroids(masks, layout.registration)
 
-    images, masks, before = picture(layout)
+    images, masks, before = observed(pictures.layout)
     missing = before[:, 0].isnan().sum()
     ratios, background = [], []
     for direction in DIRECTIONS:
         offset = torch.tensor(direction, dtype=torch.float32, device=images.device) * STEP
-        moved_images, moved_masks, after = picture(layout.moved(0, 0, *offset.tolist()))
+        moved_images, moved_masks, after = observed(pictures.layout.moved(0, 0, *offset.tolist()))
         ratio = co_move_ratio(before, after, offset)
         change = background_change(images, moved_images, masks | moved_masks)
         ratios.append(ratio)

@@ -1,18 +1,25 @@
-"""Where objects are and how far they went; positions are (x, y) in [-1, 1], x to the right and y down."""
+"""Where objects are and how far they went; positions are (x, y) in [-1, 1], x to the right and y down.
+
+What -1 and 1 are is a model's own (training/layouts/registration.py): "cells", the borders of the image, or "corners",
+the middles of its border pixels.
+"""
 
 import torch
 from torch import Tensor
 
+from training.config import Registration
+from training.layouts.registration import positions
+
 MIN_PIXELS = 4  # fewer than that are no object
 
 
-def centroids(masks: Tensor) -> Tensor:
+def centroids(masks: Tensor, registration: Registration = "corners") -> Tensor:
     """Mean positions (x, y) of the pixels in masks [N, H, W]: [N, 2], NaN for fewer than MIN_PIXELS."""
     weights = masks.float()
     height, width = masks.shape[1:]
     total = weights.sum((1, 2))
-    x = weights.sum(1) @ torch.linspace(-1, 1, width, device=masks.device)
-    y = weights.sum(2) @ torch.linspace(-1, 1, height, device=masks.device)
+    x = weights.sum(1) @ positions(width, registration, weights)
+    y = weights.sum(2) @ positions(height, registration, weights)
     means = torch.stack([x, y], 1) / total[:, None].clamp_min(1)
     return means.where(total[:, None] >= MIN_PIXELS, torch.nan)
 

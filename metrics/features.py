@@ -21,7 +21,7 @@ from metrics.extractors import Extractor
 from metrics.moments import FeatureStatistics, Moments, moments_of
 from torch_utils.distributed import World
 from training.layouts.layout import Layout
-from training.sampling import SEED_LIMIT
+from training.sampling import SEED_LIMIT, to_uint8
 
 IN_FLIGHT = 3  # batches on a GPU that are not waited for
 IN_MEMORY = 100_000  # real images of which features are kept while a program runs
@@ -66,11 +66,6 @@ class GeneratorInputs(NamedTuple):
     labels: Tensor | None
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """Images about [-1, 1] as metrics look at them: x * 127.5 + 128 within [0, 255], cut off to whole numbers."""
-    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-
-
 def generated_images(context: MetricContext, parts: Iterable[Sequence[int]]) -> Iterator[Tensor]:
     """uint8 [N, C, R, R] of each of `parts`, numbers of images, on the device and perhaps still being computed.
 
@@ -99,7 +94,7 @@ def _make(context: MetricContext, mix: GeneratorInputs) -> Tensor:
         z=mix.z,
         layout=mix.layout,
         labels=mix.labels,
-        truncation_psi=context.truncation_psi,
+        truncation_psi=context.network.truncation_psi,
         batch_size=len(mix.seeds),
     )
     return to_uint8(images)
@@ -119,6 +114,8 @@ def generated_features(context: MetricContext, extractor: str, num: int | None) 
     Metrics with the same extractor share them. Raises UserError when there are not so many picture files.
     """
     if not context.compares_folders:
+        if num is None:
+            raise ValueError("a network makes any number of images; say how many")
         return context.shared((extractor, "generated", num), lambda: _generate_features(context, extractor, num))
     pictures = context.pictures
     if num is not None and num > len(pictures):
@@ -134,7 +131,7 @@ def _generate_features(context: MetricContext, extractor: str, num: int) -> Feat
     return _collect(context, extractor, images, num)
 
 
-def _collect(context: MetricContext, extractor: str, images: Iterable[Tensor], count: int) -> Features:
+def _collect(context: MetricContext, extractor: str, images: Iterable[Tensor | list[Tensor]], count: int) -> Features:
     """Features of this rank's chunks, put together with those of the others."""
     network = context.extractors.get(extractor, context.device)
     batches = list(features_of(images, network))
@@ -171,7 +168,7 @@ def file_features(context: MetricContext, dataset, extractor: str, max_items: in
     """The same of any data set, without a look at the disk; `what` is the name of the progress bar."""
     indices = chosen(len(dataset), max_items)
     mine = chunks(len(indices), context.batch_size, context.world)
-    images = real_batches(context, dataset, indices, context.bar(mine, what))
+    images = image_batches(context, dataset, indices, context.bar(mine, what))
     return _collect(context, extractor, images, len(indices))
 
 
@@ -200,7 +197,7 @@ def _stream_moments(context: MetricContext, extractor: str, output: str, max_ite
     indices = chosen(len(context.dataset), max_items)
     mine = chunks(len(indices), context.batch_size, context.world)
     statistics = FeatureStatistics()
-    images = real_batches(context, context.dataset, indices, context.bar(mine, "real"))
+    images = image_batches(context, context.dataset, indices, context.bar(mine, "real"))
     for features in features_of(images, network):
         statistics.add(features[output])
     width = statistics.width or _widths(network, context.device)[output]
@@ -214,9 +211,9 @@ def chosen(available: int, max_items: int | None) -> np.ndarray:
     return np.sort(np.random.default_rng(SUBSET_SEED).permutation(available)[:max_items])
 
 
-def real_batches(
+def image_batches(
     context: MetricContext, dataset, indices: np.ndarray, parts: Iterable[Sequence[int]]
-) -> Iterator[Tensor]:
+) -> Iterator[Tensor | list[Tensor]]:
     """uint8 images of each of `parts`, positions in `indices`, on the device: a batch, or one by one if sizes differ.
 
     They are read ahead, while the device is busy.
@@ -243,7 +240,11 @@ def _ahead(read: Callable, parts: Iterable[Sequence[int]], threads: int) -> Iter
 
 def _to_device(images: list[np.ndarray], device: torch.device) -> Tensor | list[Tensor]:
     if len({image.shape for image in images}) > 1:
-        return [_to_device([image], device) for image in images]
+        return [_batch_to_device([image], device) for image in images]
+    return _batch_to_device(images, device)
+
+
+def _batch_to_device(images: list[np.ndarray], device: torch.device) -> Tensor:
     batch = torch.from_numpy(np.stack(images))
     return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
 
@@ -252,7 +253,7 @@ def _from_cache(
     context: MetricContext, extractor: str, kind: str, max_items: int | None, compute: Callable[[], Features]
 ) -> Features:
     """What `compute` gives on all ranks together, or what an earlier run has kept of it."""
-    if not context.use_cache:
+    if not context.options.use_cache:
         return compute()
     key = {
         "data": context.dataset.content_hash(),

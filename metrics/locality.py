@@ -7,10 +7,9 @@ SpatialGAN, section 5) but do not measure it.
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from metrics.registry import MetricContext, Values, metric
-from training.config import RunConfig
+from metrics.steering import SteerablePictures, draw_pictures, in_batches, no_heatmaps
 from training.layouts.layout import Layout
 
 STEP = 0.3  # how far a centre is moved, in half sides of the image
@@ -29,25 +28,20 @@ def changes(before: Tensor, after: Tensor, inside: Tensor) -> tuple[Tensor, Tens
     """Mean absolute change of images [N, C, R, R] inside and outside of masks [N, R, R]: [N] each, NaN for no pixel."""
     change = (after - before).abs().mean(1)
     outside = inside.logical_not()
-    return tuple((change * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, outside))
+    near, far = ((change * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, outside))
+    return near, far
 
 
-def _no_heatmaps(config: RunConfig) -> str | None:
-    if config.generator.encoding is None:
-        return f"a model of method {config.method} has no heatmaps to move"
-    return None
-
-
-@metric("locality", num=LATENTS, unit="latents", refuse=_no_heatmaps)
+@metric("locality", num=LATENTS, unit="latents", refuse=no_heatmaps)
 def locality(context: MetricContext, num: int) -> Values:
     """Change outside the neighborhood of a moved level-0 centre, relative to inside (0: nothing else changes)."""
     rng = np.random.default_rng(context.seed)
     labels = context.random_labels(num, rng)
     seeds = rng.integers(2**31, size=num).tolist()
-    layout = context.model.layout(seeds)
-    index = torch.from_numpy(rng.integers(layout.counts[0], size=num))
+    pictures = draw_pictures(context, seeds, labels)
+    index = torch.from_numpy(rng.integers(pictures.layout.counts[0], size=num))
     angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, size=num)).float()
-    inside, outside = observe(context, seeds, labels, layout, index, angle)
+    inside, outside = observe(context, pictures, index, angle)
     seen = inside.isfinite() & outside.isfinite() & (inside > 0)
     ratios = outside[seen] / inside[seen]
     return {
@@ -61,19 +55,15 @@ def locality(context: MetricContext, num: int) -> Values:
 
 @torch.inference_mode()
 def observe(
-    context: MetricContext, seeds: list[int], labels: Tensor | None, layout: Layout, index: Tensor, angle: Tensor
+    context: MetricContext, pictures: SteerablePictures, index: Tensor, angle: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Change inside and outside, float64 [N] each on the CPU, when centre `index` of each picture moves by STEP."""
     inside, outside = [], []
-    chunks = torch.arange(len(seeds)).split(context.batch_size)
-    for chunk in tqdm(chunks, desc="moves", unit="batch", leave=False, disable=not context.progress):
-        part = chunk.tolist()
-        how = {"z": context.model.latents([seeds[i] for i in part]), "batch_size": len(part)}
-        how["labels"] = None if labels is None else labels[part]
-        moved = shifted(layout[part], index[part], angle[part])
-        before = context.model.images(layout=layout[part], **how).clamp(-1, 1)
-        after = context.model.images(layout=moved, **how).clamp(-1, 1)
-        mask = neighborhood(layout[part], moved, index[part].to(before.device), before.shape[2])
+    for part in in_batches(context, len(pictures)):
+        here = pictures[part]
+        moved = shifted(here.layout, index[part], angle[part])
+        before, after = here.images().clamp(-1, 1), here.images(moved).clamp(-1, 1)
+        mask = neighborhood(here.layout, moved, index[part].to(before.device), before.shape[2])
         near, far = changes(before, after, mask)
         inside.append(near.double().cpu())
         outside.append(far.double().cpu())

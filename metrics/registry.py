@@ -52,13 +52,13 @@ class Metric:
     """A registered metric; it takes `num` of `unit` ("draws") unless told otherwise (None: all there are).
 
     extractor: what it looks at pictures with, if anything. template: its name with {n} for the number, where any
-    number may stand there; of_pictures: whether it can be computed from files instead of a network. reals: it needs so
-    many real images at least.
+    number may stand there. takes_pictures: whether it can be computed from files instead of a network. reals: it needs
+    so many real images at least.
     uses_truncation_and_layout: --trunc and --layout apply to the pictures it looks at. best: which of its values.
     """
 
     name: str
-    compute: Callable[[MetricContext, int], Values]
+    compute: Callable[[MetricContext, Any], Values]  # of a number; None where files are measured, all of them
     num: int | None
     unit: str
     refuse: Refusal
@@ -66,10 +66,10 @@ class Metric:
     template: str | None = None
     uses_truncation_and_layout: bool = True
     best: Best = "lowest"
-    of_pictures: bool = False
+    takes_pictures: bool = False
     reals: int = 1
 
-    def badness(self, results: Values) -> float:
+    def score_to_minimize(self, results: Values) -> float:
         """Its first quantity as a number that is the smaller, the better; NaN where it could not be measured."""
         value = next(iter(results.values()))
         return {"lowest": value, "highest": -value, "nearest 0": abs(value)}[self.best]
@@ -89,15 +89,11 @@ class Metric:
         """Whether all processes take part; other metrics are computed by the first one alone."""
         return self.extractor is not None
 
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether it can be computed from files instead of a network."""
-        return self.of_pictures
-
     def with_num(self, num: int | None) -> "Metric":
         """The same with another number; its name says so, unless it has no number, such as co_move."""
-        named = self.template is not None and (self.of_pictures or self.name != self.template.format(n=""))
-        return replace(self, num=num, name=self.template.format(n=_short(num)) if named else self.name)
+        template = self.template
+        named = template is not None and (self.takes_pictures or self.name != template.format(n=""))
+        return replace(self, num=num, name=template.format(n=_short(num)) if template and named else self.name)
 
 
 _METRICS: dict[str, Metric] = {}
@@ -137,7 +133,7 @@ def family(
     The suffix "" is the metric's own value; others are joined to its name: pr50k3_precision.
     """
 
-    def register(compute: Callable[[MetricContext, int, str, str], Values]) -> Callable:
+    def register(compute: Callable[[MetricContext, Any, str, str], Values]) -> Callable:
         @wraps(compute)
         def named(context: MetricContext, num: int | None) -> Values:
             name = template.format(n=_short(num))
@@ -147,7 +143,7 @@ def family(
         usual = template.format(n=_short(num))
         _METRICS[usual] = Metric(
             usual, named, num, "images", lambda config: None, extractor, template,
-            best=best, of_pictures=True, reals=reals,
+            best=best, takes_pictures=True, reals=reals,
         )  # fmt: skip
         return compute
 
@@ -173,7 +169,7 @@ def comparison(
 
         against_as_many.__doc__ = f"{what}: N generated images against N real ones."
         against_all.__doc__ = f"{what}: N generated images against {all_reals}."
-        common = {"num": num, "extractor": extractor, "output": output, "best": best, "reals": reals}
+        common: dict[str, Any] = {"num": num, "extractor": extractor, "output": output, "best": best, "reals": reals}
         family(template, **common)(against_as_many)
         family(f"{template}_full", **common)(against_all)
         return compute
@@ -234,7 +230,7 @@ def extractors_of(names: Sequence[str]) -> set[str]:
 def fetch_weights(names: Sequence[str], extractors: Extractors | None = None) -> None:
     """Download what metrics need and is not there. Raises UserError when that is impossible.
 
-    Called before a training, lest it ends at its first snapshot.
+    Called before a training, so that it does not fail at its first snapshot.
     """
     for extractor in sorted(extractors_of(names)):
         (extractors or Extractors()).fetch(extractor)
@@ -253,8 +249,8 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
     metric, or it does not apply to this model or data set.
     """
     found = find(name)
-    if context.num is not None:
-        found = found.with_num(context.num)
+    if context.options.num is not None:
+        found = found.with_num(context.options.num)
     if not context.compares_folders:
         check([found.name], context.model.config)
     elif not found.takes_pictures:
@@ -352,7 +348,7 @@ def _number(text: str | None, name: str) -> int | None:
 
 def _bare(found: Metric) -> str:
     """Its name without a number, such as co_move."""
-    return found.template.format(n="")
+    return "" if found.template is None else found.template.format(n="")
 
 
 def _layout_prior(config: RunConfig) -> dict[str, Any] | None:

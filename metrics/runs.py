@@ -9,7 +9,7 @@ import torch
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from metrics import registry
-from metrics.context import MetricContext
+from metrics.context import EvaluatedNetwork, MetricContext, MetricOptions
 from metrics.detectors.choice import DetectorName
 from metrics.extractors import Extractors, WeightFiles, weights_of
 from metrics.extractors.weights import parse_weights
@@ -22,13 +22,14 @@ from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
 from training.data.dataset import ImageDataset
 from training.data.of_run import open_data
-from training.layouts.layout import Layout, check_counts, load_layout
+from training.layouts.files import load_layout
+from training.layouts.layout import Layout, check_counts
 from training.networks.generator import set_memory_format
 from training.runs.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class Request:
+class MetricsRequest:
     """What calc_metrics.py was asked for, in the form of its options.
 
     networks: one, or two to compare, or none where `images`, files, are measured.
@@ -62,7 +63,7 @@ class Measured:
     snapshot: Snapshot | None = field(default=None)
 
 
-def check(request: Request) -> list[str]:
+def check(request: MetricsRequest) -> list[str]:
     """Look at everything that can be looked at before the work begins, and fetch the weights of extractors.
 
     Returns what should be said of the pictures, a line each. Raises UserError when something is amiss.
@@ -85,7 +86,7 @@ def check(request: Request) -> list[str]:
     return remarks
 
 
-def measure(request: Request) -> Iterator[Measured]:
+def measure(request: MetricsRequest) -> Iterator[Measured]:
     """Compute every metric of every network (or of the files). All processes of the world iterate together."""
     world = current()
     if world.size == 1:
@@ -99,7 +100,7 @@ def measure(request: Request) -> Iterator[Measured]:
         yield from _measure(request, _context_of_network(request, snapshot, extractors, world), snapshot)
 
 
-def _measure(request: Request, context: MetricContext, snapshot: Snapshot | None) -> Iterator[Measured]:
+def _measure(request: MetricsRequest, context: MetricContext, snapshot: Snapshot | None) -> Iterator[Measured]:
     for name in request.names:
         result = registry.evaluate(name, context)
         if snapshot is not None:
@@ -108,7 +109,7 @@ def _measure(request: Request, context: MetricContext, snapshot: Snapshot | None
 
 
 def _context_of_network(
-    request: Request, snapshot: Snapshot, extractors: Extractors, world: World
+    request: MetricsRequest, snapshot: Snapshot, extractors: Extractors, world: World
 ) -> MetricContext:
     dataset = open_data(snapshot.config, request.data, request.mirror)
     model = load_model(snapshot, world.device)
@@ -118,33 +119,25 @@ def _context_of_network(
         yield_when_crowded()
     D = snapshot.discriminator().to(model.device)
     set_memory_format(D, channels_last=on_cpu)
-    return MetricContext(
-        model,
-        D,
-        dataset,
-        truncation_psi=request.trunc,
-        layout=_layout(request, snapshot.config),
-        **_common(request, extractors, world),
+    measured = EvaluatedNetwork(model, D, request.trunc, _layout(request, snapshot.config))
+    return MetricContext(measured, dataset, _options(request), world, extractors)
+
+
+def _context_of_files(request: MetricsRequest, extractors: Extractors, world: World) -> MetricContext:
+    pictures, real = _both_files(request)
+    return MetricContext(pictures, real, _options(request), world, extractors)
+
+
+def _options(request: MetricsRequest) -> MetricOptions:
+    return MetricOptions(
+        seed=request.seed,
+        num=request.num,
+        batch_size=request.batch,
+        progress=request.progress,
+        use_cache=request.use_cache,
+        detector=request.detector,
+        detector_weights=request.detector_weights,
     )
-
-
-def _context_of_files(request: Request, extractors: Extractors, world: World) -> MetricContext:
-    pictures, real = ImageFiles(request.images), ImageFiles(request.data)
-    return MetricContext(None, None, real, pictures=pictures, **_common(request, extractors, world))
-
-
-def _common(request: Request, extractors: Extractors, world: World) -> dict[str, Any]:
-    return {
-        "seed": request.seed,
-        "num": request.num,
-        "batch_size": request.batch,
-        "progress": request.progress,
-        "extractors": extractors,
-        "use_cache": request.use_cache,
-        "detector": request.detector,
-        "detector_weights": request.detector_weights,
-        "world": world,
-    }
 
 
 def _check_enough(names: Sequence[str], real: ImageDataset | ImageFiles) -> None:
@@ -154,30 +147,37 @@ def _check_enough(names: Sequence[str], real: ImageDataset | ImageFiles) -> None
             raise UserError(f"metric '{name}' needs {needed} real images; {real.path} holds {len(real)}")
 
 
-def _check_files(request: Request) -> list[str]:
+def _check_files(request: MetricsRequest) -> list[str]:
     """That two sets of files are there, and that nothing is asked of them which only a network can give."""
     if request.networks:
         raise UserError("--images are measured in place of a network; leave --network and --compare out")
-    if request.data is None:
-        raise UserError("--images are compared with --data, a folder or zip of real images; say where it is")
+    pictures, real = _both_files(request)
     if request.trunc != 1 or request.layout or request.mirror:
         raise UserError("--trunc, --layout and --mirror are for a network's images; leave them out with --images")
     for name in request.names:
         if not registry.find(name).takes_pictures:
             raise UserError(f"metric '{name}' does not apply: it needs a network; leave it out of --metrics")
-    pictures, real = ImageFiles(request.images), ImageFiles(request.data)
     _check_enough(request.names, real)
     return [*pictures.remarks(), *real.remarks()]
 
 
-def _layout(request: Request, config: RunConfig) -> Layout | None:
+def _both_files(request: MetricsRequest) -> tuple[ImageFiles, ImageFiles]:
+    """What is measured, and what it is compared with. Raises UserError when one of them is missing."""
+    if request.images is None or request.data is None:
+        raise UserError("--images are compared with --data, a folder or zip of real images; say where it is")
+    return ImageFiles(request.images), ImageFiles(request.data)
+
+
+def _layout(request: MetricsRequest, config: RunConfig) -> Layout | None:
     if request.layout is None:
         return None
     if config.generator.encoding is None:
-        raise UserError(f"--layout: the model (method {config.method}) hears no layout; leave it out")
-    return check_counts(load_layout(request.layout), config.generator.encoding.counts, request.layout)
+        raise UserError(f"--layout: the model (method {config.method}) takes no layout; leave it out")
+    encoding = config.generator.encoding
+    layout = check_counts(load_layout(request.layout), encoding.counts, request.layout)
+    return layout.registered(encoding.registration)
 
 
-def _extractors(request: Request) -> Extractors:
+def _extractors(request: MetricsRequest) -> Extractors:
     wanted = {name for each in registry.extractors_of(request.names) for name in weights_of(each)}
     return Extractors(WeightFiles(parse_weights(request.weights, wanted), show_progress=request.progress))

@@ -14,7 +14,7 @@ def table(result: Result) -> str:
     return "\n".join(rows)
 
 
-def comparison(first: Sequence[Result], second: Sequence[Result], names: tuple[str, str]) -> str:
+def side_by_side(first: Sequence[Result], second: Sequence[Result], names: tuple[str, str]) -> str:
     """The same metrics of two networks side by side: both values, and how much the second one is above the first."""
     width = max(12, *(len(name) + 2 for name in names))
     rows = [f"{'':30}" + "".join(f"{name:>{width}}" for name in (*names, "difference"))]

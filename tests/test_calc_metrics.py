@@ -15,7 +15,7 @@ from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import picture, write_zip
 from tests.training.small import make_layout
 from training.config import DataConfig
-from training.layouts.layout import save_layout
+from training.layouts.files import save_layout
 from training.networks.discriminator import Discriminator
 from training.runs.snapshot import save_snapshot, snapshot_name
 

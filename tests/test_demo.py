@@ -1,11 +1,13 @@
 """`make demo` from end to end, shortened; in the time of a test it learns nothing, but everything is written."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import demo
+from experiments.showing import follow, verdict
 
 
 @pytest.mark.slow
@@ -14,11 +16,11 @@ def test_demo_writes_every_result(tmp_path):
     assert result.exit_code == 0, result.output
     written = {path.name for path in (tmp_path / "results").iterdir()}
     assert written == {
-        "1-samples.png", "2-samples-with-heatmaps.png", "3-moving-centre.png", "4-scores.png", "5-losses.png",
-        "6-metrics.txt",
-    }
+        "1-shipped-moves.png", "2-shipped-parts.png", "3-shipped-styles.png", "4-trained-beside-real.png",
+        "5-trained-moves.png", "6-scores.png", "7-losses.png", "8-metrics.txt",
+    }  # fmt: skip
     assert "--resume=" in result.output  # the command that trains it further
-    table = Path(tmp_path / "results" / "6-metrics.txt").read_text()
+    table = Path(tmp_path / "results" / "8-metrics.txt").read_text()
     assert "di" in table
     assert "centroid_co_move: from_prior" in table
 
@@ -28,3 +30,27 @@ def test_a_failing_step_ends_the_demo_in_one_line(tmp_path):
     result = CliRunner().invoke(demo.main, [f"--outdir={tmp_path / 'in the way' / 'x'}", "--images=8"])
     assert result.exit_code == 2
     assert "dataset_tool.py" in result.output.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [(0.84, "0.84 +- 0.05 of the move they are told to make (1: all of it): they go"), (0.5, "stop short"),
+     (0.1, "hardly listen"), (float("nan"), "No object stands out")],
+)  # fmt: skip
+def test_the_verdict_is_in_words(ratio, words):
+    assert words in verdict({"from_centre": ratio, "from_centre_ci95": 0.05})
+
+
+def test_a_training_is_followed_by_its_log(tmp_path, capfd):
+    (tmp_path / "config.json").write_text('{"schedule": {"total_kimg": 2.5}}')
+    script = (
+        f"print('2026-01-01 00:00:00 starting at 0 kimg on cpu: {tmp_path}')\n"
+        "print('2026-01-01 00:00:01 kimg      1.0  sec/kimg 5.00  G 1')\n"
+        "print('2026-01-01 00:00:02 kimg      2.5  sec/kimg 5.00  G 1')\n"
+        "raise SystemExit(3)"
+    )
+    assert follow([sys.executable, "-c", script], 60) == 3
+    out, err = capfd.readouterr()
+    assert "starting at 0 kimg" in out
+    assert "sec/kimg" not in out
+    assert "2.5 of 2.5 thousand images" in err

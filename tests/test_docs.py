@@ -8,6 +8,7 @@ import click
 import pytest
 
 import calc_metrics
+import convert
 import dataset_tool
 import generate
 import train
@@ -21,6 +22,7 @@ TOOLS = {
     "calc_metrics.py": calc_metrics.main,
     "dataset_tool.py": dataset_tool.main,
     "visualize.py": visualize.main,
+    "convert.py": convert.main,
 }
 
 
@@ -40,7 +42,7 @@ def known_options(tool: str, words: list[str]) -> set[str]:
     command = TOOLS[tool]
     if isinstance(command, click.Group):
         chosen = next((command.commands[word] for word in words if word in command.commands), None)
-        command = chosen or command
+        command = chosen or command.commands.get("network", command)  # what convert.py does without a word
     return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
 
 
@@ -59,7 +61,7 @@ def test_links_lead_somewhere(page: Path):
 
 def test_pages_are_reached_from_the_readme():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in ("few-images", "learning", "gamma", "notebook", "cluster"):
+    for name in ("few-images", "learning", "gamma", "notebook", "cluster", "convert", "export"):
         assert f"docs/{name}.md" in text
 
 

@@ -11,7 +11,8 @@ from torch import nn
 from dnnlib.errors import UserError
 from dnnlib.registry import PLUGINS, Registry, load_plugins
 from metrics import registry as metric_registry
-from metrics.registry import MetricContext, evaluate
+from metrics.context import network_context
+from metrics.registry import evaluate
 from tests.tiny_models import NoData, tiny_model
 from tests.training.small import ENCODING, discriminator_config, generator_config, make_batch, make_networks, run_config
 from torch_utils.randomness import RandomStreams
@@ -95,7 +96,7 @@ def test_backbone(plugin):
 def test_metric(plugin):
     plugin("brightness")
     model = tiny_model()
-    result = evaluate("brightness", MetricContext(model, None, NoData()).with_num(4))
+    result = evaluate("brightness", network_context(model, None, NoData()).with_num(4))
     assert result["results"]["brightness"] == pytest.approx(model.images(range(4)).mean().item())
 
 

@@ -20,7 +20,7 @@ from metrics.extractors.weights import read_tensors
 from tests.mutations import COUNT, bytes_changed, survives
 from tests.training.small import make_layout
 from training.layouts.edits import load_latents
-from training.layouts.layout import layout_to_json, load_layout
+from training.layouts.files import layout_to_json, load_layout
 
 KEY = {"data": "abc", "mirror": False}
 STATISTICS = {"count": torch.tensor(7), "mean": torch.linspace(0, 1, 5, dtype=torch.float64), "sum": torch.eye(3)}

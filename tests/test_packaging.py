@@ -17,6 +17,7 @@ COMMANDS = {
     "steergan-metrics": "calc_metrics:main",
     "steergan-data": "dataset_tool:main",
     "steergan-visualize": "visualize:main",
+    "steergan-convert": "convert:main",
     "steergan-edit": "edit:main",
 }
 
@@ -47,7 +48,8 @@ def test_a_wheel_has_the_commands_and_what_they_need(wheel: zipfile.ZipFile):
     parser.read_string(wheel.read(entry_points).decode())
     assert dict(parser["console_scripts"]) == COMMANDS
     assert {f"{target.partition(':')[0]}.py" for target in COMMANDS.values()} <= names
-    assert {"configs/demo.yaml", "configs/methods/spatialgan.yaml", "training/loop.py", "metrics/registry.py"} <= names
+    assert {"configs/demo.yaml", "configs/methods/spatialgan.yaml", "training/loop.py"} <= names
+    assert {"metrics/registry.py", "interop/readers.py"} <= names
     assert {"editing/page/index.html", "editing/page/main.js", "editing/page/style.css"} <= names
     assert any(name.startswith("torch_utils/native/csrc/") for name in names)
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
@@ -59,7 +61,7 @@ def test_every_command_is_there(target: str):
     assert isinstance(getattr(importlib.import_module(module), name), click.Command)
 
 
-@pytest.mark.parametrize("script", ["train", "generate", "calc_metrics", "visualize", "edit"])
+@pytest.mark.parametrize("script", ["train", "generate", "calc_metrics", "visualize", "convert", "edit"])
 def test_help_needs_none_of_the_slow_packages(script: str):
     code = f"import sys, {script}; print([m for m in ('torch', 'scipy', 'matplotlib', 'pydantic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -32,7 +32,7 @@ FAMILY = {
     "dry-run",
 }
 OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new", "procs"}
-OURS |= {"bf16", "card", "compile", "continue", "keep", "ops", "plugin"}
+OURS |= {"bf16", "card", "compile", "continue", "keep", "log", "ops", "plugin"}
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, Path]]:
     """What the training loop was called with; nothing is trained."""
     calls: list[tuple[RunConfig, Path]] = []
     module = ModuleType("training.loop")
-    module.train = lambda config, run_dir: calls.append((config, run_dir))
+    module.train = lambda config, run_dir, metrics: calls.append((config, run_dir))
     monkeypatch.setitem(sys.modules, "training.loop", module)
     return calls
 
@@ -173,6 +173,14 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(data: Path, loop: l
     assert result.stdout.endswith(f"# run directory (new): {expected}\n")
     assert sorted(data.parent.iterdir()) == [data]
     assert loop == []
+
+
+@pytest.mark.parametrize("more", [["--dry-run"], []])
+def test_what_the_base_configuration_changes_of_the_method_is_said(data: Path, loop: list, more: list[str]):
+    result = start(data, *more)
+    (line,) = [each for each in result.stderr.splitlines() if each.startswith("--cfg=demo changes --method=spatialgan")]
+    assert "sampler.kind released (otherwise paper)" in line
+    assert "changes --method" not in start(data, "--method=stylegan2", *more).stderr
 
 
 def test_dry_run_says_which_run_would_go_on(data: Path, loop: list):
@@ -325,12 +333,12 @@ def test_the_whole_command_may_be_given_again_with_continue(data: Path, loop: li
     start(data, "--kimg=1")
     assert start(data, "--kimg=2", "--continue").exit_code == 0
     assert loop[1][1] == loop[0][1]
-    assert_refused(start(data, "--kimg=2", "--gamma=9", "--continue"), "loss.r1_gamma is 0.1 there, 9.0 here")
+    assert_refused(start(data, "--kimg=2", "--gamma=9", "--continue"), "loss.r1_gamma is 3.0 there, 9.0 here")
     assert len(loop) == 2
 
 
 @pytest.mark.parametrize(
-    "option, text", [("--gamma=9", "loss.r1_gamma is 0.1 there, 9.0 here"), ("--cfg=demo", "has its settings already")]
+    "option, text", [("--gamma=9", "loss.r1_gamma is 3.0 there, 9.0 here"), ("--cfg=demo", "has its settings already")]
 )
 def test_going_on_never_changes_what_is_learnt(data: Path, loop: list, option: str, text: str):
     start(data)
@@ -523,7 +531,7 @@ def test_a_run_goes_on_with_its_data_elsewhere(data: Path, loop: list):
     moved = data.rename(data.parent / "moved.zip")
     assert call("--resume", path, "--data", moved).exit_code == 0
     assert loop[1] == (run_dir.moved(config, str(moved)), path)
-    assert_refused(call("--resume", path, "--data", moved, "--gamma=9"), "loss.r1_gamma is 0.1 there, 9.0 here")
+    assert_refused(call("--resume", path, "--data", moved, "--gamma=9"), "loss.r1_gamma is 3.0 there, 9.0 here")
     assert start(moved, "--continue").exit_code == 0
     assert loop[2] == loop[1]
 

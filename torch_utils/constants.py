@@ -16,6 +16,11 @@ def axis(resolution: int, like: Tensor) -> Tensor:
     return _axis(resolution, like.device, like.dtype)
 
 
+def edges(resolution: int, like: Tensor) -> Tensor:
+    """Borders of equal cells from -1 to 1, [resolution + 1], of the device and type of `like`; not to be written to."""
+    return _axis(resolution + 1, like.device, like.dtype)
+
+
 def _outside_of_inference(make):
     """Such tensors may be saved for a backward pass, whoever asks first."""
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from torch_utils import slurm
 from torch_utils.devices import choose_device
 from torch_utils.parent import end_with_parent
 
@@ -76,22 +77,24 @@ class World:
 
     def first(self, function: Callable[[], T]) -> T:
         """Call `function` on rank 0 only; its value, or its UserError, on every rank."""
-        value = error = None
+        found: tuple[T | None, str | None] = (None, None)
         if self.is_first:
             try:
-                value = function()
+                found = function(), None
             except UserError as caught:
-                error = str(caught)
-        value, error = self.share((value, error))
+                found = None, str(caught)
+        value, error = self.share(found)
         if error is not None:
             raise UserError(error)
-        return value
+        return cast(T, value)
 
     def barrier(self) -> None:
         """Wait until every rank is here."""
         if self.size > 1:
             dist.barrier()
 
+
+ALONE = World()  # a single process, on the CPU
 
 _OPERATIONS = {"sum": dist.ReduceOp.SUM, "min": dist.ReduceOp.MIN, "max": dist.ReduceOp.MAX}
 
@@ -126,7 +129,8 @@ def current() -> World:
 
 
 def is_launched() -> bool:
-    """Whether torchrun, or another launcher that sets the same variables, started this process."""
+    """Whether torchrun, srun, or another launcher that sets torchrun's variables started this process."""
+    slurm.adopt(os.environ)
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 

@@ -30,22 +30,3 @@ class RandomStreams:
     def load_state_dict(self, states: dict[str, Tensor]) -> None:
         for name, state in states.items():
             self[name].set_state(state)
-
-
-def latents(seeds: list[int], z_dim: int) -> Tensor:
-    """z [len(seeds), z_dim], row i from seeds[i] (below 2**32) alone: the same in every batch."""
-    rows = [torch.randn([z_dim], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(rows)
-
-
-def object_latents(seeds: list[int], objects: int, z_dim: int) -> Tensor:
-    """z [len(seeds), objects + 1, z_dim]: the codes of the objects, then the background's.
-
-    A code depends on its seed and on which object it is for, not on how many objects there are.
-    """
-    names = [*(f"object {i}" for i in range(objects)), "background"]
-    return torch.stack([torch.stack([_code(seed, name, z_dim) for name in names]) for seed in seeds])
-
-
-def _code(seed: int, name: str, z_dim: int) -> Tensor:
-    return torch.randn([z_dim], generator=RandomStreams(seed, "cpu")[name])

@@ -1,7 +1,7 @@
 """Running statistics that stay on the device until somebody reads them."""
 
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +9,8 @@ from torch import Tensor
 from torch_utils.distributed import World
 
 
-class Summary(NamedTuple):
+@dataclass(frozen=True)
+class ScalarSummary:
     """Of all values since the last report."""
 
     mean: float
@@ -60,7 +61,7 @@ class RunningStatistics:
         for name in list(self._waiting):
             self._sum_up(name)
 
-    def report(self, world: World | None = None) -> dict[str, Summary]:
+    def report(self, world: World | None = None) -> dict[str, ScalarSummary]:
         """Read everything, of all ranks of `world` together (this waits for the device), and start afresh.
 
         A name of which nothing was finite is left out.
@@ -101,6 +102,6 @@ class RunningStatistics:
             self._forget()
 
 
-def _summary(count: float, total: float, squares: float, low: float, minus_high: float) -> Summary:
+def _summary(count: float, total: float, squares: float, low: float, minus_high: float) -> ScalarSummary:
     mean = total / count
-    return Summary(mean, max(squares / count - mean**2, 0.0) ** 0.5, low, -minus_high, int(count))
+    return ScalarSummary(mean, max(squares / count - mean**2, 0.0) ** 0.5, low, -minus_high, int(count))

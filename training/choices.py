@@ -14,6 +14,7 @@ SEL_KINDS = ("none", "norm", "concat", "indoor", "flatten")
 GRADCAMS = ("run", "paper", "released")  # how attention is read
 PIPE_NAMES = ("blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc")
 
+TRACKERS = ("tensorboard", "wandb", "trackio")  # where the curves of a run can go
 FRAMES = 9  # of a strip or video, of a moving centre
 STEPS = 7  # pictures in a strip of visualize.py
 AMPLITUDES = (0.0, 0.1, 0.2, 0.4, 0.8)  # of noise added to images

@@ -6,30 +6,32 @@ in training/presets/resolve.py.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from training.augment.settings import AugmentConfig
+from training.runs.settings import GrowthConfig, HardwareConfig, ScheduleConfig
+from training.settings import (
+    SEED_LIMIT,
+    Channels,
+    Count,
+    Decay,
+    Depth,
+    Fraction,
+    Labels,
+    Name,
+    NonNegative,
+    Positive,
+    PowerOfTwo,
+    Rate,
+    Section,
+    Spread,
+    Taps,
+    Width,
+)
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
-
-# Every number is finite and has bounds, far from what is of use: beyond them float32 overflows or memory ends.
-SEED_LIMIT = 2**32
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]  # of a moving average that moves
-Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
-NonNegative = Annotated[float, Field(ge=0, le=1e6)]
-Rate = Annotated[float, Field(ge=1e-12, le=10)]  # of learning
-Kimg = Annotated[float, Field(ge=0.001, le=1e9)]  # thousands of images
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Width = Annotated[int, Field(ge=1, le=2**16)]  # features of a layer
-Depth = Annotated[int, Field(ge=1, le=256)]  # layers, objects of a scene
-PowerOfTwo = Annotated[int, Field(ge=4, le=2**14)]
-Channels = Annotated[int, Field(ge=1, le=1024)]  # of images
-Batch = Annotated[int, Field(ge=1, le=2**20)]  # images at a time
-Labels = Annotated[int, Field(ge=0, le=10**6)]  # numbers of a label
-Spread = Annotated[float, Field(ge=1e-4, le=1e4)]  # of a heatmap; twice the variance
-Spreading = Annotated[float, Field(ge=0, le=10)]  # standard deviations of augmentation
-Taps = Annotated[tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...], Field(min_length=1, max_length=32)]
-Name = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]  # of something registered (dnnlib/registry.py)
+Registration = Literal["cells", "corners"]  # what -1 and 1 are on a grid (training/layouts/registration.py)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
 
@@ -44,12 +46,6 @@ def _with_a_sum(taps: tuple[float, ...]) -> tuple[float, ...]:
     if abs(sum(taps)) < 1e-3 * max(map(abs, taps)) or not any(taps):
         raise ValueError("the taps of a filter are divided by their sum, which must not be 0")
     return taps
-
-
-class Section(BaseModel):
-    """A frozen group of settings; unknown keys, and numbers that are not finite, are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MappingConfig(Section):
@@ -74,6 +70,7 @@ class ConvConfig(Section):
     conv_clamp: Positive | None = None  # activations of convolutions are limited to +- this
     activation: ActivationName = "lrelu"
     resample_filter: Annotated[Taps, AfterValidator(_with_a_sum)] = (1, 3, 3, 1)
+    spectral_norm: bool = False  # every layer is divided by its largest singular value
 
     def channels(self, resolution: int) -> int:
         """Feature channels at `resolution`."""
@@ -88,7 +85,7 @@ class SynthesisConfig(ConvConfig):
 
 
 class EncodingConfig(Section):
-    """Where and how the generator hears the heatmaps (docs/method.md, section 3)."""
+    """Where and how the generator is conditioned on heatmaps (docs/method.md, section 3)."""
 
     layer: Name = "norm"  # concat, indoor, flatten, or a layer of one's own
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved
@@ -99,6 +96,7 @@ class EncodingConfig(Section):
     hidden_channels: Width = 64  # of the first convolution in a layer: shared by sigma and mu, or concatenated
     concat_channels: Width = 256  # between the two convolutions after concatenation
     residual_scale: Positive = 0.1
+    registration: Registration = "corners"  # of heatmaps, to features and images; that of runs from before it was there
 
     @property
     def codes(self) -> int:
@@ -129,6 +127,7 @@ class GeneratorConfig(Section):
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
     backbone: Name = "stylegan2"
+    truncation: Literal["w", "z"] = "w"  # towards the mean style, or of z's own values
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -159,14 +158,6 @@ class DiscriminatorConfig(ConvConfig):
     freeze_layers: int = Field(0, ge=0, le=256)  # this many layers from the image on keep their weights (Freeze-D)
     backbone: Name = "stylegan2"
 
-    @property
-    def freezable_layers(self) -> int:
-        """How many layers there are before those that give the logit: what freeze_layers can be at most."""
-        blocks = self.img_resolution.bit_length() - 3  # of R, R/2, ... 8
-        if self.backbone == "sndcgan":
-            return 2 * blocks + 1
-        return 2 * blocks + (1 if self.architecture == "orig" else blocks + (self.architecture == "resnet"))
-
     @model_validator(mode="after")
     def _check(self):
         _check_resolution(self.img_resolution)
@@ -184,6 +175,8 @@ class SamplerConfig(Section):
 
     kind: Name = "paper"
     spread: tuple[Spread, Spread] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
+    apart: Annotated[float, Field(ge=0, le=2)] = 0  # multi-object: least distance of centres, if there is room
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0  # multi-object: least distance of centres from the borders
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")
@@ -203,6 +196,7 @@ class AlignConfig(Section):
     relu: Literal["sum", "channel"] = "sum"  # relu after the sum over channels (papers) or before it (released)
     resolution: Literal["level", "image"] = "level"  # where attention and heatmap are compared
     match: Literal["all", "best"] = "all"  # with the whole heatmap, or with the nearest of it and its parts (indoor)
+    nearest: Literal["truncated", "l1"] = "truncated"  # what is nearest: by the truncated distance, or by the whole L1
 
 
 class LossConfig(Section):
@@ -210,6 +204,12 @@ class LossConfig(Section):
 
     adversarial: Name = "logistic"
     r1_gamma: NonNegative = 10.0
+    r2_gamma: NonNegative = 0.0  # of the same penalty on generated images; 0 switches it off
+    lazy: bool = True  # R1 and R2 every reg_interval steps, in steps of their own; false: in D's loss, at every step
+    n_dis: Count = 1  # steps of D to one of G
+    g_orthogonal: NonNegative = 0.0  # weight of the orthogonal regularization of G's layers; 0 switches it off
+    d_orthogonal: NonNegative = 0.0  # and of D's
+    orthogonal_form: Literal["filters", "full"] = "filters"  # W W^T off its diagonal (BigGAN), or W W^T - I
     pl_weight: NonNegative = 2.0  # 0 switches path length regularisation off
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01
@@ -250,62 +250,6 @@ class EmaConfig(Section):
         return 0.5 ** (batch_size / max(half_life, 1e-8))
 
 
-class TransformsConfig(Section):
-    """What augmentation does: the chance of each transform as a multiple of p, and how far it goes.
-
-    Standard deviations are those of normal distributions; where a factor is drawn, of its logarithm to base 2. The
-    defaults are the pipe bgc (training/augment/pipes.py has the others).
-    """
-
-    xflip: NonNegative = 1  # mirror
-    rotate90: NonNegative = 1  # quarter turns
-    xint: NonNegative = 1  # shift by whole pixels
-    scale: NonNegative = 1
-    rotate: NonNegative = 1  # by any angle
-    aniso: NonNegative = 1  # stretch along one direction, shrink across it
-    xfrac: NonNegative = 1  # shift by fractions of a pixel
-    brightness: NonNegative = 1
-    contrast: NonNegative = 1
-    lumaflip: NonNegative = 1  # light for dark, hue kept
-    hue: NonNegative = 1
-    saturation: NonNegative = 1
-    imgfilter: NonNegative = 0  # amplify or weaken octaves
-    noise: NonNegative = 0
-    cutout: NonNegative = 0
-    xint_max: Spreading = 0.125  # of the image's side
-    scale_std: Spreading = 0.2
-    rotate_max: Fraction = 1  # of half a turn
-    aniso_std: Spreading = 0.2
-    xfrac_std: Spreading = 0.125  # of the image's side
-    brightness_std: Spreading = 0.2
-    contrast_std: Spreading = 0.5
-    hue_max: Fraction = 1  # of half a turn
-    saturation_std: Spreading = 1
-    imgfilter_bands: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (1, 1, 1, 1)  # lowest octave first
-    imgfilter_std: Spreading = 1
-    noise_std: Spreading = 0.1
-    cutout_size: Fraction = 0.5  # of the image's side
-
-
-class AugmentConfig(Section):
-    """Augmentation of what D sees, generated and real (Karras et al. 2020, "Training GANs with Limited Data").
-
-    noaug: none, as the papers of the methods here train. fixed: with probability p. ada: p begins where it is set and
-    follows the mean sign of D's logits of real images.
-    """
-
-    mode: Literal["noaug", "ada", "fixed"] = "noaug"
-    p: Fraction = 0
-    target: Fraction = 0.6  # mean sign to hold: above it, D is thought to know its images by heart
-    interval: Count = 4  # steps from one change of p to the next
-    kimg: Kimg = 500  # thousands of images in which p can go from 0 to 1
-    transforms: TransformsConfig = TransformsConfig()
-
-    def step(self, batch_size: int) -> float:
-        """How far p moves at a time."""
-        return batch_size * self.interval / (self.kimg * 1000)
-
-
 class DataConfig(Section):
     """The training images."""
 
@@ -317,40 +261,6 @@ class DataConfig(Section):
     # Found in the data, and kept so that a snapshot can name its classes:
     class_names: tuple[str, ...] = ()  # by class number; () where they are the numbers, or unknown
     label_examples: tuple[tuple[float, ...], ...] = ()  # some labels, where these are lists of numbers and no classes
-
-
-class ScheduleConfig(Section):
-    """How long, how many at a time, and what is written when."""
-
-    total_kimg: Kimg = 25000
-    batch_size: Batch = 64
-    batch_gpu: Batch | None = None  # images per pass; None: all of a rank's share
-    kimg_per_tick: Kimg = 4
-    snapshot_ticks: Count = 50
-    metrics: tuple[str, ...] = ("di", "w")
-    keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
-    keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
-    nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
-
-
-class HardwareConfig(Section):
-    """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding).
-    Defaults are those of runs from before a key was there; training/presets/resolve.py has those of new runs."""
-
-    device: Literal["auto", "cuda", "cpu"] = "auto"
-    gpus: Annotated[int, Field(ge=1, le=4096)] = 1  # processes: one a GPU, or on the CPU as many as --procs says
-    channels_last: bool | None = None  # None: on the CPU
-    allow_tf32: bool = False
-    pass_size: Literal["given", "memory"] = "given"  # images a pass: schedule.batch_gpu, or what fits a GPU's memory
-    benchmark: bool = True  # let cuDNN time its algorithms
-    compile: Literal["no", "default", "reduce-overhead"] = "no"  # torch.compile where it can; the last: CUDA graphs
-    ops: Literal["auto", "native", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
-
-    def keeps_channels_last(self, device_type: str) -> bool:
-        """How feature maps lie in memory on a "cpu" or "cuda" device; the reference operators know NCHW only."""
-        if self.ops == "reference":
-            return False
-        return device_type == "cpu" if self.channels_last is None else self.channels_last
 
 
 class RunConfig(Section):
@@ -370,6 +280,7 @@ class RunConfig(Section):
     ema: EmaConfig = EmaConfig()
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    growth: GrowthConfig | None = None
     hardware: HardwareConfig = HardwareConfig()
     resume: str | None = None
     plugins: tuple[str, ...] = ()  # modules that registered what the names above stand for
@@ -382,6 +293,7 @@ class RunConfig(Section):
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
+        _check_growth(self.growth, self.generator.img_resolution)
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:
@@ -398,6 +310,14 @@ class RunConfig(Section):
                 "change --batch or the group size"
             )
         return self
+
+
+def _check_growth(growth: GrowthConfig | None, resolution: int) -> None:
+    if growth is None:
+        return
+    _check_resolution(growth.start_resolution)
+    if growth.start_resolution > resolution:
+        raise ValueError(f"growth.start_resolution {growth.start_resolution} is above the images' {resolution}")
 
 
 def _check_graphs(hardware: HardwareConfig, several_passes: bool) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
-from training.choices import FRAMES, Precision
+from training.choices import FRAMES, NoiseMode, Precision
 from training.data.class_names import listed, parse_class, read_class_names
 from training.layouts.edits import (
     Center,
@@ -28,7 +29,8 @@ from training.layouts.edits import (
     placed,
     without,
 )
-from training.layouts.layout import Layout, check_counts, load_layout, save_layout
+from training.layouts.files import load_layout, save_layout
+from training.layouts.layout import Layout
 from training.pictures.grids import (
     enlarged,
     image_grid,
@@ -36,12 +38,11 @@ from training.pictures.grids import (
     samples_beside_heatmaps,
     save_png,
     square_columns,
-    to_uint8,
 )
 from training.pictures.products import GRIDS, HEATMAPS, STRIPS
 from training.pictures.videos import check_video, save_video
 from training.runs.snapshot import find_snapshot
-from training.sampling import SEED_LIMIT, Model
+from training.sampling import SEED_LIMIT, Model, to_uint8
 
 VIDEO_SIDE = 256  # small pictures are enlarged until a video is at least this wide, pixels
 PAGE_LIMIT = 2**28  # pixels of a grid, a strip or a video
@@ -49,7 +50,7 @@ LATENTS_LIMIT = 2**30  # numbers in the latents of all pictures
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerateRequest:
     """What generate.py was asked for, in the form of its options."""
 
     network: str
@@ -58,7 +59,7 @@ class Request:
     trunc: float = 1.0
     trunc_cutoff: int | None = None
     class_label: str | None = None
-    noise_mode: str = "const"
+    noise_mode: NoiseMode = "const"
     latents: str | None = None
     centers: tuple[str, ...] = ()
     layout: str | None = None
@@ -85,7 +86,7 @@ class Scenes:
     seeds: list[int]
     ws: Tensor  # [N, num_ws, w_dim]
     layout: Layout | None
-    noise_mode: str
+    noise_mode: NoiseMode
     batch: int
     moves: list[Center] = field(default_factory=list)
     scale: int = 1
@@ -100,16 +101,23 @@ class Scenes:
 
     def moving(self, number: int, frames: int) -> tuple[Tensor, Layout]:
         """One of them while its centres move: images [frames, C, R, R] and their layouts."""
-        share = torch.linspace(0, 1, frames, device=self.layout.centers[0].device)
-        layout = moved(self.layout[[number]].repeat(frames), self.moves, share)
+        layout = self.known_layout
+        share = torch.linspace(0, 1, frames, device=layout.centers[0].device)
+        layout = moved(layout[[number]].repeat(frames), self.moves, share)
         return self._draw([self.seeds[number]] * frames, self.ws[[number]], layout), layout
+
+    @property
+    def known_layout(self) -> Layout:
+        """That of a model which takes one; _check_steerable has looked."""
+        assert self.layout is not None
+        return self.layout
 
     def _draw(self, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
         images = self.model.images(seeds, ws=ws, layout=layout, noise_mode=self.noise_mode, batch_size=self.batch)
         return enlarged(images, self.scale)
 
 
-def generate(request: Request) -> list[Path]:
+def generate(request: GenerateRequest) -> list[Path]:
     """Write the pictures; returns their paths. Raises UserError, before anything is written, on bad input."""
     _check_together(request)
     grid = parse_grid(request.grid) if request.grid else None
@@ -124,7 +132,7 @@ def generate(request: Request) -> list[Path]:
     else:
         written = _write_pictures(scenes, request.show_heatmaps, outdir)
     if request.save_layout:
-        save_layout(request.save_layout, scenes.layout)
+        save_layout(request.save_layout, scenes.known_layout)
         written.append(Path(request.save_layout))
     return written
 
@@ -132,7 +140,7 @@ def generate(request: Request) -> list[Path]:
 # --- checks -----------------------------------------------------------------------------------------------------
 
 
-def _check_together(request: Request) -> None:
+def _check_together(request: GenerateRequest) -> None:
     if not request.moves and (request.video or request.frames):
         raise UserError(f"{'--video' if request.video else '--frames'} is about a moving centre; add --move")
     if request.moves and request.grid:
@@ -143,7 +151,7 @@ def _check_together(request: Request) -> None:
         raise UserError(f"--save-layout {request.save_layout}: this is a directory; name a file")
 
 
-def _prepare(request: Request, grid: tuple[int, int] | None) -> Scenes:
+def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
     """Read all inputs and check that they fit each other."""
     centers, moves = parse_centers(request.centers), parse_moves(request.moves)
     latents = load_latents(request.latents) if request.latents else {}
@@ -174,12 +182,12 @@ def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Te
         kind, seeds = "seed", list(range(cells))
     else:
         raise UserError("which pictures? Give --seeds, such as 0,3,5-8")
-    if cells and len(seeds) > cells:
+    if grid and len(seeds) > grid[0] * grid[1]:
         raise UserError(f"{len(seeds)} pictures do not fit in --grid {grid[0]}x{grid[1]}")
     return kind, seeds
 
 
-def _check_steerable(model: Model, request: Request) -> None:
+def _check_steerable(model: Model, request: GenerateRequest) -> None:
     wishes = {
         "--centers": request.centers,
         "--layout": request.layout,
@@ -190,12 +198,12 @@ def _check_steerable(model: Model, request: Request) -> None:
     }
     named = [option for option, value in wishes.items() if value]
     if named and not model.is_layout_conditioned:
-        raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) hears no layout")
+        raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) takes no layout")
     if request.moves and model.G.takes_layout_in_latent:
-        raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
+        raise UserError("--move: this model takes its layout as a part of the latent; give --centers instead")
 
 
-def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, request: Request) -> None:
+def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, request: GenerateRequest) -> None:
     """Raises UserError for what no memory holds; pictures of their own are made a batch at a time."""
     numbers = count * int(np.prod(model.G.w_shape))
     if numbers > LATENTS_LIMIT:
@@ -212,33 +220,33 @@ def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
     """The layouts of the file, one a seed, or those that the model's sampler draws."""
     if path is None:
         return model.layout(seeds)
-    layout = check_counts(load_layout(path), model.config.generator.encoding.counts, path)
+    layout = model.fitted(load_layout(path), path)
     if len(layout) not in (1, len(seeds)):
         raise UserError(f"{path} holds {len(layout)} layouts for {len(seeds)} pictures; it needs one, or one for each")
     return layout if len(layout) == len(seeds) else layout.repeat(len(seeds))
 
 
 def _styles(
-    model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: Request
+    model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: GenerateRequest
 ) -> Tensor:
-    how = {"truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
+    how: dict[str, Any] = {"truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
     how["labels"] = _labels(model, request)
     try:
         if request.restyles:
             latents = {"z": _restyled(model, seeds, latents, request.restyles)}
-        return model.styles(seeds, layout=layout, **latents, **how)
+        return model.styles(seeds, layout=layout, **(how | latents))
     except UserError as error:
         raise UserError(f"{request.latents}: {error}" if request.latents else str(error)) from error
 
 
-def _labels(model: Model, request: Request) -> int | Tensor | None:
+def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
     """What --class says. Raises UserError when a model with labels is given none, or has no such class."""
     classes = model.config.generator.c_dim
     if classes == 0:
         if request.class_label is not None:
             raise UserError("--class: this model was trained without labels; leave it out")
         return None
-    names = read_class_names(find_snapshot(Path(request.network)), classes)
+    names = read_class_names(find_snapshot(request.network), classes)
     if request.class_label is None and not request.latents:
         raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
     return None if request.class_label is None else parse_class(request.class_label, classes, names)
@@ -271,7 +279,7 @@ def _write_pictures(scenes: Scenes, show_heatmaps: bool, outdir: Path) -> list[P
         for i, name in enumerate(scenes.names[chosen]):
             written.append(save_png(outdir / f"{name}.png", pixels[i]))
             if show_heatmaps:
-                beside = samples_beside_heatmaps(images[i : i + 1], scenes.layout[[start + i]])
+                beside = samples_beside_heatmaps(images[i : i + 1], scenes.known_layout[[start + i]])
                 written.append(save_png(make_dir(outdir / HEATMAPS) / f"{name}.png", beside))
     return written
 
@@ -280,11 +288,11 @@ def _write_grid(scenes: Scenes, columns: int, show_heatmaps: bool, outdir: Path)
     images, folder = scenes.images(slice(None)), make_dir(outdir / GRIDS)
     written = [save_png(folder / "grid.png", image_grid(images, columns))]
     if show_heatmaps:
-        written.append(save_png(folder / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.layout)))
+        written.append(save_png(folder / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.known_layout)))
     return written
 
 
-def _write_strips(scenes: Scenes, request: Request, outdir: Path) -> list[Path]:
+def _write_strips(scenes: Scenes, request: GenerateRequest, outdir: Path) -> list[Path]:
     """A strip each; perhaps its frames beside their heatmaps; perhaps a video of all."""
     written, films, folder = [], [], make_dir(outdir / STRIPS)
     for i, name in enumerate(tqdm(scenes.names, unit="strip", disable=None)):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.tensor_files import write_tensors
+from training.inputs import Batch
 from training.layouts.layout import Layout
-from training.losses.phases import Batch
 
 _IN_FLIGHT = 8  # steps that a GPU may be behind when their verdict is read
 
@@ -53,14 +53,14 @@ class NonFiniteGuard:
             event.record()
         self._queue.append(_Verdict(finite, event, phase, batch, images))
         while self._queue and (self._queue[0].is_known() or len(self._queue) > _IN_FLIGHT):
-            self._judge(self._queue.popleft())
+            self._settle(self._queue.popleft())
 
     def start_tick(self) -> int:
         """Begin a new count; returns the old one."""
         skipped, self.skipped = self.skipped, 0
         return skipped
 
-    def _judge(self, verdict: _Verdict) -> None:
+    def _settle(self, verdict: _Verdict) -> None:
         if verdict.event is not None:
             verdict.event.synchronize()
         if verdict.finite:

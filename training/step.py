@@ -1,4 +1,4 @@
-"""What happens to the networks in a step: the passes of a phase, its gradients, the average, the augmentation."""
+"""What a step does to the networks: the micro-batches of a phase, its gradients, the average, the augmentation."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,14 +8,15 @@ from torch import Tensor
 
 from torch_utils.gradients import GradientReducer
 from training.config import RunConfig
-from training.losses.phases import Batch, Inputs, Phase, draw_inputs
+from training.inputs import Batch, Inputs, draw_inputs
+from training.losses.phases import Phase
 from training.nonfinite import all_finite
 from training.state import TrainingState
 
 RUNNING_MEANS = ("w_avg", "running_mean", "running_var")  # buffers that each rank moves by its own share of a batch
 
 
-def passes(
+def micro_batches(
     phase: Phase,
     config: RunConfig,
     state: TrainingState,
@@ -23,7 +24,7 @@ def passes(
     real_labels: Tensor,
     draw_labels: Callable[[int], Tensor],
 ) -> list[Batch]:
-    """This rank's share of a batch, in the passes that fit the device.
+    """This rank's share of a batch, cut into micro-batches (passes) that fit the device.
 
     Latents are drawn for the whole batch on every rank, so that a run sees the same ones whatever the number of ranks
     and passes.
@@ -52,20 +53,20 @@ def run_phase(
     networks.G.requires_grad_(phase.trained == "G")
     networks.D.requires_grad_(phase.trained == "D")
     networks.D.freeze_layers(config.discriminator.freeze_layers)
-    compiled = state.compiled_D if phase.compiles else None
+    compiled = state.compiled_D if phase.uses_compiled_D else None
     used = networks if compiled is None else replace(networks, D=compiled)
     for batch in batches:
-        loss, terms = phase.loss(used, batch, config, state.streams)
+        loss, terms = phase.loss(used, batch, config, state.streams, state.world)
         if reducer is not None and batch is batches[-1]:
             reducer.begin()
-        (loss * phase.gain).backward()
+        (loss * phase.grad_scale).backward()
         for name, values in terms.items():
             state.statistics.add(name, values)
     if reducer is not None:
         reducer.finish()
     gradients = [p.grad for p in getattr(networks, phase.trained).parameters() if p.grad is not None]
     finite = all_finite(gradients)
-    optimizer.found_inf = finite.logical_not().float()  # the fused step looks at it on the device
+    vars(optimizer)["found_inf"] = finite.logical_not().float()  # the fused step looks at it on the device
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return finite
@@ -84,7 +85,8 @@ def make_reducers(phases: list[Phase], state: TrainingState) -> dict[str, Gradie
 def update_ema(config: RunConfig, state: TrainingState) -> None:
     """G_ema <- beta G_ema + (1 - beta) G; buffers are copied."""
     beta = config.ema.beta(state.images, config.schedule.batch_size)
-    averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
+    averaged: list[Tensor] = list(state.G_ema.parameters())
+    current: list[Tensor] = list(state.networks.G.parameters())
     torch._foreach_lerp_(averaged, current, 1 - beta)
     state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
     for targets, sources in _by_type(list(state.G_ema.buffers()), list(state.networks.G.buffers())):

@@ -23,7 +23,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     def pretend(*words: str) -> None:
         seen.append(words)
-        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--"))
+        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
         if words[0] == "dataset_tool.py":
             Path(options["dest"]).write_bytes(b"")
         elif words[0] == "train.py":
@@ -49,6 +49,13 @@ def test_every_run_of_the_list_is_one_that_train_accepts(run: Evidence, tmp_path
     words = [f"--outdir={tmp_path}", f"--data={data}", "--device=cpu", "--metrics=none", "--dry-run", *run.train]
     result = CliRunner().invoke(train_command, words)
     assert result.exit_code == 0, result.output
+
+
+def test_words_stand_for_others():
+    words = {"OLD": "--batch=32 --set 'a=[1, 2]'"}
+    assert evidence.spelt_out("--cfg=demo OLD --set 'b=c d'", words) == [
+        "--cfg=demo", "--batch=32", "--set", "a=[1, 2]", "--set", "b=c d",
+    ]  # fmt: skip
 
 
 def test_what_is_done_is_not_done_again(commands: list, tmp_path: Path):

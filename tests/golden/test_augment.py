@@ -13,9 +13,9 @@ from training.augment.image_filter import POWER
 from training.augment.pipeline import Augmented, AugmentPipe
 from training.augment.pipes import PIPES, TRANSFORMS
 from training.augment.resample import Extent, sample_positions
+from training.augment.settings import TransformsConfig
 from training.augment.strength import Strength
 from training.augment.wavelets import octave_bank, symlet
-from training.config import TransformsConfig
 
 pytestmark = pytest.mark.numeric
 

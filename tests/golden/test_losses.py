@@ -15,8 +15,9 @@ from tests.golden.cases import Case, assert_close, assert_close_gradients, asser
 from tests.golden.networks import discriminator_config, generator_config, make_discriminator, make_generator
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
+from training.inputs import Batch, Inputs
 from training.losses import adversarial
-from training.losses.phases import Batch, Inputs, Networks, d_main, d_r1, g_main, g_path
+from training.losses.phases import Networks, d_main, d_r1, g_main, g_path
 from training.networks.synthesis import Noise
 
 pytestmark = pytest.mark.numeric

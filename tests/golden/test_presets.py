@@ -12,7 +12,8 @@ import torch
 from tests.golden.cases import every_entry, read
 from training.augment.pipeline import make_pipe
 from training.augment.pipes import PIPES, TRANSFORMS, multipliers
-from training.config import OptimizerConfig, RunConfig, TransformsConfig
+from training.augment.settings import TransformsConfig
+from training.config import OptimizerConfig, RunConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
 from training.presets.resolve import DataFacts, Options, resolve

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
+from metrics.context import MetricContext, network_context
 from metrics.equilibrium import disequilibrium, draw_scores, score, wasserstein
-from metrics.registry import MetricContext, evaluate
+from metrics.registry import evaluate
 from tests.tiny_models import tiny_config, tiny_model
 from tests.training.data_samples import picture, write_zip
 from training.data.dataset import ImageDataset
@@ -20,7 +21,7 @@ def make_context(tmp_path, *, images=80, classes=0, mirror=False, **settings) ->
     labels = {"labels": [[name, i % classes] for i, name in enumerate(names)]} if classes else None
     path = write_zip(tmp_path / "noise.zip", {name: picture(i, 16) for i, name in enumerate(names)}, labels)
     dataset = ImageDataset(path, use_labels=classes > 0, mirror=mirror)
-    return MetricContext(tiny_model(classes=classes), make_discriminator(classes), dataset, **settings)
+    return network_context(tiny_model(classes=classes), make_discriminator(classes), dataset, **settings)
 
 
 def make_discriminator(classes: int = 0, group: int | None = 4) -> Discriminator:
@@ -79,7 +80,7 @@ def test_draws_follow_the_seed_alone(tmp_path):
     torch.testing.assert_close(many.real[:2], few.real, rtol=0, atol=0)
     torch.testing.assert_close(many.fake[:2], few.fake, rtol=0, atol=0)
     assert not torch.equal(many.fake[0], many.fake[1])
-    other = MetricContext(context.model, context.D, context.dataset, seed=2)
+    other = network_context(context.model, context.D, context.dataset, seed=2)
     assert not torch.equal(draw_scores(other, 1).real, few.real[:1])
     assert not torch.equal(draw_scores(other, 1).fake, few.fake[:1])
 
@@ -117,7 +118,7 @@ def test_labels_reach_both_networks(tmp_path, monkeypatch):
 
 def test_labels_must_be_those_of_the_model(tmp_path):
     context = make_context(tmp_path, classes=3)
-    unlabelled = MetricContext(context.model, context.D, ImageDataset(context.dataset.path))
+    unlabelled = network_context(context.model, context.D, ImageDataset(context.dataset.path))
     with pytest.raises(UserError, match="labels have 0 numbers, but the model was trained with 3"):
         draw_scores(unlabelled, 1)
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from metrics import features
-from metrics.context import MetricContext
+from metrics.context import network_context
 from metrics.extractors import Extractors, WeightFiles
 from metrics.features import features_of, generated_features, generated_images, real_features
-from metrics.neighbours import agreement
+from metrics.neighbors import agreement
 from metrics.registry import evaluate
 from tests.optional import is_installed
 from tests.tiny_models import tiny_config, tiny_generator, tiny_model
@@ -28,8 +28,8 @@ def contexts(tmp_path, inception_weights):
     shared = {"D": None, "dataset": data, "batch_size": 4, "extractors": extractors, "use_cache": False}
     on_gpu = Model(tiny_generator(config), config, "cuda")
     return (
-        MetricContext(model=tiny_model(resolution=32), **shared),
-        MetricContext(model=on_gpu, world=World(device=torch.device("cuda")), **shared),
+        network_context(model=tiny_model(resolution=32), **shared),
+        network_context(model=on_gpu, world=World(device=torch.device("cuda")), **shared),
     )
 
 

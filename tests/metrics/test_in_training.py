@@ -8,9 +8,8 @@ import requests
 from click.testing import CliRunner
 
 import train
-from metrics import registry
+from metrics import in_training, registry
 from tests.training.data_samples import picture, write_zip
-from training import loop
 
 
 def call(data, outdir, *options):
@@ -51,8 +50,8 @@ def test_no_metric_ends_a_training(tmp_path, monkeypatch):
             raise np.linalg.LinAlgError("SVD did not converge")
         return evaluate(name, context)
 
-    evaluate = loop.evaluate
-    monkeypatch.setattr(loop, "evaluate", broken)
+    evaluate = in_training.evaluate
+    monkeypatch.setattr(in_training, "evaluate", broken)
     result = call(make_data(tmp_path), tmp_path / "runs", "--metrics=di,rkd6,rfd6_full")
     assert result.exit_code == 0, result.output
     (run_dir,) = (tmp_path / "runs").iterdir()

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
+from metrics.context import network_context
 from metrics.locality import STEP, changes, neighborhood, shifted
-from metrics.registry import MetricContext, check, evaluate
+from metrics.registry import check, evaluate
 from tests.tiny_models import NoData, tiny_config, tiny_model
 from training.layouts.layout import Layout
 
@@ -22,16 +23,12 @@ class Painter:
     def __init__(self, bleeding=0.0, method="spatialgan-indoor", is_deaf=False):
         self.config, self.device, self.kimg = tiny_config(method), torch.device("cpu"), 1.0
         self.bleeding, self.is_deaf = bleeding, is_deaf
-        self.own = tiny_model(method)
-
-    def latents(self, seeds):
-        return self.own.latents(seeds)
 
     def layout(self, seeds):
         centers = torch.zeros(len(seeds), 3, 2)
         return Layout((centers,), (torch.full([len(seeds), 3], 0.05),))
 
-    def images(self, *, z, layout, labels, batch_size):
+    def images(self, seeds, *, layout, labels, batch_size):
         if self.is_deaf:
             return torch.zeros(len(layout), 3, SIZE, SIZE)
         picture = layout.heatmaps(0, SIZE, floor=0.0).amax(1, keepdim=True)
@@ -40,7 +37,7 @@ class Painter:
 
 
 def measure(painter, num=16, **settings):
-    return evaluate("locality", MetricContext(painter, None, NoData(), num=num, **settings))["results"]
+    return evaluate("locality", network_context(painter, None, NoData(), num=num, **settings))["results"]
 
 
 def test_changes_near_the_centre_only_are_perfect():
@@ -68,7 +65,7 @@ def test_value_does_not_depend_on_the_batch_size():
 
 @pytest.mark.parametrize("method", ["spatialgan", "spatialgan-indoor"])
 def test_real_models_of_both_kinds(method):
-    found = evaluate("locality", MetricContext(tiny_model(method), None, NoData(), num=4))
+    found = evaluate("locality", network_context(tiny_model(method), None, NoData(), num=4))
     assert found["num_latents"] == 4
     assert found["results"]["locality"] > 0
 

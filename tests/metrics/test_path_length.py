@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.context import MetricContext
+from metrics.context import network_context
 from metrics.path_length import SIDE, path_length, point_on_path, prepare, slerp, step_lengths, trimmed_mean
 from metrics.registry import evaluate
 from tests.metrics.test_registry import Data
@@ -34,7 +34,7 @@ class SquaredDifferences:
 
 def make_context(method="spatialgan", model=None, **settings):
     model = model or tiny_model(method)
-    return MetricContext(model, None, Data(), extractors=SquaredDifferences(), **settings)
+    return network_context(model, None, Data(), extractors=SquaredDifferences(), **settings)
 
 
 @pytest.mark.parametrize("method", ["spatialgan", "stylegan2"])

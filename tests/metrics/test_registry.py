@@ -11,7 +11,8 @@ import pytest
 from dnnlib.errors import UserError
 from dnnlib.files import read_lines
 from metrics import registry
-from metrics.registry import MetricContext, append_result, evaluate
+from metrics.context import network_context
+from metrics.registry import append_result, evaluate
 from tests.tiny_models import tiny_config, tiny_model
 
 
@@ -42,7 +43,7 @@ def constant(monkeypatch):
 
 
 def make_context(method="spatialgan", **settings):
-    return MetricContext(tiny_model(method), None, Data(), **settings)
+    return network_context(tiny_model(method), None, Data(), **settings)
 
 
 def test_metrics_have_one_line_descriptions():

@@ -3,7 +3,7 @@
 import torch
 
 from tests.training.small import global_streams
-from torch_utils.randomness import RandomStreams, latents, object_latents
+from torch_utils.randomness import RandomStreams
 
 
 def draw(streams: RandomStreams, name: str, count: int = 5) -> list[float]:
@@ -35,7 +35,6 @@ def test_streams_do_not_disturb_each_other():
 def test_global_streams_are_left_alone():
     before = global_streams()
     draw(RandomStreams(3, "cpu"), "noise")
-    latents([1, 2], 4)
     assert global_streams() == before
 
 
@@ -48,19 +47,3 @@ def test_state_continues_where_it_was():
     resumed = RandomStreams(99, "cpu")
     resumed.load_state_dict(state)
     assert [draw(resumed, name) for name in ("noise", "path")] == expected
-
-
-def test_latents_of_a_seed_do_not_depend_on_the_batch():
-    z = latents([4, 9, 4], 6)
-    assert z.shape == (3, 6)
-    assert torch.equal(z[0], z[2])
-    assert torch.equal(z[1:2], latents([9], 6))
-    assert not torch.equal(z[0], z[1])
-
-
-def test_codes_of_a_scene_depend_on_seed_and_object_only():
-    few, many = object_latents([4, 5], 2, 8), object_latents([5], 6, 8)
-    assert few.shape == (2, 3, 8)
-    assert torch.equal(few[1, :2], many[0, :2])
-    assert torch.equal(few[1, 2], many[0, 6])  # the background's
-    assert torch.pdist(torch.cat([few[0], many[0]])).min() > 0.1

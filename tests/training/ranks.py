@@ -88,7 +88,7 @@ def _gradients_of(phase, config, state, reals, reducers):
 
     optimizer.step = look_and_step
     labels = torch.zeros([len(reals), 0])
-    batches = step.passes(phase, config, state, reals, labels, lambda n: torch.zeros([n, 0]))
+    batches = step.micro_batches(phase, config, state, reals, labels, lambda n: torch.zeros([n, 0]))
     step.run_phase(phase, config, state, batches, reducers.get(phase.name))
     optimizer.step = original
     return seen

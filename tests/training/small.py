@@ -11,8 +11,9 @@ from torch import Tensor
 
 from torch_utils.randomness import RandomStreams
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
+from training.inputs import Batch, draw_inputs
 from training.layouts.layout import Layout
-from training.losses.phases import Batch, Networks, draw_inputs
+from training.losses.phases import Networks
 from training.networks import backbones
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from tests.training.small import discriminator_config, generator_config, run_config
+from training.augment.settings import AugmentConfig, TransformsConfig
 from training.config import (
     AlignConfig,
-    AugmentConfig,
     ConvConfig,
     EmaConfig,
     EncodingConfig,
@@ -17,7 +17,6 @@ from training.config import (
     SamplerConfig,
     ScheduleConfig,
     Section,
-    TransformsConfig,
 )
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from metrics.context import MetricContext
+from metrics.context import network_context
 from metrics.path_length import step_lengths
 from tests.tiny_models import tiny_model
 from tests.training.small import (
@@ -60,7 +60,7 @@ class Difference:
 
 @pytest.mark.parametrize("space", ["z", "w"])
 def test_a_path_length_of_no_step_is_exactly_zero(space):
-    context = MetricContext(tiny_model(), None, None, extractors=Difference(), batch_size=4)
+    context = network_context(tiny_model(), None, None, extractors=Difference(), batch_size=4)
     still, moved = (step_lengths(context, 6, epsilon, space, full=True, crop=False) for epsilon in (0.0, 0.1))
     assert still.tolist() == [0.0] * 6
     assert (moved > 0).all()

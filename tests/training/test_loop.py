@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from dnnlib.errors import UserError
+from metrics import in_training
+from metrics.in_training import TrainingMetrics
 from tests.training.data_samples import picture, write_zip
 from torch_utils.distributed import World
 from training import loop, step
+from training.augment.settings import AugmentConfig
 from training.config import (
-    AugmentConfig,
     DataConfig,
     DiscriminatorConfig,
     EncodingConfig,
@@ -25,8 +27,8 @@ from training.config import (
     ScheduleConfig,
     SynthesisConfig,
 )
+from training.cost.hardware import prepare_hardware
 from training.feed import label_drawer, open_dataset, real_batches
-from training.hardware import prepare_hardware
 from training.losses.phases import make_phases
 from training.runs.checkpoint import latest_checkpoint
 from training.runs.log import NoLog
@@ -71,7 +73,7 @@ def configuration(data, kimg: float, method: str = "spatialgan", **changes) -> R
 
 def train(config: RunConfig, run_dir):
     run_dir.mkdir(exist_ok=True)
-    loop.train(config, run_dir)
+    loop.train(config, run_dir, TrainingMetrics())
     return run_dir
 
 
@@ -177,7 +179,7 @@ def test_a_batch_in_two_passes_is_seen_whole(data):
     before = state.networks.D.epilogue.out.weight.detach().clone()
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     phase = next(p for p in make_phases(config) if p.name == "D_main")
-    batches = step.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+    batches = step.micro_batches(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
     assert [len(batch.real_images) for batch in batches] == [4, 4]
     assert step.run_phase(phase, config, state, batches)
     assert state.statistics.report()["scores/real"].count == 8
@@ -269,7 +271,7 @@ def test_a_metrics_result_that_cannot_be_written_does_not_end_the_run(data, tmp_
     def refuse(run_dir, result):
         raise UserError("cannot write metric-rfd6_full.jsonl: No space left on device")
 
-    monkeypatch.setattr(loop, "append_result", refuse)
+    monkeypatch.setattr(in_training, "append_result", refuse)
     run = run_with_metrics(data, tmp_path / "run", monkeypatch, ("rfd6_full",), [0.5, 0.9, 0.8, 0.7, 0.6])
     log = (run / "log.txt").read_text()
     assert "the result of rfd6_full is not kept: cannot write metric-rfd6_full.jsonl: No space left" in log
@@ -280,7 +282,7 @@ def run_with_metrics(data, path, monkeypatch, metrics, values):
     """Five snapshots at which each of these metrics has the next of these values."""
     values = {name: iter(values) for name in metrics}
     monkeypatch.setattr(
-        loop, "evaluate", lambda name, context: {"metric": name, "results": {name: next(values[name])}}
+        in_training, "evaluate", lambda name, context: {"metric": name, "results": {name: next(values[name])}}
     )
     config = configuration(data, 0.080, "stylegan2")
     config = config.model_copy(update={"schedule": config.schedule.model_copy(update={"metrics": metrics})})
@@ -295,8 +297,8 @@ def test_compiling_changes_nothing_but_speed(data):
         config = configuration(data, 1.0, "stylegan2", hardware=HardwareConfig(device="cpu", compile=mode))
         state = TrainingState.create(config, World())
         images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-        phase = next(p for p in make_phases(config) if p.compiles)
-        batches = step.passes(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
+        phase = next(p for p in make_phases(config) if p.uses_compiled_D)
+        batches = step.micro_batches(phase, config, state, images, torch.zeros(8, 0), lambda n: torch.zeros(n, 0))
         optimizer = state.optimizers["D"]
         optimizer.step = lambda optimizer=optimizer: found.append(
             torch.cat([p.grad.flatten() for group in optimizer.param_groups for p in group["params"]])

@@ -10,7 +10,8 @@ from dnnlib.errors import UserError
 from tests.training.small import make_batch, make_networks, run_config
 from torch_utils.distributed import World
 from training import step as steps
-from training.losses.phases import Batch, make_phases
+from training.inputs import Batch
+from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard, all_finite
 from training.state import TrainingState
 
@@ -33,7 +34,7 @@ def step(poison: float | None):
         images = torch.zeros(4, 3, 32, 32)
         if value is not None:
             images[1, 2, 3, 4] = value
-        batches = steps.passes(phase, config, state, images, torch.zeros(4, 0), lambda n: torch.zeros(n, 0))
+        batches = steps.micro_batches(phase, config, state, images, torch.zeros(4, 0), lambda n: torch.zeros(n, 0))
         return steps.run_phase(phase, config, state, batches)
 
     assert run(None)  # so that the optimiser has moments

@@ -11,7 +11,7 @@ from dnnlib.errors import UserError
 from tests.tiny_models import save_tiny_snapshot, tiny_config, tiny_generator, tiny_model
 from tests.training.small import global_streams
 from training.layouts.layout import Layout, concatenate
-from training.sampling import Model
+from training.sampling import Model, latents, object_latents, to_uint8
 
 pytestmark = pytest.mark.numeric
 
@@ -215,7 +215,7 @@ def test_bad_labels(model: Model, conditional: Model):
 
 
 def test_bad_layouts(model: Model, plain: Model):
-    with pytest.raises(UserError, match=r"method stylegan2\) hears no layout"):
+    with pytest.raises(UserError, match=r"method stylegan2\) takes no layout"):
         plain.images([0], layout=model.layout([0]))
     with pytest.raises(UserError, match="2 layouts for 3 pictures"):
         model.images([0, 1, 2], layout=model.layout([0, 1]))
@@ -374,3 +374,25 @@ def test_block_outputs_are_those_of_all_batches():
     alone = {}
     torch.testing.assert_close(model.images([2], block_outputs=alone), images[2:])
     torch.testing.assert_close(alone[8], outputs[8][2:])
+
+
+def test_to_uint8_cuts_off_as_is_the_convention():
+    values = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 0.9999, 1.0, 3.0])
+    assert to_uint8(values).tolist() == [0, 0, 64, 128, 191, 255, 255, 255]
+    assert to_uint8(values).dtype == torch.uint8
+
+
+def test_latents_of_a_seed_do_not_depend_on_the_batch():
+    z = latents([4, 9, 4], 6)
+    assert z.shape == (3, 6)
+    assert torch.equal(z[0], z[2])
+    assert torch.equal(z[1:2], latents([9], 6))
+    assert not torch.equal(z[0], z[1])
+
+
+def test_codes_of_a_scene_depend_on_seed_and_object_only():
+    few, many = object_latents([4, 5], 2, 8), object_latents([5], 6, 8)
+    assert few.shape == (2, 3, 8)
+    assert torch.equal(few[1, :2], many[0, :2])
+    assert torch.equal(few[1, 2], many[0, 6])  # the background's
+    assert torch.pdist(torch.cat([few[0], many[0]])).min() > 0.1

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from training.augment.draws import Draws, only
-from training.config import TransformsConfig
+from training.augment.settings import TransformsConfig
 
 
 def add_noise(config: TransformsConfig, p: Tensor, draws: Draws, images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from training.augment.affine import Affine
 from training.augment.draws import Draws, only
-from training.config import TransformsConfig
+from training.augment.settings import TransformsConfig
 
 NAMES = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac")
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.augment.draws import Draws, only
-from training.config import TransformsConfig
+from training.augment.settings import TransformsConfig
 
 POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # share of a photograph's power in each octave, lowest first: about 1 / f
 

@@ -12,9 +12,9 @@ from training.augment.corruption import add_noise, cut_out
 from training.augment.draws import Draws
 from training.augment.image_filter import filter_image
 from training.augment.resample import resample
+from training.augment.settings import AugmentConfig, TransformsConfig
 from training.augment.strength import Strength
 from training.augment.wavelets import octave_bank, symlet
-from training.config import AugmentConfig, TransformsConfig
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class AugmentPipe(nn.Module):
 
     Differentiable in the images, any number of times. At p = 0 images come back unchanged to the last bit.
     """
+
+    taps: Tensor
+    bank: Tensor
 
     def __init__(self, config: TransformsConfig, strength: Strength):
         super().__init__()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -19,9 +19,9 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
-from training.losses.phases import Batch, Inputs, Networks, Phase, draw_inputs, make_phases
-from training.networks.backbones import make_discriminator, make_generator
-from training.networks.generator import Generator
+from training.inputs import Batch, Inputs, draw_inputs
+from training.losses.phases import Networks, Phase, make_phases
+from training.networks.backbones import GeneratorNetwork, Module, make_discriminator, make_generator
 from training.presets.resolve import DataFacts, known_names
 
 META = torch.device("meta")
@@ -44,7 +44,7 @@ class PhaseCost:
 
 
 @dataclass(frozen=True)
-class Summary:
+class TrainingCost:
     """parameters: {network: {part: count}}; flops: {"G", "D": forward, "iteration": a training step} per image.
 
     memory: bytes of a training step in one process, by kind, without activations; these depend on the phase.
@@ -81,7 +81,7 @@ def assumed_facts(cfg: str) -> DataFacts:
     return DataFacts(name="data", resolution=RESOLUTIONS[cfg], num_channels=3, size=2**31)
 
 
-def summarize(config: RunConfig) -> Summary:
+def summarize(config: RunConfig) -> TrainingCost:
     """What a run of `config` takes. Costs a few seconds and no memory, whatever the size of the networks."""
     networks = _networks(config)
     count = config.schedule.batch_gpu or config.schedule.batch_size // config.hardware.gpus
@@ -91,7 +91,7 @@ def summarize(config: RunConfig) -> Summary:
     half = {r for network in (networks.G.synthesis, networks.D) for r in getattr(network, "half_resolutions", ())}
     half_from = min(half) if half else None
     phases = {phase.name: phase_cost(phase, networks, config, count, half_from) for phase in make_phases(config)}
-    return Summary(
+    return TrainingCost(
         images_per_pass=count,
         parameters={"G": count_parameters(networks.G), "D": count_parameters(networks.D)},
         memory=_fixed_memory(networks),
@@ -114,7 +114,7 @@ def shapes(config: RunConfig) -> dict[str, tuple[int, ...]]:
     return {f"{name}.{key}": tuple(value.shape) for name, net in pairs for key, value in net.state_dict().items()}
 
 
-def count_parameters(network: nn.Module) -> dict[str, int]:
+def count_parameters(network: Module) -> dict[str, int]:
     """{part: numbers that training changes}."""
     parts: Counter[str] = Counter()
     for name, parameter in network.named_parameters():
@@ -192,7 +192,7 @@ def _networks(config: RunConfig) -> Networks:
         return Networks(make_generator(config.generator), make_discriminator(config.discriminator), torch.zeros([]))
 
 
-def _inputs(G: Generator, config: RunConfig, count: int) -> Inputs:
+def _inputs(G: GeneratorNetwork, config: RunConfig, count: int) -> Inputs:
     inputs = draw_inputs(G, config, RandomStreams(0, "cpu"), _labels(config, count))
     return inputs if inputs.layout is None else replace(inputs, layout=inputs.layout.to(META))
 
@@ -214,8 +214,8 @@ def _flops(call) -> int:
 
 def _part(name: str) -> str:
     """Which part of a network a parameter belongs to."""
-    hears = ".sel." in name or name.startswith("synthesis.encoder.")
-    return "spatial encoding" if hears else name.split(".")[0]
+    is_encoding = ".sel." in name or name.startswith("synthesis.encoder.")
+    return "spatial encoding" if is_encoding else name.split(".")[0]
 
 
 def _fixed_memory(networks: Networks) -> dict[str, int]:
@@ -228,7 +228,7 @@ def _fixed_memory(networks: Networks) -> dict[str, int]:
     }
 
 
-def _state(*networks: nn.Module) -> Iterator[Tensor]:
+def _state(*networks: Module) -> Iterator[Tensor]:
     for network in networks:
         yield from network.parameters()
         yield from network.buffers()
@@ -241,12 +241,12 @@ def _bytes(tensor: Tensor) -> int:
 # --- for people -------------------------------------------------------------------------------------------------
 
 
-def table(summary: Summary) -> str:
+def table(summary: TrainingCost) -> str:
     """Lines of text, at most 100 characters each."""
     return "\n".join([*_parameter_lines(summary), "", *_memory_lines(summary), "", *_flop_lines(summary)])
 
 
-def _parameter_lines(summary: Summary) -> list[str]:
+def _parameter_lines(summary: TrainingCost) -> list[str]:
     parts = dict.fromkeys(part for counts in summary.parameters.values() for part in counts)
     rows = {part: [counts.get(part, 0) for counts in summary.parameters.values()] for part in parts}
     rows["total"] = [sum(counts.values()) for counts in summary.parameters.values()]
@@ -254,7 +254,7 @@ def _parameter_lines(summary: Summary) -> list[str]:
     return [header, *(_row("  " + part, [f"{n:,}" if n else "-" for n in row]) for part, row in rows.items())]
 
 
-def _memory_lines(summary: Summary) -> list[str]:
+def _memory_lines(summary: TrainingCost) -> list[str]:
     at_most = [max(p.kept_half for p in summary.phases.values()), max(p.kept for p in summary.phases.values())]
     rows = {kind: [size, size] for kind, size in summary.memory.items()} | {"activations": at_most}
     rows["total"] = list(summary.total_memory)
@@ -270,7 +270,7 @@ def _memory_lines(summary: Summary) -> list[str]:
     ]
 
 
-def _flop_lines(summary: Summary) -> list[str]:
+def _flop_lines(summary: TrainingCost) -> list[str]:
     names = {"G": "G, forward", "D": "D, forward", "iteration": "a training step"}
     lazy = ", ".join(f"{name} every {p.interval}" for name, p in summary.phases.items() if p.interval > 1)
     return [

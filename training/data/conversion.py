@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Summary:
+class ConversionSummary:
     """What a conversion made of its source."""
 
     images: int
@@ -82,7 +82,9 @@ class _Survey:
     depth: Depth
 
 
-def convert(source: Source, dest: str | Path, transform: Transform, strict: bool = False, say: Say = print) -> Summary:
+def convert(
+    source: Source, dest: str | Path, transform: Transform, strict: bool = False, say: Say = print
+) -> ConversionSummary:
     """Write the images of `source`, transformed, to `dest` (see training/data/writer.py) and return what was done.
 
     Damaged images are named with `say` and left out; with `strict`, the first one raises UserError.
@@ -96,7 +98,7 @@ def convert(source: Source, dest: str | Path, transform: Transform, strict: bool
         _write_all(source, survey, transform, writer, log)
     log.tell_remarks()
     shape, counts = (survey.size, survey.channels), (log.damaged_count, log.refused_count)
-    return Summary(writer.count, *shape, _describe_labels(source), *counts)
+    return ConversionSummary(writer.count, *shape, _describe_labels(source), *counts)
 
 
 def _readable(
@@ -140,6 +142,7 @@ def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
         indices.append(i)
         grey += [name] * is_colorless
     depth.check()
+    assert first is not None
     only_grey = len(grey) == len(indices) and is_grey_color(transform.background)
     for name in [] if only_grey else grey:
         log.remark("grey turned to RGB, to match the others", name)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.layouts.layout import resize
+from training.layouts.registration import resize
 from training.pictures.grids import HEAT, to_cells
 
 SMALLEST, LARGEST = 128, 256  # sides of cells, pixels
@@ -19,7 +19,7 @@ def image_cells(images: Tensor) -> np.ndarray:
 def overlay_cells(maps: Tensor, images: Tensor) -> np.ndarray:
     """Maps [N, 1, r, r] in [0, 1], resized bilinearly, over grey versions of images: uint8 [N, side, side, 3]."""
     cells = image_cells(images)
-    heat = HEAT(resize(maps.float(), cells.shape[1])[:, 0].clamp(0, 1).cpu().numpy())[..., :3] * 255
+    heat = HEAT(resize(maps.float(), cells.shape[1], "cells")[:, 0].clamp(0, 1).cpu().numpy())[..., :3] * 255
     mixed = cells.mean(3, keepdims=True) * (1 - MAP_SHARE) + heat * MAP_SHARE
     return mixed.astype(np.uint8)
 

@@ -1,31 +1,33 @@
 """What a training step consists of: four phases, each a loss over one network.
 
 G main (adversarial + alignment), G path (path length regularisation), D main, D R1; off by default G move, which
-regularises how pictures follow their centres. D sees images, generated or real, after augmentation. Every random number
-comes from the Streams given; every loss is a scalar; statistics stay on the device.
+regularises how pictures follow their centres, and D R2. D sees images, generated or real, after augmentation. Every
+random number comes from the streams given; every loss is a scalar; statistics stay on the device. What is a mean over a
+whole batch, the ranks of `world` work out together.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from torch_utils import distributed
 from torch_utils.devices import kind_of
+from torch_utils.distributed import ALONE, World
 from torch_utils.randomness import RandomStreams
 from training.augment.layouts import warped
 from training.augment.pipeline import Augmented, AugmentPipe
 from training.config import DiscriminatorConfig, RunConfig
+from training.inputs import Batch, Inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
-from training.layouts.samplers import sample_layout
 from training.losses import adversarial
 from training.losses.attention import alignment_loss
-from training.networks.discriminator import Discriminator
-from training.networks.generator import Generator
+from training.losses.orthogonal import orthogonal_penalty
+from training.networks.backbones import BACKBONES, DiscriminatorNetwork, GeneratorNetwork
 from training.networks.synthesis import Noise
 
 Statistics = dict[str, Tensor]
+LossAndStatistics = tuple[Tensor, Statistics]
 
 
 @dataclass
@@ -35,144 +37,122 @@ class Networks:
     move_mean []: the same mean of the speed at which pictures follow a centre.
     """
 
-    G: Generator
-    D: Discriminator
+    G: GeneratorNetwork
+    D: DiscriminatorNetwork
     pl_mean: Tensor
     augment: AugmentPipe | None = None
     move_mean: Tensor = field(default_factory=lambda: torch.zeros([]))
 
 
-@dataclass(frozen=True)
-class Mixing:
-    """Style mixing (Karras et al. 2019, section 3.1): from layer `crossover` [N, 1, 1] on, the w of a second z.
+class PhaseLoss(Protocol):
+    """A loss over a batch: a scalar, and statistics by name."""
 
-    Each of several codes of an image, [N, 1, codes, 1], is mixed, or not, by itself.
-    """
-
-    z: Tensor
-    crossover: Tensor  # num_ws where a sample is not mixed
-
-    def __getitem__(self, index: slice) -> "Mixing":
-        return Mixing(self.z[index], self.crossover[index])
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What G makes images from: latents, labels, layouts, and second latents for style mixing."""
-
-    z: Tensor
-    c: Tensor
-    layout: Layout | None = None
-    mixing: Mixing | None = None
-
-    def __len__(self) -> int:
-        return len(self.z)
-
-    def __getitem__(self, index: slice) -> "Inputs":
-        layout, mixing = (part if part is None else part[index] for part in (self.layout, self.mixing))
-        return Inputs(self.z[index], self.c[index], layout, mixing)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One pass of one phase: inputs for G (None: the phase has none), real images in [-1, 1] and labels for D."""
-
-    inputs: Inputs | None
-    real_images: Tensor
-    real_c: Tensor
+    def __call__(
+        self, networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ...
+    ) -> LossAndStatistics: ...
 
 
 @dataclass(frozen=True)
 class Phase:
-    """`loss(networks, batch, config, streams)` trains `trained` ("G" or "D") every `interval` steps.
+    """`loss(networks, batch, config, streams, world)` trains `trained` ("G" or "D") every `interval` steps.
 
-    `gain` multiplies the gradient, so that a rare phase weighs as much as one at every step. `shrink`: it generates
-    that many times fewer images than a batch has; 0: none. `compiles`: D may be compiled, as there is one derivative
-    and one backward pass through it (GradCAM and R1 take more).
+    `grad_scale` multiplies the gradient, so that a rare phase weighs as much as one at every step. `batch_shrink`: it
+    generates that many times fewer images than a batch has; 0: none. `uses_compiled_D`: D may be compiled, as there is
+    one derivative and one backward pass through it (GradCAM and R1 take more). `n_dis`: G has only every so many steps,
+    and `interval` is a multiple of it.
     """
 
     name: str
     trained: str
     interval: int
-    loss: Callable[[Networks, Batch, RunConfig, RandomStreams], tuple[Tensor, Statistics]]
-    shrink: int = 1
-    compiles: bool = False
+    loss: PhaseLoss
+    batch_shrink: int = 1
+    uses_compiled_D: bool = False
+    n_dis: int = 1
 
     @property
-    def gain(self) -> int:
-        return self.interval
+    def grad_scale(self) -> int:
+        return self.interval // self.n_dis
 
     def generated(self, per_pass: int) -> int:
         """How many images a pass over `per_pass` real ones generates."""
-        return max(per_pass // self.shrink, 1) if self.shrink else 0
+        return max(per_pass // self.batch_shrink, 1) if self.batch_shrink else 0
 
 
 def make_phases(config: RunConfig) -> list[Phase]:
     """The phases of a step in order; regularisers of weight 0 are left out."""
-    phases = [Phase("G_main", "G", 1, g_main)]
-    if config.loss.pl_weight > 0:
+    loss, n, shrink = config.loss, config.loss.n_dis, config.loss.pl_batch_shrink
+    phases = [Phase("G_main", "G", n, g_main, n_dis=n)]
+    if loss.pl_weight > 0:
         interval = config.generator_optimizer.reg_interval
-        phases.append(Phase("G_path", "G", interval, g_path, shrink=config.loss.pl_batch_shrink))
-    if config.loss.move_weight > 0 and config.generator.encoding is not None:
-        phases.append(Phase("G_move", "G", config.loss.move_interval, g_move, shrink=config.loss.pl_batch_shrink))
-    phases.append(Phase("D_main", "D", 1, d_main, compiles=True))
-    if config.loss.r1_gamma > 0:
-        phases.append(Phase("D_r1", "D", config.discriminator_optimizer.reg_interval, d_r1, shrink=0))
+        phases.append(Phase("G_path", "G", interval * n, g_path, batch_shrink=shrink, n_dis=n))
+    if loss.move_weight > 0 and config.generator.encoding is not None:
+        phases.append(Phase("G_move", "G", loss.move_interval * n, g_move, batch_shrink=shrink, n_dis=n))
+    return phases + _phases_of_D(config)
+
+
+def _phases_of_D(config: RunConfig) -> list[Phase]:
+    loss, interval = config.loss, config.discriminator_optimizer.reg_interval
+    if not loss.lazy:
+        return [Phase("D_main", "D", 1, d_main, uses_compiled_D=loss.r1_gamma == loss.r2_gamma == 0)]
+    phases = [Phase("D_main", "D", 1, d_main, uses_compiled_D=True)]
+    if loss.r1_gamma > 0:
+        phases.append(Phase("D_r1", "D", interval, d_r1, batch_shrink=0))
+    if loss.r2_gamma > 0:
+        phases.append(Phase("D_r2", "D", interval, d_r2))
     return phases
 
 
-def draw_inputs(G: Generator, config: RunConfig, streams: RandomStreams, labels: Tensor) -> Inputs:
-    """Latents, layouts and style mixing for as many samples as `labels` [N, c_dim] has rows."""
-    count, settings = len(labels), G.config
-    z = torch.randn([count, *settings.latent_shape], generator=streams["latent"], device=labels.device)
-    layout = mixing = None
-    if settings.encoding is not None:
-        layout = sample_layout(count, config.sampler, streams["layout"], settings.encoding.counts)
-    if config.loss.style_mixing_prob > 0 and G.num_ws > 1:
-        mixing = _draw_mixing(z, G.num_ws, config.loss.style_mixing_prob, streams["mixing"])
-    return Inputs(z, labels, layout, mixing)
-
-
-def _draw_mixing(z: Tensor, num_ws: int, probability: float, stream: torch.Generator) -> Mixing:
-    draw = {"generator": stream, "device": z.device}
-    other = torch.randn(z.shape, **draw)
-    shape = [len(z), 1, *z.shape[1:-1], 1]
-    crossover = torch.randint(1, num_ws, shape, **draw)
-    mixed = torch.rand(shape, **draw) < probability
-    return Mixing(other, torch.where(mixed, crossover, num_ws))
-
-
-def g_main(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
+def g_main(
+    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
+) -> LossAndStatistics:
     """Adversarial loss, plus the alignment of D's attention with the layout (one pass through D)."""
     layout = batch.inputs.layout
     images = _generate(networks.G, batch.inputs, streams)
     align = config.align.weight > 0 and layout is not None
-    seen = _augmented(networks, images, streams)
-    judged = networks.D(seen.images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
-    fooling = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].generator(judged.logits)
+    augmented = _augmented(networks, images, streams)
+    out = networks.D(augmented.images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
+    fooling = _fooling(networks, out.logits, batch, config, streams)
     loss = fooling.mean()
-    statistics = {"loss/G": fooling, "scores/fake_G": judged.logits}
-    if align:
-        layout = warped(layout, seen.geometry)
-        alignment = alignment_loss(judged.logits, judged.features, layout, config.align, images.shape[3])
+    statistics = {"loss/G": fooling, "scores/fake_G": out.logits}
+    if config.loss.g_orthogonal > 0:
+        statistics["loss/G_orthogonal"] = orthogonal_penalty(networks.G, config.loss.orthogonal_form)
+        loss = loss + config.loss.g_orthogonal * statistics["loss/G_orthogonal"]
+    if out.features:  # of networks that grow, only as far as they are
+        layout = warped(layout, augmented.geometry, images.shape[3])
+        alignment = alignment_loss(out.logits, out.features, layout, config.align, images.shape[3], world)
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
     return loss, statistics
 
 
-def g_path(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
+def _fooling(networks: Networks, fake: Tensor, batch: Batch, config: RunConfig, streams: RandomStreams) -> Tensor:
+    """G's adversarial loss [N, 1] of the logits of its images; a relativistic one looks at real images, too."""
+    loss = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial]
+    if not loss.is_relativistic:
+        return loss.generator(fake)
+    with torch.no_grad():
+        real = networks.D(_augmented(networks, batch.real_images, streams).images, batch.real_c).logits
+    return loss.generator(fake, real)
+
+
+def g_path(
+    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
+) -> LossAndStatistics:
     """Path length regularisation; moves networks.pl_mean."""
     ws = _styles(networks.G, batch.inputs)
     images = networks.G.synthesis(ws, batch.inputs.layout, Noise("random", streams["noise"]))
     noise = torch.randn(images.shape, generator=streams["path"], device=images.device)
     lengths = adversarial.path_lengths(images, ws, noise)
-    batch_mean = distributed.current().mean(lengths.mean())
+    batch_mean = world.mean(lengths.mean())
     penalty, mean = adversarial.path_length_penalty(lengths, networks.pl_mean, config.loss.pl_decay, batch_mean)
     networks.pl_mean.copy_(torch.where(mean.isfinite(), mean, networks.pl_mean).detach())
     return config.loss.pl_weight * penalty.mean(), {"loss/path_penalty": penalty, "path_length": lengths}
 
 
-def g_move(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
+def g_move(
+    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
+) -> LossAndStatistics:
     """Our regularisation of centre movement, in the manner of path lengths; moves networks.move_mean.
 
     A fixed step of a level-0 centre, in a random direction, is to change the image by a fixed amount: the authors' own
@@ -187,7 +167,7 @@ def g_move(networks: Networks, batch: Batch, config: RunConfig, streams: RandomS
     streams["noise"].set_state(noise_state)
     after = networks.G.synthesis(ws, moved, Noise("random", streams["noise"]))
     speeds = adversarial.movement_speeds(before, after, step)
-    batch_mean = distributed.current().mean(speeds.mean())
+    batch_mean = world.mean(speeds.mean())
     penalty, mean = adversarial.path_length_penalty(speeds, networks.move_mean, config.loss.pl_decay, batch_mean)
     networks.move_mean.copy_(torch.where(mean.isfinite(), mean, networks.move_mean).detach())
     return config.loss.move_weight * penalty.mean(), {"loss/move_penalty": penalty, "move_speed": speeds}
@@ -195,56 +175,79 @@ def g_move(networks: Networks, batch: Batch, config: RunConfig, streams: RandomS
 
 def _randomly_moved(layout: Layout, step: float, stream: torch.Generator) -> Layout:
     """Every picture with one of its level-0 centres, drawn at random, `step` away from where it was."""
-    centers, draw = layout.centers[0], {"generator": stream, "device": layout.centers[0].device}
-    angle = torch.rand([len(layout)], **draw) * (2 * torch.pi)
-    chosen = torch.randint(centers.shape[1], [len(layout)], **draw)
+    centers = layout.centers[0]
+    angle = torch.rand([len(layout)], generator=stream, device=centers.device) * (2 * torch.pi)
+    chosen = torch.randint(centers.shape[1], [len(layout)], generator=stream, device=centers.device)
     for index in range(centers.shape[1]):
         now = step * (chosen == index)
         layout = layout.moved(0, index, now * angle.cos(), now * angle.sin())
     return layout
 
 
-def d_main(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
-    """Adversarial loss on generated and real images."""
+def d_main(
+    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
+) -> LossAndStatistics:
+    """Adversarial loss on generated and real images; with R1 and R2, where they are not lazy."""
+    settings, real_given = config.loss, batch.real_images
     with torch.no_grad():
         images = _generate(networks.G, batch.inputs, streams)
+    if not settings.lazy:
+        images, real_given = images.requires_grad_(), real_given.detach().requires_grad_()
     fake_images = _augmented(networks, images, streams).images
-    real_images = _augmented(networks, batch.real_images, streams).images
-    fake, real = judge_both(networks.D, config.discriminator, fake_images, batch.inputs.c, real_images, batch.real_c)
+    real_images = _augmented(networks, real_given, streams).images
+    fake_c, real_c = batch.inputs.c, batch.real_c
+    fake, real = logits_of_both(networks.D, config.discriminator, fake_images, fake_c, real_images, real_c)
     if networks.augment is not None:
-        networks.augment.strength.observe(real, distributed.current())
-    loss = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].discriminator(fake, real)
-    return loss.mean(), {"loss/D": loss, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
+        networks.augment.strength.observe(real, world)
+    losses = adversarial.ADVERSARIAL_LOSSES[settings.adversarial].discriminator(fake, real)
+    loss = losses.mean()
+    statistics = {"loss/D": losses, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
+    if not settings.lazy:
+        for name, gamma, logits, of in (("r1", settings.r1_gamma, real, real_given),
+                                        ("r2", settings.r2_gamma, fake, images)):  # fmt: skip
+            if gamma > 0:
+                penalty = adversarial.r1_penalty(logits, of)
+                statistics[f"loss/{name}_penalty"], loss = penalty, loss + gamma / 2 * penalty.mean()
+    if settings.d_orthogonal > 0:
+        statistics["loss/D_orthogonal"] = orthogonal_penalty(networks.D, settings.orthogonal_form)
+        loss = loss + settings.d_orthogonal * statistics["loss/D_orthogonal"]
+    return loss, statistics
 
 
-def judge_both(
-    D: Discriminator, config: DiscriminatorConfig, fake: Tensor, fake_c: Tensor, real: Tensor, real_c: Tensor
+def logits_of_both(
+    D: DiscriminatorNetwork, config: DiscriminatorConfig, fake: Tensor, fake_c: Tensor, real: Tensor, real_c: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Logits of generated and of real images [N, C, R, R]; on a GPU by one pass, which takes half the launches.
 
     There the two alternate: sample n is in group n mod (number of groups) of the minibatch standard deviation, so that
     the groups are those of two passes.
     """
-    if kind_of(fake) != "cuda" or not may_judge_together(config, len(fake)):
+    if kind_of(fake) != "cuda" or not BACKBONES[config.backbone].scores_both_at_once(config, len(fake)):
         return D(fake, fake_c).logits, D(real, real_c).logits
     images, labels = (torch.stack(pair, 1).flatten(0, 1) for pair in ((fake, real), (fake_c, real_c)))
     return D(images, labels).logits.unflatten(0, (-1, 2)).unbind(1)
 
 
-def may_judge_together(config: DiscriminatorConfig, count: int) -> bool:
-    """Whether 2 x count images have the groups that count images have."""
-    if config.backbone != "stylegan2":
-        return False
-    size = config.mbstd_group_size
-    return config.mbstd_num_channels == 0 or (size is not None and size <= count and count % size == 0)
-
-
-def d_r1(networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams) -> tuple[Tensor, Statistics]:
+def d_r1(
+    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
+) -> LossAndStatistics:
     """R1 regularisation: gamma / 2 |d D(real) / d real|^2, real before augmentation."""
     real_images = batch.real_images.detach().requires_grad_()
-    seen = _augmented(networks, real_images, streams)
-    penalty = adversarial.r1_penalty(networks.D(seen.images, batch.real_c).logits, real_images)
+    augmented = _augmented(networks, real_images, streams)
+    penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.real_c).logits, real_images)
     return config.loss.r1_gamma / 2 * penalty.mean(), {"loss/r1_penalty": penalty}
+
+
+def d_r2(
+    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
+) -> LossAndStatistics:
+    """R2 regularisation: the same of generated images (Mescheder et al. 2018)."""
+    with torch.no_grad():
+        images = _generate(networks.G, batch.inputs, streams)
+    images.requires_grad_()
+    augmented = _augmented(networks, images, streams)
+    penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.inputs.c).logits, images)
+    return config.loss.r2_gamma / 2 * penalty.mean(), {"loss/r2_penalty": penalty}
 
 
 def _augmented(networks: Networks, images: Tensor, streams: RandomStreams) -> Augmented:
@@ -253,11 +256,11 @@ def _augmented(networks: Networks, images: Tensor, streams: RandomStreams) -> Au
     return networks.augment(images, streams["augment"])
 
 
-def _generate(G: Generator, inputs: Inputs, streams: RandomStreams) -> Tensor:
+def _generate(G: GeneratorNetwork, inputs: Inputs, streams: RandomStreams) -> Tensor:
     return G.synthesis(_styles(G, inputs), inputs.layout, Noise("random", streams["noise"]))
 
 
-def _styles(G: Generator, inputs: Inputs) -> Tensor:
+def _styles(G: GeneratorNetwork, inputs: Inputs) -> Tensor:
     """ws [N, num_ws, (codes,) w_dim] of training, mixed; the mean style follows."""
     mixing = inputs.mixing
     if mixing is None:
@@ -267,9 +270,10 @@ def _styles(G: Generator, inputs: Inputs) -> Tensor:
     return torch.where(late, others, ws)
 
 
-def _two_styles(G: Generator, inputs: Inputs) -> tuple[Tensor, Tensor]:
+def _two_styles(G: GeneratorNetwork, inputs: Inputs) -> tuple[Tensor, Tensor]:
     """Of the latents and of those to mix in; on a GPU by one pass through the mapping network."""
     z, other, c, layout = inputs.z, inputs.mixing.z, inputs.c, inputs.layout
     if kind_of(z) != "cuda" or G.takes_layout_in_latent:
         return G.styles(z, c, update_w_avg=True, layout=layout), G.styles(other, c, layout=layout)
-    return G.styles(torch.cat([z, other]), torch.cat([c, c]), update_w_avg=len(z)).chunk(2)
+    ws, others = G.styles(torch.cat([z, other]), torch.cat([c, c]), update_w_avg=len(z)).chunk(2)
+    return ws, others

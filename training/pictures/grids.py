@@ -10,9 +10,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from dnnlib.files import write_by
+from training.data.dataset import ImageDataset
 from training.layouts.layout import Layout
+from training.layouts.registration import pixel_places
 from training.runs.snapshot import kimg_name
-from training.sampling import Model
+from training.sampling import Model, to_uint8
 
 SMALLEST_CELL = 64  # pixels a side; smaller images are enlarged in grids
 MARKED_CELL = 128  # at least this beside heatmaps, whose crosses need room
@@ -21,17 +23,14 @@ GAP = 2  # white pixels between the cells of a grid
 WIDE_GAP = 12  # and between its blocks
 PAPER = 255
 
+InTurn = Sequence[int] | Sequence[Sequence[float]]  # labels: class numbers, or rows
+
 HEAT = matplotlib.colormaps["magma"]
 LEVEL_COLORS = ((255, 255, 255), (110, 220, 255), (150, 255, 150))
 CROSS_ARMS = (0.09, 0.06, 0.04)  # of a centre's cross at each level, in sides of the picture
 
 
 # --- images -----------------------------------------------------------------------------------------------------
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] to 0..255, any shape: 127.5 x + 128, clamped and cut off as data sets and metrics expect."""
-    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def to_pixels(images: Tensor | np.ndarray) -> np.ndarray:
@@ -166,7 +165,7 @@ def _with_crosses(pictures: np.ndarray, layout: Layout, levels: Sequence[int]) -
     for n, picture in enumerate(pictures):
         image = Image.fromarray(np.ascontiguousarray(picture))
         for level in sorted(levels, reverse=True):
-            for x, y in ((layout.centers[level][n] + 1) / 2 * (side - 1)).tolist():
+            for x, y in pixel_places(layout.centers[level][n], side, layout.registration).tolist():
                 _draw_cross(ImageDraw.Draw(image), (x, y), max(2, round(side * CROSS_ARMS[level])), LEVEL_COLORS[level])
         marked.append(np.asarray(image))
     return np.stack(marked)
@@ -193,7 +192,7 @@ def moving_strip(images: Tensor | np.ndarray, layout: Layout, level: int = 0) ->
 
 
 def steering_grid(
-    model: Model, seeds: Sequence[int], labels: Sequence[int] | None = None, reach: float = 0.4, steps: int = 7
+    model: Model, seeds: Sequence[int], labels: InTurn | None = None, reach: float = 0.4, steps: int = 7
 ) -> np.ndarray:
     """Does it follow? Rows are fixed latents, columns positions of the level-0 centre. Uint8 [H, W, 3].
 
@@ -201,14 +200,16 @@ def steering_grid(
     Each seed keeps its own latent, spreads and offsets of levels 1 and 2. The position stands above each column.
     """
     way, still = torch.linspace(-reach, reach, steps), torch.zeros(steps)
-    middle = _centered(model.layout(seeds).to("cpu"))
+    layout = model.layout(seeds)
+    assert layout is not None
+    middle = _centered(layout.to("cpu"))
     return side_by_side(
         [_steering_block(model, seeds, labels, middle, dx, dy) for dx, dy in ((way, still), (still, way))]
     )
 
 
 def _steering_block(
-    model: Model, seeds: Sequence[int], labels: Sequence[int] | None, middle: Layout, dx: Tensor, dy: Tensor
+    model: Model, seeds: Sequence[int], labels: InTurn | None, middle: Layout, dx: Tensor, dy: Tensor
 ) -> np.ndarray:
     steps, rows = len(dx), len(seeds)
     layout = middle.repeat(steps).moved(0, 0, dx.repeat(rows), dy.repeat(rows))
@@ -222,7 +223,7 @@ def _centered(layout: Layout) -> Layout:
     return layout.moved(0, 0, -x, -y)
 
 
-def _each(things: Sequence[int], count: int) -> list[int]:
+def _each(things: Sequence, count: int) -> list:
     return [thing for thing in things for _ in range(count)]
 
 
@@ -235,6 +236,12 @@ def _thumbnails(layout: Layout, level: int, cell: int) -> np.ndarray:
 
 
 # --- sample pictures of a run -----------------------------------------------------------------------------------
+
+
+def save_reals(run_dir: str | Path, dataset: ImageDataset) -> Path:
+    """Write reals.png, a grid of training images to compare samples with; returns its path."""
+    chosen = range(0, len(dataset), max(len(dataset) // 64, 1))[:64]
+    return save_png(Path(run_dir) / "reals.png", image_grid(np.stack([dataset[i][0] for i in chosen])))
 
 
 def save_training_samples(
@@ -252,11 +259,11 @@ def save_training_samples(
     pictures = {"fakes": fakes}
     if layout is not None:
         pictures["heatmaps"] = samples_beside_heatmaps(images[:12], layout[:12], blocks=2)
-        pictures["steer"] = steering_grid(model, seeds[:8], labels and labels[:8])
+        pictures["steer"] = steering_grid(model, seeds[:8], _labels_in_turn(model, len(seeds[:8])))
     return [save_png(Path(run_dir) / f"{name}{suffix}", pixels) for name, pixels in pictures.items()]
 
 
-def _labels_in_turn(model: Model, count: int) -> list[int] | list[tuple[float, ...]] | None:
+def _labels_in_turn(model: Model, count: int) -> InTurn | None:
     classes, examples = model.config.generator.c_dim, model.config.data.label_examples
     if examples:
         return [examples[number % len(examples)] for number in range(count)]

@@ -7,7 +7,7 @@ from dnnlib.registry import Registry
 from training.config import RunConfig
 from training.layouts.samplers import SAMPLERS
 from training.losses.adversarial import ADVERSARIAL_LOSSES
-from training.networks.backbones import BACKBONES
+from training.networks.backbones import BACKBONES, Backbone
 from training.networks.spatial_encoding import ENCODINGS
 
 WITHOUT_LAYER = ("indoor", "flatten")  # encodings that are no layer in front of a convolution
@@ -24,11 +24,21 @@ def check_choices(config: RunConfig, said: Mapping[str, str] | None = None) -> R
         except UserError as error:
             where = f"{said[key]} ({key})" if said and key in said else key
             raise UserError(f"{where}: {error}") from error
+    backbone = BACKBONES[config.generator.backbone]
     try:
-        BACKBONES[config.generator.backbone].check(config)
+        backbone.check(config)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if config.growth is not None and not backbone.grows:
+        raise UserError(f"growth must be null with backbone {config.generator.backbone}, which does not grow")
+    _check_frozen(config, backbone)
     return config
+
+
+def _check_frozen(config: RunConfig, backbone: type[Backbone]) -> None:
+    frozen, most = config.discriminator.freeze_layers, backbone.freezable_layers(config.discriminator)
+    if most is not None and frozen > most:
+        raise UserError(f"--freezed={frozen}: D has {most} layers before its last ones at this resolution; give fewer")
 
 
 def _choices(config: RunConfig) -> Iterator[tuple[str, Registry, str]]:

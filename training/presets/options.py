@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dnnlib.cli import PATH, Int, Number, setting
-from training.choices import PIPE_NAMES, SAMPLERS, SEL_KINDS, known_names
+from training.choices import PIPE_NAMES, SAMPLERS, SEL_KINDS, TRACKERS, known_names
 
 DATA, CONFIGURATION, TRAINING = "Data", "Configuration", "Training"
 STEERING, AUGMENTATION, TRANSFER = "Steering", "Augmentation", "Going on, and transfer"
@@ -17,7 +17,7 @@ REPORTS, HARDWARE = "Reports", "Hardware"
 
 BY_CFG = "by --cfg"
 NUMBER, WHOLE = Number(), Int(-(2**63), 2**63 - 1)  # their bounds are those of the key
-YES_NO = {"type": bool, "metavar": "BOOL"}
+YES_NO: dict[str, Any] = {"type": bool, "metavar": "BOOL"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,10 @@ class Options:
     metrics: str | None = setting(
         "What to measure at every snapshot; calc_metrics.py --list names them.",
         group=REPORTS, default="di,w", metavar="NAME,...|none")  # fmt: skip
+
+    log: str | None = setting(
+        f"Where curves and pictures go besides the run's own files: {', '.join(TRACKERS)}.",
+        group=REPORTS, default="tensorboard", metavar="NAME,...|none")  # fmt: skip
 
     device: str | None = setting(
         "Where to compute.",

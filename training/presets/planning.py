@@ -15,6 +15,7 @@ from torch_utils.distributed import World
 from training.config import HardwareConfig, RunConfig
 from training.cost import summary as cost
 from training.data.dataset import ImageDataset
+from training.presets.changes import changes_of_method
 from training.presets.options import Options
 from training.presets.resolve import DataFacts, keep_saved_hardware, overridden, resolve
 from training.runs import directory as run_dir
@@ -55,17 +56,17 @@ class Plan(NamedTuple):
 
 def plan(outdir: str | None, new: bool, options: Options) -> Plan:
     """Raises UserError when something is missing or does not fit together."""
-    if options.resume is not None:
-        if options.resume == resume.LATEST:
-            options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
-        if not resume.is_gone(options.resume) and resume.kind_of(options.resume) is resume.Kind.RUN:
-            return plan_to_go_on(Path(options.resume), options)
+    if options.resume == resume.LATEST:
+        options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
+    source = options.resume
+    if source is not None and not resume.is_gone(source) and resume.kind_of(source) is resume.Kind.RUN:
+        return plan_to_go_on(Path(source), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
     if place.progress is Progress.STARTED:
         config = keep_saved_hardware(config, run_dir.load_config(place.path), options)
     if config.resume is not None and (place.progress is Progress.NEW or not resume.is_gone(config.resume)):
-        check_transfer(config)
+        check_transfer(config, config.resume)
     return Plan(config, place, facts)
 
 
@@ -112,8 +113,18 @@ def configure(options: Options) -> tuple[RunConfig, DataFacts]:
     return resolve(options, facts), facts
 
 
-def remarks(plan: Plan) -> list[str]:
-    """What whoever starts this run should know of its data."""
+def remarks(plan: Plan, options: Options) -> list[str]:
+    """What whoever starts this run should know of its settings and its data."""
+    return [*_remarks_on_method(plan.config, options), *_remarks_on_data(plan)]
+
+
+def _remarks_on_method(config: RunConfig, options: Options) -> list[str]:
+    """What --cfg changes of --method."""
+    changes = changes_of_method(config, options.cfg) if options.cfg is not None else []
+    return [f"--cfg={options.cfg} changes --method={config.method}: {', '.join(changes)}"] if changes else []
+
+
+def _remarks_on_data(plan: Plan) -> list[str]:
     if plan.images is None or plan.images >= FEW_IMAGES or plan.config.augment.mode != "noaug":
         return []
     mirror = "" if plan.config.data.mirror else "; --mirror=1 doubles them where left and right do not matter"
@@ -132,14 +143,14 @@ def look_at(data: str, cond: bool) -> DataFacts:
     return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), *dataset.label_facts())
 
 
-def check_transfer(config: RunConfig) -> None:
-    """What to start from must be readable, and of images like these; a checkpoint, of networks like these."""
-    kind, old = resume.kind_of(config.resume), open_snapshot(config.resume).config
+def check_transfer(config: RunConfig, source: str) -> None:
+    """The `source` to start from must be readable, of images like these; a checkpoint, of networks like these."""
+    kind, old = resume.kind_of(source), open_snapshot(source).config
     if kind is resume.Kind.CHECKPOINT:
         _check_branch(old, config)
     there, here = _images(old), _images(config)
     if there != here:
-        raise UserError(f"{config.resume} makes images of {there}; --data has {here}")
+        raise UserError(f"{source} makes images of {there}; --data has {here}")
 
 
 def _images(config: RunConfig) -> str:
@@ -167,7 +178,8 @@ def check_hardware(hardware: HardwareConfig, options: Options, world: World) -> 
     available = torch.cuda.device_count()
     if options.procs is not None and kind == "cuda":
         raise UserError(f"--procs={options.procs} is for the CPU; use --gpus, or --device=cpu")
-    if (options.gpus or 1) > 1 and (kind == "cpu" or available < options.gpus):
+    gpus = options.gpus or 1
+    if gpus > 1 and (kind == "cpu" or available < gpus):
         raise UserError(
             f"--gpus={options.gpus}, but PyTorch sees {available} CUDA devices here; use --gpus=1 (on CPUs --procs)"
         )

@@ -24,11 +24,13 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
 from dnnlib.registry import plugins_wanted
 from training.augment.pipes import PIPES, multipliers
+from training.augment.settings import AugmentConfig
 from training.choices import CONFIGS, known_names
-from training.config import AugmentConfig, RunConfig
+from training.config import RunConfig
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
+from training.runs.sources import address_in
 
 METHOD_FOLDERS = ("methods", "tables")
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
@@ -70,12 +72,13 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
 
     Raises UserError, in one line, for anything unknown, out of range, contradictory or not there yet.
     """
-    options = replace(options, cfg=options.cfg or "auto", method=options.method or "spatialgan")
+    cfg, method = options.cfg or "auto", options.method or "spatialgan"
+    options = replace(options, cfg=cfg, method=method)
     _check_processes(options)
-    design = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
+    design = base_layer(cfg, method, facts.resolution, options.gpus or 1)
     design = merge(design, sel_layer(options.sel, design))
     design = merge(design, sampler_layer(options.sampler, design))
-    _check_heard(options, design)
+    _check_steering_options(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
     layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
     layers.insert(0, {"hardware": _new_hardware(options)})
@@ -83,7 +86,6 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
     config = build(merge(design, *layers), said)
     _check_augmentation(options, config)
     _check_alignment(config)
-    _check_frozen(config)
     _check_data(config, facts)
     return config
 
@@ -188,8 +190,11 @@ def _option_layer(options: Options) -> Layer:
     if options.metrics is not None:
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         layers.append(nested("schedule.metrics", [] if names == ["none"] else names))
+    if options.log is not None:
+        names = [name.strip() for name in options.log.split(",") if name.strip()]
+        layers.append(nested("schedule.trackers", [] if names == ["none"] else names))
     if options.resume is not None:  # weights that have learnt already need no short average at first, but p soon
-        layers.append({"resume": os.path.abspath(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
+        layers.append({"resume": _place(options.resume), "ema": {"rampup": None}, "augment": {"kimg": 100}})
     if options.fp32:
         layers.append({"networks": {"num_fp16_res": 0, "conv_clamp": None}})
     if options.bf16 is not None:
@@ -230,7 +235,7 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
         "plugins": plugins_wanted(),
         "method": options.method,
         "data": {
-            "path": os.path.abspath(options.data),
+            "path": os.path.abspath(options.data or ""),
             "class_names": facts.class_names if options.cond else (),
             "label_examples": facts.label_examples if options.cond else (),
         },
@@ -253,11 +258,16 @@ def overridden(saved: RunConfig, options: Options) -> RunConfig:
     return config
 
 
+def _place(network: str) -> str:
+    """What --resume names, from wherever the run goes on: an address on the web, or a whole path."""
+    return address_in(network) or os.path.abspath(network)
+
+
 def _run_name(options: Options, facts: DataFacts) -> str:
     """Data set, configuration, method and what else tells runs apart, fit for a file name."""
     parts = [facts.name, "cond" if options.cond else "", "mirror" if options.mirror else ""]
     parts += [f"subset{options.subset}"] if options.subset is not None else []
-    parts += [options.cfg, options.method]
+    parts += [options.cfg or "", options.method or ""]
     parts += [f"{name}{value:g}" for name, value in options.given(["gamma", "kimg", "batch", "freezed"]).items()]
     parts += [options.aug if options.aug in ("ada", "fixed") else "", options.augpipe or ""]
     parts += [f"{name}{value:g}" for name, value in options.given(["p", "target"]).items()]
@@ -275,7 +285,7 @@ def _check_processes(options: Options) -> None:
 
 
 def _check_augmentation(options: Options, config: RunConfig) -> None:
-    """Options of a mode of augmentation other than the one in force would be in vain."""
+    """Raises UserError for options of a mode of augmentation other than the one in force."""
     mode = config.augment.mode
     meant = {"p": ("fixed",), "target": ("ada",), "augpipe": ("ada", "fixed")}
     for name, value in options.given(meant).items():
@@ -286,8 +296,8 @@ def _check_augmentation(options: Options, config: RunConfig) -> None:
         raise UserError("--aug=fixed needs its probability; add --p, for example --p=0.2")
 
 
-def _check_heard(options: Options, design: Layer) -> None:
-    """Options about heatmaps are in vain when the generator hears none."""
+def _check_steering_options(options: Options, design: Layer) -> None:
+    """Raises UserError for options about heatmaps when the generator takes none."""
     if design["generator"].get("encoding") is not None:
         return
     given = options.given(["sel_max_res", "heatmap_mode", "sampler", "align", "tau"])
@@ -305,19 +315,13 @@ def _check_alignment(config: RunConfig) -> None:
     if config.align.weight == 0:
         return
     if config.generator.encoding is None:
-        raise UserError("align.weight is not 0, but the generator hears no heatmaps; set it to 0, or use --sel=none")
+        raise UserError("align.weight is not 0, but the generator takes no heatmaps; set it to 0, or use --sel=none")
     resolution, least = config.generator.img_resolution, ALIGNABLE_RESOLUTION
     if resolution < least:
         raise UserError(
             f"{config.data.path} has images of {resolution}x{resolution}; alignment needs {least}x{least} or more: "
             "use larger images, --align=0 or --method=stylegan2"
         )
-
-
-def _check_frozen(config: RunConfig) -> None:
-    frozen, most = config.discriminator.freeze_layers, config.discriminator.freezable_layers
-    if frozen > most:
-        raise UserError(f"--freezed={frozen}: D has {most} layers before its last ones at this resolution; give fewer")
 
 
 def _check_data(config: RunConfig, facts: DataFacts) -> None:

@@ -76,6 +76,15 @@ def read_about(path: Path) -> dict[str, Any]:
     return open_stored(path, [CHECKPOINT]).about
 
 
+def is_whole(path: Path) -> bool:
+    """Whether all tensors of a checkpoint are as they were written; reads all of it."""
+    try:
+        open_tensors(path).check()
+    except UserError:
+        return False
+    return True
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a checkpoint, on the CPU. Raises UserError when one is damaged."""
     return open_tensors(path).read()
@@ -95,7 +104,7 @@ class _Best(BaseModel):
 
 
 def best_record(run_dir: Path) -> dict[str, Any] | None:
-    """What `note_best` was given last: its metric and quantity, value, badness (the smaller, the better), kimg, and the
+    """What `note_best` was given last: its metric and quantity, value, badness (its score to minimize), kimg, and the
     names of its checkpoint and snapshot. None before. Raises UserError when the file is damaged.
     """
     path = run_dir / BEST

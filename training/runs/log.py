@@ -6,25 +6,26 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dnnlib.files import write_text
-from torch_utils.stats import Summary
+from torch_utils.stats import ScalarSummary
 from training.data.opening import open_image
 from training.pictures.plots import read_lines
+from training.runs.trackers import Tracker, open_tracker
 
 logger = logging.getLogger("steergan")
 
 STATS = "stats.jsonl"
 PARTS = ("training", "metrics", "snapshots")  # of a run's time
-BOARD_SIDE = 1024  # larger pictures are reduced for TensorBoard; the files stay as they are
+BOARD_SIDE = 1024  # larger pictures are reduced for the trackers; the files stay as they are
 
 # On the bar and in log.txt: what, its statistic, how it is written.
 SHOWN = (
@@ -36,26 +37,25 @@ SHOWN = (
     ("align", "loss/align", ".3f"),
 )
 
-# Charts of several curves, for TensorBoard's page of custom scalars.
-CHARTS = {
-    "equilibrium": {
-        "lowest real and highest generated score": ["Multiline", ["scores/real/min", "scores/fake/max"]],
-        "mean scores": ["Multiline", ["scores/real", "scores/fake"]],
-        "losses": ["Multiline", ["loss/G", "loss/D"]],
-    }
-}
-
 
 class RunLog:
     """A context: opens the files of a run directory, shows the bar, closes both.
 
     images: where the run begins or goes on; what the files say of later images is of steps that are lost, and goes.
     seconds: what a run that goes on has spent so far, as `seconds` was at its checkpoint.
+    trackers: where curves and pictures go besides the files (training/runs/trackers.py).
     A log that cannot be written (a full disk) is said once and never stops the run.
     """
 
-    def __init__(self, run_dir: Path, total_images: int, images: int, seconds: Mapping[str, float] | None = None):
-        self.run_dir = run_dir
+    def __init__(
+        self,
+        run_dir: Path,
+        total_images: int,
+        images: int,
+        seconds: Mapping[str, float] | None = None,
+        trackers: Sequence[str] = ("tensorboard",),
+    ):
+        self.run_dir, self._tracker_names = run_dir, trackers
         self.seconds = dict.fromkeys(PARTS, 0.0) | dict(seconds or {})  # by part, over all sessions of the run
         self._total, self._images = total_images, images
         self._values: dict[str, tuple[float, float]] = {}  # metric quantity: (kimg, value)
@@ -63,7 +63,8 @@ class RunLog:
 
     def __enter__(self) -> "RunLog":
         log_file = _QuietFile(self.run_dir / "log.txt", encoding="utf-8", errors="surrogateescape")
-        self._handlers = [log_file, logging.StreamHandler()]
+        self._log_file = log_file
+        self._handlers: tuple[logging.Handler, ...] = (log_file, logging.StreamHandler())
         for handler in self._handlers:
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
             logger.addHandler(handler)
@@ -71,9 +72,10 @@ class RunLog:
         self._redirect = logging_redirect_tqdm(loggers=[logger])
         self._redirect.__enter__()
         self._try(lambda: _forget_after(self.run_dir / STATS, self._images))
-        self._board: SummaryWriter | None = None
+        self._trackers: list[Tracker] = []
         self._before, threading.excepthook = threading.excepthook, self._of_thread
-        self._try(self._open_board)
+        for name in self._tracker_names:
+            self._try(partial(self._open_tracker, name))
         done, total = self._images / 1000, self._total / 1000
         self._has_bar = _has_terminal()  # a file would get a line of carriage returns; it gets one line a tick
         self._bar = tqdm(total=total, initial=done, unit="kimg", bar_format=_BAR, disable=not self._has_bar)
@@ -81,7 +83,8 @@ class RunLog:
 
     def __exit__(self, *error) -> None:
         self._bar.close()
-        self._try(lambda: self._board and self._board.close())
+        for tracker in self._trackers:
+            self._try(tracker.close)
         threading.excepthook = self._before
         self._redirect.__exit__(*error)
         for handler in self._handlers:
@@ -103,7 +106,7 @@ class RunLog:
         left = f"; at this pace {_duration(seconds * steps_left)} for the rest, most likely less" if steps_left else ""
         self.say(f"first step: {_duration(seconds)}{left}")
 
-    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
+    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, ScalarSummary]) -> None:
         """Write one line of statistics everywhere; the time counts as training.
 
         `report` has loss/G, loss/D, scores/real, scores/fake, augment/p where there is augmentation, and whatever else.
@@ -113,22 +116,22 @@ class RunLog:
         times = {f"seconds/{part}": spent for part, spent in self.seconds.items()}
         numbers = {"speed/sec_per_kimg": seconds_per_kimg, **_flatten(report), **times}
         self._try(lambda: self._append(images, numbers))
-        self._try(lambda: self._scalars(images, numbers))
+        self._scalars(images, numbers)
         shown = {label: f"{numbers[name]:{form}}" for label, name, form in SHOWN if name in numbers}
         self._bar.set_postfix(shown)
         line = f"kimg {images / 1000:8.1f}  " + "  ".join(f"{label} {text}" for label, text in shown.items())
         self._to_file(line) if self._has_bar else self.say(line)
 
     def metric(self, images: int, name: str, values: Mapping[str, float]) -> None:
-        """A metric's values, on the screen and in TensorBoard."""
+        """A metric's values, on the screen and in the trackers."""
         self._values |= {key: (images / 1000, value) for key, value in values.items() if not key.endswith("_se")}
-        self._try(lambda: self._scalars(images, {f"metrics/{key}": value for key, value in values.items()}))
+        self._scalars(images, {f"metrics/{key}": value for key, value in values.items()})
         self.say(f"{name}: " + "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
 
     def pictures(self, images: int, paths: Iterable[Path]) -> None:
-        """Show picture files in TensorBoard, under their names without the number at the end."""
+        """Show picture files in the trackers, under their names without the number at the end."""
         for path in paths:
-            self._try(lambda path=path: self._picture(images, path))
+            self._try(partial(self._picture, images, path))
 
     def spend(self, part: str, seconds: float) -> None:
         """Count time that was measured elsewhere."""
@@ -180,25 +183,22 @@ class RunLog:
         if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
             self._before(args)
 
-    def _open_board(self) -> None:
-        self._board = SummaryWriter(str(self.run_dir), purge_step=self._images + 1)
-        self._board.add_custom_scalars(CHARTS)
+    def _open_tracker(self, name: str) -> None:
+        self._trackers.append(open_tracker(name, self.run_dir, self._images))
 
     def _scalars(self, images: int, numbers: Mapping[str, float]) -> None:
-        if self._board is None:
-            return
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, images)
-        self._board.flush()
+        for tracker in self._trackers:
+            self._try(partial(tracker.scalars, images, numbers))
 
     def _picture(self, images: int, path: Path) -> None:
-        if self._board is None:
+        if not self._trackers:
             return
         with open_image(path) as picture:
             small = picture.convert("RGB")
         small.thumbnail((BOARD_SIDE, BOARD_SIDE))
         name = path.stem.rstrip("0123456789.")
-        self._board.add_image(f"pictures/{name}", np.asarray(small), images, dataformats="HWC")
+        for tracker in self._trackers:
+            self._try(partial(tracker.picture, images, f"pictures/{name}", np.asarray(small)))
 
     def _try(self, write: Callable[[], None]) -> None:
         try:
@@ -211,8 +211,8 @@ class RunLog:
 
     def _to_file(self, text: str) -> None:
         """A line in log.txt only."""
-        record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, None, None)
-        self._handlers[0].emit(record)
+        record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, (), None)
+        self._log_file.emit(record)
 
 
 class NoLog:
@@ -235,7 +235,7 @@ class NoLog:
     def first_step(self, images: int, seconds: float) -> None:
         pass
 
-    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, Summary]) -> None:
+    def tick(self, images: int, seconds_per_kimg: float, report: Mapping[str, ScalarSummary]) -> None:
         pass
 
     def metric(self, images: int, name: str, values: Mapping[str, float]) -> None:
@@ -268,7 +268,7 @@ class _QuietFile(logging.FileHandler):
             super().close()
 
 
-def _flatten(report: Mapping[str, Summary]) -> dict[str, float]:
+def _flatten(report: Mapping[str, ScalarSummary]) -> dict[str, float]:
     """Means of everything; minimum and maximum too of the scores, for the score curves (EqGAN-SA, figure 1).
 
     scores/di is the lowest score of a real image minus the highest of a generated one since the last tick. The metric

@@ -7,6 +7,7 @@ from dnnlib.errors import UserError
 from torch_utils.tensor_files import open_tensors
 from training.runs import directory as run_dir
 from training.runs.checkpoint import ENTRY
+from training.runs.sources import address_in, needs_reader
 
 LATEST = "latest"
 
@@ -21,6 +22,8 @@ class Kind(Enum):
 
 def kind_of(path: str | Path) -> Kind:
     """Raises UserError when there is nothing of that kind at `path`."""
+    if needs_reader(str(path)):
+        return Kind.WEIGHTS
     path = Path(path)
     if path.is_dir():
         if run_dir.is_run(path):
@@ -36,7 +39,7 @@ def kind_of(path: str | Path) -> Kind:
 
 def is_gone(path: str | Path) -> bool:
     """Whether there is nothing at `path` any more; the run that began from it can go on all the same."""
-    return not Path(path).exists()
+    return address_in(str(path)) is None and not Path(path).exists()
 
 
 def latest_run(outdir: str | Path) -> Path:

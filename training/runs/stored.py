@@ -6,14 +6,14 @@ is built or allocated by what a file says before that.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.json_files import parse_json
@@ -26,7 +26,7 @@ SNAPSHOT, CHECKPOINT = "steergan", "steergan-checkpoint"  # entries of the metad
 VERSIONS = {SNAPSHOT: 1, CHECKPOINT: 2}
 NAMES = {SNAPSHOT: "snapshot", CHECKPOINT: "checkpoint"}
 
-MAKERS = {"G": make_generator, "G_ema": make_generator, "D": make_discriminator}
+MAKERS: dict[str, Callable[..., Any]] = {"G": make_generator, "G_ema": make_generator, "D": make_discriminator}
 SPARE_ELEMENTS = 1 << 20  # what constructors make besides weights
 LARGEST_SIDE = 1 << 16  # pixels
 MOST_CENTERS = 1 << 12  # of a layout
@@ -46,6 +46,7 @@ class _About(BaseModel):
 
 class SnapshotAbout(_About):
     kimg: Amount  # thousands of images shown
+    half: bool = False  # weights are stored as float16 and become float32 (training/runs/shipped.py)
 
 
 class CheckpointAbout(_About):
@@ -57,7 +58,7 @@ class CheckpointAbout(_About):
     ranks: Counter = 1
 
 
-ABOUTS = {SNAPSHOT: SnapshotAbout, CHECKPOINT: CheckpointAbout}
+ABOUTS: dict[str, type[_About]] = {SNAPSHOT: SnapshotAbout, CHECKPOINT: CheckpointAbout}
 
 
 @dataclass(frozen=True)
@@ -84,20 +85,36 @@ class Stored:
         except ValidationError as error:
             raise UserError(f"{self.path}: its configuration is not understood: {first_error(error)}") from error
 
-    def network(self, config: RunConfig, name: str) -> nn.Module:
+    def network(self, config: RunConfig, name: str) -> Any:
         """G, G_ema or D with its weights, on the CPU, in training mode.
 
         Raises UserError when they do not fit `config`, are damaged, or are not finite.
         """
         what, prefix = f"{self.path}: the weights of {name}", name + "."
         kinds = below(self.file.kinds, name)
+        if self._is_half:
+            self._check_there(name, kinds)
+            kinds = {key: kind._replace(dtype=_widened(kind.dtype)) for key, kind in kinds.items()}
         check_limits(section_of(config, name), len(kinds), what)
         network = build(name, config, elements_of(kinds), what)
         check_kinds(kinds, kinds_of(network.state_dict()), what)
         weights = below(self.file.read(key for key in self.file.kinds if key.startswith(prefix)), name)
         check_finite(weights, what)
-        network.load_state_dict(weights)
+        network.load_state_dict(weights)  # copies, into float32
         return network
+
+    @property
+    def _is_half(self) -> bool:
+        return self.entry == SNAPSHOT and self.about.get("half", False)
+
+    def _check_there(self, name: str, kinds: Mapping[str, TensorKind]) -> None:
+        if not kinds:
+            there = sorted({key.partition(".")[0] for key in self.file.kinds})
+            raise UserError(f"{self.path}: a model to use, without {name}; it holds {', '.join(there)}")
+
+
+def _widened(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype is torch.float16 else dtype
 
 
 def open_stored(path: str | Path, entries: Iterable[str] = (CHECKPOINT, SNAPSHOT)) -> Stored:
@@ -161,7 +178,7 @@ def check_limits(section: GeneratorConfig | DiscriminatorConfig, tensors: int, w
             raise UserError(f"{what} do not fit its configuration ({key} is {value}, at most {most})")
 
 
-def build(name: str, config: RunConfig, elements: int, what: str) -> nn.Module:
+def build(name: str, config: RunConfig, elements: int, what: str) -> Any:
     """G, G_ema or D with random weights, of about `elements` numbers at most.
 
     Leaves the global random stream alone. Raises UserError when `config` asks for more, or makes no network.

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import numpy as np
 
 from training.scenes.critters import critter
+from training.scenes.faces import face
 from training.scenes.playrooms import playroom
 from training.scenes.rooms import room
 
 Scene = tuple[np.ndarray, dict]
 
-KINDS: dict[str, Callable[..., Scene]] = {"critters": critter, "rooms": room, "playrooms": playroom}
+KINDS: dict[str, Callable[..., Scene]] = {"critters": critter, "faces": face, "rooms": room, "playrooms": playroom}
 
 SEVERAL_OBJECTS = ("rooms", "playrooms")  # kinds with the option `objects`

@@ -14,9 +14,9 @@ from training.augment.layouts import WarpedLayout, warped
 from training.augment.pipeline import AugmentPipe
 from training.augment.pipes import TRANSFORMS, multipliers
 from training.augment.resample import resample
+from training.augment.settings import TransformsConfig
 from training.augment.strength import Strength
 from training.augment.wavelets import symlet
-from training.config import TransformsConfig
 from training.layouts.layout import EPS, LEVEL_RESOLUTIONS, Layout, RenderedLayout
 
 pytestmark = pytest.mark.numeric

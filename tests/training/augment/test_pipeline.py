@@ -8,8 +8,8 @@ from tests.training.small import global_streams
 from training.augment.draws import Draws
 from training.augment.pipeline import AugmentPipe, make_pipe
 from training.augment.pipes import PIPES, TRANSFORMS, multipliers
+from training.augment.settings import AugmentConfig, TransformsConfig
 from training.augment.strength import Strength
-from training.config import AugmentConfig, TransformsConfig
 
 pytestmark = pytest.mark.numeric
 

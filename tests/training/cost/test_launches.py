@@ -8,7 +8,9 @@ from torch_utils.devices import treat_as
 from torch_utils.randomness import RandomStreams
 from training.cost import launches
 from training.cost.launches import Recorder, Work, work_of_step
-from training.losses.phases import draw_inputs, judge_both, make_phases, may_judge_together
+from training.inputs import draw_inputs
+from training.losses.phases import logits_of_both, make_phases
+from training.networks.stylegan2 import StyleGAN2
 from training.networks.synthesis import Noise
 from training.presets.resolve import DataFacts, Options, resolve
 
@@ -84,7 +86,7 @@ def test_gradients_of_the_ways_of_a_gpu(phase_name):
         trained = getattr(networks, phase.trained)
         # The noise is another one, drawn in another way; its strength is 0 so far.
         found.append({n: p.grad for n, p in trained.named_parameters() if "noise_strength" not in n} | {"loss": loss})
-        assert networks.G.mapping.w_avg.abs().max() > 0 or not phase.shrink
+        assert networks.G.mapping.w_avg.abs().max() > 0 or not phase.batch_shrink
     ours, theirs = found
     allowed = 5e-3 if phase_name == "G_move" else 2e-4  # differences of two pictures that differ little
     for name, expected in theirs.items():
@@ -112,11 +114,11 @@ def test_two_kinds_of_images_keep_their_groups(group, together):
     config = run_config(discriminator={"img_resolution": RESOLUTION, "channel_base": 256, "channel_max": 8,
                                        "mbstd_group_size": group}, schedule={"batch_size": 4})  # fmt: skip
     networks, labels = make_networks(config), torch.zeros([4, 0])
-    assert may_judge_together(config.discriminator, 4) == together
+    assert StyleGAN2.scores_both_at_once(config.discriminator, 4) == together
     images = real_images(seed=1), labels, real_images(seed=2), labels
-    apart = judge_both(networks.D, config.discriminator, *images)
+    apart = logits_of_both(networks.D, config.discriminator, *images)
     with treat_as("cuda", "cpu"):
-        at_once = judge_both(networks.D, config.discriminator, *images)
+        at_once = logits_of_both(networks.D, config.discriminator, *images)
     for a, b in zip(apart, at_once, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dnnlib.errors import UserError
 from tests.training.small import make_layout
-from training.layouts.layout import Layout, layout_from_json, layout_to_json, load_layout, save_layout
+from training.layouts.files import layout_from_json, layout_to_json, load_layout, save_layout
+from training.layouts.layout import Layout
 
 inside = st.floats(-1, 1, width=32)
 positive = st.floats(0.015625, 8, width=32)

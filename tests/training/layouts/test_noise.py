@@ -6,7 +6,8 @@ import torch
 
 from tests.training.small import make_layout
 from training.config import SamplerConfig
-from training.layouts.layout import Layout, concatenate, layout_from_json, layout_to_json
+from training.layouts.files import layout_from_json, layout_to_json
+from training.layouts.layout import Layout, concatenate
 from training.layouts.noise import HeatmapNoise
 from training.layouts.samplers import sample_layout
 

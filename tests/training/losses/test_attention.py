@@ -186,6 +186,16 @@ def test_each_sample_is_compared_with_what_is_nearest_to_it():
     assert attention.grad.mean((1, 2, 3)).sign().tolist() == [1, -1, 0]  # each away from or towards its own
 
 
+def test_what_is_nearest_can_be_told_by_all_pixels():
+    """One candidate is wrong by 0.3 at two pixels, the other by 0.24 at all but two, where it is wrong by 0.26."""
+    attention, tau = torch.zeros(1, 1, 4, 4), 0.25
+    few, many = torch.zeros(16), torch.full([16], 0.24)
+    few[:2], many[:2] = 0.3, 0.26
+    candidates = torch.stack([few, many]).view(1, 2, 4, 4)
+    assert nearest_distance(attention, candidates, tau).item() == pytest.approx(0.26)
+    assert nearest_distance(attention, candidates, tau, "l1").item() == pytest.approx(0.3)
+
+
 @pytest.mark.parametrize("tau", [0.0, 0.25, 0.6])
 def test_nearest_of_one_candidate_is_the_truncated_distance(tau):
     attention = torch.tensor(DIFFERENCES).view(1, 1, 1, 5)

@@ -19,10 +19,11 @@ from torch_utils.randomness import RandomStreams
 from training.augment.layouts import WarpedLayout
 from training.augment.pipeline import make_pipe
 from training.config import RunConfig
+from training.inputs import Batch, draw_inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS
 from training.losses import adversarial
 from training.losses.attention import alignment_loss
-from training.losses.phases import Batch, Networks, d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
+from training.losses.phases import Networks, d_main, d_r1, g_main, g_move, g_path, make_phases
 
 pytestmark = pytest.mark.numeric
 
@@ -53,7 +54,7 @@ def calls(module: nn.Module) -> list[tuple]:
 
 
 def test_phases_in_order_with_their_intervals_and_gains():
-    found = [(p.name, p.trained, p.interval, p.gain) for p in make_phases(run_config())]
+    found = [(p.name, p.trained, p.interval, p.grad_scale) for p in make_phases(run_config())]
     assert found == [("G_main", "G", 1, 1), ("G_path", "G", 4, 4), ("D_main", "D", 1, 1), ("D_r1", "D", 16, 16)]
 
 
@@ -229,7 +230,7 @@ MOVE = {"loss": {"move_weight": 3.0, "style_mixing_prob": 0}}
 def test_g_move_is_off_unless_weighed_and_needs_heatmaps():
     assert "G_move" not in [p.name for p in make_phases(run_config())]
     found = {p.name: p for p in make_phases(run_config(loss={"move_weight": 1, "move_interval": 6}))}
-    assert (found["G_move"].trained, found["G_move"].interval, found["G_move"].shrink) == ("G", 6, 2)
+    assert (found["G_move"].trained, found["G_move"].interval, found["G_move"].batch_shrink) == ("G", 6, 2)
     plain = run_config(generator=generator_config(encoding=None), loss={"move_weight": 1})
     assert "G_move" not in [p.name for p in make_phases(plain)]
 

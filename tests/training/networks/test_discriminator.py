@@ -147,7 +147,7 @@ def test_channels_last_gives_the_same(architecture):
 
 @pytest.mark.parametrize("architecture", ["resnet", "orig", "skip"])
 @pytest.mark.parametrize("backbone", ["stylegan2", "sndcgan"])
-def test_the_configuration_knows_how_many_layers_can_be_frozen(architecture, backbone):
+def test_a_backbone_knows_how_many_layers_can_be_frozen(architecture, backbone):
     config = discriminator_config(architecture=architecture, backbone=backbone)
     layers = len(seeded(lambda: backbones.make_discriminator(config))._layers())
-    assert config.freezable_layers == (layers if backbone == "stylegan2" else layers - 1)
+    assert backbones.BACKBONES[backbone].freezable_layers(config) == (layers if backbone == "stylegan2" else layers - 1)

@@ -11,9 +11,10 @@ from torch_utils.randomness import RandomStreams
 from training.augment.layouts import warped
 from training.augment.pipeline import make_pipe
 from training.config import RunConfig
+from training.inputs import draw_inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
 from training.losses.attention import alignment_loss
-from training.losses.phases import d_main, d_r1, draw_inputs, g_main, g_move, g_path, make_phases
+from training.losses.phases import d_main, d_r1, g_main, g_move, g_path, make_phases
 from training.networks.generator import Generator, set_memory_format
 from training.networks.synthesis import Noise
 

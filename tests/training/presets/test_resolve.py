@@ -40,6 +40,7 @@ def refusal(*settings: str, **options) -> str:
 # ---- the files
 
 
+LINEAGE = ["biggan", "progan", "r3gan", "stylegan"]  # other backbones, each a method of its own
 NOT_TOGETHER = {("sndcgan", "spatialgan-indoor")}  # styles of objects need StyleGAN2's layers
 EVERY_PAIR = [(cfg, method) for cfg in known_names() for method in known_names("methods")]
 
@@ -55,7 +56,8 @@ def test_every_base_resolves_with_every_method(cfg: str, method: str):
 
 def test_the_known_names():
     assert known_names() == ["auto", "cifar", "demo", "paper1024", "paper256", "paper512", "sndcgan", "stylegan2"]
-    assert known_names("methods") == ["eqgan-sa", "eqgan-sa-paper", "spatialgan", "spatialgan-indoor", "stylegan2"]
+    steering = ["eqgan-sa", "eqgan-sa-paper", "spatialgan", "spatialgan-indoor", "stylegan2"]
+    assert known_names("methods") == sorted(steering + LINEAGE)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
@@ -67,6 +69,16 @@ def test_every_file_says_what_it_is_for(path):
 
 
 # ---- methods
+
+
+@pytest.mark.parametrize("method", LINEAGE)
+def test_other_backbones_are_alone_or_steered(method):
+    alone = run(method=method)
+    assert alone.generator.backbone == alone.discriminator.backbone == method
+    assert (alone.generator.encoding, alone.align.weight) == (None, 0)
+    steered = run(method=method, sel="norm", align=1.0)
+    assert (steered.generator.encoding.layer, steered.generator.encoding.max_resolution) == ("norm", 16)
+    assert steered.align.weight == 1
 
 
 def test_stylegan2_hears_no_heatmaps():
@@ -92,7 +104,7 @@ def test_spatialgan_is_the_papers_design_and_the_default():
     assert config.method == "spatialgan"
     assert (encoding.layer, encoding.mode, encoding.max_resolution) == ("norm", "coarse", 16)
     assert (align.weight, align.tau, align.resolution) == (1, 0.25, "level")
-    assert (align.gradient, align.relu) == ("logits", "sum")
+    assert (align.gradient, align.relu, encoding.registration) == ("logits", "channel", "cells")
     assert config.sampler.kind == "paper"
     assert config.augment.mode == "noaug"
 
@@ -107,8 +119,8 @@ def test_paper256_with_eqgan_sa_has_the_released_generators_size():
 
 def test_demo_is_small_and_trains_on_a_cpu():
     config = run()
-    assert [config.generator.synthesis.channels(r) for r in (4, 8, 16, 32)] == [64, 64, 64, 32]
-    assert [config.discriminator.channels(r) for r in (4, 8, 16, 32)] == [64, 64, 64, 32]
+    assert [config.generator.synthesis.channels(r) for r in (4, 8, 16, 32, 64)] == [32, 32, 32, 32, 16]
+    assert [config.discriminator.channels(r) for r in (4, 8, 16, 32, 64)] == [32, 32, 32, 32, 16]
     assert (config.generator.z_dim, config.generator.w_dim, config.generator.mapping.num_layers) == (64, 64, 2)
     assert config.generator.synthesis.num_fp16_res == config.discriminator.num_fp16_res == 0
     assert config.generator.synthesis.conv_clamp is config.discriminator.conv_clamp is None
@@ -183,7 +195,7 @@ def test_all_options_that_set_one_key_are_tested():
 def test_batch_is_divided_among_gpus():
     config = run(batch=24, gpus=2, cfg="auto")
     assert (config.schedule.batch_size, config.schedule.batch_gpu, config.hardware.gpus) == (24, 12, 2)
-    assert run(gpus=2).schedule.batch_gpu == 16  # demo: one pass of 32 on one GPU
+    assert run(gpus=2).schedule.batch_gpu == 4  # demo: one pass of 8 on one GPU
 
 
 def test_fewer_gpus_make_more_passes():
@@ -230,7 +242,7 @@ def test_spatialgan_indoor_is_spatialgan_with_objects():
     encoding = config.generator.encoding
     assert (encoding.layer, encoding.counts, encoding.max_resolution) == ("indoor", (3,), None)
     assert (config.sampler.kind, config.sampler.spread) == ("multi-object", (0.1, 0.5))
-    assert config.align == single.align.model_copy(update={"match": "best"})
+    assert config.align == single.align.model_copy(update={"match": "best", "nearest": "l1"})
     assert config.generator.latent_shape == (4, 512)
 
 
@@ -442,7 +454,7 @@ def test_options_about_heatmaps_need_heatmaps(name: str, value, without: dict):
         ("generator.c_dim=3", f"--set generator.c_dim=3: generator.c_dim follows from --data {BY_ITSELF}"),
         (
             "generator.encoding=null",
-            "align.weight is not 0, but the generator hears no heatmaps; set it to 0, or use --sel=none",
+            "align.weight is not 0, but the generator takes no heatmaps; set it to 0, or use --sel=none",
         ),
     ],
 )

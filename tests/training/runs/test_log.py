@@ -12,13 +12,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 from tests.training.data_samples import picture
-from torch_utils.stats import Summary
+from torch_utils.stats import ScalarSummary
 from training.runs import log as run_log
 from training.runs.log import RunLog
 
 
-def summary(mean: float, low: float = 0.0, high: float = 0.0) -> Summary:
-    return Summary(mean, 0.5, low, high, 8)
+def summary(mean: float, low: float = 0.0, high: float = 0.0) -> ScalarSummary:
+    return ScalarSummary(mean, 0.5, low, high, 8)
 
 
 REPORT = {

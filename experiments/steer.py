@@ -1,0 +1,152 @@
+"""How well methods, or options, steer: the same data and length, several seeds, error bars.
+
+    python -m experiments.steer --outdir=steer --seeds=0,1,2
+    python -m experiments.steer --outdir=short --list=experiments/short_runs.yaml --seeds=0,1
+
+A list names one data set (arguments of dataset_tool.py), what every run has in common (of train.py), the metrics (of
+calc_metrics.py, the first value of each is shown) and rows, each what is its own. The same command again goes on where
+it was stopped. OUTDIR/results.json holds every value, OUTDIR/table.md means over seeds with 95% intervals (Student's).
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import yaml
+
+from dnnlib.cli import Command
+from dnnlib.errors import REASON, UserError, in_one_line
+from dnnlib.files import make_dir, read_lines, write_json, write_text
+from dnnlib.parsing import nearest
+from experiments.evidence import MISSING, command, newest_run, values_of
+from training.runs.snapshot import open_snapshot
+
+LIST = Path(__file__).with_suffix(".yaml")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows {name: words of train.py} that share a data set, `common` words and metrics [(name, key)]."""
+
+    data: list[str]
+    common: list[str]
+    metrics: list[tuple[str, str]]
+    rows: dict[str, list[str]]
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Raises UserError when a file does not have the form of experiments/steer.yaml."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        metrics = [tuple(each.split(":")) if ":" in each else (each, each) for each in content["metrics"]]
+        rows = {str(name): shlex.split(words) for name, words in content["rows"].items()}
+        return Comparison(shlex.split(content["data"]), shlex.split(content["common"]), metrics, rows)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}: not a comparison ({type(error).__name__}: {in_one_line(error, REASON)})") from error
+
+
+def carry_out(which: Comparison, name: str, seed: int, outdir: Path, device: str) -> dict[str, Any]:
+    """Train and measure one row with one seed, as far as that is not done; {"kimg", "seconds", metric: value}."""
+    data, runs = outdir / "data.zip", outdir / name / f"seed{seed}"
+    if not data.exists():
+        command("dataset_tool.py", *which.data, f"--dest={data}")
+    words = [*which.common, *which.rows[name], f"--seed={seed}", f"--device={device}"]
+    command("train.py", f"--outdir={runs}", f"--data={data}", "--metrics=none", *words)
+    folder = newest_run(runs)
+    kimg = open_snapshot(folder).kimg
+    missing = list(dict.fromkeys(metric for metric, _ in which.metrics if values_of(folder, metric, kimg) is None))
+    if missing:
+        command("calc_metrics.py", f"--network={folder}", f"--metrics={','.join(missing)}", f"--device={device}")
+    return collected(which, folder)
+
+
+def collected(which: Comparison, folder: Path) -> dict[str, Any]:
+    """What a run has measured at its newest snapshot; None for what is not there."""
+    kimg = open_snapshot(folder).kimg
+    values = {f"{metric}:{key}": (values_of(folder, metric, kimg) or {}).get(key) for metric, key in which.metrics}
+    seconds = [line["seconds/training"] for line in read_lines(folder / "stats.jsonl")]
+    return {"kimg": kimg, "seconds": seconds[-1] if seconds else None, **values}
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95% interval by Student's t; NaN for fewer than two values."""
+    from scipy.stats import t
+
+    count = len(values)
+    if count < 2:
+        return float(np.mean(values)), float("nan")
+    return float(np.mean(values)), float(t.ppf(0.975, count - 1) * np.std(values, ddof=1) / count**0.5)
+
+
+def table(which: Comparison, results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Markdown: a row a name, a column a metric; `results` is {name: {seed: collected}}."""
+    columns = ["seconds", *(f"{metric}:{key}" for metric, key in which.metrics)]
+    titles = ["row", "seeds", "kimg", "seconds", *(key for _, key in which.metrics)]
+    lines = [titles, ["---"] * len(titles)]
+    for name, by_seed in results.items():
+        runs = list(by_seed.values())
+        kimg = ", ".join(f"{each:g}" for each in sorted({run["kimg"] for run in runs}))
+        lines.append([name, str(len(runs)), kimg, *(cell([run[column] for run in runs]) for column in columns)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(values: Iterable[float | None]) -> str:
+    """Mean +- interval of what is there."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return MISSING
+    mean, half = interval(there)
+    digits = 0 if abs(mean) >= 20 else 2
+    return f"{mean:.{digits}f}" + ("" if np.isnan(half) else f" +- {half:.{digits}f}")
+
+
+def chosen_rows(which: Comparison, only: str | None) -> list[str]:
+    """Raises UserError for a name that is not a row."""
+    names = list(which.rows) if only is None else [name.strip() for name in only.split(",")]
+    for name in names:
+        if name not in which.rows:
+            raise UserError(f"--only '{name}' is not in the list{nearest(name, list(which.rows))}")
+    return names
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Raises UserError unless it is numbers with commas."""
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"--seeds '{text}': give numbers with commas, such as 0,1,2") from error
+
+
+@click.command(cls=Command)
+@click.option("--outdir", type=Path, default=Path("steer"), show_default=True, help="Folder for data, runs and table.")
+@click.option("--list", "path", type=Path, default=LIST, help="Another list than experiments/steer.yaml.")
+@click.option("--seeds", default="0,1,2", show_default=True, help="Of training.")
+@click.option("--only", metavar="NAME,...", help="Some of the rows.")
+@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
+def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) -> None:
+    """Train and measure every row with every seed, and write results.json and table.md."""
+    which, numbers = read_comparison(path), parse_seeds(seeds)
+    results = known_results(make_dir(outdir) / "results.json")
+    names = chosen_rows(which, only)
+    for seed in numbers:  # all rows with the first seed come first: half a table with one seed says more
+        for name in names:
+            results.setdefault(name, {})[str(seed)] = carry_out(which, name, seed, outdir, device)
+            write_json(outdir / "results.json", results)
+            write_text(outdir / "table.md", table(which, results))
+    click.echo("\n" + table(which, results), nl=False)
+
+
+def known_results(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """What was written before; {} at first."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+if __name__ == "__main__":
+    main()

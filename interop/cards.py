@@ -1,0 +1,174 @@
+"""The card beside an exported model: README.md, with what it was trained on, what was measured, and a steering strip.
+
+The lines between --- at its head are what the hub reads. Nothing in it is invented: what is not known says so.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from dnnlib.errors import UserError
+from dnnlib.files import make_dir, read_lines, write_text
+from dnnlib.json_files import read_json
+from interop.description import layout_prior
+from training.pictures.grids import image_grid, moving_strip, save_png
+from training.sampling import Model
+
+CARD, STRIP = "README.md", "steering.png"
+SEEDS, FRAMES = (0, 1, 2, 3), 9
+UNKNOWN = "not known"
+
+
+def write_card(
+    model: Model, folder: Path, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()
+) -> Path:
+    """Write README.md and the strip into `folder`.
+
+    snapshot: the model's file; beside it are data.json and metric-*.jsonl of a run, or what says where it is from.
+    """
+    make_dir(folder)
+    save_png(folder / STRIP, strip(model))
+    write_text(folder / CARD, card(model, license_name, snapshot, files))
+    return folder / CARD
+
+
+def card(model: Model, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()) -> str:
+    """The text of a card."""
+    config, G = model.config, model.config.generator
+    run_dir = None if snapshot is None else snapshot.parent
+    steered = "A row a latent, its level-0 centre moved from left to right." if _moves(model) else "Four latents."
+    parts = [
+        f"---\n{yaml.safe_dump(_head(model, license_name), sort_keys=False)}---\n",
+        f"# {config.name}\n",
+        f"A generator of {G.img_resolution}x{G.img_resolution} images, method {config.method}{_origin(snapshot)}.\n",
+        f"![{steered}]({STRIP})\n\n*{steered}*\n",
+        _table("Training", _training(model, run_dir)),
+        _table("Networks", _networks(model)),
+        _measurements(run_dir),
+        f"## Use\n\n```python\n{_use(model)}```\n",
+        _files(files),
+        f"## Licence\n\n{license_name or UNKNOWN}. The images that it was trained on may set limits of their own.\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _origin(snapshot: Path | None) -> str:
+    """Who trained it, as far as that is known: what was converted has a file that names its source."""
+    if snapshot is None:
+        return ""
+    about = _json_of(snapshot.parent, f"{snapshot.stem}.json")
+    if isinstance(about.get("source"), str) and isinstance(about.get("sha256"), str):
+        return f", converted by SteerGAN from `{about['source']}` (SHA-256 {about['sha256']})"
+    return ", trained by SteerGAN" if (snapshot.parent / "stats.jsonl").is_file() else ""
+
+
+def strip(model: Model) -> np.ndarray:
+    """Pixels of a centre that moves, a row a seed; of a model that takes no layout, some pictures."""
+    labels = None if model.config.generator.c_dim == 0 else [0]
+    if not _moves(model):
+        return image_grid(model.images(SEEDS, labels=labels), len(SEEDS))
+    return np.concatenate([_moving(model, seed, labels) for seed in SEEDS])
+
+
+def _moves(model: Model) -> bool:
+    """Whether a centre can be moved while the styles stay."""
+    return model.is_layout_conditioned and not model.G.takes_layout_in_latent
+
+
+def _moving(model: Model, seed: int, labels: list[int] | None) -> np.ndarray:
+    start = model.layout([seed])
+    dx = torch.linspace(-0.6, 0.6, FRAMES) - start.centers[0][0, 0, 0].cpu()
+    layout = start.repeat(FRAMES).moved(0, 0, dx, 0.0)
+    images = model.images([seed] * FRAMES, ws=model.styles([seed], labels=labels), layout=layout)
+    return moving_strip(images, layout)
+
+
+def _head(model: Model, license_name: str) -> dict[str, Any]:
+    tags = ["gan", "stylegan2", "image-generation", model.config.method]
+    return {"library_name": "steergan", "license": license_name or "unknown", "tags": tags,
+            "pipeline_tag": "unconditional-image-generation"}  # fmt: skip
+
+
+def _training(model: Model, run_dir: Path | None) -> dict[str, str]:
+    config, data = model.config, _json_of(run_dir, "data.json")
+    return {
+        "images shown": f"{model.kimg:,g} thousand" if model.kimg else UNKNOWN,
+        "data": Path(config.data.path).name if config.data.path != "unknown" else UNKNOWN,
+        "training images": f"{data['images']:,}" if isinstance(data.get("images"), int) else UNKNOWN,
+        "resize filter of the data": str(data.get("filter", UNKNOWN)),
+        "mirrored": "yes" if config.data.mirror else "no",
+        "augmentation": config.augment.mode,
+        "batch": str(config.schedule.batch_size),
+        "seed": str(config.seed),
+    }
+
+
+def _networks(model: Model) -> dict[str, str]:
+    G = model.config.generator
+    return {
+        "numbers in the generator": f"{sum(p.numel() for p in model.G.parameters()):,}",
+        "z, w": f"{G.z_dim}, {G.w_dim}",
+        "classes": str(G.c_dim or "none"),
+        "layout prior": layout_prior(model.config),
+    }
+
+
+def _measurements(run_dir: Path | None) -> str:
+    """Each metric's newest result, with what it takes to repeat it."""
+    files = [] if run_dir is None else sorted(run_dir.glob("metric-*.jsonl"))
+    rows = [row for path in files for row in _newest(read_lines(path))]
+    if not rows:
+        return "## Measurements\n\nNone are known.\n"
+    head = ["## Measurements", "", "| metric | value | of | provenance |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows, ""])
+
+
+def _newest(lines: list[dict[str, Any]]) -> list[str]:
+    if not lines or not isinstance(lines[-1].get("results"), dict):
+        return []
+    last = lines[-1]
+    told = {key: last[key] for key in ("num", "seed", "data_hash", "layout_prior", "version") if key in last}
+    extractor = last.get("extractor")
+    told |= {"extractor": extractor} if extractor else {}
+    where = f"{last['kimg']:g} kimg" if isinstance(last.get("kimg"), int | float) else UNKNOWN
+    provenance = json.dumps(told).replace("|", "\\|")
+    return [f"| {name} | {_value(value)} | {where} | `{provenance}` |" for name, value in last["results"].items()]
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else UNKNOWN
+
+
+def _use(model: Model) -> str:
+    layout = ", layout=model.layout([7]).moved(level=0, index=0, dx=0.3, dy=0)" if model.is_layout_conditioned else ""
+    labels = ", labels=0" if model.config.generator.c_dim else ""
+    return (
+        "from training.sampling import Model  # pip install steergan\n\n"
+        'model = Model.load("hf://OWNER/NAME")  # or the .safetensors file\n'
+        f"images = model.images([7]{labels}{layout})  # [1, C, R, R], about [-1, 1]\n"
+    )
+
+
+def _files(files: Sequence[str]) -> str:
+    return "## Files\n\n" + "\n".join(f"- `{name}`" for name in files) + "\n" if files else ""
+
+
+def _table(title: str, rows: dict[str, str]) -> str:
+    lines = [f"| {name} | {value.replace('|', '/')} |" for name, value in rows.items()]
+    return f"## {title}\n\n| | |\n| --- | --- |\n" + "\n".join(lines) + "\n"
+
+
+def _json_of(run_dir: Path | None, name: str) -> dict[str, Any]:
+    """An object in a JSON file of a run; empty where there is none that can be read."""
+    if run_dir is None or not (run_dir / name).is_file():
+        return {}
+    try:
+        found = read_json(run_dir / name)
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}

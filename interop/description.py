@@ -1,0 +1,77 @@
+"""A network file in words: whose it is, what it makes, how it is steered, how large it is."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from dnnlib.errors import UserError
+from interop.pickles.families import PICKLE, SAFETENSORS, kind_of
+from interop.reference_networks import read_reference
+from torch_utils.tensor_files import TensorKind
+from training.config import GeneratorConfig, RunConfig
+from training.runs.snapshot import find_snapshot
+from training.runs.sources import address_in
+from training.runs.stored import open_stored
+
+_PRIORS = {
+    "paper": "level 0 normal around the middle, levels 1 and 2 around it",
+    "released": "level 0 normal and clamped, levels 1 and 2 uniform around it",
+    "multi-object": "objects anywhere in the image",
+}
+
+
+def describe(source: str) -> list[str]:
+    """Lines about a snapshot, run directory, foreign pickle or address. Raises UserError when it is none of these."""
+    path = Path(source)
+    if address_in(source) is None and path.is_file() and kind_of(path) == PICKLE:
+        found = read_reference(path)
+        kinds = {name: TensorKind(tensor.dtype, tuple(tensor.shape)) for name, tensor in found.tensors.items()}
+        origin = f"{path}: a network pickle of StyleGAN2-ADA (PyTorch) or EqGAN-SA, readable here"
+        return [origin, *about_networks(found.config, found.kimg, kinds), f"SHA-256: {found.sha256}"]
+    path = find_snapshot(source)
+    if kind_of(path) != SAFETENSORS:
+        raise UserError(f"{path}: no network that is known")
+    stored = open_stored(path)
+    return [f"{path}: a snapshot of this program", *about_networks(stored.config(), stored.kimg, stored.file.kinds)]
+
+
+def about_networks(config: RunConfig, kimg: float, kinds: Mapping[str, TensorKind]) -> list[str]:
+    """What it is called, makes, takes, and weighs."""
+    G = config.generator
+    sizes = {name: _numbers(kinds, name) for name in ("G_ema", "D")}
+    shown = f"{kimg:,g} thousand images" if kimg else "an unknown number of images"
+    return [
+        f"name: {config.name}; method {config.method}, backbone {G.backbone}; it has been shown {shown}",
+        f"makes: images of {G.img_resolution}x{G.img_resolution}, {G.img_channels} channels{_labels(G)}",
+        f"takes: z of {G.z_dim} numbers, {G.mapping.num_layers} layers to w of {G.w_dim}{_mean(G)}",
+        f"layout: {layout_prior(config)}",
+        f"numbers: {sizes['G_ema']:,} in the generator, {sizes['D']:,} in the discriminator",
+        f"data: {config.data.path}{', mirrored' if config.data.mirror else ''}",
+    ]
+
+
+def layout_prior(config: RunConfig) -> str:
+    """How layouts enter, and how they were drawn in training."""
+    encoding = config.generator.encoding
+    if encoding is None:
+        return "none, it is not steered"
+    counts = "/".join(map(str, encoding.counts))
+    low, high = config.sampler.spread
+    where = _PRIORS.get(config.sampler.kind, "see its code")
+    levels = "objects" if len(encoding.counts) == 1 else "centres at levels 0/1/2"
+    return (
+        f"{counts} {levels}, heard by SEL {encoding.layer} ({encoding.mode}); sampler {config.sampler.kind} ({where}), "
+        f"spreads {low:g} to {high:g}"
+    )
+
+
+def _numbers(kinds: Mapping[str, TensorKind], network: str) -> int:
+    return sum(math.prod(kind.shape) for name, kind in kinds.items() if name.startswith(f"{network}."))
+
+
+def _labels(G: GeneratorConfig) -> str:
+    return f", {G.c_dim} classes" if G.c_dim else ", no classes"
+
+
+def _mean(G: GeneratorConfig) -> str:
+    return "" if G.mapping.w_avg_beta is not None else "; no mean style, so no truncation"

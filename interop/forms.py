@@ -1,0 +1,84 @@
+"""In which forms a network can be written, and which one a file's name asks for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dnnlib.errors import UserError
+from dnnlib.files import atomic_path, make_dir
+from training.runs.snapshot import find_snapshot
+
+_BY_SUFFIX = {".safetensors": "snapshot", ".pth": "state-dict", ".onnx": "onnx", ".pt2": "program", "": "bundle"}
+
+
+def form_of(dest: str) -> str:
+    """Raises UserError when the name's ending stands for none."""
+    suffix = Path(dest).suffix
+    if suffix not in _BY_SUFFIX:
+        endings = ", ".join(f"{suffix or 'a folder'} ({form})" for suffix, form in _BY_SUFFIX.items())
+        raise UserError(f"{dest}: which form? Endings are {endings}; or give --as")
+    return _BY_SUFFIX[suffix]
+
+
+def write_form(source: str, dest: str, form: str, latent: str = "z", license_name: str = "") -> list[str]:
+    """Write a network in a form; returns what was done, in lines. Raises UserError, with nothing written."""
+    if form == "snapshot":
+        return _snapshot(source, dest)
+    if form == "state-dict":
+        return _state_dict(source, dest)
+    return _exported(source, dest, form, latent, license_name)
+
+
+def _snapshot(source: str, dest: str) -> list[str]:
+    from interop.conversion import convert, copy_snapshot
+    from interop.pickles.families import SAFETENSORS, kind_of
+    from training.runs.sources import address_in
+
+    is_pickle = address_in(source) is None and Path(source).is_file() and kind_of(Path(source)) != SAFETENSORS
+    written = convert(source, dest) if is_pickle else copy_snapshot(find_snapshot(source), dest)
+    return [f"wrote {written}"]
+
+
+def _state_dict(source: str, dest: str) -> list[str]:
+    """G, D and G_ema as dictionaries of tensors under the reference's names, by torch.save or as safetensors."""
+    import torch
+
+    from interop.reference_state import reference_state
+    from torch_utils.tensor_files import write_tensors
+    from training.runs.snapshot import open_snapshot
+
+    snapshot = open_snapshot(source)
+    networks = {"G": snapshot.generator("G"), "D": snapshot.discriminator(), "G_ema": snapshot.generator("G_ema")}
+    states = {name: reference_state(network) for name, network in networks.items()}
+    make_dir(Path(dest).parent)
+    if Path(dest).suffix == ".safetensors":
+        flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
+        write_tensors(dest, flat, {"format": "pt"})
+    else:
+        with atomic_path(dest) as temporary:
+            torch.save(states, temporary)
+    return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of G, D and G_ema in the reference's names"]
+
+
+def _exported(source: str, dest: str, form: str, latent: str, license_name: str) -> list[str]:
+    from interop.bundle import write_bundle
+    from interop.cards import write_card
+    from interop.exportable import ExportOptions
+    from interop.onnx_export import export_onnx
+    from interop.program_export import export_program
+    from training.sampling import Model
+
+    path = find_snapshot(source)
+    model, options = Model.load(path, "cpu", precision="float32"), ExportOptions(latent)
+    writers: dict[str, Callable[[], float]] = {
+        "onnx": lambda: export_onnx(model, dest, latent=latent),
+        "program": lambda: export_program(model, dest, options),
+        "bundle": lambda: write_bundle(model, dest, options),
+    }
+    make_dir(Path(dest).parent)
+    worst = writers[form]()
+    lines = [f"wrote {dest}; its pictures differ from the model's by {worst:.2g} at most"]
+    folder = Path(dest) if form == "bundle" else Path(f"{dest}.card")
+    lines.append(f"wrote {write_card(model, folder, license_name, path, [Path(dest).name])}")
+    if form == "bundle":
+        lines += ["", (Path(dest) / "load.py").read_text()]
+    return lines

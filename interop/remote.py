@@ -1,0 +1,139 @@
+"""Network files on the web: https://..., or hf://owner/name[/file] on the Hugging Face hub.
+
+Downloads go to the cache, are resumed where they broke off, and checked: against the hub's SHA-256, or against one that
+is given behind the address (https://host/file.pkl#sha256=...). Without either, the length is checked at the first
+download, and the digest of what came is kept and compared each time.
+"""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+import urllib3
+
+from dnnlib.cache import cache_folder
+from dnnlib.downloads import RemoteFile, fetch, sha256_of
+from dnnlib.errors import REASON, UserError, in_one_line
+from dnnlib.files import write_text
+from dnnlib.json_files import parse_json
+
+HUB = "https://huggingface.co"
+ENDPOINT = "HF_ENDPOINT"  # the hub's address, as its own library has it
+NETWORK_FILES = (".safetensors", ".pkl")
+TIMEOUT = 30  # seconds
+_LONGEST_LIST = 4 << 20  # bytes
+_INSTEAD = "give the path of a copy"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class HubAddress:
+    """hf://owner/name[/file]"""
+
+    repository: str
+    file: str | None
+
+
+def fetch_network(address: str) -> Path:
+    """The file at an address, in the cache. Raises UserError when it cannot be fetched, or is another one."""
+    file = hub_file(parse_hub(address)) if address.startswith("hf://") else web_file(address)
+    folder = cache_folder("networks") / hashlib.sha256(file.url.encode()).hexdigest()[:16]
+    path = fetch(file, folder, show_progress=True)
+    _check_again(path, file)
+    return path
+
+
+def parse_hub(address: str) -> HubAddress:
+    """Raises UserError unless the address is hf://owner/name or hf://owner/name/file."""
+    found = re.fullmatch(r"hf://([\w.-]{1,96})/([\w.-]{1,96})(?:/([\w./-]{1,200}))?", address.rstrip("/"), re.ASCII)
+    if found is None or ".." in address:
+        raise UserError(
+            f"{in_one_line(address, 80)}: an address on the hub is hf://owner/name, or hf://owner/name/file"
+        )
+    return HubAddress(f"{found[1]}/{found[2]}", found[3])
+
+
+def hub_file(address: HubAddress) -> RemoteFile:
+    """The file that an address means, with the size and digest that the hub has of it.
+
+    Without a file's name it has to be the only network there, or the newest of some snapshots.
+    """
+    where = f"hf://{address.repository}"
+    listed = {entry["path"]: entry for entry in _listing(address.repository, where)}
+    name = address.file or _only_network(list(listed), where)
+    if name not in listed:
+        raise UserError(f"{where}: there is no {name}; there are {_shown(list(listed))}")
+    facts = listed[name].get("lfs") if isinstance(listed[name].get("lfs"), dict) else {}
+    digest, size = facts.get("oid", ""), listed[name].get("size", 0)
+    known = isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
+    url = f"{hub()}/{address.repository}/resolve/main/{quote(name)}"
+    return RemoteFile(
+        PurePosixPath(name).name, url, digest if known else "", size if isinstance(size, int) else 0, _INSTEAD
+    )
+
+
+def hub() -> str:
+    """The hub's address, without a slash at its end."""
+    return os.environ.get(ENDPOINT, HUB).rstrip("/")
+
+
+def web_file(address: str) -> RemoteFile:
+    """Of https://host/.../name[#sha256=...]. Raises UserError for addresses without encryption, or without a name."""
+    parts = urlsplit(address)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost"):
+        raise UserError(f"{in_one_line(address, 200)}: use https://; what comes over http:// can be changed on its way")
+    name = PurePosixPath(unquote(parts.path)).name
+    if not re.fullmatch(r"[\w.,+ -]{1,150}", name) or name.startswith("."):
+        raise UserError(f"{in_one_line(address, 200)}: the address has to end with the name of a file")
+    digest = parts.fragment.removeprefix("sha256=").lower()
+    if parts.fragment and not _SHA256.fullmatch(digest):
+        raise UserError(f"{in_one_line(address, 200)}: behind # there has to be sha256= and 64 hexadecimal digits")
+    return RemoteFile(name, parts._replace(fragment="").geturl(), digest, 0, _INSTEAD)
+
+
+def _check_again(path: Path, file: RemoteFile) -> None:
+    """Where no digest was published: hold the file against the one that it had when it came."""
+    if file.sha256:
+        return
+    noted, digest = path.with_name(f"{path.name}.sha256"), sha256_of(path)
+    if not noted.exists():
+        write_text(noted, digest + "\n")
+    elif noted.read_text().strip() != digest:
+        raise UserError(f"{path}: changed since it was downloaded; remove it, and it is fetched again")
+
+
+def _only_network(names: list[str], where: str) -> str:
+    found = sorted(name for name in names if name.endswith(NETWORK_FILES))
+    snapshots = [name for name in found if PurePosixPath(name).name.startswith("network-snapshot-")]
+    if len(found) == 1 or (snapshots and len(snapshots) == len(found)):
+        return found[-1]
+    if not found:
+        raise UserError(f"{where}: no network there (*.safetensors or *.pkl), but {_shown(names)}")
+    raise UserError(f"{where}: several networks there; name one of {_shown(found)}")
+
+
+def _listing(repository: str, where: str) -> list[dict[str, Any]]:
+    """The files of a repository, as the hub lists them."""
+    url = f"{hub()}/api/models/{repository}/tree/main"
+    try:
+        with requests.get(url, params={"recursive": "true"}, timeout=TIMEOUT, stream=True) as answer:
+            if answer.status_code in (401, 403, 404):
+                raise UserError(f"{where}: no such repository, or a private one")
+            answer.raise_for_status()
+            text = answer.raw.read(_LONGEST_LIST, decode_content=True)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise UserError(f"{where}: the hub cannot be asked ({in_one_line(error, REASON)})") from error
+    listed = parse_json(text, where)
+    if not isinstance(listed, list) or not all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in listed):
+        raise UserError(f"{where}: the hub's answer is not understood")
+    return [entry for entry in listed if entry.get("type") == "file"]
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(in_one_line(name, 60) for name in names[:5]) + more

@@ -1,0 +1,111 @@
+"""Comparisons over seeds: every row is one that train.py accepts, tables have intervals, what is done is kept."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dataset_tool import main as make_data
+from dnnlib.errors import UserError
+from experiments import steer
+from experiments.steer import LIST, Comparison, cell, chosen_rows, interval, main, parse_seeds, read_comparison
+from metrics import registry
+from tests.tiny_models import save_tiny_snapshot
+from train import main as train_command
+
+LISTS = [LIST, LIST.with_name("short_runs.yaml")]
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What would have been run; training leaves a snapshot, measuring 0.5 for the first seed, 0.7 for others."""
+    seen: list[tuple[str, ...]] = []
+
+    def pretend(*words: str) -> None:
+        seen.append(words)
+        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
+        if words[0] == "dataset_tool.py":
+            Path(options["dest"]).write_bytes(b"")
+        elif words[0] == "train.py":
+            folder = Path(options["outdir"]) / "00000-run"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "config.json").write_text("{}")
+            (folder / "stats.jsonl").write_text('{"kimg": 1.0, "seconds/training": 30.0}\n')
+            save_tiny_snapshot(folder, kimg=1.0)
+        else:
+            value = 0.5 if "seed0" in options["network"] else 0.7
+            line = {"kimg": 1.0, "results": {"from_centre": value}}
+            (Path(options["network"]) / "metric-centroid_co_move.jsonl").write_text(json.dumps(line) + "\n")
+
+    monkeypatch.setattr(steer, "command", pretend)
+    return seen
+
+
+@pytest.fixture
+def short_list(tmp_path: Path) -> Path:
+    path = tmp_path / "list.yaml"
+    path.write_text(
+        "data: toy --kind=faces\ncommon: --cfg=demo\nmetrics: ['centroid_co_move:from_centre']\n"
+        "rows: {plain: '', other: --gamma=9}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.name)
+def test_every_row_is_one_that_train_accepts(path: Path, tmp_path: Path):
+    which, data = read_comparison(path), tmp_path / "data.zip"
+    few = [word for word in which.data if not word.startswith("--images")]
+    assert CliRunner().invoke(make_data, [*few, "--images=4", f"--dest={data}"]).exit_code == 0
+    common = [f"--outdir={tmp_path}", f"--data={data}", "--device=cpu", "--metrics=none", "--dry-run", *which.common]
+    for words in which.rows.values():
+        result = CliRunner().invoke(train_command, [*common, *words])
+        assert result.exit_code == 0, result.output
+    registry.check([metric for metric, _ in which.metrics])
+
+
+def test_rows_are_trained_with_every_seed_and_tabled_with_intervals(commands: list, short_list: Path, tmp_path: Path):
+    options = [f"--outdir={tmp_path / 'out'}", f"--list={short_list}", "--seeds=0,1", "--device=cpu"]
+    result = CliRunner().invoke(main, options)
+    assert result.exit_code == 0, result.output
+    trained = [words for words in commands if words[0] == "train.py"]
+    assert [words[-2] for words in trained] == ["--seed=0", "--seed=0", "--seed=1", "--seed=1"]
+    assert ["--gamma=9" in words for words in trained] == [False, True, False, True]
+    # mean 0.6, standard deviation 0.1 sqrt(2), t of one degree of freedom 12.706
+    assert "| plain | 2 | 1 | 30 +- 0 | 0.60 +- 1.27 |" in (tmp_path / "out" / "table.md").read_text()
+    written = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert written["other"]["1"]["centroid_co_move:from_centre"] == 0.7
+
+
+def test_what_is_measured_is_not_measured_again(commands: list, short_list: Path, tmp_path: Path):
+    options = [f"--outdir={tmp_path / 'out'}", f"--list={short_list}", "--seeds=0", "--device=cpu"]
+    CliRunner().invoke(main, options)
+    commands.clear()
+    CliRunner().invoke(main, options)
+    assert {words[0] for words in commands} == {"train.py"}  # which says that it is finished
+
+
+def test_intervals_are_student_s():
+    mean, half = interval([1.0, 2.0, 3.0])
+    assert mean == 2
+    assert half == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
+    assert math.isnan(interval([1.0])[1])
+    assert cell([1.0]) == "1.00"
+    assert cell([None]) == "-"
+
+
+@pytest.mark.parametrize("text", ["rows: 3", "[", "data: x\ncommon: y\nmetrics: [a]\nrows: {a: 3}"])
+def test_other_files_are_refused_in_one_line(text: str, tmp_path: Path):
+    path = tmp_path / "list.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"not a comparison \(\w+: .*\)"):
+        read_comparison(path)
+
+
+def test_unknown_rows_and_seeds_are_refused():
+    which = Comparison([], [], [], {"demo": []})
+    with pytest.raises(UserError, match="'dmo' is not in the list; did you mean 'demo'"):
+        chosen_rows(which, "dmo")
+    with pytest.raises(UserError, match="--seeds 'a,b'"):
+        parse_seeds("a,b")

@@ -1,0 +1,169 @@
+"""convert.py: pickles in, every form out, in words, and other families by their names."""
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import calc_metrics
+import generate
+from convert import main
+from interop.cards import card
+from interop.reference_networks import read_reference
+from tests.golden.cases import FOLDER
+from tests.interop.hostile import dictionary, module, named, pickled
+from tests.tiny_models import save_tiny_snapshot, tiny_model
+from training.networks.reference_names import translate_state
+from training.runs.snapshot import open_snapshot
+
+PICKLE = FOLDER / "tiny_reference_nosrc.pkl"
+
+
+def run(*words: object, status: int = 0) -> str:
+    """What convert.py prints; an error is one line."""
+    done = CliRunner().invoke(main, list(map(str, words)))
+    assert done.exit_code == status, done.output
+    if status:
+        assert len(done.output.strip().splitlines()) == 1
+    return done.output
+
+
+def test_a_pickle_becomes_a_snapshot_with_its_origin_beside_it(tmp_path: Path):
+    run(PICKLE, tmp_path / "net.safetensors")
+    snapshot, found = open_snapshot(tmp_path / "net.safetensors"), read_reference(PICKLE)
+    assert snapshot.config == found.config
+    assert all(torch.equal(t, found.tensors[f"G_ema.{name}"]) for name, t in snapshot.generator().state_dict().items())
+    about = json.loads((tmp_path / "net.json").read_text())
+    assert (about["source"], about["sha256"]) == (PICKLE.name, found.sha256)
+
+
+def test_a_folder_takes_a_snapshot_named_by_its_images(tmp_path: Path):
+    run(PICKLE, tmp_path / "new", "--as=snapshot")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "network-snapshot-000000.json", "network-snapshot-000000.safetensors"]  # fmt: skip
+
+
+def test_a_pickle_is_taken_wherever_a_network_is(tmp_path: Path):
+    words = [f"--network={PICKLE}", "--seeds=0-1", f"--outdir={tmp_path}", "--trunc=0.7"]
+    assert CliRunner().invoke(generate.main, words).exit_code == 0
+    assert (tmp_path / "seed0001.png").is_file()
+    said = CliRunner().invoke(calc_metrics.main, [f"--network={PICKLE}", "--metrics=di"])
+    assert said.exit_code == 2  # past the network: its data is not here
+    assert "/data/tiny.zip" in said.output
+
+
+def test_state_dicts_come_back_from_the_references_names(tmp_path: Path):
+    snapshot = save_tiny_snapshot(tmp_path, "stylegan2")
+    run(snapshot, tmp_path / "net.pth")
+    states = torch.load(tmp_path / "net.pth", weights_only=True)
+    ours = open_snapshot(snapshot).generator().state_dict()
+    back = translate_state(states["G_ema"])
+    assert back.keys() == ours.keys()
+    assert all(torch.equal(back[name], ours[name]) for name in ours)
+    assert "synthesis.b8.conv0.resample_filter" in states["G_ema"]
+    run(snapshot, tmp_path / "flat.safetensors", "--as=state-dict")
+    assert (tmp_path / "flat.safetensors").is_file()
+
+
+def test_names_that_the_reference_has_not(tmp_path: Path):
+    snapshot = save_tiny_snapshot(tmp_path, "spatialgan-indoor")
+    assert "has no encoding layer indoor" in run(snapshot, tmp_path / "net.pth", status=2)
+    assert "has no encoding layer indoor" in run(snapshot, tmp_path / "deep" / "net.pth", status=2)
+    assert list(tmp_path.iterdir()) == [snapshot]
+
+
+def test_a_snapshot_can_be_copied_out_of_a_run(tmp_path: Path):
+    snapshot = save_tiny_snapshot(tmp_path)
+    run(tmp_path, tmp_path / "copy.safetensors")
+    assert open_snapshot(tmp_path / "copy.safetensors").config == open_snapshot(snapshot).config
+
+
+@pytest.mark.parametrize("dest", ["model.zip", "model.pkl", "model.onnx.gz"])
+def test_endings_that_stand_for_nothing(dest: str):
+    assert "which form? Endings are .safetensors (snapshot)" in run(PICKLE, dest, status=2)
+
+
+def test_info_in_words(tmp_path: Path):
+    said = run("info", PICKLE)
+    assert "a network pickle of StyleGAN2-ADA (PyTorch) or EqGAN-SA" in said
+    assert "makes: images of 32x32, 3 channels, no classes" in said
+    assert "layout: none, it is not steered" in said
+    said = run("info", save_tiny_snapshot(tmp_path, kimg=1.0))
+    assert "method spatialgan, backbone stylegan2; it has been shown 1 thousand images" in said
+    assert "1/2/4 centres at levels 0/1/2, heard by SEL norm (coarse); sampler paper" in said
+
+
+FAMILIES = {
+    "StyleGAN3": pickled(dictionary(G_ema=module("Generator", synthesis=module("SynthesisInput")))),
+    "StyleGAN-XL": pickled(dictionary(D=module("ProjectedDiscriminator"), G_ema=module("SuperresGenerator"))),
+    "R3GAN": pickled(dictionary(G_ema=module("Generator", a=named("R3GAN.Networks", "GenerativeBasis")))),
+    "TensorFlow-era": b"\x80\x02" + named("dnnlib.tflib.network", "Network") + b")\x81.",
+    "rosinality-style": b"".join(map(pickle.dumps, (1, 2, 3, {"g_ema": {"style.1.weight": 0}}))),
+    "EDM": pickled(dictionary(ema=module("EDMPrecond"))),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_families_are_refused_by_name_with_what_to_do(family: str, tmp_path: Path):
+    (tmp_path / "net.pkl").write_bytes(FAMILIES[family])
+    for words in ((tmp_path / "net.pkl", tmp_path / "out.safetensors"), ("info", tmp_path / "net.pkl")):
+        said = run(*words, status=2)
+        assert family in said
+        assert "; " in said
+    assert [path.name for path in tmp_path.iterdir()] == ["net.pkl"]
+
+
+def test_what_torch_saves_today_is_refused_by_name(tmp_path: Path):
+    torch.save({"g_ema": {"style.1.weight": torch.zeros(2)}}, tmp_path / "a.pt")
+    assert "rosinality-style" in run(tmp_path / "a.pt", tmp_path / "b.safetensors", status=2)
+    torch.save({"model": torch.zeros(2)}, tmp_path / "c.pt")
+    assert "a PyTorch checkpoint (torch.save)" in run(tmp_path / "c.pt", tmp_path / "b.safetensors", status=2)
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        archive.writestr("data.pkl", b"x" * 1000)
+    assert "or another zip archive" in run(tmp_path / "d.zip", tmp_path / "b.safetensors", status=2)
+
+
+def test_what_is_not_there_and_what_is_no_network(tmp_path: Path):
+    assert "no such file" in run(tmp_path / "a.pkl", tmp_path / "b.safetensors", status=2)
+    (tmp_path / "a.txt").write_text("hello")
+    assert "not a readable snapshot" in run(tmp_path / "a.txt", tmp_path / "b.safetensors", status=2)
+    assert "Missing argument" in run(PICKLE, status=2)
+
+
+def test_a_card_says_what_is_known(tmp_path: Path):
+    (tmp_path / "data.json").write_text(json.dumps({"images": 1234, "path": "x"}))
+    result = {"metric": "di", "kimg": 1, "results": {"di": 0.5, "worst": None}, "num": 64, "data_hash": "ab"}
+    (tmp_path / "metric-di.jsonl").write_text(json.dumps(result) + "\n")
+    snapshot = tmp_path / "network-snapshot-000001.safetensors"
+    said = card(tiny_model(), "cc-by-4.0", snapshot, ["net.onnx"])
+    assert said.startswith("---\nlibrary_name: steergan\nlicense: cc-by-4.0\n")
+    assert "| training images | 1,234 |" in said
+    assert "| images shown | 1 thousand |" in said
+    assert '| di | 0.5 | 1 kimg | `{"num": 64, "data_hash": "ab"}` |' in said
+    assert "| worst | not known | 1 kimg |" in said
+    assert "- `net.onnx`" in said
+    assert "trained by" not in said
+    (tmp_path / "stats.jsonl").write_text("")
+    assert "method spatialgan, trained by SteerGAN." in card(tiny_model(), "mit", snapshot)
+    snapshot.with_suffix(".json").write_text(json.dumps({"source": "ffhq.pkl", "sha256": "ab12"}))
+    assert "converted by SteerGAN from `ffhq.pkl` (SHA-256 ab12)" in card(tiny_model(), "mit", snapshot)
+    bare = card(tiny_model("stylegan2"), "")
+    assert "None are known." in bare
+    assert "license: unknown" in bare
+    assert "| resize filter of the data | not known |" in bare
+
+
+def test_a_steering_strip_is_a_picture(tmp_path: Path):
+    from interop.cards import strip, write_card
+
+    for method in ("spatialgan", "stylegan2", "spatialgan-indoor"):
+        assert strip(tiny_model(method)).dtype == np.uint8
+    write_card(tiny_model(), tmp_path, "mit")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "steering.png"]
+
+

@@ -1,0 +1,170 @@
+"""Networks on the web, from a server on this machine: listed, resumed, checked, kept."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from dnnlib.errors import UserError
+from interop.remote import ENDPOINT, HubAddress, fetch_network, parse_hub, web_file
+from tests.golden.cases import FOLDER
+from training.runs.snapshot import find_snapshot, open_snapshot
+from training.runs.sources import address_in, needs_reader
+
+PICKLE = (FOLDER / "tiny_reference_nosrc.pkl").read_bytes()
+
+
+class Hub(ThreadingHTTPServer):
+    """A stand-in for the hub, and for any server: `files`: {path: bytes}; `breaks`: where the next answers end."""
+
+    daemon_threads = True
+
+    def __init__(self, files: dict[str, bytes]):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.breaks, self.starts = files, [], []
+        self.digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        self.listing: bytes | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def listed(self) -> bytes:
+        entry = lambda name, content: {"type": "file", "path": name, "size": len(content), "lfs": {"oid": self.digests[name]}}  # noqa: E501, E731
+        return json.dumps([entry(*item) for item in self.files.items()]).encode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = self.path.split("?")[0]
+        if path == "/api/models/owner/name/tree/main":
+            return self._send(self.server.listing or self.server.listed())
+        content = self.server.files.get(path.rpartition("/main/")[2].lstrip("/"))
+        if content is None:
+            return self.send_error(404)
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.server.starts.append(start)
+        end = start + self.server.breaks.pop(0) if self.server.breaks else None
+        return self._send(content[start:], start, len(content), end)
+
+    def _send(self, content: bytes, start: int = 0, whole: int = 0, end: int | None = None) -> None:
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content)))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+        self.end_headers()
+        self.wfile.write(content if end is None else content[: end - start])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch):
+    servers = []
+
+    def start(**files: bytes) -> Hub:
+        servers.append(Hub({name.replace("__", "."): content for name, content in files.items()}))
+        threading.Thread(target=servers[-1].serve_forever, args=[0.02], daemon=True).start()
+        monkeypatch.setenv(ENDPOINT, servers[-1].address)
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_pickle_on_the_hub_is_fetched_once_and_converted(hub):
+    server = hub(net__pkl=PICKLE, README__md=b"hello")
+    snapshot = open_snapshot("hf://owner/name")
+    assert snapshot.config.method == "stylegan2"
+    assert open_snapshot(Path("hf://owner/name")).path == snapshot.path  # a Path loses a slash
+    assert server.starts == [0]
+
+
+def test_a_download_goes_on_where_it_broke_off(hub):
+    server = hub(net__pkl=PICKLE)
+    server.breaks = [100_000]
+    assert fetch_network("hf://owner/name/net.pkl").read_bytes() == PICKLE
+    assert server.starts == [0, 65536]
+
+
+def test_a_file_that_is_not_what_the_hub_says_is_refused(hub):
+    server = hub(net__pkl=PICKLE)
+    server.digests["net.pkl"] = "0" * 64
+    with pytest.raises(UserError, match="its SHA-256 is another"):
+        find_snapshot("hf://owner/name")
+
+
+def test_which_file_of_a_repository(hub):
+    hub(a__pkl=PICKLE, b__pkl=PICKLE)
+    with pytest.raises(UserError, match=r"hf://owner/name: several networks there; name one of a\.pkl, b\.pkl"):
+        fetch_network("hf://owner/name")
+    with pytest.raises(UserError, match=r"there is no c\.pkl; there are a\.pkl, b\.pkl"):
+        fetch_network("hf://owner/name/c.pkl")
+    hub(README__md=b"x")
+    with pytest.raises(UserError, match="no network there"):
+        fetch_network("hf://owner/name")
+
+
+def test_the_newest_of_some_snapshots(hub):
+    contents = {f"network-snapshot-{kimg:06d}__safetensors": bytes([kimg]) for kimg in (1, 3, 2)}
+    hub(**contents)
+    assert fetch_network("hf://owner/name").name == "network-snapshot-000003.safetensors"
+
+
+def test_no_such_repository_and_answers_that_are_none(hub):
+    server = hub(net__pkl=PICKLE)
+    with pytest.raises(UserError, match="no such repository, or a private one"):
+        fetch_network("hf://owner/other")
+    for answer in (b"{}", b"[1]", b"<html>", b'[{"path": 3}]'):
+        server.listing = answer
+        with pytest.raises(UserError, match=r"^hf://owner/name:"):
+            fetch_network("hf://owner/name")
+
+
+def test_an_address_on_the_web(hub):
+    server = hub(net__pkl=PICKLE)
+    digest = hashlib.sha256(PICKLE).hexdigest()
+    path = fetch_network(f"{server.address}/net.pkl")
+    assert path.read_bytes() == PICKLE
+    assert fetch_network(f"{server.address}/net.pkl#sha256={digest}") == path
+    with pytest.raises(UserError, match="its SHA-256 is another"):
+        fetch_network(f"{server.address}/net.pkl#sha256={'1' * 64}")
+
+
+def test_a_file_without_a_published_digest_is_held_against_its_own(hub):
+    server = hub(net__pkl=PICKLE)
+    path = fetch_network(f"{server.address}/net.pkl")
+    path.write_bytes(PICKLE[:-1] + b"x")
+    with pytest.raises(UserError, match="changed since it was downloaded"):
+        fetch_network(f"{server.address}/net.pkl")
+
+
+@pytest.mark.parametrize("address, message", [
+    ("http://example.org/a.pkl", "use https://"),
+    ("https://example.org/", "has to end with the name of a file"),
+    ("https://example.org/.pkl", "has to end with the name of a file"),
+    ("https://example.org/a.pkl#md5=1", "sha256= and 64 hexadecimal digits"),
+    ("https://example.org/%2e%2e%2fa%0a.pkl", "has to end with the name of a file"),
+])  # fmt: skip
+def test_addresses_that_are_refused(address: str, message: str):
+    with pytest.raises(UserError, match=message):
+        web_file(address)
+
+
+@pytest.mark.parametrize("address", ["hf://owner", "hf://a/b/../c", "hf://a b/c", "hf://a/b/c d", "hf://"])
+def test_hub_addresses_that_are_none(address: str):
+    with pytest.raises(UserError, match="an address on the hub is"):
+        parse_hub(address)
+
+
+def test_what_is_an_address():
+    assert parse_hub("hf://a/b/c/d.pkl") == HubAddress("a/b", "c/d.pkl")
+    assert address_in("https:/example.org/a") == "https://example.org/a"
+    assert address_in("runs/https:/a") is None
+    assert not needs_reader("nothing.pkl")

@@ -1,0 +1,54 @@
+"""AdaIN and a layer's end against plain formulas in float64; noise and styles by layer."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.training.networks.lineage import generator, lineage_config
+from training.config import SynthesisConfig
+from training.networks.stylegan import StyledEnd, adaptive_instance_norm
+from training.networks.synthesis import Noise
+
+pytestmark = pytest.mark.numeric
+
+
+def noise(*shape: int, seed: int = 3) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_adain_is_equation_1():
+    x, gain, offset = noise(2, 3, 5, 5), noise(2, 3, seed=4), noise(2, 3, seed=5)
+    found = adaptive_instance_norm(x, gain, offset)
+    for n in range(2):
+        for k in range(3):
+            pixels = x[n, k]
+            mean = pixels.mean()
+            std = ((pixels - mean).square().mean() + 1e-5).sqrt()
+            expected = gain[n, k] * (pixels - mean) / std + offset[n, k]
+            torch.testing.assert_close(found[n, k], expected, atol=1e-13, rtol=0)
+
+
+def test_noise_bias_activation_and_adain_follow_each_other():
+    end = StyledEnd(3, 4, 6, SynthesisConfig()).double()
+    x, w = noise(2, 3, 4, 4), noise(2, 6, seed=4)
+    end.noise_strength.data, end.bias.data = noise(3, seed=6), noise(3, seed=7)
+    y = x + end.noise_strength[:, None, None] * end.noise_const + end.bias[:, None, None]
+    y = torch.where(y > 0, y, 0.2 * y) * 2**0.5
+    style = w @ end.style.weight.T / 6**0.5 + end.style.bias
+    expected = adaptive_instance_norm(y, 1 + style[:, :3], style[:, 3:])
+    torch.testing.assert_close(end(x, w, Noise("const")), expected, atol=1e-13, rtol=0)
+    assert not torch.allclose(end(x, w, Noise("none")), expected)
+
+
+def test_each_resolution_has_two_styles():
+    G = generator(lineage_config("stylegan", None)).eval()
+    assert G.num_ws == 8
+    ws = torch.randn([1, *G.w_shape], generator=torch.Generator().manual_seed(1))
+    before, base = {}, G.synthesis(ws, block_outputs=(outputs := {}))
+    before = outputs
+    for layer in range(G.num_ws):
+        changed, outputs = ws.clone(), {}
+        changed[:, layer] += 1
+        assert not torch.equal(G.synthesis(changed, block_outputs=outputs), base)
+        same = [r for r in outputs if torch.equal(outputs[r], before[r])]
+        assert same == [r for r in (4, 8, 16, 32) if r < 4 << (layer // 2)]
