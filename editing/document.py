@@ -64,8 +64,8 @@ class Document:
     """What is shown and how it was changed. See docs/editor.md for the file.
 
     network: a name that tells where the session comes from; it opens nothing.
-    object_seeds: in scenes of n objects, n + 1 seeds (the background's last) that the codes are taken from; None in it,
-        or for it: `seed`.
+    object_seeds: in scenes of n objects, n + 1 entries (the background's last) that say where the codes are from: a
+        seed; (seed, i), the code that object i has with that seed; or None, `seed`. None for it: all of `seed`.
     label: a class number, the numbers of a whole label, or None.
     noise_seed: what random noise is drawn from; None: `seed`.
     layout: {"levels": [{"centers", "spreads", "strengths"}]}, a picture of a layout file; None: that of `seed`.
@@ -75,7 +75,7 @@ class Document:
 
     network: str = ""
     seed: int = 0
-    object_seeds: tuple[int | None, ...] | None = None
+    object_seeds: tuple[int | tuple[int, int] | None, ...] | None = None
     truncation_psi: float = 1.0
     truncation_cutoff: int | None = None
     label: int | tuple[float, ...] | None = None
@@ -241,10 +241,18 @@ def _label(value: Any, name: str) -> int | tuple[float, ...] | None:
     return read.numbers(value, name, None, -1e6, 1e6)
 
 
-def _object_seeds(value: Any, name: str) -> tuple[int | None, ...] | None:
+def _object_seeds(value: Any, name: str) -> tuple[int | tuple[int, int] | None, ...] | None:
     if value is None:
         return None
-    return tuple(None if each is None else read.seed(each, name) for each in read.sequence(value, name, MOST_CENTERS))
+    return tuple(_code(each, name) for each in read.sequence(value, name, MOST_CENTERS))
+
+
+def _code(value: Any, name: str) -> int | tuple[int, int] | None:
+    if not isinstance(value, list):
+        return None if value is None else read.seed(value, name)
+    if len(value) != 2:
+        raise UserError(f"{name}: a seed and an object's number are needed, not {len(value)} values")
+    return read.seed(value[0], name), read.whole(value[1], name, 0, MOST_CENTERS)
 
 
 def _directions(value: Any, name: str) -> tuple[Direction, ...]:

@@ -96,10 +96,18 @@ def latents_of(model: Model, document: Document) -> Tensor:
     if z.ndim != 3 or len(document.object_seeds) != z.shape[1]:
         codes = z.shape[1] if z.ndim == 3 else 0
         raise UserError(f"object_seeds: {len(document.object_seeds)} seeds, but this model takes {codes}")
-    for number, seed in enumerate(document.object_seeds):
-        if seed is not None:
-            z[:, number] = model.latents([seed])[:, number]
+    for number, code in enumerate(document.object_seeds):
+        if code is not None:
+            seed, source = code if isinstance(code, tuple) else (code, number)
+            z[:, number] = _code(model.latents([seed]), source)
     return z
+
+
+def _code(z: Tensor, number: int) -> Tensor:
+    if number >= z.shape[1]:
+        last = z.shape[1] - 2
+        raise UserError(f"object_seeds: there is no object {number}; they are 0 to {last}, then the background")
+    return z[:, number]
 
 
 def _label(document: Document, model: Model) -> int | Tensor | None:

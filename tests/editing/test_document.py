@@ -28,7 +28,7 @@ LAYOUT = {"levels": [{"centers": [[0.25, -0.5]], "spreads": [0.5]}, {"centers": 
 FULL = Document(
     network="critters",
     seed=7,
-    object_seeds=(1, None, 2**32 - 1),
+    object_seeds=(1, None, (2**32 - 1, 0)),
     truncation_psi=0.7,
     truncation_cutoff=4,
     label=(0.5, 1.0),
@@ -76,6 +76,7 @@ def test_fields_that_are_left_out_have_their_defaults():
     (changed(seed=True), "seed: a whole number is needed, not true or false"),
     (changed(seed=1.5), "seed: a whole number is needed"),
     (changed(object_seeds=[0, "1"]), "object_seeds: a whole number is needed, not a text"),
+    (changed(object_seeds=[[1, 2, 3]]), "object_seeds: a seed and an object's number"),
     (changed(truncation_psi="1"), "truncation_psi: a number is needed"),
     (changed(truncation_psi=11), "truncation_psi: 11 is out of range; give -10 to 10"),
     (changed(noise_mode="loud"), "noise_mode: 'loud' is none of const, random, none"),

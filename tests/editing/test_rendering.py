@@ -71,6 +71,15 @@ def test_objects_have_the_codes_of_their_own_seeds(scene_model: Model):
     np.testing.assert_array_equal(render(scene_model, document).image, pixels(scene_model.images([1], z=z)))
 
 
+def test_an_object_can_have_the_code_of_another(scene_model: Model):
+    z = scene_model.latents([1])
+    z[:, 0] = scene_model.latents([8])[:, 2]
+    document = Document(seed=1, object_seeds=((8, 2), None, None, None))
+    np.testing.assert_array_equal(render(scene_model, document).image, pixels(scene_model.images([1], z=z)))
+    with pytest.raises(UserError, match="there is no object 9"):
+        render(scene_model, replace(document, object_seeds=((8, 9), None, None, None)))
+
+
 def test_noise_has_a_seed_of_its_own(model: Model):
     one, same, other = (
         render(model, Document(seed=2, noise_mode="random", noise_seed=seed)).image for seed in (2, None, 5)

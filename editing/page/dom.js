@@ -1,0 +1,40 @@
+// Elements in one line each.
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+
+// element("button", {class: "primary", onclick: f}, "Start"); a property that starts with "on" is a listener.
+export function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function filled(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+// A short message that goes away; read aloud by screen readers.
+export function toast(text, isError = false) {
+  const place = $("#toasts");
+  const note = element("div", { class: isError ? "toast error" : "toast", role: isError ? "alert" : "status" }, text);
+  while (place.children.length > 2) place.firstChild.remove();
+  place.append(note);
+  setTimeout(() => note.remove(), isError ? 8000 : 4000);
+}
+
+export function download(name, blob) {
+  const url = URL.createObjectURL(blob);
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+export const isTyping = (target) =>
+  target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));

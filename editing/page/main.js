@@ -1,0 +1,285 @@
+// The page: what listens to what. One store, one back end, surfaces with handles, and panes.
+
+import { $, isTyping, toast } from "./dom.js";
+import { toImageData } from "./frames.js";
+import { Gallery } from "./gallery.js";
+import { HeatmapColumn } from "./heatmap_column.js";
+import { firstHint } from "./hint.js";
+import { History } from "./history.js";
+import { Look } from "./look.js";
+import { Menu } from "./menu.js";
+import { Panels } from "./panels.js";
+import { Photo } from "./photo.js";
+import { Picture } from "./picture.js";
+import { Pull } from "./pull.js";
+import { Selection, Surface } from "./surface.js";
+import { Store } from "./store.js";
+import { fromHash } from "./words.js";
+
+const PANES = ["layout", "pull", "photo", "look", "gallery"];
+
+class Page {
+  constructor(backend) {
+    this.backend = backend;
+    this.store = new Store();
+    this.selection = new Selection();
+    this.stage = $("#stage");
+    this.picture = new Picture(this.stage, { store: this.store, backend });
+    this.model = null;
+    const on = (name, listen) => backend.addEventListener(name, ({ detail }) => listen(detail));
+    on("hello", ({ model, native }) => this.#begin(model, native));
+    on("loading", () => this.#status("loading", "loading", "the model is being loaded"));
+    on("failed", ({ message }) => this.#notice(`The model could not be opened: ${message}`, true));
+    on("gone", () => this.#gone());
+    on("operators", () => this.refresh());
+    on("picture", (frame) => this.#arrived(frame));
+    on("error", (message) => this.#error(message));
+    setInterval(() => this.#showAge(), 50);
+  }
+
+  // ---- beginning, and beginning again after the server was away
+
+  #begin(model) {
+    this.#notice("");
+    const isFirst = this.model === null;
+    const isOther = !isFirst && (model.name !== this.model.name || String(model.counts) !== String(this.model.counts));
+    if (isOther) return location.reload();
+    this.model = model;
+    this.picture.forget();
+    if (isFirst) this.#build();
+    document.title = `${model.name} · SteerGAN editor`;
+    $("#model-name").textContent = `${model.name} · ${model.resolution} px`;
+    this.refresh();
+  }
+
+  #build() {
+    const { store, backend, selection, picture, model } = this;
+    store.document = { ...store.document, network: model.name, ...fromHash(location.hash) };
+    const many = model.counts.length === 1;
+    const isFree = () => !this.pull?.isOpen && !this.pull?.running;
+    const levels = model.counts.map((_, level) => level);
+    this.surface = new Surface(this.stage, { store, selection, resolution: model.resolution, levels, many, isFree });
+    this.surface.svg.classList.add("centres");
+    this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, isFree: () => !this.pull.running });
+    $("#heatmaps").hidden = model.counts.length === 0;
+    this.pull = new Pull(this.stage, { store, backend, picture, resolution: model.resolution });
+    this.photo = new Photo({ store, backend, picture, say: toast });
+    this.panels = new Panels({ store, backend, selection, model, say: toast });
+    this.gallery = new Gallery({ store, backend });
+    this.history = new History({ store, backend, picture });
+    this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
+    this.menu = new Menu({ store, picture, photo: this.photo, model, openPane: (name) => this.openPane(name) });
+    this.#listen();
+    this.#tabs();
+    this.#comparing();
+    addEventListener("keydown", (event) => this.#key(event));
+    if (!backend.can.gradients) this.#greyOut();
+  }
+
+  #listen() {
+    const { store, backend, selection } = this;
+    const on = (name, listen) => backend.addEventListener(name, ({ detail }) => listen(detail));
+    store.addEventListener("change", ({ detail }) => this.#changed(detail.layoutOnly));
+    selection.addEventListener("change", () => this.draw());
+    on("drag", (frame) => this.pull.step(frame));
+    on("invert", (frame) => this.photo.step(frame));
+    on("upload", (frame) => this.photo.uploaded(frame));
+    on("film", (frame) => this.history.filmed(frame));
+  }
+
+  // ---- drawing, and asking for pictures
+
+  #changed(layoutOnly) {
+    this.draw();
+    if (layoutOnly) return;
+    this.refresh();
+  }
+
+  draw() {
+    this.surface.draw();
+    this.column.draw();
+    this.pull.draw();
+    this.pull.restoreMask();
+    this.panels.draw();
+    this.menu.draw();
+    this.history.draw();
+  }
+
+  refresh() {
+    if (this.model === null) return;
+    this.picture.request(this.store.document);
+  }
+
+  #arrived(frame) {
+    if (frame.slot.startsWith("gallery")) return this.gallery.show(frame);
+    if (frame.slot.startsWith("truncation")) return this.panels.showPreview(frame);
+    if (frame.slot === "original") return this.picture.setOriginal(toImageData(frame.picture));
+    if (this.pull.running || this.photo.running || !this.picture.show(frame)) return;
+    if (this.store.document.layout === null && frame.layout) this.#drawn(frame);
+    if (frame.id === this.picture.wantedId) this.#settled();
+    this.look.draw();
+  }
+
+  #drawn(frame) {
+    const isFirst = this.store.drawn === null;
+    if (JSON.stringify(frame.layout) !== JSON.stringify(this.store.drawn)) this.store.setDrawn(frame.layout);
+    if (isFirst) firstHint(this.store, this.surface.view);
+  }
+
+  // The newest picture is on display.
+  #settled() {
+    this.history.photograph();
+    document.body.dataset.settled = this.picture.wantedId;
+    const key = this.#originalKey();
+    if (key === this.originalKey || this.store.before !== null) return;
+    this.originalKey = key;
+    if (this.store.document.w === null) this.backend.render(JSON.parse(key), { slot: "original" });
+  }
+
+  // What everything is compared with: the seed's own picture.
+  #originalKey() {
+    const { document } = this.store;
+    return JSON.stringify({ ...document, layout: null, object_seeds: null, directions: [], w: null, drag: { points: [], mask: null } });
+  }
+
+  // ---- what goes wrong
+
+  #error({ id, slot, message }) {
+    if (this.pull?.running && id === this.pull.running.id) return this.pull.failed(message);
+    if (this.photo?.running && id === this.photo.running.id) return this.photo.failed(message);
+    if (this.history?.filming === id) this.history.failed();
+    if (slot === "main" || slot === null || slot === "long") toast(message, true);
+    this.picture.asked.delete(id);
+  }
+
+  #gone() {
+    this.pull?.failed("the server has gone");
+    this.photo?.failed("the server has gone");
+    this.picture.asked.clear();
+    this.#notice("The server does not answer. Start it again (python edit.py --network=…); this page goes on by itself when it is back. Nothing is lost.", true);
+  }
+
+  #notice(text, isBad = false) {
+    const notice = $("#notice");
+    notice.hidden = text === "";
+    notice.textContent = text;
+    notice.classList.toggle("bad", isBad);
+  }
+
+  #status(state, text, more) {
+    const status = $("#status");
+    status.dataset.state = state;
+    status.title = more;
+    $("#status-text").textContent = text;
+  }
+
+  #showAge() {
+    if (this.model === null) return;
+    if (!this.backend.isConnected) return this.#status("gone", "gone", "the server does not answer");
+    const { latency, age, isLate } = this.picture;
+    const ms = Math.round(isLate ? age : latency);
+    this.#status(isLate ? "late" : "live", `${ms} ms`, `${ms} ms from a change to its picture`);
+  }
+
+  #greyOut() {
+    for (const name of ["pull", "photo"]) {
+      $(`#tab-${name}`).disabled = true;
+      $(`#tab-${name}`).title = "This needs gradients: open the editor itself for it.";
+    }
+    if (!this.backend.can.overlays) $("#look").title = "This needs the editor itself.";
+  }
+
+  // ---- panes
+
+  #tabs() {
+    for (const name of PANES) {
+      $(`#tab-${name}`).onclick = () => this.openPane(name);
+      $(`#tab-${name}`).onkeydown = ({ key }) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+        if (!step) return;
+        const usable = PANES.filter((each) => !$(`#tab-${each}`).disabled);
+        const next = usable.at((usable.indexOf(name) + step) % usable.length);
+        this.openPane(next);
+        $(`#tab-${next}`).focus();
+      };
+    }
+  }
+
+  openPane(name) {
+    for (const each of PANES) {
+      $(`#tab-${each}`).setAttribute("aria-selected", String(each === name));
+      $(`#tab-${each}`).tabIndex = each === name ? 0 : -1;
+      $(`#pane-${each}`).hidden = each !== name;
+    }
+    this.pull.open(name === "pull");
+    if (name === "gallery") this.gallery.fill();
+  }
+
+  // ---- before and after
+
+  #comparing() {
+    const hold = $("#hold");
+    const set = (held) => () => this.#hold(held);
+    hold.addEventListener("pointerdown", set(true));
+    for (const end of ["pointerup", "pointerleave", "pointercancel", "blur"]) hold.addEventListener(end, set(false));
+    addEventListener("blur", set(false));
+    const handle = $("#wipe");
+    $("#wipe-toggle").onclick = ({ currentTarget }) => {
+      const on = handle.hidden;
+      handle.hidden = !on;
+      currentTarget.setAttribute("aria-pressed", String(on));
+      this.#wipe(on ? 0.5 : null);
+    };
+    handle.addEventListener("pointerdown", (event) => handle.setPointerCapture(event.pointerId));
+    handle.addEventListener("pointermove", (event) => {
+      if (!handle.hasPointerCapture(event.pointerId)) return;
+      const box = this.stage.getBoundingClientRect();
+      this.#wipe((event.clientX - box.left) / box.width);
+    });
+    handle.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -0.05, ArrowRight: 0.05 }[event.key];
+      if (step) this.#wipe(this.picture.wipe + step);
+      if (step) event.preventDefault();
+    });
+  }
+
+  #hold(held) {
+    this.picture.hold(held);
+    $("#badge").hidden = !(held && this.picture.original);
+  }
+
+  #wipe(share) {
+    this.picture.setWipe(share);
+    const percent = Math.round((this.picture.wipe ?? 0.5) * 100);
+    $("#wipe").style.left = `${percent}%`;
+    $("#wipe").setAttribute("aria-valuenow", percent);
+  }
+
+  // ---- keys that hold for the whole page
+
+  #key(event) {
+    if (isTyping(event.target) && event.target.type !== "range") return;
+    if ((event.ctrlKey || event.metaKey) && "zy".includes(event.key.toLowerCase())) {
+      const again = event.key.toLowerCase() === "y" || event.shiftKey;
+      if (!this.pull.running) this.store[again ? "redo" : "undo"]();
+      event.preventDefault();
+    } else if (event.key === "Escape") this.#escape();
+    else if (event.key === " " && !/^(BUTTON|SUMMARY)$/.test(event.target.tagName)) {
+      this.#hold(true);
+      addEventListener("keyup", () => this.#hold(false), { once: true });
+      event.preventDefault();
+    } else if (event.key === "n" && !event.ctrlKey && !event.metaKey) $("#new").click();
+  }
+
+  #escape() {
+    if (this.surface.cancel() || this.column.cancel() || this.pull.cancel() || this.store.cancel()) return;
+    this.selection.set(null);
+    document.activeElement?.blur();
+  }
+}
+
+const kind = $('meta[name="steergan-backend"]').content;
+const { makeBackend } = await import(kind === "local" ? "./local_backend.js" : "./server_backend.js");
+const backend = makeBackend();
+globalThis.steergan = new Page(backend); // for the console, and for tests
+backend.connect();

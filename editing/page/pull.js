@@ -1,0 +1,291 @@
+// Pulling points (DragGAN): press one and pull it to its target in one gesture; what may change; the run itself.
+
+import { $, element, svg } from "./dom.js";
+import { View, clamp, pixel } from "./geometry.js";
+
+const CIRCLE = [0, 0, 0.5];
+const SHORTEST = 6; // CSS pixels of an arrow
+const MASK_SIDE = 256; // pixels of a painted mask, each way
+
+export class Pull {
+  constructor(host, { store, backend, picture, resolution }) {
+    Object.assign(this, { host, store, backend, picture, resolution });
+    this.view = new View(host, resolution);
+    this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
+    this.svg.style.display = "none";
+    host.append(this.svg);
+    this.canvas = $("#mask");
+    this.painted = document.createElement("canvas");
+    this.painted.width = this.painted.height = MASK_SIDE;
+    this.tool = "off";
+    this.gesture = null;
+    this.running = null; // {id, points, distances}
+    this.svg.addEventListener("pointerdown", (event) => this.#press(event));
+    this.svg.addEventListener("pointermove", (event) => this.#move(event));
+    this.svg.addEventListener("pointerup", () => this.#release());
+    this.svg.addEventListener("pointercancel", () => this.cancel());
+    $("#pull-start").onclick = () => this.start();
+    $("#pull-stop").onclick = () => this.stop();
+    $("#pull-clear").onclick = () => this.store.change({ drag: { ...this.drag, points: [] } });
+    for (const button of document.querySelectorAll("[data-mask]")) button.onclick = () => this.choose(button.dataset.mask);
+    new ResizeObserver(() => this.draw()).observe(host);
+  }
+
+  get drag() {
+    return this.store.document.drag ?? { points: [], mask: null };
+  }
+
+  get isOpen() {
+    return this.svg.style.display !== "none";
+  }
+
+  open(isOpen) {
+    this.svg.style.display = isOpen ? "" : "none";
+    this.host.classList.toggle("pulling", isOpen);
+    this.draw();
+  }
+
+  // ---- drawing
+
+  draw() {
+    this.#drawMask();
+    if (!this.isOpen) return;
+    this.svg.replaceChildren(svg("rect", { width: "100%", height: "100%", fill: "transparent" }));
+    this.drag.points.forEach((point, index) => this.#drawPoint(point, index));
+    if (this.drag.mask?.circle) this.#drawCircle(this.drag.mask.circle);
+    this.#list();
+  }
+
+  #drawPoint({ from, to }, index) {
+    const [x1, y1] = this.view.toScreen(this.running?.points[index] ?? from);
+    const [x2, y2] = this.view.toScreen(to);
+    const line = { d: `M${x1} ${y1}L${x2} ${y2}` };
+    const [sx, sy] = this.view.toScreen(from);
+    this.svg.append(
+      svg("path", { class: "arrow-shadow", ...line }), svg("path", { class: "arrow", ...line }),
+      svg("circle", { class: "start-point", cx: sx, cy: sy, r: 7, "data-point": index, "data-end": "from" }),
+      svg("circle", { class: "target-point", cx: x2, cy: y2, r: 7, "data-point": index, "data-end": "to" }),
+    );
+    if (this.running?.points[index]) this.svg.append(svg("circle", { class: "now-point", cx: x1, cy: y1, r: 5 }));
+  }
+
+  #drawCircle([x, y, r]) {
+    const [cx, cy] = this.view.toScreen([x, y]);
+    const radius = this.view.length(r);
+    this.svg.append(
+      svg("circle", { class: "mask-circle", cx, cy, r: radius }),
+      svg("rect", { class: "mask-middle", x: cx - 5, y: cy - 5, width: 10, height: 10, "data-circle": "middle" }),
+      svg("circle", { class: "mask-grip", cx: cx + radius, cy, r: 6, "data-circle": "radius" }),
+    );
+  }
+
+  // What may not change lies in shadow.
+  #drawMask() {
+    const { mask } = this.drag;
+    this.canvas.hidden = !mask || !this.isOpen;
+    if (this.canvas.hidden) return;
+    this.canvas.width = this.canvas.height = MASK_SIDE;
+    const pen = this.canvas.getContext("2d");
+    pen.fillStyle = "#0b0b14";
+    pen.fillRect(0, 0, MASK_SIDE, MASK_SIDE);
+    pen.globalCompositeOperation = "destination-out";
+    if (mask.circle) {
+      this.#disc(pen, mask.circle.slice(0, 2), mask.circle[2]);
+    } else {
+      const data = this.painted.getContext("2d").getImageData(0, 0, MASK_SIDE, MASK_SIDE);
+      for (let i = 0; i < data.data.length; i += 4) data.data[i + 3] = data.data[i];
+      const sheet = document.createElement("canvas");
+      sheet.width = sheet.height = MASK_SIDE;
+      sheet.getContext("2d").putImageData(data, 0, 0);
+      pen.drawImage(sheet, 0, 0);
+    }
+  }
+
+  // A disc in image coordinates, on a canvas that covers the picture.
+  #disc(pen, [x, y], r) {
+    const side = (value) => ((((value + 1) / 2) * (this.resolution - 1) + 0.5) / this.resolution) * MASK_SIDE;
+    pen.beginPath();
+    pen.arc(side(x), side(y), ((r / 2) * (this.resolution - 1) * MASK_SIDE) / this.resolution, 0, 2 * Math.PI);
+    pen.fill();
+  }
+
+  #list() {
+    const pixels = (point, index) => {
+      const distance = this.running?.distances?.[index];
+      return distance ?? Math.hypot(point.to[0] - point.from[0], point.to[1] - point.from[1]) / pixel(this.resolution);
+    };
+    const rows = this.drag.points.map((point, index) =>
+      element("li", {}, `Point ${index + 1}`, element("output", { class: "quiet" }, `${pixels(point, index).toFixed(1)} px to go`),
+        element("button", { "aria-label": `Remove point ${index + 1}`, onclick: () => this.#without(index) }, "Remove")));
+    $("#points").replaceChildren(...rows);
+    $("#pull-start").disabled = this.drag.points.length === 0 || this.running !== null || !this.backend.can.gradients;
+    $("#pull-stop").disabled = this.running === null;
+  }
+
+  #without(index) {
+    this.store.change({ drag: { ...this.drag, points: this.drag.points.filter((_, i) => i !== index) } });
+  }
+
+  // ---- gestures
+
+  #press(event) {
+    if (event.button !== 0 || this.gesture) return;
+    event.preventDefault();
+    this.svg.setPointerCapture(event.pointerId);
+    const at = this.view.toImage(event.clientX, event.clientY);
+    const { point, end, circle } = event.target.dataset;
+    if (circle) this.gesture = { kind: circle };
+    else if (point) this.gesture = { kind: "point", index: Number(point), end };
+    else if (this.tool === "brush") this.#stroke((this.gesture = { kind: "brush", last: at }), at);
+    else this.gesture = { kind: "new", index: this.drag.points.length, start: at, pressed: [event.clientX, event.clientY] };
+  }
+
+  #move(event) {
+    const now = this.gesture;
+    if (!now) return;
+    const at = this.view.toImage(event.clientX, event.clientY).map((value) => clamp(value, -1, 1));
+    if (now.kind === "brush") {
+      const trail = event.getCoalescedEvents?.() ?? [event];
+      for (const each of trail) this.#stroke(now, this.view.toImage(each.clientX, each.clientY));
+    } else if (now.kind === "middle" || now.kind === "radius") this.#changeCircle(now.kind, at);
+    else this.#changePoint(now, at, event);
+  }
+
+  #changeCircle(kind, at) {
+    const [x, y, r] = this.drag.mask.circle;
+    const radius = Math.max(0.05, Math.hypot(at[0] - x, at[1] - y));
+    this.store.preview({ drag: { ...this.drag, mask: { circle: kind === "middle" ? [...at, r] : [x, y, radius] } } });
+  }
+
+  #changePoint(now, at, event) {
+    const points = this.drag.points.slice();
+    if (now.kind === "new") {
+      if (Math.hypot(event.clientX - now.pressed[0], event.clientY - now.pressed[1]) < SHORTEST && !points[now.index]) return;
+      points[now.index] = { from: now.start.map((value) => clamp(value, -1, 1)), to: at };
+    } else points[now.index] = { ...points[now.index], [now.end]: at };
+    this.store.preview({ drag: { ...this.drag, points } });
+  }
+
+  #release() {
+    const now = this.gesture;
+    this.gesture = null;
+    if (now?.kind === "brush") this.#keepBrush();
+    this.store.commit();
+  }
+
+  cancel() {
+    if (!this.gesture) return false;
+    this.gesture = null;
+    this.store.cancel();
+    return true;
+  }
+
+  // ---- the mask
+
+  choose(tool) {
+    this.tool = tool;
+    for (const button of document.querySelectorAll("[data-mask]")) button.setAttribute("aria-checked", button.dataset.mask === tool);
+    $("#brush-tools").hidden = tool !== "brush";
+    if (tool === "off") this.store.change({ drag: { ...this.drag, mask: null } });
+    if (tool === "circle") this.store.change({ drag: { ...this.drag, mask: { circle: this.#around() } } });
+    if (tool === "brush" && !this.drag.mask?.png) {
+      this.#blank();
+      this.#keepBrush();
+      this.store.commit();
+    }
+  }
+
+  // A circle about everything that is pulled.
+  #around() {
+    const places = this.drag.points.flatMap(({ from, to }) => [from, to]);
+    if (places.length === 0) return CIRCLE;
+    const middle = [0, 1].map((axis) => places.reduce((sum, place) => sum + place[axis], 0) / places.length);
+    const reach = Math.max(...places.map((place) => Math.hypot(place[0] - middle[0], place[1] - middle[1])));
+    return [...middle, reach + 0.25];
+  }
+
+  #blank() {
+    const pen = this.painted.getContext("2d", { willReadFrequently: true });
+    pen.fillStyle = "#000";
+    pen.fillRect(0, 0, MASK_SIDE, MASK_SIDE);
+  }
+
+  #stroke(now, at) {
+    const pen = this.painted.getContext("2d");
+    const [radius, steps] = [Number($("#brush-size").value) / 2, 8];
+    pen.fillStyle = $("#brush-erase").checked ? "#000" : "#fff";
+    for (let i = 1; i <= steps; i++) {
+      this.#disc(pen, [0, 1].map((axis) => now.last[axis] + ((at[axis] - now.last[axis]) * i) / steps), radius);
+    }
+    now.last = at;
+    this.#drawMask();
+  }
+
+  #keepBrush() {
+    const png = this.painted.toDataURL("image/png").split(",")[1];
+    this.store.preview({ drag: { ...this.drag, mask: { png } } });
+  }
+
+  // A mask that came with a session, or back with undo.
+  async restoreMask() {
+    const png = this.drag.mask?.png;
+    if (!png || png === this.restored) return;
+    this.restored = png;
+    const image = new Image();
+    image.src = `data:image/png;base64,${png}`;
+    await image.decode().catch(() => {});
+    this.painted.getContext("2d").drawImage(image, 0, 0, MASK_SIDE, MASK_SIDE);
+    this.#drawMask();
+  }
+
+  // ---- the run
+
+  start() {
+    const options = { mode: this.store.layout ? $("#pull-mode").value : "latent" };
+    const id = this.backend.drag({ ...this.store.document, layout: this.store.layout }, options);
+    this.running = { id, points: [], distances: null };
+    this.#say("on its way");
+    this.draw();
+  }
+
+  stop() {
+    if (!this.running) return;
+    this.backend.stop();
+    this.#finish("stopped; this is the last picture");
+  }
+
+  // A step of the run, a frame of the server.
+  step(frame) {
+    if (frame.id !== this.running?.id) return;
+    Object.assign(this.running, { points: frame.points, distances: frame.distances });
+    this.running.last = { w: frame.w, layout: frame.layout };
+    this.picture.put(frame.picture);
+    this.#say(`step ${frame.step}: ${mean(frame.distances).toFixed(1)} px to go`);
+    if (frame.done) this.#finish(frame.reason);
+    else this.draw();
+  }
+
+  failed(message) {
+    if (!this.running) return;
+    this.running = null;
+    this.#say(message);
+    this.draw();
+  }
+
+  // The picture that was reached, as one entry of the history; points begin where they have come to.
+  #finish(reason) {
+    const { last, points, distances } = this.running;
+    this.running = null;
+    const left = distances ? `, ${mean(distances).toFixed(1)} px from the target` : "";
+    this.#say(`${reason ?? "done"}${left}`);
+    if (!last) return this.draw();
+    const moved = this.drag.points.map((point, i) => ({ ...point, from: points[i] ?? point.from }));
+    this.store.change({ w: last.w, layout: last.layout, drag: { ...this.drag, points: moved } });
+  }
+
+  #say(text) {
+    $("#pull-said").textContent = text;
+  }
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,0 +1,77 @@
+// The back end that asks the server over a WebSocket. Events: hello, picture, drag, invert, upload, film, progress,
+// error, stopped, operators, loading, failed, gone. `detail` is the message or the frame's header with its parts.
+
+import { readFrame } from "./frames.js";
+
+const FIRST_WAIT = 500; // milliseconds before it tries to connect again
+const LONGEST_WAIT = 3000;
+
+export class ServerBackend extends EventTarget {
+  can = { gradients: true, overlays: true, films: true };
+  #socket = null;
+  #wait = FIRST_WAIT;
+  #next = 1;
+
+  connect() {
+    const address = new URL("ws", location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    address.hash = "";
+    this.#socket = new WebSocket(address);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.onmessage = ({ data }) => this.#receive(data);
+    this.#socket.onclose = () => this.#again();
+  }
+
+  get isConnected() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  // Each returns the number of its request, which the answers have as `id`.
+  render(document, { slot = "main", overlay = null } = {}) {
+    return this.#send("render", { document: plain(document), slot, overlay });
+  }
+
+  drag(document, options) {
+    return this.#send("drag", { document: plain(document), options });
+  }
+
+  invert(document, options) {
+    return this.#send("invert", { document: plain(document), options });
+  }
+
+  film(documents, { suffix, frames, marks }) {
+    return this.#send("film", { documents: documents.map(plain), suffix, frames, marks });
+  }
+
+  stop() {
+    return this.#send("stop", {});
+  }
+
+  // A picture's file, for `invert`.
+  async upload(file) {
+    if (this.isConnected) this.#socket.send(await file.arrayBuffer());
+  }
+
+  #send(type, fields) {
+    const id = this.#next++;
+    if (this.isConnected) this.#socket.send(JSON.stringify({ type, id, ...fields }));
+    return id;
+  }
+
+  #receive(data) {
+    const message = typeof data === "string" ? JSON.parse(data) : readFrame(data);
+    if (message.type === "hello") this.#wait = FIRST_WAIT;
+    this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+  }
+
+  #again() {
+    this.dispatchEvent(new CustomEvent("gone", { detail: {} }));
+    setTimeout(() => this.connect(), this.#wait);
+    this.#wait = Math.min(this.#wait * 1.5, LONGEST_WAIT);
+  }
+}
+
+// A picture does not depend on what was before.
+const plain = (document) => ({ ...document, history: [] });
+
+export const makeBackend = () => new ServerBackend();

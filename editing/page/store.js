@@ -1,0 +1,128 @@
+// The session: one document, what it was before, and what was undone. Everything that shows it listens here.
+
+export const FORMAT = "steergan-session";
+export const VERSION = 1;
+const MOST_STATES = 200;
+
+export function emptyDocument(network = "") {
+  return {
+    format: FORMAT, version: VERSION, network, seed: 0, object_seeds: null, truncation_psi: 1, truncation_cutoff: null,
+    label: null, noise_mode: "const", noise_seed: null, layout: null, w: null, directions: [],
+    drag: { points: [], mask: null }, history: [],
+  };
+}
+
+export class Store extends EventTarget {
+  constructor() {
+    super();
+    this.document = emptyDocument();
+    this.past = []; // {document, layout}, oldest first
+    this.future = [];
+    this.drawn = null; // the layout that the seed itself has, as soon as the first picture tells
+    this.before = null; // the state at the beginning of a change that is not finished
+  }
+
+  // What is where: the document's own layout, or the seed's.
+  get layout() {
+    return this.document.layout ?? this.drawn;
+  }
+
+  get states() {
+    return [...this.past, this.#state(), ...this.future.toReversed()];
+  }
+
+  // Shows a changed document; it becomes one entry of the history with `commit`, and is as it was with `cancel`.
+  preview(changes) {
+    this.before ??= this.#state();
+    this.#show({ ...this.document, ...changes });
+  }
+
+  commit() {
+    if (this.before === null) return;
+    const before = this.before;
+    this.before = null;
+    if (JSON.stringify(before.document) !== JSON.stringify(this.document)) {
+      this.past = [...this.past, before].slice(-MOST_STATES);
+      this.future = [];
+      this.dispatchEvent(new Event("commit"));
+    }
+    this.#tell();
+  }
+
+  cancel() {
+    if (this.before === null) return false;
+    const before = this.before;
+    this.before = null;
+    this.#restore(before);
+    return true;
+  }
+
+  change(changes) {
+    this.commit();
+    this.preview(changes);
+    this.commit();
+  }
+
+  undo() {
+    if (this.cancel() || this.past.length === 0) return;
+    this.future.push(this.#state());
+    this.#restore(this.past.pop());
+  }
+
+  redo() {
+    if (this.future.length === 0) return;
+    this.past.push(this.#state());
+    this.#restore(this.future.pop());
+  }
+
+  // Goes to one of `states`.
+  goTo(number) {
+    this.cancel();
+    while (this.past.length > number) this.undo();
+    while (this.past.length < number && this.future.length) this.redo();
+  }
+
+  // A session from a file takes the place of this one, which can be undone.
+  open(document) {
+    const { history = [], ...rest } = document;
+    const opened = { ...emptyDocument(), ...rest, history: [] };
+    this.commit();
+    this.past = [...this.past, this.#state(), ...history.map((state) => ({ document: state, layout: state.layout }))];
+    this.past = this.past.slice(-MOST_STATES);
+    this.future = [];
+    this.drawn = null;
+    this.#show(opened);
+    this.dispatchEvent(new Event("commit"));
+  }
+
+  // The layout of the document's seed, which the picture brought along.
+  setDrawn(layout) {
+    this.drawn = layout;
+    this.#tell(true);
+  }
+
+  // The session file, with what was before.
+  toJSON() {
+    return { ...this.document, history: this.past.map(({ document }) => ({ ...document, history: [] })) };
+  }
+
+  #state() {
+    return { document: this.document, layout: this.layout, thumbnail: this.thumbnail };
+  }
+
+  #restore({ document, layout, thumbnail }) {
+    this.drawn = layout;
+    this.thumbnail = thumbnail;
+    this.#show(document);
+  }
+
+  #show(document) {
+    if (document.seed !== this.document.seed) this.thumbnail = null;
+    this.document = document;
+    this.#tell();
+  }
+
+  #tell(layoutOnly = false) {
+    this.dispatchEvent(new CustomEvent("change", { detail: { layoutOnly } }));
+  }
+}
