@@ -1,4 +1,4 @@
-"""Picture files of the user as pictures for a model: upright, 8 bits, the largest square in the middle, resized."""
+"""Picture files of the user's as a model's pictures: upright, 8 bits, the largest square in the middle, resized."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -24,6 +24,7 @@ ALLOWED = {
     "experiments": {"dnnlib", "torch_utils", "training", "metrics", "interop", "editing", "benchmarks"},
 }
 TOOLS = {"tests", "tools", "demo", "train", "generate", "calc_metrics", "dataset_tool", "edit", "convert", "visualize"}
+TOOLS |= {"projector", "style_mixing"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(?:home|root|work|Users|mnt|scratch)/\w[\w./-]*")
 

@@ -19,6 +19,8 @@ COMMANDS = {
     "steergan-visualize": "visualize:main",
     "steergan-convert": "convert:main",
     "steergan-edit": "edit:main",
+    "steergan-projector": "projector:main",
+    "steergan-style-mixing": "style_mixing:main",
 }
 
 
@@ -61,7 +63,9 @@ def test_every_command_is_there(target: str):
     assert isinstance(getattr(importlib.import_module(module), name), click.Command)
 
 
-@pytest.mark.parametrize("script", ["train", "generate", "calc_metrics", "visualize", "convert", "edit"])
+@pytest.mark.parametrize(
+    "script", ["train", "generate", "calc_metrics", "visualize", "convert", "edit", "projector", "style_mixing"]
+)
 def test_help_needs_none_of_the_slow_packages(script: str):
     code = f"import sys, {script}; print([m for m in ('torch', 'scipy', 'matplotlib', 'pydantic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,0 +1,56 @@
+"""Styles of some layers from other pictures (Karras et al. 2019, figure 3)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from dnnlib.parsing import int_ranges
+from training.pictures.grids import PAPER, tile, to_cells
+from training.sampling import Model
+
+RESOLUTIONS = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}  # both ends included
+
+
+def parse_layers(text: str, model: Model) -> list[int]:
+    """Numbers of w for 'coarse', 'middle', 'fine' or a list such as '0-3'. Raises UserError for others."""
+    count = model.G.num_ws
+    if text not in RESOLUTIONS:
+        return int_ranges(text, count)
+    lowest, highest = RESOLUTIONS[text]
+    chosen = [number for number in range(count) if lowest <= resolution_of(number) <= highest]
+    if not chosen:
+        raise UserError(f"--layers {text}: this model has no such layers; its styles are 0 to {count - 1}")
+    return chosen
+
+
+def resolution_of(number: int) -> int:
+    """Of the convolution that w `number` is for: 4, 8, 8, 16, 16, ...; the last w, of to_rgb, counts as the next."""
+    return 4 << ((number + 1) // 2)
+
+
+def mixed(ws: Tensor, others: Tensor, layers: Sequence[int]) -> Tensor:
+    """ws [N, num_ws, ...] with the styles of `layers` from others, of the same shape."""
+    result = ws.clone()
+    result[:, list(layers)] = others[:, list(layers)]
+    return result
+
+
+def mixing_grid(
+    model: Model, rows: Sequence[int], cols: Sequence[int], layers: str, label: int | None = None, psi: float = 1.0
+) -> np.ndarray:
+    """The table as a picture, uint8 [H, W, 3]; rows and cols are seeds. Raises UserError on bad input."""
+    chosen, how = parse_layers(layers, model), {"labels": label, "truncation_psi": psi}
+    layout, other_layout = model.layout(rows), model.layout(cols)
+    ws, others = model.styles(rows, layout=layout, **how), model.styles(cols, layout=other_layout, **how)
+    across, down = len(cols), len(rows)
+    pairs = mixed(ws.repeat_interleave(across, 0), others.repeat(down, *[1] * (others.ndim - 1)), chosen)
+    places = None if layout is None else layout.repeat(across)
+    table = to_cells(model.images([s for s in rows for _ in cols], ws=pairs, layout=places))
+    top = to_cells(model.images(cols, ws=others, layout=other_layout))
+    left = to_cells(model.images(rows, ws=ws, layout=layout))
+    cells = [np.full_like(top[0], PAPER), *top]
+    for row in range(down):
+        cells += [left[row], *table[row * across : (row + 1) * across]]
+    return tile(cells, across + 1)

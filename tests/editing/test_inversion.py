@@ -1,0 +1,54 @@
+"""Inversion on untrained models: what is said of a step is true, and steps lead nearer."""
+
+import pytest
+import torch
+
+from dnnlib.errors import UserError
+from editing.inversion import InversionOptions, invert, pyramid, ramp
+from tests.tiny_models import tiny_model
+
+QUICK = {"steps": 25, "candidates": 16}
+
+
+@pytest.mark.parametrize("method", ["spatialgan", "spatialgan-indoor", "stylegan2"])
+def test_the_last_step_is_the_nearest_and_makes_its_picture(method: str):
+    model = tiny_model(method)
+    target = model.images([5, 6]).clone()
+    steps = list(invert(model, target, InversionOptions(**QUICK)))
+    last = steps[-1]
+    assert [step.step for step in steps] == list(range(26))
+    assert (last.rms <= torch.stack([step.rms for step in steps]).amin(0) + 1e-6).all()
+    assert (last.rms < 0.9 * steps[0].rms).all()
+    again = model.images([5, 6], ws=last.ws, layout=last.layout)
+    torch.testing.assert_close(again, last.image, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close((again - target).square().mean((1, 2, 3)).sqrt(), last.rms, atol=1e-4, rtol=1e-3)
+
+
+def test_a_picture_is_found_alike_alone_and_among_others():
+    model = tiny_model()
+    target = model.images([5, 6]).clone()
+    both, alone = (list(invert(model, t, InversionOptions(steps=5, candidates=8)))[-1] for t in (target, target[1:]))
+    torch.testing.assert_close(both.ws[1:], alone.ws, atol=1e-3, rtol=1e-3)
+
+
+def test_space_w_has_one_style_and_a_fixed_layout_stays():
+    model = tiny_model()
+    target = model.images([5]).clone()
+    steps = list(invert(model, target, InversionOptions(space="w", optimize_layout=False, **QUICK)))
+    assert steps[-1].ws.equal(steps[-1].ws[:, :1].expand_as(steps[-1].ws))
+    assert steps[-1].layout.centers[0].equal(steps[0].layout.centers[0])
+
+
+def test_ramp_and_pyramid():
+    assert ramp(0.0) < 0.05
+    assert ramp(0.3) == 1
+    assert ramp(1.0) == 0
+    difference = torch.ones(1, 3, 16, 16)
+    difference[..., ::2] = -1
+    assert [square.item() for square in pyramid(difference)] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 8, 8], [3, 16, 16], [0, 3, 16, 16], [1, 1, 16, 16]])
+def test_pictures_of_another_shape_are_refused_at_once(shape: list[int]):
+    with pytest.raises(UserError, match="must have the shape"):
+        invert(tiny_model(), torch.zeros(shape))
