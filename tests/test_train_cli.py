@@ -518,7 +518,7 @@ def test_outdir_that_is_another_run(data: Path, loop: list):
     start(data)
     _, path = loop.pop()
     result = call("--outdir", path, "--data", data, "--cfg=demo", "--device=cpu", "--gamma=7")
-    assert_refused(result, "is a run with other settings (loss.r1_gamma is 0.1 there, 7.0 here)", loop=loop)
+    assert_refused(result, "is a run with other settings (loss.r1_gamma is 3.0 there, 7.0 here)", loop=loop)
     assert [file.name for file in path.iterdir()] == ["config.json"]
 
 
