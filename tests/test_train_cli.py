@@ -405,7 +405,7 @@ def test_a_branch_with_other_channels_is_told_so_in_a_few_words(data: Path, loop
         (["--gpus=2"], "--gpus=2, but PyTorch sees"),
         (["--procs=0"], "--procs=0: give 1 or more"),
         (["--procs=2", "--gpus=2"], "give one of them"),
-        (["--procs=3"], "schedule.batch_size 32 must be a multiple"),
+        (["--procs=3"], "schedule.batch_size 8 must be a multiple"),
     ],
 )
 def test_refused_arguments(data: Path, loop: list, arguments: list[str], text: str):
