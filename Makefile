@@ -54,8 +54,9 @@ test-portable: $(INSTALLED)  ## run the tests marked numeric as processors witho
 test-slow: ops  ## run the tests marked slow
 	@$(PYTEST) -m "slow and not gpu" $(PYTEST_ARGS)
 
-lint: $(INSTALLED)  ## check the code with ruff
+lint: $(INSTALLED)  ## check the code with ruff and the types with mypy
 	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
 
 kernels:  ## compile every .cu file with nvcc, where there is one (no GPU needed)
 	@tools/compile_kernels.sh

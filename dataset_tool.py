@@ -5,6 +5,7 @@
     python dataset_tool.py compose --cutouts=stamps/ --dest=animals.zip --images=8000 --resolution=32
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from dnnlib.cli import Group
 from dnnlib.errors import UserError
+from dnnlib.parsing import shown
 from training.data.conversion import convert
 from training.data.image_files import is_power_of_two
 from training.data.opening import Limits, limits_set
@@ -22,6 +24,7 @@ from training.data.transforms import CROPS, FILTERS, Transform, parse_color
 from training.data.writer import DatasetWriter, open_writer
 from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
 from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
+from training.scenes.several import Arrangement, Grounds, compose_several
 
 _SHOWN_SKIPPED = 20
 _LIMIT = click.IntRange(1, 10**15 - 1)
@@ -84,15 +87,23 @@ def toy(dest, kind, objects, images, resolution, seed):
 
 @main.command("compose")
 @click.option("--cutouts", required=True, type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Pictures of one object each, with transparent surroundings; sub-folders are searched.")
+              help="Pictures of one object each, with transparent surroundings: a folder, a .zip or a .sh3f file.")
 @click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
 @click.option("--images", type=click.IntRange(min=1), default=8000, show_default=True, help="How many pictures.")
 @click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other pictures.")
 @click.option("--backgrounds", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Photographs to put objects on, instead of two-colour gradients.")
+@click.option("--floors", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Pictures of floors, to lie below a horizon; takes --objects.")
+@click.option("--objects", metavar="N", help="So many objects a picture, such as 3, or from 2 to 4: 2-4.")
+@click.option("--apart", type=float, default=0.3, show_default=True,
+              help="With --objects: least distance of their middles, as a fraction of the picture's side.")
+@click.option("--margin", type=float, default=0.16, show_default=True,
+              help="With --objects: least distance of their middles from the border.")
+@click.option("--masks", is_flag=True, help="With --objects: which pixels show each object, in dataset.json.")
 @click.option("--min-size", type=float, default=0.4, show_default=True,
-              help="Least length of the object's larger side, as a fraction of the picture's.")
+              help="Least length of an object's larger side, as a fraction of the picture's.")
 @click.option("--max-size", type=float, default=0.6, show_default=True, help="Greatest length of it.")
 @click.option("--include", multiple=True, metavar="TEXT", help="Use only files with this in their path (repeatable).")
 @click.option("--exclude", multiple=True, metavar="TEXT", default=["cartoon"], show_default=True,
@@ -101,22 +112,49 @@ def toy(dest, kind, objects, images, resolution, seed):
               help="Leave out objects that fill less of their bounding box than this fraction.")
 @click.option("--subject-contrast", type=click.FloatRange(0, 6), default=0.5, show_default=True,
               help="Least difference of gradients from the object's mean colour, summed over channels in [-1, 1].")
-def compose_command(cutouts, dest, images, resolution, seed, backgrounds, min_size, max_size, include, exclude,
-                    min_coverage, subject_contrast):
-    """Put cut-out photographs of objects on backgrounds, one a picture, at random places and sizes."""
+def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors, objects, apart, margin, masks,
+                    min_size, max_size, include, exclude, min_coverage, subject_contrast):
+    """Put cut-outs of objects on backgrounds, one a picture or several, at random places and sizes."""
+    count = _object_count(objects, floors, masks)
     _check_resolution(resolution)
     placement = Placement(resolution, min_size, max_size, subject_contrast)
-    objects, skipped = load_cutouts(cutouts, Selection(include, exclude, min_coverage), placement)
-    _tell_skipped(cutouts, len(objects), skipped)
-    photos = {}
-    if backgrounds is not None:
-        photos, skipped = load_photos(backgrounds, resolution)
-        _tell_skipped(backgrounds, len(photos), skipped)
-    choices = list(objects.values()), placement, list(photos.values())
+    found, skipped = load_cutouts(cutouts, Selection(include, exclude, min_coverage), placement)
+    _tell_skipped(cutouts, len(found), skipped)
+    photos, ground = _photos(backgrounds, resolution, "--backgrounds"), _photos(floors, resolution, "--floors")
+    things = list(found.values())
+    if count is None:
+        def make(rng):
+            return compose(rng, things, placement, photos)
+    else:
+        arrangement = Arrangement(count, margin, apart, masks)
+
+        def make(rng):
+            return compose_several(rng, things, placement, arrangement, Grounds(photos, ground))
     with open_writer(dest) as writer:
-        writer.metadata["sources"] = list(objects)
-        _fill(writer, images, seed, lambda rng: compose(rng, *choices))
+        writer.metadata["sources"] = list(found)
+        _fill(writer, images, seed, make)
     _report(dest, images, resolution)
+
+
+def _object_count(text: str | None, floors: Path | None, masks: bool) -> tuple[int, int] | None:
+    """(least, most) of '3' or '2-4'; None without --objects. Raises UserError for any other form."""
+    if text is None:
+        if floors is not None or masks:
+            raise UserError(f"{'--floors' if floors is not None else '--masks'} takes --objects, such as --objects=3")
+        return None
+    match = re.fullmatch(r"([1-9][0-9]?)(?:-([1-9][0-9]?))?", text)
+    least, most = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+    if least > most:
+        raise UserError(f"--objects '{shown(text)}' must be a number from 1 to 99, or two such as 2-4")
+    return least, most
+
+
+def _photos(folder: Path | None, resolution: int, option: str) -> list:
+    if folder is None:
+        return []
+    photos, skipped = load_photos(folder, resolution, option)
+    _tell_skipped(folder, len(photos), skipped)
+    return list(photos.values())
 
 
 def _fill(writer: DatasetWriter, images: int, seed: int, make: Callable[[np.random.Generator], tuple]) -> None:

@@ -28,7 +28,8 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
         help="For models trained with labels: a class by its name or number, or a whole label, numbers with commas "
              "between.")
 @option("--trunc", group=PICTURES, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,
-        help="Less variety for more typical pictures: 1 is off, 0 makes all of them the mean.")
+        help="Less variety for more typical pictures: 1 is off, 0 makes all of them the mean. Models that truncate z "
+             "(BigGAN) draw its values beyond +-PSI again.")
 @option("--trunc-cutoff", group=PICTURES, metavar="N", type=Int(0, 1000), show_default="all layers",
         help="Truncate the first N layers only.")
 @option("--noise-mode", group=PICTURES, type=click.Choice(get_args(NoiseMode)), default="const", show_default=True,

@@ -20,7 +20,7 @@ from benchmarks.subjects import resolved
 from dnnlib.files import make_dir
 from torch_utils.distributed import World
 from training.config import RunConfig
-from training.hardware import prepare_hardware
+from training.cost.hardware import prepare_hardware
 from training.runs.checkpoint import BackgroundWriter, checkpoint_path
 from training.state import TrainingState
 

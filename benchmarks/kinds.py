@@ -15,8 +15,8 @@ from torch.autograd.profiler_util import FunctionEvent
 
 CONVOLUTIONS, PRODUCTS, UPFIRDN2D, BIAS_ACT = "convolutions", "matrix products", "upfirdn2d", "bias_act"
 ELEMENTWISE, REDUCTIONS, COPIES = "elementwise", "reductions", "copies and layout"
-OPTIMISER, OTHER = "optimiser", "allocation, other"
-KINDS = (CONVOLUTIONS, PRODUCTS, UPFIRDN2D, BIAS_ACT, ELEMENTWISE, REDUCTIONS, COPIES, OPTIMISER, OTHER)
+OPTIMIZER, OTHER = "optimiser", "allocation, other"
+KINDS = (CONVOLUTIONS, PRODUCTS, UPFIRDN2D, BIAS_ACT, ELEMENTWISE, REDUCTIONS, COPIES, OPTIMIZER, OTHER)
 
 _OURS = {"upfirdn2d": UPFIRDN2D, "bias_act": BIAS_ACT, "winograd": CONVOLUTIONS}  # the last with all that goes with it
 # Names of aten operators, without underscores around them.
@@ -38,7 +38,7 @@ Shapes = Sequence[Sequence[int]]
 def kind_of(name: str, shapes: Shapes = ()) -> str:
     """The kind of a row by its name and the shapes of its arguments."""
     if name.startswith(("Optimizer.", "aten::_fused_adam")):
-        return OPTIMISER
+        return OPTIMIZER
     if "steergan" in name and not name.startswith("autograd::"):
         return next((kind for operator, kind in _OURS.items() if operator in name), OTHER)
     if not name.startswith("aten::"):
@@ -88,7 +88,7 @@ def _kind(call: FunctionEvent) -> str:
     """All that the optimiser calls is its work."""
     caller = call.cpu_parent
     while caller is not None:
-        if kind_of(caller.name) == OPTIMISER:
-            return OPTIMISER
+        if kind_of(caller.name) == OPTIMIZER:
+            return OPTIMIZER
         caller = caller.cpu_parent
     return kind_of(call.name, call.input_shapes)

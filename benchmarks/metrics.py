@@ -18,7 +18,7 @@ from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from benchmarks.harness.turns import seconds_of
 from benchmarks.subjects import resolved
-from metrics import neighbours as nearest
+from metrics import neighbors as nearest
 from metrics.context import MetricContext, network_context
 from metrics.extractors import Extractor, Extractors
 from metrics.extractors.fidelity import RESIZE, load_library
@@ -32,9 +32,9 @@ from training.config import RunConfig
 from training.networks.generator import Generator, set_memory_format
 from training.sampling import Model
 
-FRECHET_WIDTH, NEIGHBOURS_WIDTH = 2048, 4096
+FRECHET_WIDTH, NEIGHBORS_WIDTH = 2048, 4096
 FAMILIES = {"inception": "fid{}_full", "random": "rfd{}_full"}
-EXTRACTION, GENERATION, WHOLE, FRECHET, NEIGHBOURS = (
+EXTRACTION, GENERATION, WHOLE, FRECHET, NEIGHBORS = (
     "extraction", "generation", "generation to distance", "Fréchet distance", "neighbours"
 )  # fmt: skip
 RATES = (EXTRACTION, GENERATION, WHOLE)
@@ -108,7 +108,7 @@ class TimedMetrics:
             GENERATION: self._generate,
             WHOLE: self._measure,
             FRECHET: frechet_work(),
-            NEIGHBOURS: neighbours_work(neighbours, context.device),
+            NEIGHBORS: neighbors_work(neighbours, context.device),
         }
 
     def seconds(self, part: str) -> float:
@@ -140,7 +140,7 @@ def _moments(seed: int, width: int) -> Moments:
     return moments_of(torch.randn(2 * width, width, generator=draw) * torch.logspace(0, -3, width))
 
 
-def neighbours_work(count: int, device: torch.device, width: int = NEIGHBOURS_WIDTH) -> Callable[[], object]:
+def neighbors_work(count: int, device: torch.device, width: int = NEIGHBORS_WIDTH) -> Callable[[], object]:
     """Precision, recall, density and coverage of `count` real and as many generated features."""
     draw = torch.Generator().manual_seed(1)
     real, fake = (torch.randn(count, width, generator=draw).to(device) for _ in range(2))
@@ -153,11 +153,11 @@ def measure(run: Run, config: RunConfig, extractor: str, images: int, neighbours
         subject = TimedMetrics(make_context(config, images, run.device), extractor, images, neighbours)
     samples = run.take_turns({extractor: subject}, warmup=1)[extractor]
     rates = {what: Series.of("images/s", [images / spent for spent in samples[what]]) for what in RATES}
-    rates |= {what: Series.of("s", samples[what]) for what in (FRECHET, NEIGHBOURS)}
+    rates |= {what: Series.of("s", samples[what]) for what in (FRECHET, NEIGHBORS)}
     facts = {"neighbours_mib": 3 * nearest.BLOCK_BYTES / 2**20}
     return Findings({extractor: rates}, facts=facts, lines=[
         f"Fréchet distance of {FRECHET_WIDTH} features; neighbours of {neighbours} x {neighbours} images, "
-        f"{NEIGHBOURS_WIDTH} features, with at most {facts['neighbours_mib']:.0f} MiB beside the features"
+        f"{NEIGHBORS_WIDTH} features, with at most {facts['neighbours_mib']:.0f} MiB beside the features"
     ])  # fmt: skip
 
 

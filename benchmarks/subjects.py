@@ -7,7 +7,7 @@ import torch
 from benchmarks.harness.turns import seconds_of
 from torch_utils.distributed import World
 from training.config import RunConfig
-from training.hardware import prepare_hardware
+from training.cost.hardware import prepare_hardware
 from training.layouts.samplers import sample_layout
 from training.losses.phases import make_phases
 from training.presets.resolve import DataFacts, Options, resolve

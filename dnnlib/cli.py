@@ -26,7 +26,7 @@ SEED_LIMIT = 2**32  # seeds are 0 to this, exclusive
 # ---- commands
 
 
-class _OneLineErrors:
+class _OneLineErrors(click.Command):
     """Turns bad input, click's own complaints included, into a single `Error: ...` line and exit status 2."""
 
     def main(self, *args, **kwargs):
@@ -58,20 +58,23 @@ def _one_line() -> Iterator[None]:
         raise _failure(str(said)) from error
 
 
+class _Failure(click.ClickException):
+    exit_code = 2
+
+
 def _failure(message: str) -> click.ClickException:
-    failure = click.ClickException(in_one_line(message))
-    failure.exit_code = 2
-    return failure
+    return _Failure(in_one_line(message))
 
 
 def _print_anything() -> None:
     """Characters that the terminal's encoding lacks are written as escapes, such as \\u4e2d, instead of ending us."""
-    for stream in (sys.stdout, sys.stderr):
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)  # a program may have put anything there
+    for stream in streams:
         with suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")
 
 
-class Command(_OneLineErrors, click.Command):
+class Command(_OneLineErrors):
     """click.Command that reports UserError in one line, and whose --help shows options by their group."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -170,7 +173,7 @@ class Number(click.ParamType):
     """A finite number from `least` to `most`; with `above`, larger than that."""
 
     name = "number"
-    parse = staticmethod(float)
+    parse: Callable[[Any], float] = staticmethod(float)
 
     def __init__(self, least: float = -math.inf, most: float = math.inf, above: float = -math.inf):
         self.least, self.most, self.above = least, most, above

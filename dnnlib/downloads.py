@@ -23,7 +23,7 @@ from dnnlib.files import make_dir
 try:
     import fcntl
 except ImportError:  # not on Windows, where two downloads at a time are nobody's problem yet
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 TRIES = 3  # connections, each going on where the last one broke off
 TIMEOUT = 30  # seconds without a byte
@@ -46,12 +46,14 @@ LIMITS = Limits()
 @dataclass(frozen=True)
 class RemoteFile:
     """A published file. sha256: hexadecimal digest of what has to arrive, "" where none was published (then the length
-    that the server says is all that is checked); size: in bytes, 0 where unknown."""
+    that the server says is all that is checked); size: in bytes, 0 where unknown. instead: what to do with a copy that
+    was fetched otherwise, for messages."""
 
     name: str
     url: str
     sha256: str
     size: int
+    instead: str = "name a copy with --weights"
 
 
 def sha256_of(path: str | Path) -> str:
@@ -104,8 +106,8 @@ def _locked(part: Path) -> Iterator[RawIOBase]:
 
 def _download(file: RemoteFile, output: RawIOBase, path: Path, show_progress: bool, limits: Limits) -> None:
     trouble: Exception | None = None
-    size, shown = file.size or None, {"unit": "B", "unit_scale": True, "delay": 1, "leave": False}
-    with tqdm(desc=file.name, total=size, disable=not show_progress, **shown) as bar:
+    with tqdm(desc=file.name, total=file.size or None, unit="B", unit_scale=True, delay=1, leave=False,
+              disable=not show_progress) as bar:  # fmt: skip
         transfer = _Transfer(file, output, bar, limits)
         for _ in range(TRIES):
             try:
@@ -262,4 +264,4 @@ def _reason(error: Exception | None) -> str:
 
 
 def _by_hand(file: RemoteFile, path: Path) -> str:
-    return f"fetch {file.url} on another machine and put it at {path}, or name a copy with --weights"
+    return f"fetch {file.url} on another machine and put it at {path}, or {file.instead}"

@@ -18,7 +18,7 @@ from dnnlib.json_files import parse_json
 try:
     import fcntl
 except ImportError:  # not on Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -172,7 +172,7 @@ def read_lines(path: str | Path, complain: Callable[[str], None] | None = None) 
     return lines
 
 
-def write_by(path: str | Path, save: Callable[[BinaryIO], None]) -> Path:
+def write_by(path: str | Path, save: Callable[[BinaryIO], object]) -> Path:
     """Atomically write what `save` puts into a binary file; returns the path.
 
     It is put together in memory first: what the disk objects to is then an OSError with its reason, whatever the

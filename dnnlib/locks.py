@@ -13,7 +13,7 @@ from dnnlib.json_files import parse_json
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 NAME = "lock"
 LONGEST = 1000  # bytes of a holder's description
@@ -36,35 +36,35 @@ class DirectoryLock:
         if fcntl is None:
             return self
         try:
-            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+            handle = self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}; make room or give access") from error
         os.register_at_fork(after_in_child=self._close)
         try:
-            self._acquire()
+            self._acquire(handle)
         except BaseException:
             self._close()
             raise
         return self
 
     def __exit__(self, *error) -> None:
-        if self.is_held:
+        if self.is_held and self._handle is not None:
             with suppress(OSError):
                 os.ftruncate(self._handle, 0)
         self._close()
 
-    def _acquire(self) -> None:
+    def _acquire(self, handle: int) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not self._try():
-            holder = _holder(self._handle)
+        while not self._try(handle):
+            holder = _holder(handle)
             if time.monotonic() > deadline or not _has_died(holder):
                 raise UserError(f"{self._path.parent} is {self._purpose} by {_in_words(holder)}; stop that one first")
             time.sleep(0.1)
 
-    def _try(self) -> bool:
+    def _try(self, handle: int) -> bool:
         """Whether to go on: the lock was free, or there are none here."""
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
@@ -72,8 +72,8 @@ class DirectoryLock:
         self.is_held = True
         about = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         with suppress(OSError):  # a full disk: the lock holds all the same
-            os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, json.dumps(about).encode(), 0)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(about).encode(), 0)
         return True
 
     def _close(self) -> None:

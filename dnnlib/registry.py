@@ -6,13 +6,18 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 
 T = TypeVar("T")
 PLUGINS = "STEERGAN_PLUGINS"  # modules to load, with commas between; processes that are launched inherit it
+
+
+def _path(thing: Any) -> tuple[str, str]:
+    """Where a class or function is defined: it may be imported twice under one name."""
+    return thing.__module__, thing.__qualname__
 
 
 class Registry(Generic[T]):
@@ -31,8 +36,8 @@ class Registry(Generic[T]):
 
         def enter(thing: T) -> T:
             known = self._things.setdefault(name, thing)
-            if (known.__module__, known.__qualname__) != (thing.__module__, thing.__qualname__):
-                raise ValueError(f"there is a {self.kind} '{name}' already, in {known.__module__}; choose another name")
+            if _path(known) != _path(thing):
+                raise ValueError(f"there is a {self.kind} '{name}' already, in {_path(known)[0]}; choose another name")
             return thing
 
         return enter

@@ -28,7 +28,8 @@ from editing.feature_points import (
     track,
 )
 from editing.observation import Observation, Observer, detached, leaf, leaf_centers, with_gradients
-from training.layouts.layout import Layout, check_counts, resize
+from training.layouts.layout import Layout, check_counts
+from training.layouts.registration import resize
 from training.networks.synthesis import NoiseMode
 from training.sampling import Model
 

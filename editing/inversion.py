@@ -9,18 +9,28 @@ layout are found together, so that an object that stands elsewhere is moved inst
 per-pixel noise stays as it is: what is found makes the same picture everywhere.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from editing.candidates import draw_candidates
+from editing.observation import Observer, detached, with_gradients
+from editing.random_features import RandomFeatureDistance
+from editing.style_search import Places, Styles
 from training.layouts.layout import Layout
 from training.sampling import Model
 
 Space = Literal["w", "w+"]
 Distance = Callable[[Tensor, Tensor], Tensor]  # images a, b [N, C, R, R] about [-1, 1] -> [N], differentiable
+
+RISE_PART, FALL_PART = 0.05, 0.5  # of the steps in which the learning rate rises, and falls
+NOISE_PART = 0.75  # of the steps in which there is noise on the styles
 
 
 @dataclass(frozen=True)
@@ -82,4 +92,109 @@ def invert(
 
     Raises UserError, at once, when the pictures do not fit the model.
     """
-    raise NotImplementedError
+    options = options or InversionOptions()
+    _check_target(model, target)
+    distance = RandomFeatureDistance().to(model.device) if distance is None else distance
+    search = _Search(model, target.to(model.device).float(), options, distance)
+    return search.run(start)
+
+
+class _Search:
+    """One search for a batch of pictures, each of which goes its own way."""
+
+    def __init__(self, model: Model, target: Tensor, options: InversionOptions, distance: Distance):
+        self.model, self.target, self.options, self.distance = model, target, options, distance
+        self.observe = Observer(model)
+
+    def run(self, start: tuple[Tensor, Layout | None] | None) -> Iterator[InversionStep]:
+        candidates = draw_candidates(self.model, self.options.candidates, self.options.seed)
+        ws, layout = candidates.nearest(self.target) if start is None else start
+        with with_gradients():
+            self.styles = Styles(ws.clone(), candidates.deviation, self.options.space == "w+")
+            self.places = Places.at(layout) if layout is not None and self.options.optimize_layout else None
+            self.layout = detached(layout)
+            optimizer = self._optimizer()
+        best = None
+        for number in range(self.options.steps + 1):
+            with with_gradients():
+                step = self._step(number, optimizer)
+            best = step if best is None else _better(best, step)
+            yield step if number < self.options.steps else best
+
+    def _optimizer(self) -> torch.optim.Adam:
+        groups = [{"params": self.styles.parameters, "highest": self.options.lr}]
+        if self.places is not None:
+            groups.append({"params": self.places.parameters, "highest": self.options.layout_lr})
+        return torch.optim.Adam(groups, lr=self.options.lr, betas=(0.9, 0.99))
+
+    def _step(self, number: int, optimizer: torch.optim.Optimizer) -> InversionStep:
+        """Look at where it is, then take a step of descent from there."""
+        progress = number / self.options.steps
+        layout = self.layout if self.places is None else self.places()
+        seen = self.observe(self.styles(self._noise(number, progress)), layout)
+        loss, squared = self._loss(seen.image)
+        for group in optimizer.param_groups:
+            group["lr"] = group["highest"] * ramp(progress)
+        optimizer.zero_grad()
+        loss.sum().backward()
+        optimizer.step()
+        made = seen.image.detach(), seen.ws.detach(), detached(layout)
+        return InversionStep(number, *made, loss.detach(), squared.detach().sqrt())
+
+    def _loss(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """[N] to be minimized, and [N] mean squared differences of pixels."""
+        squared = pyramid(image - self.target)
+        pixels = torch.stack(squared).mean(0)
+        features = self.distance(image, self.target) if self.options.feature_weight > 0 else 0.0
+        return self.options.pixel_weight * pixels + self.options.feature_weight * features, squared[0]
+
+    def _noise(self, number: int, progress: float) -> Tensor | float:
+        """The same for all pictures, so that none depends on those beside it; it has faded after three quarters."""
+        scale = self.options.style_noise * max(0.0, 1 - progress / NOISE_PART) ** 2
+        if scale == 0 or number == 0:
+            return 0.0
+        stream = torch.Generator().manual_seed(self.options.seed * 2**20 + number)
+        shape = [1, 1, *self.styles.start.shape[2:]]
+        return scale * torch.randn(shape, generator=stream).to(self.target.device)
+
+
+def ramp(progress: float) -> float:
+    """The share of the highest learning rate at `progress` in [0, 1]: a short rise, then a half cosine down to 0."""
+    rise = min(1.0, (progress + 1e-3) / RISE_PART)
+    fall = min(1.0, (1 - progress) / FALL_PART)
+    return rise * (0.5 - 0.5 * math.cos(math.pi * fall))
+
+
+def pyramid(difference: Tensor) -> list[Tensor]:
+    """Mean squares [N] of pictures [N, C, R, R] at their size and at every half of it, down to 4 pixels."""
+    squares = [difference.square().mean((1, 2, 3))]
+    while difference.shape[2] > 4:
+        difference = F.avg_pool2d(difference, 2)
+        squares.append(difference.square().mean((1, 2, 3)))
+    return squares
+
+
+def _better(a: InversionStep, b: InversionStep) -> InversionStep:
+    """Of each picture the step with the smaller rms; `b` says the number."""
+    where = b.rms < a.rms
+
+    def pick(old: Tensor, new: Tensor) -> Tensor:
+        return torch.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    layout = b.layout
+    if layout is not None:
+        centers = tuple(map(pick, a.layout.centers, layout.centers))
+        layout = replace(layout, centers=centers, spreads=tuple(map(pick, a.layout.spreads, layout.spreads)))
+    tensors = {name: pick(getattr(a, name), getattr(b, name)) for name in ("image", "ws", "loss", "rms")}
+    return replace(b, layout=layout, **tensors)
+
+
+def _check_target(model: Model, target: Tensor) -> None:
+    size = model.config.generator.img_resolution
+    shape = [model.config.generator.img_channels, size, size]
+    if target.ndim != 4 or list(target.shape[1:]) != shape or len(target) == 0:
+        raise UserError(f"pictures must have the shape [N, {', '.join(map(str, shape))}], not {list(target.shape)}")
+    if model.G.takes_layout_in_latent:
+        raise UserError("this model hears its layout as a part of the latent; pictures cannot be projected to it")
+    if not target.isfinite().all():
+        raise UserError("some pixels are not finite numbers")

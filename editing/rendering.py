@@ -9,7 +9,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from editing.document import Document
-from training.layouts.layout import FORMAT, VERSION, Layout, layout_from_json, layout_to_json
+from training.layouts.files import FORMAT, VERSION, layout_from_json, layout_to_json
+from training.layouts.layout import Layout
 from training.pictures.grids import to_uint8
 from training.sampling import Model
 
@@ -18,7 +19,7 @@ from training.sampling import Model
 class Rendering:
     """A picture, and what it was made of.
 
-    image: uint8 [H, W, C]. layout: of one picture, or None where the model hears none. ws: [1, *w_shape].
+    image: uint8 [H, W, C]. layout: of one picture, or None where the model takes none. ws: [1, *w_shape].
     features: {r: the mean over channels of the generator's features [r, r]}, float32, where they were asked for.
     """
 
@@ -31,10 +32,10 @@ class Rendering:
     def heatmaps(self, level: int, size: int) -> np.ndarray:
         """The level's heatmaps, the largest value where they overlap: uint8 [size, size], 255 is 1.
 
-        Raises UserError when the model hears no layout.
+        Raises UserError when the model takes no layout.
         """
         if self.layout is None:
-            raise UserError("this model hears no layout, so it has no heatmaps")
+            raise UserError("this model takes no layout, so it has no heatmaps")
         heat = self.layout.heatmaps(level, size, floor=0.0)[0].amax(0)
         return (heat.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
@@ -59,14 +60,14 @@ def render(model: Model, document: Document, with_features: bool = False) -> Ren
 
 
 def layout_of(model: Model, document: Document) -> Layout | None:
-    """The layout [1 picture] that a document names, or that of its seed; None where the model hears none.
+    """The layout [1 picture] that a document names, or that of its seed; None where the model takes none.
 
     Raises UserError when it does not fit the model.
     """
     if document.layout is None:
         return model.layout([document.seed])
     if not model.is_layout_conditioned:
-        raise UserError(f"layout: this model (method {model.config.method}) hears none; leave it out")
+        raise UserError(f"layout: this model (method {model.config.method}) takes none; leave it out")
     whole = {"format": FORMAT, "version": VERSION, "layouts": [document.layout]}
     layout = layout_from_json(whole)
     counts = tuple(model.config.generator.encoding.counts)

@@ -89,7 +89,7 @@ python calc_metrics.py --network=runs/00000-... --metrics=fid50k_full,di,w,pr50k
 
 What the papers leave open, and what is taken here:
 
-- Rows of EqGAN-SA build on `eqgan-sa`, the released design (every layer hears the heatmaps, GradCAM of the loss, its
+- Rows of EqGAN-SA build on `eqgan-sa`, the released design (every layer takes the heatmaps, GradCAM of the loss, its
   sampler, neither path lengths nor style mixing). `eqgan-sa-paper` is the design that the text describes.
 - Rows of SpatialGAN build on `spatialgan`, those with several objects on `spatialgan-indoor`. Table I's first row is
   `eqgan-sa`; its baseline has no heatmaps to move, so there is no row.

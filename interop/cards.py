@@ -25,23 +25,27 @@ UNKNOWN = "not known"
 
 
 def write_card(
-    model: Model, folder: Path, license_name: str, run_dir: Path | None = None, files: Sequence[str] = ()
+    model: Model, folder: Path, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()
 ) -> Path:
-    """Write README.md and the strip into `folder`. `run_dir`: where data.json and metric-*.jsonl of the run are."""
+    """Write README.md and the strip into `folder`.
+
+    snapshot: the model's file; beside it are data.json and metric-*.jsonl of a run, or what says where it is from.
+    """
     make_dir(folder)
     save_png(folder / STRIP, strip(model))
-    write_text(folder / CARD, card(model, license_name, run_dir, files))
+    write_text(folder / CARD, card(model, license_name, snapshot, files))
     return folder / CARD
 
 
-def card(model: Model, license_name: str, run_dir: Path | None = None, files: Sequence[str] = ()) -> str:
+def card(model: Model, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()) -> str:
     """The text of a card."""
     config, G = model.config, model.config.generator
+    run_dir = None if snapshot is None else snapshot.parent
     steered = "A row a latent, its level-0 centre moved from left to right." if _moves(model) else "Four latents."
     parts = [
         f"---\n{yaml.safe_dump(_head(model, license_name), sort_keys=False)}---\n",
         f"# {config.name}\n",
-        f"A generator of {G.img_resolution}x{G.img_resolution} images, trained by SteerGAN's method {config.method}.\n",
+        f"A generator of {G.img_resolution}x{G.img_resolution} images, method {config.method}{_origin(snapshot)}.\n",
         f"![{steered}]({STRIP})\n\n*{steered}*\n",
         _table("Training", _training(model, run_dir)),
         _table("Networks", _networks(model)),
@@ -53,8 +57,18 @@ def card(model: Model, license_name: str, run_dir: Path | None = None, files: Se
     return "\n".join(part for part in parts if part)
 
 
+def _origin(snapshot: Path | None) -> str:
+    """Who trained it, as far as that is known: what was converted has a file that names its source."""
+    if snapshot is None:
+        return ""
+    about = _json_of(snapshot.parent, f"{snapshot.stem}.json")
+    if isinstance(about.get("source"), str) and isinstance(about.get("sha256"), str):
+        return f", converted by SteerGAN from `{about['source']}` (SHA-256 {about['sha256']})"
+    return ", trained by SteerGAN" if (snapshot.parent / "stats.jsonl").is_file() else ""
+
+
 def strip(model: Model) -> np.ndarray:
-    """Pixels of a centre that moves, a row a seed; of a model that hears no layout, some pictures."""
+    """Pixels of a centre that moves, a row a seed; of a model that takes no layout, some pictures."""
     labels = None if model.config.generator.c_dim == 0 else [0]
     if not _moves(model):
         return image_grid(model.images(SEEDS, labels=labels), len(SEEDS))

@@ -42,6 +42,7 @@ def _provenance(networks: ReferenceNetworks, source: Path) -> dict[str, Any]:
 def copy_snapshot(source: Path, dest: str | Path) -> Path:
     """Write the networks of a snapshot or checkpoint as a snapshot, `dest`, or a file in the folder `dest`."""
     stored, dest = open_stored(source), Path(dest)
+    make_dir(dest.parent)
     if dest.suffix != ".safetensors":
         dest = make_dir(dest) / snapshot_name(stored.kimg)
     names = [name for name in stored.file.kinds if name.split(".")[0] in NETWORKS]

@@ -50,6 +50,7 @@ class Exportable(nn.Module):
         self.truncates = isinstance(getattr(self.G, "mapping", None), MappingNetwork) and hasattr(
             self.G.mapping, "w_avg"
         )
+        self.registration = "corners" if config.encoding is None else config.encoding.registration
         self.c_dim, self.img_resolution = config.c_dim, config.img_resolution
         self.latent_shape = config.latent_shape if options.latent == "z" else model.G.w_shape
         if options.latent == "ws" and options.truncation_cutoff is not None:
@@ -103,7 +104,7 @@ class Exportable(nn.Module):
         if not levels:
             return None
         by_part = (tuple(given[f"{part}_{k}"] for k in levels) for part in ("centers", "spreads", "strengths"))
-        return Layout(*by_part)
+        return Layout(*by_part, registration=self.registration)
 
 
 def example_inputs(exportable: Exportable, model: Model, count: int, seed: int = 0) -> dict[str, Tensor]:

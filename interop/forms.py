@@ -21,7 +21,6 @@ def form_of(dest: str) -> str:
 
 def write_form(source: str, dest: str, form: str, latent: str = "z", license_name: str = "") -> list[str]:
     """Write a network in a form; returns what was done, in lines. Raises UserError, with nothing written."""
-    make_dir(Path(dest).parent)
     if form == "snapshot":
         return _snapshot(source, dest)
     if form == "state-dict":
@@ -50,6 +49,7 @@ def _state_dict(source: str, dest: str) -> list[str]:
     snapshot = open_snapshot(source)
     networks = {"G": snapshot.generator("G"), "D": snapshot.discriminator(), "G_ema": snapshot.generator("G_ema")}
     states = {name: reference_state(network) for name, network in networks.items()}
+    make_dir(Path(dest).parent)
     if Path(dest).suffix == ".safetensors":
         flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
         write_tensors(dest, flat, {"format": "pt"})
@@ -74,10 +74,11 @@ def _exported(source: str, dest: str, form: str, latent: str, license_name: str)
         "program": lambda: export_program(model, dest, options),
         "bundle": lambda: write_bundle(model, dest, options),
     }
+    make_dir(Path(dest).parent)
     worst = writers[form]()
     lines = [f"wrote {dest}; its pictures differ from the model's by {worst:.2g} at most"]
     folder = Path(dest) if form == "bundle" else Path(f"{dest}.card")
-    lines.append(f"wrote {write_card(model, folder, license_name, path.parent, [Path(dest).name])}")
+    lines.append(f"wrote {write_card(model, folder, license_name, path, [Path(dest).name])}")
     if form == "bundle":
         lines += ["", (Path(dest) / "load.py").read_text()]
     return lines

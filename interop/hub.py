@@ -26,7 +26,7 @@ def push(address: str, source: str, license_name: str, private: bool = False) ->
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         copy.symlink_to(path.resolve())
-        write_card(model, Path(folder), license_name, path.parent, [path.name])
+        write_card(model, Path(folder), license_name, path, [path.name])
         try:
             api = library.HfApi(endpoint=hub())
             api.create_repo(target.repository, private=private, exist_ok=True)

@@ -23,11 +23,13 @@ takes no layout has neither centres, spreads and strengths nor heatmaps. The ord
 level: z, c, psi, centers_0, spreads_0, strengths_0, centers_1 ... image, ws, heatmap_0, ...
 
 The file's metadata has "steergan": a JSON object with "version" (1), "counts" (n_k of each level), "img_resolution",
-"img_channels", "c_dim", "z_dim", "num_ws", "w_dim", "latent", "noise_mode", "sampler" ({"kind", "spread"}, how random
+"img_channels", "c_dim", "z_dim", "num_ws", "w_dim", "registration" (what -1 and 1 are: "cells" the image's borders,
+"corners" the middles of its border pixels), "latent", "noise_mode", "sampler" ({"kind", "spread"}, how random
 layouts were drawn in training), "kimg" and "method".
 
-Which operators: convolutions with constant filters; enlarging is Conv and DepthToSpace; the rest are MatMul, Gemm,
-element-wise ones, reductions and (encoding mode "fine") Resize. onnxruntime and onnxruntime-web run them all.
+Which operators: convolutions with constant filters; enlarging is ConvTranspose and a grouped Conv, or Conv and
+DepthToSpace; the rest are MatMul, Gemm, element-wise ones, reductions and (encoding mode "fine") Resize. onnxruntime
+and onnxruntime-web run them all.
 """
 
 import json
@@ -128,6 +130,7 @@ def about(exportable: Exportable, model: Model) -> dict[str, Any]:
         "counts": list(exportable.counts),
         **sizes,
         "num_ws": model.G.num_ws,
+        "registration": exportable.registration,
         "latent": exportable.options.latent,
         "noise_mode": exportable.options.noise_mode,
         "sampler": sampler,

@@ -1,10 +1,10 @@
 """A generator in plain operators, for programs that trace it: the same numbers, in float32, up to rounding.
 
-The layers of this project choose among operators by device, size and measurement, and an enlarging convolution runs as
-a transposed one followed by a filter. Nothing of that belongs into an exported program. Here every layer is replaced by
-a twin whose filters are constants: a modulated convolution scales its input by the styles and its output by the
-demodulation coefficients (StyleGAN2, section 2), and an enlarging one is a convolution that makes the four phases of
-the larger picture, which are then sorted into place (Shi et al. 2016, "Efficient sub-pixel convolution").
+The layers of this project choose among operators by device, size and measurement. Nothing of that belongs into an
+exported program. Here every layer is replaced by a twin whose filters are constants: a modulated convolution scales its
+input by the styles and its output by the demodulation coefficients (StyleGAN2, section 2), and an enlarging one is a
+transposed convolution and a filter for each channel. Pictures are enlarged by a convolution that makes the four phases
+of the larger one, which are then sorted into place (Shi et al. 2016, "Efficient sub-pixel convolution").
 """
 
 import copy
@@ -63,7 +63,7 @@ class _Convolution(nn.Module):
             raise ValueError("a generator does not reduce")
         self.activation, self.clamp, self.gain = layer.activation, layer.clamp, layer.gain
         weight = layer.weight.detach() * layer.weight_gain
-        self.convolve = _Filters(weight, layer.up, layer.resample_filter, layer.padding, layer.dilation)
+        self.convolve = Filters(weight, layer.up, layer.resample_filter, layer.padding, layer.dilation)
         self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().clone())
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
@@ -74,24 +74,53 @@ class _Convolution(nn.Module):
         return x if self.clamp is None else _clamped(x, self.clamp * self.gain * gain)
 
 
-class _Filters(nn.Module):
-    """A convolution with constant filters that keeps the size, or doubles it and smooths."""
+class Filters(nn.Module):
+    """A convolution with constant filters that keeps the size, or doubles it and smooths.
+
+    weight [Co, Ci, k, k]: correlated where the size stays, convolved where it doubles. padding: k // 2 for "same".
+    """
 
     def __init__(self, weight: Tensor, up: int, resample_filter: Tensor, padding: int, dilation: int = 1):
         super().__init__()
         if up not in (1, 2):
             raise ValueError(f"a generator enlarges by 2, not by {up}")
         self.up, self.padding, self.dilation = up, padding, dilation
-        if up == 2:
+        self.in_phases = up == 2 and weight.shape[2] == 1
+        self.register_buffer("smooth", None)
+        if self.in_phases:
             weight = phase_filters(weight, resample_filter, padding)
             self.padding = weight.shape[2] // 2
+        elif up == 2:
+            taps = resample_filter if resample_filter.ndim == 2 else resample_filter.outer(resample_filter)
+            self.margins = _margins(weight.shape[2], len(taps), padding)
+            self.smooth = taps.flip((0, 1)).mul(4).expand(len(weight), 1, -1, -1).contiguous()
+            weight = weight.transpose(0, 1)
         self.register_buffer("weight", weight.contiguous())
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         if self.up == 1:
             return F.conv2d(x, self.weight, bias, padding=self.padding, dilation=self.dilation)
-        x = F.pixel_shuffle(F.conv2d(x, self.weight, padding=self.padding), 2)
+        if self.in_phases:
+            x = F.pixel_shuffle(F.conv2d(x, self.weight, padding=self.padding), 2)
+        else:
+            x = self._smoothed(F.conv_transpose2d(x, self.weight, stride=2))
         return x if bias is None else x + bias[:, None, None]
+
+    def _smoothed(self, x: Tensor) -> Tensor:
+        """The filter over every channel by itself; what it needs beyond the border is 0."""
+        before, after = self.margins
+        if before == after >= 0:
+            return F.conv2d(x, self.smooth, padding=before, groups=x.shape[1])
+        return F.conv2d(F.pad(x, [before, after, before, after]), self.smooth, groups=x.shape[1])
+
+
+def _margins(kernel: int, taps: int, padding: int) -> tuple[int, int]:
+    """Rows of zeros before and after what a transposed convolution gives, for a filter that makes it twice the size.
+
+    Negative: rows too many. The first row is that in which both filters, as one, are centred on the first pixel.
+    """
+    first = kernel + taps - 2 - padding - (taps + 1) // 2
+    return taps - 1 - first, first + 2 - kernel
 
 
 def phase_filters(weight: Tensor, resample_filter: Tensor, padding: int) -> Tensor:
@@ -135,7 +164,7 @@ class _StyledLayer(nn.Module):
         self.activation, self.clamp = layer.activation, layer.clamp
         self.affine, self.sel, self.objects = layer.affine, layer.sel, layer.objects
         weight = layer.weight.detach()
-        self.convolve = _Filters(weight, layer.up, layer.resample_filter, 1)
+        self.convolve = Filters(weight, layer.up, layer.resample_filter, 1)
         self.register_buffer("energy", filter_energy(weight).T.contiguous())  # [Ci, Co]
         self.register_buffer("bias", layer.bias.detach()[:, None, None].clone())
         self.use_noise = layer.use_noise
@@ -190,7 +219,7 @@ class _Block(nn.Module):
         if not self.is_first and self.architecture == "skip":
             pictures = self.to_rgb.bias.numel()
             each = torch.eye(pictures)[:, :, None, None]  # every channel by itself
-            self.enlarge = _Filters(each, 2, block.resample_filter, 0)
+            self.enlarge = Filters(each, 2, block.resample_filter, 0)
 
     def forward(
         self,

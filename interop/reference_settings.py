@@ -122,6 +122,7 @@ def _encoding(tree: Tree, tensors: dict[str, StoredTensor], resolutions: list[in
     return {
         "layer": "norm",
         "mode": "fine",
+        "registration": "corners",
         "max_resolution": None if encoded == resolutions else encoded[-1],
         "counts": tuple(_shape(tensors, f"synthesis.hm_conv0_{level}.weight", 4)[1] for level in _LEVELS),
         "hidden_channels": _shape(tensors, "synthesis.b4.conv1.sel.shared.0.weight", 4)[0],

@@ -27,6 +27,7 @@ ENDPOINT = "HF_ENDPOINT"  # the hub's address, as its own library has it
 NETWORK_FILES = (".safetensors", ".pkl")
 TIMEOUT = 30  # seconds
 _LONGEST_LIST = 4 << 20  # bytes
+_INSTEAD = "give the path of a copy"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,7 +72,9 @@ def hub_file(address: HubAddress) -> RemoteFile:
     digest, size = facts.get("oid", ""), listed[name].get("size", 0)
     known = isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
     url = f"{hub()}/{address.repository}/resolve/main/{quote(name)}"
-    return RemoteFile(PurePosixPath(name).name, url, digest if known else "", size if isinstance(size, int) else 0)
+    return RemoteFile(
+        PurePosixPath(name).name, url, digest if known else "", size if isinstance(size, int) else 0, _INSTEAD
+    )
 
 
 def hub() -> str:
@@ -90,7 +93,7 @@ def web_file(address: str) -> RemoteFile:
     digest = parts.fragment.removeprefix("sha256=").lower()
     if parts.fragment and not _SHA256.fullmatch(digest):
         raise UserError(f"{in_one_line(address, 200)}: behind # there has to be sha256= and 64 hexadecimal digits")
-    return RemoteFile(name, parts._replace(fragment="").geturl(), digest, 0)
+    return RemoteFile(name, parts._replace(fragment="").geturl(), digest, 0, _INSTEAD)
 
 
 def _check_again(path: Path, file: RemoteFile) -> None:

@@ -8,7 +8,7 @@ from metrics import (
     inception_score,
     kernel,
     locality,
-    neighbours,
+    neighbors,
     path_length,
 )
 
@@ -20,6 +20,6 @@ __all__ = [
     "inception_score",
     "kernel",
     "locality",
-    "neighbours",
+    "neighbors",
     "path_length",
 ]

@@ -42,8 +42,7 @@ def note_if_best(run_dir: Path, name: str, metrics: Sequence[str], results: dict
     if name != measure_of_best(metrics):
         return
     best, score = known_best(run_dir), find(name).score_to_minimize(results)
-    known = best is not None and best["metric"] == name
-    if not math.isfinite(score) or (known and score >= best["badness"]):
+    if not math.isfinite(score) or (best is not None and best["metric"] == name and score >= best["badness"]):
         return
     quantity, value = next(iter(results.items()))
     kimg, path = images / 1000, checkpoint_path(run_dir, images)

@@ -139,7 +139,7 @@ class MetricContext:
 
     # ---- real images
 
-    def real_images(self, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+    def real_images(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Images [N, C, R, R] in [-1, 1] of the data set and labels [N, c_dim] or None, on the model's device."""
         images = np.stack([self.dataset[int(i)][0] for i in indices])
         return torch.from_numpy(images).to(self.model.device).float() / 127.5 - 1, self._labels(indices)
@@ -156,7 +156,8 @@ class MetricContext:
         """Labels [N, c_dim] of generated pictures; number i has the same one whatever others it comes with."""
         if self.model.config.generator.c_dim == 0:
             return None
-        return self._labels([np.random.default_rng([self.seed, i]).integers(len(self.dataset)) for i in numbers])
+        chosen = (np.random.default_rng([self.seed, i]).integers(len(self.dataset)) for i in numbers)
+        return self._labels([int(number) for number in chosen])
 
     def layout_of(self, numbers: Sequence[int], seeds: Sequence[int]) -> Layout | None:
         """Layouts of generated pictures: those given, in turn, or drawn by seed. None for a model that takes none."""
@@ -185,14 +186,15 @@ class MetricContext:
             **self.record,
         }
 
-    def _labels(self, indices: Sequence[int]) -> Tensor | None:
+    def _labels(self, indices: Sequence[int] | np.ndarray) -> Tensor | None:
         c_dim = self.model.config.generator.c_dim
         if c_dim == 0:
             return None
-        if self.dataset.label_dim != c_dim:
+        found = self.dataset.label_dim
+        if found != c_dim:
             raise UserError(
-                f"{self.dataset.name}: labels have {self.dataset.label_dim} numbers, but the model was trained with "
-                f"{c_dim}; give the data it was trained on"
+                f"{self.dataset.name}: labels have {found} numbers, but the model was trained with {c_dim}; "
+                "give the data it was trained on"
             )
         labels = np.stack([self.dataset.get_label(int(i)) for i in indices])
         return torch.from_numpy(labels).to(self.model.device)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dnnlib.errors import UserError
 from metrics.registry import SCORED, MetricContext, Values, metric
-from training.networks.discriminator import Discriminator
+from training.networks.backbones import DiscriminatorNetwork
 
 IMAGES = SCORED  # real ones, and as many generated ones, in a draw
 DRAWS = 200
@@ -72,7 +72,7 @@ def draw_scores(context: MetricContext, num: int) -> Scores:
     return Scores(torch.stack(real), torch.stack(fake))
 
 
-def score(D: Discriminator, images: Tensor, labels: Tensor | None, batch_size: int) -> Tensor:
+def score(D: DiscriminatorNetwork, images: Tensor, labels: Tensor | None, batch_size: int) -> Tensor:
     """Logits of images [N, C, R, R], float64 [N] on the CPU.
 
     Minibatch standard deviation sees the same groups as in one batch of N, whatever `batch_size`: passes are cut
@@ -86,8 +86,8 @@ def score(D: Discriminator, images: Tensor, labels: Tensor | None, batch_size: i
     logits = torch.empty(count, dtype=torch.float64)
     for part in members.split(max(batch_size // group, 1), dim=1):
         chosen = part.flatten()
-        judged = D(images[chosen], None if labels is None else labels[chosen]).logits
-        logits[chosen.cpu()] = judged[:, 0].double().cpu()
+        scores = D(images[chosen], None if labels is None else labels[chosen]).logits
+        logits[chosen.cpu()] = scores[:, 0].double().cpu()
     return logits
 
 

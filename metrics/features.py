@@ -114,6 +114,8 @@ def generated_features(context: MetricContext, extractor: str, num: int | None) 
     Metrics with the same extractor share them. Raises UserError when there are not so many picture files.
     """
     if not context.compares_folders:
+        if num is None:
+            raise ValueError("a network makes any number of images; say how many")
         return context.shared((extractor, "generated", num), lambda: _generate_features(context, extractor, num))
     pictures = context.pictures
     if num is not None and num > len(pictures):
@@ -129,7 +131,7 @@ def _generate_features(context: MetricContext, extractor: str, num: int) -> Feat
     return _collect(context, extractor, images, num)
 
 
-def _collect(context: MetricContext, extractor: str, images: Iterable[Tensor], count: int) -> Features:
+def _collect(context: MetricContext, extractor: str, images: Iterable[Tensor | list[Tensor]], count: int) -> Features:
     """Features of this rank's chunks, put together with those of the others."""
     network = context.extractors.get(extractor, context.device)
     batches = list(features_of(images, network))
@@ -211,7 +213,7 @@ def chosen(available: int, max_items: int | None) -> np.ndarray:
 
 def image_batches(
     context: MetricContext, dataset, indices: np.ndarray, parts: Iterable[Sequence[int]]
-) -> Iterator[Tensor]:
+) -> Iterator[Tensor | list[Tensor]]:
     """uint8 images of each of `parts`, positions in `indices`, on the device: a batch, or one by one if sizes differ.
 
     They are read ahead, while the device is busy.
@@ -238,7 +240,11 @@ def _ahead(read: Callable, parts: Iterable[Sequence[int]], threads: int) -> Iter
 
 def _to_device(images: list[np.ndarray], device: torch.device) -> Tensor | list[Tensor]:
     if len({image.shape for image in images}) > 1:
-        return [_to_device([image], device) for image in images]
+        return [_batch_to_device([image], device) for image in images]
+    return _batch_to_device(images, device)
+
+
+def _batch_to_device(images: list[np.ndarray], device: torch.device) -> Tensor:
     batch = torch.from_numpy(np.stack(images))
     return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
 

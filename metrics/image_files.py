@@ -28,6 +28,7 @@ class ImageFiles:
     """
 
     mirror = False
+    label_dim = 0  # pictures in a folder have no labels
 
     def __init__(self, path: str | Path):
         self._archive = open_archive(path)
@@ -40,6 +41,10 @@ class ImageFiles:
 
     def __len__(self) -> int:
         return len(self.image_names)
+
+    def get_label(self, index: int) -> np.ndarray:
+        """None there is: [0]."""
+        return np.zeros(0, np.float32)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, None]:
         name = self.image_names[index]
@@ -84,7 +89,7 @@ def _animations(archive: Archive, names: Sequence[str]) -> Iterator[str]:
         if name.lower().endswith(".gif"):
             try:
                 with archive.open(name) as file, open_image(file, name) as picture:
-                    if picture.n_frames > 1:
+                    if getattr(picture, "n_frames", 1) > 1:
                         yield name
             except (*DAMAGE, OverLimit):
                 continue

@@ -28,7 +28,8 @@ def changes(before: Tensor, after: Tensor, inside: Tensor) -> tuple[Tensor, Tens
     """Mean absolute change of images [N, C, R, R] inside and outside of masks [N, R, R]: [N] each, NaN for no pixel."""
     change = (after - before).abs().mean(1)
     outside = inside.logical_not()
-    return tuple((change * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, outside))
+    near, far = ((change * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, outside))
+    return near, far
 
 
 @metric("locality", num=LATENTS, unit="latents", refuse=no_heatmaps)

@@ -27,8 +27,7 @@ class FeatureStatistics:
 
     def __init__(self, max_items: int | None = None, keep: bool = False):
         self.max_items, self.keep, self.count = max_items, keep, 0
-        self._sum: Tensor | None = None  # [F]
-        self._products: Tensor | None = None  # [F, F], of every vector with itself
+        self._sums: tuple[Tensor, Tensor] | None = None  # [F], and [F, F] of every vector with itself
         self._kept: list[Tensor] = []
 
     @property
@@ -38,7 +37,7 @@ class FeatureStatistics:
     @property
     def width(self) -> int:
         """F; 0 before anything came."""
-        return 0 if self._sum is None else len(self._sum)
+        return 0 if self._sums is None else len(self._sums[0])
 
     def add(self, features: Tensor) -> None:
         """Take in what there is still room for."""
@@ -47,28 +46,32 @@ class FeatureStatistics:
         if self.keep:
             self._kept.append(features)
         exact = features.double().cpu()
-        if self._sum is None:
+        if self._sums is None:
             width = features.shape[1]
-            self._sum, self._products = exact.new_zeros(width), exact.new_zeros(width, width)
+            self._sums = exact.new_zeros(width), exact.new_zeros(width, width)
         self.count += len(exact)
-        self._sum += exact.sum(0)
-        self._products.addmm_(exact.T, exact)
+        total, products = self._sums
+        total += exact.sum(0)
+        products.addmm_(exact.T, exact)
 
     def all(self) -> Tensor:
         """What was kept [N, F], in order of arrival."""
         return torch.cat(self._kept)
 
     def moments(self) -> Moments:
-        mean = self._sum / self.count
-        return Moments(self.count, mean, self._products / self.count - torch.outer(mean, mean))
+        """Raises ValueError before anything came."""
+        if self._sums is None:
+            raise ValueError("there are no features to take the moments of")
+        mean, products = (each / self.count for each in self._sums)
+        return Moments(self.count, mean, products - torch.outer(mean, mean))
 
     def over_ranks(self, world: World, width: int) -> "FeatureStatistics":
         """Statistics [F = `width`] of what all ranks have taken in, on every rank; nothing is kept."""
         zeros = torch.zeros(1 + width, width, dtype=torch.float64)
-        mine = zeros if self._sum is None else torch.cat([self._sum[None], self._products])
+        mine = zeros if self._sums is None else torch.cat([self._sums[0][None], self._sums[1]])
         sums = world.gather_rows(mine.to(world.device)).cpu().reshape(world.size, 1 + width, width).sum(0)
         total = FeatureStatistics()
-        total._sum, total._products = sums[0], sums[1:]
+        total._sums = sums[0], sums[1:]
         counts = world.gather_rows(torch.tensor([self.count], device=world.device))
         total.count = int(counts.sum())
         return total

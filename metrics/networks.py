@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import torch
+
 from dnnlib.errors import UserError
 from training.networks.generator import set_memory_format
 from training.runs.snapshot import Snapshot, open_snapshot, snapshots
@@ -20,7 +22,7 @@ def open_network(text: str) -> Snapshot:
     return open_snapshot(path)
 
 
-def load_model(snapshot: Snapshot, device: str) -> Model:
+def load_model(snapshot: Snapshot, device: str | torch.device) -> Model:
     """The averaged generator of a snapshot, on `device`, as it computes fastest."""
     model = Model(snapshot.generator("G_ema"), snapshot.config, device, snapshot.kimg)
     set_memory_format(model.G, channels_last=True)

@@ -81,14 +81,14 @@ def _ends_of_steps(
     """Images [N, C, R, R] at both ends, computed alike, so that a step of no length has equal ones."""
     model = context.model
     seeds = image_seeds(context.seed, [2 * i for i in numbers])
-    z = [model.latents(s) for s in (seeds, image_seeds(context.seed, [2 * i + 1 for i in numbers]))]
+    z0, z1 = (model.latents(s) for s in (seeds, image_seeds(context.seed, [2 * i + 1 for i in numbers])))
     labels = context.labels_of(numbers)
-    t = [np.random.default_rng([context.seed, i]).random() * full for i in numbers]
-    t = torch.tensor(t, dtype=torch.float64, device=model.device)
+    positions = [np.random.default_rng([context.seed, i]).random() * full for i in numbers]
+    t = torch.tensor(positions, dtype=torch.float64, device=model.device)
     layout = context.layout_of(numbers, seeds)
 
     def image(position: Tensor) -> Tensor:
-        ws = point_on_path(*z, position, space, lambda latents: _styles(model, latents, labels, context))
+        ws = point_on_path(z0, z1, position, space, lambda latents: _styles(model, latents, labels, context))
         return model.images(seeds, ws=ws, layout=layout, noise_mode="random", batch_size=len(seeds))
 
     return image(t), image(t + epsilon)

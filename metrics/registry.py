@@ -58,7 +58,7 @@ class Metric:
     """
 
     name: str
-    compute: Callable[[MetricContext, int], Values]
+    compute: Callable[[MetricContext, Any], Values]  # of a number; None where files are measured, all of them
     num: int | None
     unit: str
     refuse: Refusal
@@ -91,8 +91,9 @@ class Metric:
 
     def with_num(self, num: int | None) -> "Metric":
         """The same with another number; its name says so, unless it has no number, such as co_move."""
-        named = self.template is not None and (self.takes_pictures or self.name != self.template.format(n=""))
-        return replace(self, num=num, name=self.template.format(n=_short(num)) if named else self.name)
+        template = self.template
+        named = template is not None and (self.takes_pictures or self.name != template.format(n=""))
+        return replace(self, num=num, name=template.format(n=_short(num)) if template and named else self.name)
 
 
 _METRICS: dict[str, Metric] = {}
@@ -132,7 +133,7 @@ def family(
     The suffix "" is the metric's own value; others are joined to its name: pr50k3_precision.
     """
 
-    def register(compute: Callable[[MetricContext, int, str, str], Values]) -> Callable:
+    def register(compute: Callable[[MetricContext, Any, str, str], Values]) -> Callable:
         @wraps(compute)
         def named(context: MetricContext, num: int | None) -> Values:
             name = template.format(n=_short(num))
@@ -168,7 +169,7 @@ def comparison(
 
         against_as_many.__doc__ = f"{what}: N generated images against N real ones."
         against_all.__doc__ = f"{what}: N generated images against {all_reals}."
-        common = {"num": num, "extractor": extractor, "output": output, "best": best, "reals": reals}
+        common: dict[str, Any] = {"num": num, "extractor": extractor, "output": output, "best": best, "reals": reals}
         family(template, **common)(against_as_many)
         family(f"{template}_full", **common)(against_all)
         return compute
@@ -229,7 +230,7 @@ def extractors_of(names: Sequence[str]) -> set[str]:
 def fetch_weights(names: Sequence[str], extractors: Extractors | None = None) -> None:
     """Download what metrics need and is not there. Raises UserError when that is impossible.
 
-    Called before a training, lest it ends at its first snapshot.
+    Called before a training, so that it does not fail at its first snapshot.
     """
     for extractor in sorted(extractors_of(names)):
         (extractors or Extractors()).fetch(extractor)
@@ -347,7 +348,7 @@ def _number(text: str | None, name: str) -> int | None:
 
 def _bare(found: Metric) -> str:
     """Its name without a number, such as co_move."""
-    return found.template.format(n="")
+    return "" if found.template is None else found.template.format(n="")
 
 
 def _layout_prior(config: RunConfig) -> dict[str, Any] | None:

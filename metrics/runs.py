@@ -124,7 +124,7 @@ def _context_of_network(
 
 
 def _context_of_files(request: MetricsRequest, extractors: Extractors, world: World) -> MetricContext:
-    pictures, real = ImageFiles(request.images), ImageFiles(request.data)
+    pictures, real = _both_files(request)
     return MetricContext(pictures, real, _options(request), world, extractors)
 
 
@@ -151,23 +151,28 @@ def _check_files(request: MetricsRequest) -> list[str]:
     """That two sets of files are there, and that nothing is asked of them which only a network can give."""
     if request.networks:
         raise UserError("--images are measured in place of a network; leave --network and --compare out")
-    if request.data is None:
-        raise UserError("--images are compared with --data, a folder or zip of real images; say where it is")
+    pictures, real = _both_files(request)
     if request.trunc != 1 or request.layout or request.mirror:
         raise UserError("--trunc, --layout and --mirror are for a network's images; leave them out with --images")
     for name in request.names:
         if not registry.find(name).takes_pictures:
             raise UserError(f"metric '{name}' does not apply: it needs a network; leave it out of --metrics")
-    pictures, real = ImageFiles(request.images), ImageFiles(request.data)
     _check_enough(request.names, real)
     return [*pictures.remarks(), *real.remarks()]
+
+
+def _both_files(request: MetricsRequest) -> tuple[ImageFiles, ImageFiles]:
+    """What is measured, and what it is compared with. Raises UserError when one of them is missing."""
+    if request.images is None or request.data is None:
+        raise UserError("--images are compared with --data, a folder or zip of real images; say where it is")
+    return ImageFiles(request.images), ImageFiles(request.data)
 
 
 def _layout(request: MetricsRequest, config: RunConfig) -> Layout | None:
     if request.layout is None:
         return None
     if config.generator.encoding is None:
-        raise UserError(f"--layout: the model (method {config.method}) hears no layout; leave it out")
+        raise UserError(f"--layout: the model (method {config.method}) takes no layout; leave it out")
     encoding = config.generator.encoding
     layout = check_counts(load_layout(request.layout), encoding.counts, request.layout)
     return layout.registered(encoding.registration)

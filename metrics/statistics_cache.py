@@ -49,7 +49,8 @@ def save(name: str, key: dict[str, Any], tensors: dict[str, Tensor]) -> bool:
     try:
         cache_folder(FOLDER)
         with atomic_path(path_of(name, key)) as temporary:
-            np.savez(temporary, key=_text(key), contents=_contents(arrays), **arrays)
+            content: dict[str, Any] = {"key": _text(key), "contents": _contents(arrays), **arrays}
+            np.savez(temporary, **content)
     except (OSError, UserError):
         return False
     return True
@@ -60,7 +61,7 @@ def _contents(arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for entry, values in sorted(arrays.items()):
         digest.update(f"{entry} {values.dtype.str} {values.shape} ".encode())
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 

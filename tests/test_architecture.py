@@ -6,6 +6,7 @@ import subprocess
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -124,3 +125,55 @@ def test_no_file_names_a_path_of_some_machine():
 )
 def test_machine_paths_are_recognised(text: str, is_machine_path: bool):
     assert bool(MACHINE_PATH.search(text)) == is_machine_path
+
+
+# ---- sizes
+
+
+def functions() -> dict[str, int]:
+    """{function: lines} of the packages."""
+    found = {}
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found[f"{module}:{node.lineno} {node.name}"] = node.end_lineno - node.lineno + 1
+    return found
+
+
+def test_functions_are_short():
+    lengths = functions()
+    assert {name: length for name, length in lengths.items() if length > 60} == {}
+    assert median(lengths.values()) <= 7
+
+
+def test_files_are_short():
+    sources = [*modules().values(), *(ROOT / "torch_utils/native/csrc").iterdir()]
+    long = [path for path in sources if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+    assert long == []
+
+
+def test_lines_of_native_code_are_short():
+    for path in (ROOT / "torch_utils/native/csrc").iterdir():
+        assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 120, path
+
+
+def test_training_has_few_files_beside_its_packages():
+    assert len([path for path in (ROOT / "training").glob("*.py") if path.stem != "__init__"]) <= 12
+
+
+# ---- a page at the door of every package
+
+
+LARGE_PACKAGES = sorted(
+    {path.parent for path in modules().values() if len(list(path.parent.glob("*.py"))) > 5} - {ROOT},
+)
+
+
+@pytest.mark.parametrize("package", LARGE_PACKAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_page_at_the_door_names_what_is_inside(package: Path):
+    page = (package / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./]+\.py)`", page))
+    assert [name for name in named if not (package / name).exists()] == []
+    inside = {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
+    if package != ROOT / "benchmarks":  # its page is about what is measured
+        assert inside - named == set()

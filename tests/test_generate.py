@@ -355,7 +355,7 @@ def test_layouts_for_a_model_that_hears_none(tool: Tool, model: Model, tmp_path:
     save_layout(tmp_path / "one.json", model.layout([0]))
     complaint = tool.refuses(f"--seeds 1 {options}", network="plain", file=tmp_path / "one.json")
     assert options.split()[0] in complaint
-    assert "(method stylegan2) hears no layout" in complaint
+    assert "(method stylegan2) takes no layout" in complaint
 
 
 def test_classes(tool: Tool):

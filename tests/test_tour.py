@@ -35,5 +35,5 @@ def test_every_cell_runs(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True,
                           timeout=1200, check=False)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "method spatialgan" in done.stdout
+    assert "heard by SEL norm" in done.stdout
     assert (tmp_path / "model.pt2").is_file()

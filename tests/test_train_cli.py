@@ -32,7 +32,7 @@ FAMILY = {
     "dry-run",
 }
 OURS = {"method", "sel", "sel-max-res", "heatmap-mode", "sampler", "align", "tau", "set", "device", "new", "procs"}
-OURS |= {"bf16", "card", "compile", "continue", "keep", "ops", "plugin"}
+OURS |= {"bf16", "card", "compile", "continue", "keep", "log", "ops", "plugin"}
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from PIL import Image
 import visualize
 from tests.training.figures.runs import make_run
 
-FIGURES = ["attention", "noise", "bad-samples", "consistency", "features", "interpolation", "moves", "grid", "scores"]
+FIGURES = ["attention", "noise", "bad-samples", "consistency", "features", "interpolation", "moves", "grid",
+           "mixing", "scores"]
 NEED_LAYOUTS = ["interpolation", "moves", "grid"]
 
 
@@ -69,8 +70,8 @@ def test_what_does_not_apply_is_left_out_with_its_reason(tmp_path):
     assert result.exit_code == 0, result.output
     left_out = [line for line in result.output.splitlines() if line.startswith("left out ")]
     assert [line.split()[2].rstrip(":") for line in left_out] == ["bad-samples", "consistency", *NEED_LAYOUTS, "scores"]
-    assert "hears no layout" in left_out[2]
-    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["attention", "features", "noise"]
+    assert "takes no layout" in left_out[2]
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["attention", "features", "mixing", "noise"]
 
 
 def test_runs_are_compared(run, tmp_path):
@@ -106,8 +107,8 @@ def test_refusals(run, tmp_path):
 
 
 @pytest.mark.parametrize("method, command, text", [
-    ("stylegan2", "grid", "hears no layout"),
-    ("stylegan2", "interpolation", "hears no layout"),
+    ("stylegan2", "grid", "takes no layout"),
+    ("stylegan2", "interpolation", "takes no layout"),
     ("spatialgan", "noise", "D of 16x16 images has no 16x16 feature, so no level 2"),
 ])
 def test_models_that_cannot_be_shown(tmp_path, method, command, text):

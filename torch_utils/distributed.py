@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -77,16 +77,16 @@ class World:
 
     def first(self, function: Callable[[], T]) -> T:
         """Call `function` on rank 0 only; its value, or its UserError, on every rank."""
-        value = error = None
+        found: tuple[T | None, str | None] = (None, None)
         if self.is_first:
             try:
-                value = function()
+                found = function(), None
             except UserError as caught:
-                error = str(caught)
-        value, error = self.share((value, error))
+                found = None, str(caught)
+        value, error = self.share(found)
         if error is not None:
             raise UserError(error)
-        return value
+        return cast(T, value)
 
     def barrier(self) -> None:
         """Wait until every rank is here."""

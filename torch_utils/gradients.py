@@ -22,7 +22,7 @@ class GradientReducer:
     def __init__(self, parameters: Iterable[nn.Parameter], world: World, bucket_bytes: int = BUCKET_BYTES):
         self._world, self._bucket_bytes = world, bucket_bytes
         self._parameters = list(parameters) if world.size > 1 else []
-        self._buckets: list[list[int]] | None = None
+        self._buckets: list[list[int]] = []
         self._active = False
         self._arrived: list[int] = []
         self._missing: list[int] = []  # of each bucket
@@ -35,14 +35,14 @@ class GradientReducer:
         """The coming backward pass completes the gradients."""
         self._active = self._world.size > 1
         self._arrived.clear()
-        self._missing = [len(bucket) for bucket in self._buckets or []]
+        self._missing = [len(bucket) for bucket in self._buckets]
 
     def finish(self) -> None:
         """Wait for the averages; afterwards every rank has the same gradients."""
         if not self._active:
             return
         self._active = False
-        if self._buckets is None:
+        if not self._buckets:
             self._plan(self._world.share(list(self._arrived)))
         if set(self._bucket_of) != set(self._arrived):
             raise RuntimeError("the parameters that get a gradient have changed; make a new GradientReducer")
@@ -64,7 +64,8 @@ class GradientReducer:
             self._send(self._buckets[len(self._travelling)])  # in order, so that all ranks send alike
 
     def _send(self, bucket: list[int]) -> None:
-        gradients = [self._parameters[index].grad for index in bucket]
+        found = (self._parameters[index].grad for index in bucket)
+        gradients = [g for g in found if g is not None]
         flat = torch.cat([g.reshape(-1) for g in gradients]).div_(self._world.size)
         self._travelling.append((flat, gradients, dist.all_reduce(flat, async_op=True)))
 

@@ -98,7 +98,8 @@ class _SignalsHandedOn:
 def _signal_children(number: int) -> None:
     for process in multiprocessing.active_children():
         with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+            if process.pid is not None:
+                os.kill(process.pid, number)
 
 
 def _settings(procs: int) -> LaunchConfig:

@@ -33,7 +33,8 @@ def adopt(environment: MutableMapping[str, str]) -> None:
 
 def first_host(nodes: str) -> str:
     """The first of a list as Slurm writes it: a1 of a1,b2, node007 of node[007-009,12]."""
-    first = re.match(r"[^,\[]*(\[[^\]]*\][^,\[]*)*", nodes)[0]
+    match = re.match(r"[^,\[]*(\[[^\]]*\][^,\[]*)*", nodes)
+    first = match[0] if match else nodes
     return re.sub(r"\[([^,\-\]]*)[^\]]*\]", r"\1", first)
 
 

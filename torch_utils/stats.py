@@ -1,7 +1,7 @@
 """Running statistics that stay on the device until somebody reads them."""
 
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +9,8 @@ from torch import Tensor
 from torch_utils.distributed import World
 
 
-class ScalarSummary(NamedTuple):
+@dataclass(frozen=True)
+class ScalarSummary:
     """Of all values since the last report."""
 
     mean: float

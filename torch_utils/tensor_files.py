@@ -81,6 +81,11 @@ class TensorFile:
                 raise UnreadableFile(f"{self.path}: damaged, the checksum of {in_one_line(name, REASON)} is wrong")
         return tensors
 
+    def check(self) -> None:
+        """Compare every tensor with its checksum, one at a time. Raises UnreadableFile when one is damaged."""
+        for name in self.kinds:
+            self.read([name])
+
     def _checksums(self) -> dict[str, Any] | None:
         """{tensor's name: CRC-32}; None in files from before there were any."""
         if CHECKSUMS not in self.metadata:
@@ -114,7 +119,7 @@ def open_tensors(path: str | Path) -> TensorFile:
 
 def checksum(tensor: Tensor) -> str:
     """CRC-32 of a tensor's elements in order."""
-    return _digits(zlib.crc32(memoryview(_rows(tensor)).cast("B")))
+    return _digits(zlib.crc32(memoryview(_rows(tensor).data).cast("B")))
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -146,7 +151,7 @@ def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], sums: Ma
 
 def _write(file: BinaryIO, tensor: Tensor) -> int:
     """Write the elements in order; returns their CRC-32."""
-    data, total = memoryview(_rows(tensor)).cast("B"), 0
+    data, total = memoryview(_rows(tensor).data).cast("B"), 0
     for start in range(0, len(data), _CHUNK):
         part = data[start : start + _CHUNK]
         file.write(part)

@@ -9,15 +9,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from training.augment.settings import AugmentConfig
+from training.runs.settings import GrowthConfig, HardwareConfig, ScheduleConfig
 from training.settings import (
     SEED_LIMIT,
-    Batch,
     Channels,
     Count,
     Decay,
     Depth,
     Fraction,
-    Kimg,
     Labels,
     Name,
     NonNegative,
@@ -71,6 +70,7 @@ class ConvConfig(Section):
     conv_clamp: Positive | None = None  # activations of convolutions are limited to +- this
     activation: ActivationName = "lrelu"
     resample_filter: Annotated[Taps, AfterValidator(_with_a_sum)] = (1, 3, 3, 1)
+    spectral_norm: bool = False  # every layer is divided by its largest singular value
 
     def channels(self, resolution: int) -> int:
         """Feature channels at `resolution`."""
@@ -85,7 +85,7 @@ class SynthesisConfig(ConvConfig):
 
 
 class EncodingConfig(Section):
-    """Where and how the generator hears the heatmaps (docs/method.md, section 3)."""
+    """Where and how the generator is conditioned on heatmaps (docs/method.md, section 3)."""
 
     layer: Name = "norm"  # concat, indoor, flatten, or a layer of one's own
     mode: Literal["coarse", "fine"] = "coarse"  # heatmap first brought to the layer's size, or first convolved
@@ -127,6 +127,7 @@ class GeneratorConfig(Section):
     synthesis: SynthesisConfig = SynthesisConfig()
     encoding: EncodingConfig | None = None
     backbone: Name = "stylegan2"
+    truncation: Literal["w", "z"] = "w"  # towards the mean style, or of z's own values
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -174,6 +175,8 @@ class SamplerConfig(Section):
 
     kind: Name = "paper"
     spread: tuple[Spread, Spread] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
+    apart: Annotated[float, Field(ge=0, le=2)] = 0  # multi-object: least distance of centres, if there is room
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0  # multi-object: least distance of centres from the borders
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")
@@ -258,50 +261,6 @@ class DataConfig(Section):
     # Found in the data, and kept so that a snapshot can name its classes:
     class_names: tuple[str, ...] = ()  # by class number; () where they are the numbers, or unknown
     label_examples: tuple[tuple[float, ...], ...] = ()  # some labels, where these are lists of numbers and no classes
-
-
-class ScheduleConfig(Section):
-    """How long, how many at a time, and what is written when."""
-
-    total_kimg: Kimg = 25000
-    batch_size: Batch = 64
-    batch_gpu: Batch | None = None  # images per pass; None: all of a rank's share
-    kimg_per_tick: Kimg = 4
-    snapshot_ticks: Count = 50
-    metrics: tuple[str, ...] = ("di", "w")
-    trackers: tuple[Name, ...] = ("tensorboard",)  # where curves and pictures go besides the run's files
-    keep_checkpoints: Count = 2  # the newest; the best one by the first of `metrics` stays, too
-    keep_snapshots: Count | None = None  # the newest, the first and the best one; None: all
-    nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
-
-
-class HardwareConfig(Section):
-    """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding).
-    Defaults are those of runs from before a key was there; training/presets/resolve.py has those of new runs."""
-
-    device: Literal["auto", "cuda", "cpu"] = "auto"
-    gpus: Annotated[int, Field(ge=1, le=4096)] = 1  # processes: one a GPU, or on the CPU as many as --procs says
-    channels_last: bool | None = None  # None: on the CPU
-    allow_tf32: bool = False
-    pass_size: Literal["given", "memory"] = "given"  # images a pass: schedule.batch_gpu, or what fits a GPU's memory
-    benchmark: bool = True  # let cuDNN time its algorithms
-    compile: Literal["no", "default", "reduce-overhead"] = "no"  # torch.compile where it can; the last: CUDA graphs
-    ops: Literal["auto", "native", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
-
-    def keeps_channels_last(self, device_type: str) -> bool:
-        """How feature maps lie in memory on a "cpu" or "cuda" device; the reference operators know NCHW only."""
-        if self.ops == "reference":
-            return False
-        return device_type == "cpu" if self.channels_last is None else self.channels_last
-
-
-class GrowthConfig(Section):
-    """Progressive growing (training/growth.py): between resolutions, stable_kimg of one and fade_kimg of the next
-    taking over."""
-
-    start_resolution: PowerOfTwo = 4
-    fade_kimg: NonNegative = 600.0
-    stable_kimg: Kimg = 600.0
 
 
 class RunConfig(Section):

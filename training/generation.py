@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
-from training.choices import FRAMES, Precision
+from training.choices import FRAMES, NoiseMode, Precision
 from training.data.class_names import listed, parse_class, read_class_names
 from training.layouts.edits import (
     Center,
@@ -58,7 +59,7 @@ class GenerateRequest:
     trunc: float = 1.0
     trunc_cutoff: int | None = None
     class_label: str | None = None
-    noise_mode: str = "const"
+    noise_mode: NoiseMode = "const"
     latents: str | None = None
     centers: tuple[str, ...] = ()
     layout: str | None = None
@@ -85,7 +86,7 @@ class Scenes:
     seeds: list[int]
     ws: Tensor  # [N, num_ws, w_dim]
     layout: Layout | None
-    noise_mode: str
+    noise_mode: NoiseMode
     batch: int
     moves: list[Center] = field(default_factory=list)
     scale: int = 1
@@ -100,9 +101,16 @@ class Scenes:
 
     def moving(self, number: int, frames: int) -> tuple[Tensor, Layout]:
         """One of them while its centres move: images [frames, C, R, R] and their layouts."""
-        share = torch.linspace(0, 1, frames, device=self.layout.centers[0].device)
-        layout = moved(self.layout[[number]].repeat(frames), self.moves, share)
+        layout = self.known_layout
+        share = torch.linspace(0, 1, frames, device=layout.centers[0].device)
+        layout = moved(layout[[number]].repeat(frames), self.moves, share)
         return self._draw([self.seeds[number]] * frames, self.ws[[number]], layout), layout
+
+    @property
+    def known_layout(self) -> Layout:
+        """That of a model which takes one; _check_steerable has looked."""
+        assert self.layout is not None
+        return self.layout
 
     def _draw(self, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
         images = self.model.images(seeds, ws=ws, layout=layout, noise_mode=self.noise_mode, batch_size=self.batch)
@@ -124,7 +132,7 @@ def generate(request: GenerateRequest) -> list[Path]:
     else:
         written = _write_pictures(scenes, request.show_heatmaps, outdir)
     if request.save_layout:
-        save_layout(request.save_layout, scenes.layout)
+        save_layout(request.save_layout, scenes.known_layout)
         written.append(Path(request.save_layout))
     return written
 
@@ -174,7 +182,7 @@ def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Te
         kind, seeds = "seed", list(range(cells))
     else:
         raise UserError("which pictures? Give --seeds, such as 0,3,5-8")
-    if cells and len(seeds) > cells:
+    if grid and len(seeds) > grid[0] * grid[1]:
         raise UserError(f"{len(seeds)} pictures do not fit in --grid {grid[0]}x{grid[1]}")
     return kind, seeds
 
@@ -190,9 +198,9 @@ def _check_steerable(model: Model, request: GenerateRequest) -> None:
     }
     named = [option for option, value in wishes.items() if value]
     if named and not model.is_layout_conditioned:
-        raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) hears no layout")
+        raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) takes no layout")
     if request.moves and model.G.takes_layout_in_latent:
-        raise UserError("--move: this model hears its layout as a part of the latent; give --centers instead")
+        raise UserError("--move: this model takes its layout as a part of the latent; give --centers instead")
 
 
 def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, request: GenerateRequest) -> None:
@@ -221,12 +229,12 @@ def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
 def _styles(
     model: Model, seeds: list[int], latents: dict[str, Tensor], layout: Layout | None, request: GenerateRequest
 ) -> Tensor:
-    how = {"truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
+    how: dict[str, Any] = {"truncation_psi": request.trunc, "truncation_cutoff": request.trunc_cutoff}
     how["labels"] = _labels(model, request)
     try:
         if request.restyles:
             latents = {"z": _restyled(model, seeds, latents, request.restyles)}
-        return model.styles(seeds, layout=layout, **latents, **how)
+        return model.styles(seeds, layout=layout, **(how | latents))
     except UserError as error:
         raise UserError(f"{request.latents}: {error}" if request.latents else str(error)) from error
 
@@ -271,7 +279,7 @@ def _write_pictures(scenes: Scenes, show_heatmaps: bool, outdir: Path) -> list[P
         for i, name in enumerate(scenes.names[chosen]):
             written.append(save_png(outdir / f"{name}.png", pixels[i]))
             if show_heatmaps:
-                beside = samples_beside_heatmaps(images[i : i + 1], scenes.layout[[start + i]])
+                beside = samples_beside_heatmaps(images[i : i + 1], scenes.known_layout[[start + i]])
                 written.append(save_png(make_dir(outdir / HEATMAPS) / f"{name}.png", beside))
     return written
 
@@ -280,7 +288,7 @@ def _write_grid(scenes: Scenes, columns: int, show_heatmaps: bool, outdir: Path)
     images, folder = scenes.images(slice(None)), make_dir(outdir / GRIDS)
     written = [save_png(folder / "grid.png", image_grid(images, columns))]
     if show_heatmaps:
-        written.append(save_png(folder / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.layout)))
+        written.append(save_png(folder / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.known_layout)))
     return written
 
 

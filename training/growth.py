@@ -22,7 +22,7 @@ def level_at(growth: GrowthConfig, images: int, img_resolution: int) -> float:
 def grow(state: TrainingState, config: RunConfig) -> float:
     """Bring the networks to the level of state.images, and return it; without a schedule, networks are grown up."""
     resolution = config.generator.img_resolution
-    level = resolution.bit_length() - 3
+    level = float(resolution.bit_length() - 3)
     if config.growth is not None:
         level = level_at(config.growth, state.images, resolution)
     for network in (state.networks.G, state.networks.D, state.G_ema):

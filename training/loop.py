@@ -11,11 +11,11 @@ from torch_utils import distributed
 from torch_utils.distributed import World
 from torch_utils.interruption import Interruption
 from training.config import RunConfig
+from training.cost.hardware import prepare_hardware
 from training.cost.pass_size import fitted
 from training.data.dataset import ImageDataset
 from training.feed import label_drawer, open_dataset, real_batches
 from training.growth import at_level, grow, same_layers
-from training.hardware import prepare_hardware
 from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard
 from training.pictures import grids

@@ -53,14 +53,14 @@ class NonFiniteGuard:
             event.record()
         self._queue.append(_Verdict(finite, event, phase, batch, images))
         while self._queue and (self._queue[0].is_known() or len(self._queue) > _IN_FLIGHT):
-            self._judge(self._queue.popleft())
+            self._settle(self._queue.popleft())
 
     def start_tick(self) -> int:
         """Begin a new count; returns the old one."""
         skipped, self.skipped = self.skipped, 0
         return skipped
 
-    def _judge(self, verdict: _Verdict) -> None:
+    def _settle(self, verdict: _Verdict) -> None:
         if verdict.event is not None:
             verdict.event.synchronize()
         if verdict.finite:

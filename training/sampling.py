@@ -10,7 +10,7 @@ other seeds share the call.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -21,20 +21,23 @@ from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.layouts.layout import Layout, check_counts, concatenate
 from training.layouts.samplers import sample_layout
+from training.networks.backbones import GeneratorNetwork
 from training.networks.cuda_graphs import CapturedSynthesis
-from training.networks.generator import Generator, Precision, check_precision, set_memory_format, set_precision
+from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
 from training.networks.synthesis import Noise, NoiseMode
 from training.runs.snapshot import open_snapshot
+from training.truncation import resampled
 
 SEED_LIMIT = 2**32
-Labels = int | Sequence[int] | Tensor
+Labels = int | Sequence[int] | Sequence[Sequence[float]] | Tensor
+T = TypeVar("T", Tensor, Layout)
 Weights = Literal["G_ema", "G"]
 
 
 class Model:
     """A generator with its configuration on one device. `kimg`: thousands of images it was trained on."""
 
-    def __init__(self, generator: Generator, config: RunConfig, device: str | torch.device, kimg: float = 0.0):
+    def __init__(self, generator: GeneratorNetwork, config: RunConfig, device: str | torch.device, kimg: float = 0.0):
         self.device = choose_device(device)
         self.G = generator.to(self.device).eval()
         self.config, self.kimg = config, kimg
@@ -69,7 +72,7 @@ class Model:
 
     @property
     def is_layout_conditioned(self) -> bool:
-        """Whether it hears layouts."""
+        """Whether it is conditioned on layouts."""
         return self.config.generator.encoding is not None
 
     def latents(self, seeds: Sequence[int]) -> Tensor:
@@ -83,10 +86,11 @@ class Model:
         return z.to(self.device)
 
     def layout(self, seeds: Sequence[int]) -> Layout | None:
-        """Random layouts, one a seed, drawn as in training; None when the model hears none."""
-        if not self.is_layout_conditioned:
+        """Random layouts, one a seed, drawn as in training; None when the model takes none."""
+        encoding = self.config.generator.encoding
+        if encoding is None:
             return None
-        sampler, encoding = self.config.sampler, self.config.generator.encoding
+        sampler = self.config.sampler
         streams = [RandomStreams(seed, "cpu")["layout"] for seed in _checked_seeds(seeds)]
         drawn = concatenate([sample_layout(1, sampler, stream, encoding.counts) for stream in streams])
         return drawn.registered(encoding.registration).to(self.device)
@@ -94,6 +98,8 @@ class Model:
     def fitted(self, layout: Layout, where: str = "layout") -> Layout:
         """A layout that this model takes. Raises UserError naming `where` when its levels are not the model's."""
         encoding = self.config.generator.encoding
+        if encoding is None:
+            raise UserError(f"{where}: this model (method {self.config.method}) takes no layout; leave it out")
         return check_counts(layout, encoding.counts, where).registered(encoding.registration)
 
     def styles(
@@ -116,7 +122,12 @@ class Model:
                 raise UserError("ws are final styles: z, labels and truncation cannot be combined with them")
             ws = _checked_shape("ws", ws, list(self.G.w_shape))
             return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
-        z = self.latents(seeds) if z is None else _checked_shape("z", z, list(self.config.generator.latent_shape))
+        drawn = range(len(z)) if z is not None else seeds
+        z = self.latents(_checked_seeds(seeds)) if z is None else self._checked_z(z)
+        if truncation_psi != 1 and self.config.generator.truncation == "z":
+            if truncation_cutoff is not None:
+                raise UserError("this model truncates z, which is of no layer; leave the cutoff out")
+            z, truncation_psi = resampled(z.cpu(), truncation_psi, drawn), 1.0
         if seeds is not None:
             z = _one_each(z, len(seeds), "latents")
         if truncation_psi != 1 and self.config.generator.mapping.w_avg_beta is None:
@@ -148,7 +159,8 @@ class Model:
         objects z [N, n + 1, z_dim] or ws [N, num_ws, n + 1, w_dim].
         layout: where things are, one for all or one each; None: self.layout(seeds).
         labels: for conditional models only, class numbers or rows [N, c_dim]; one for all or one each.
-        truncation_psi: 1 is off, 0 the mean picture; truncation_cutoff: only in this many first layers.
+        truncation_psi: 1 is off, 0 the mean picture; truncation_cutoff: only in this many first layers. Where the
+        configuration says generator.truncation z: values of z beyond +-truncation_psi are drawn again.
         noise_mode: per-pixel noise "const" (the model's own), "random" (by seed) or "none".
         batch_size: images at a time; changes nothing but rounding in the last bits.
         block_outputs: an empty dictionary to be filled with {r: the synthesis network's features [N, C, r, r]}.
@@ -156,16 +168,17 @@ class Model:
         Raises UserError when something is missing, does not fit the model, or has the wrong length.
         """
         seeds = None if seeds is None else _checked_seeds(seeds)
-        truncation = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
+        truncation: dict[str, Any] = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
         ws = self.styles(seeds, z=z, ws=ws, layout=layout, labels=labels, **truncation)
         layout = self._layout_of(layout, seeds, len(ws))
-        parts, outputs = [], []
+        parts: list[Tensor] = []
+        outputs: list[dict[int, Tensor]] = []
         with torch.inference_mode():
             for start in range(0, len(ws), batch_size):
                 now = slice(start, start + batch_size)
                 noise = self._noise(noise_mode, None if seeds is None else seeds[now])
                 outputs.append({})
-                wanted = {} if block_outputs is None else {"block_outputs": outputs[-1]}
+                wanted: dict[str, Any] = {} if block_outputs is None else {"block_outputs": outputs[-1]}
                 here = None if layout is None else layout[now]
                 synthesize = self.G.synthesis if wanted else self._synthesize
                 parts.append(synthesize(ws[now], here, noise, **wanted).float())
@@ -173,10 +186,14 @@ class Model:
                 block_outputs |= {r: torch.cat([part[r] for part in outputs]).float() for r in outputs[0]}
         return torch.cat(parts)
 
+    def _checked_z(self, z: Tensor) -> Tensor:
+        return _checked_shape("z", z, list(self.config.generator.latent_shape))
+
     def _layout_of(self, layout: Layout | None, seeds: Sequence[int] | None, count: int) -> Layout | None:
-        if not self.is_layout_conditioned:
+        encoding = self.config.generator.encoding
+        if encoding is None:
             if layout is not None:
-                raise UserError(f"this model (method {self.config.method}) hears no layout; leave it out")
+                raise UserError(f"this model (method {self.config.method}) takes no layout; leave it out")
             return None
         if layout is None:
             if seeds is None:
@@ -231,7 +248,7 @@ def _one_hot(classes: Tensor, c_dim: int) -> Tensor:
     return torch.nn.functional.one_hot(classes.long(), c_dim)
 
 
-def _one_each(things: Tensor | Layout, count: int, what: str) -> Tensor | Layout:
+def _one_each(things: T, count: int, what: str) -> T:
     """`things` for `count` pictures: as they are, or the only one for every picture."""
     if len(things) not in (1, count):
         raise UserError(f"{len(things)} {what} for {count} pictures; give one for all, or one for each")

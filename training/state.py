@@ -5,9 +5,10 @@ import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnnlib.errors import UserError
 from torch_utils.budget import ElementBudget, OverBudget
@@ -18,8 +19,14 @@ from torch_utils.tensor_files import write_tensors
 from training.augment.pipeline import make_pipe
 from training.config import OptimizerConfig, RunConfig
 from training.losses.phases import Networks
-from training.networks.backbones import make_discriminator, make_generator
-from training.networks.generator import Generator, set_memory_format
+from training.networks.backbones import (
+    DiscriminatorNetwork,
+    GeneratorNetwork,
+    Module,
+    make_discriminator,
+    make_generator,
+)
+from training.networks.generator import set_memory_format
 from training.runs import resume
 from training.runs.checkpoint import ENTRY, VERSION
 from training.runs.restoring import fits_device, read_checkpoint
@@ -37,7 +44,7 @@ class TrainingState:
     """
 
     networks: Networks
-    G_ema: Generator
+    G_ema: GeneratorNetwork
     optimizers: dict[str, torch.optim.Optimizer]
     common: RandomStreams
     streams: RandomStreams
@@ -47,7 +54,7 @@ class TrainingState:
     steps: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    compiled_D: nn.Module | None = None  # shares its parameters with networks.D
+    compiled_D: DiscriminatorNetwork | None = None  # shares its parameters with networks.D
 
     @staticmethod
     def create(config: RunConfig, world: World, within: int | None = None) -> "TrainingState":
@@ -71,7 +78,7 @@ class TrainingState:
         augment = None if augment is None else augment.to(device)
         networks = Networks(G, D, torch.zeros([], device=device), augment, torch.zeros([], device=device))
         mode = config.hardware.compile
-        compiled = None if mode == "no" else torch.compile(D, mode=mode, dynamic=False)
+        compiled = None if mode == "no" else cast(DiscriminatorNetwork, torch.compile(D, mode=mode, dynamic=False))
         return TrainingState(networks, G_ema, optimizers, common, own, world, remarks=remarks, compiled_D=compiled)
 
     @property
@@ -143,12 +150,12 @@ class TrainingState:
         self.common.load_state_dict(common)
         self.streams.load_state_dict(own)
 
-    def _modules(self) -> dict[str, nn.Module]:
-        modules = {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+    def _modules(self) -> dict[str, Module]:
+        modules: dict[str, Module] = {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
         return modules if self.networks.augment is None else {**modules, "augment": self.networks.augment}
 
 
-def _fresh_networks(config: RunConfig, within: int | None) -> tuple[nn.Module, nn.Module]:
+def _fresh_networks(config: RunConfig, within: int | None) -> tuple[GeneratorNetwork, DiscriminatorNetwork]:
     """G and D from config.seed; of at most `within` numbers."""
     try:
         with torch.random.fork_rng(devices=[]), nullcontext() if within is None else ElementBudget(within):
@@ -158,7 +165,7 @@ def _fresh_networks(config: RunConfig, within: int | None) -> tuple[nn.Module, n
         raise UserError("config.json asks for larger networks than the checkpoints hold; restore it") from error
 
 
-def _adam(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+def _adam(network: Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     lr, betas = config.corrected()
     return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=config.eps, fused=True)
 

@@ -66,7 +66,7 @@ def run_phase(
         reducer.finish()
     gradients = [p.grad for p in getattr(networks, phase.trained).parameters() if p.grad is not None]
     finite = all_finite(gradients)
-    optimizer.found_inf = finite.logical_not().float()  # the fused step looks at it on the device
+    vars(optimizer)["found_inf"] = finite.logical_not().float()  # the fused step looks at it on the device
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return finite
@@ -85,7 +85,8 @@ def make_reducers(phases: list[Phase], state: TrainingState) -> dict[str, Gradie
 def update_ema(config: RunConfig, state: TrainingState) -> None:
     """G_ema <- beta G_ema + (1 - beta) G; buffers are copied."""
     beta = config.ema.beta(state.images, config.schedule.batch_size)
-    averaged, current = list(state.G_ema.parameters()), list(state.networks.G.parameters())
+    averaged: list[Tensor] = list(state.G_ema.parameters())
+    current: list[Tensor] = list(state.networks.G.parameters())
     torch._foreach_lerp_(averaged, current, 1 - beta)
     state.world.mean_([b for name, b in state.networks.G.named_buffers() if name.rpartition(".")[2] in RUNNING_MEANS])
     for targets, sources in _by_type(list(state.G_ema.buffers()), list(state.networks.G.buffers())):

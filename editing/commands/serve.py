@@ -27,8 +27,10 @@ def command(network, directions, device, host, port, password, no_browser):
 
     from dnnlib.errors import UserError
     from editing.server.launch import serve
+    from training.runs.sources import address_in
 
-    if not Path(network).exists():  # the rest is found out in a thread, while the page is there already
+    # The rest is found out in a thread, while the page is there already.
+    if address_in(network) is None and not Path(network).exists():
         raise UserError(f"{network}: no such file; give a network-snapshot-*.safetensors or a run directory")
     for path in directions:
         if not Path(path).is_file():

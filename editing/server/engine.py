@@ -24,7 +24,8 @@ from torch_utils.threads import yield_when_crowded
 from training.data.class_names import read_class_names
 from training.figures.attention import attention, shown_resolutions
 from training.figures.subject import ImagesWithLabels, discriminator_of
-from training.layouts.layout import Layout, layout_to_json
+from training.layouts.files import layout_to_json
+from training.layouts.layout import Layout
 from training.networks.discriminator import Discriminator
 from training.pictures.grids import to_uint8
 from training.pictures.videos import check_video, save_video

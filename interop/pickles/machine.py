@@ -5,6 +5,7 @@ many there are; texts and bytes are parts of the file. Keys of dictionaries are 
 holds another one twice, which holds another one twice, takes for ever; values are never compared or printed.
 """
 
+import codecs
 import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
@@ -22,6 +23,9 @@ _PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET"
 _IGNORED = {"PROTO", "FRAME"}
 _KEYS = (str, bytes, bool, int, float, type(None))
 _MARK = object()
+
+
+codecs.lookup("raw-unicode-escape")  # of texts in old pickles: found now, so that no file causes an import
 
 
 class NotPlain(ValueError):

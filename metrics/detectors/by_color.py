@@ -126,7 +126,9 @@ def _line_distance(colors: Array, start: Array, end: float, most: float) -> Arra
 
 def _filled(parts: list[Array], mask: Array) -> list[Array]:
     """Every pixel of `mask` in one of the parts: its own, or the nearest."""
-    owners = sum(part * number for number, part in enumerate(parts, start=1))
+    owners = np.zeros(mask.shape, dtype=np.int64)
+    for number, part in enumerate(parts, start=1):
+        owners += part * number
     where = ndimage.distance_transform_edt(owners == 0, return_distances=False, return_indices=True)
     owners = owners[tuple(where)] * mask
     return [owners == number for number in range(1, len(parts) + 1)]

@@ -1,6 +1,7 @@
 """Objects found by torchvision's Mask R-CNN (He et al. 2017), as in SpatialGAN's table I: for photographs."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +33,10 @@ class MaskRCNN:
 
     def _features(self, rgb: Tensor) -> Tensor:
         """Features [N, d, h, w] by which objects are recognised: the pyramid's finest level, at the picture's size."""
-        transform = self.network.transform
+        network: Any = self.network  # what torchvision promises of it has no types
+        transform = network.transform
         mean, std = (rgb.new_tensor(values)[:, None, None] for values in (transform.image_mean, transform.image_std))
-        return self.network.backbone((rgb - mean) / std)[LEVEL]
+        return network.backbone((rgb - mean) / std)[LEVEL]
 
 
 def _sure_ones(found: dict[str, Tensor], features: Tensor) -> Instances:
@@ -77,5 +79,5 @@ def _torchvision_network() -> nn.Module:
     except (ImportError, RuntimeError, AttributeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"Mask R-CNN needs a torchvision made for this PyTorch ({reason})") from error
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, although they are replaced
         return maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=CLASSES)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import nn
 
-from metrics.extractors.base import Extractor
+from metrics.extractors.base import Extractor, Network
 from metrics.extractors.dinov2 import dinov2
 from metrics.extractors.fidelity import inception, vgg16
 from metrics.extractors.lpips import PerceptualDistance
@@ -29,25 +30,31 @@ def weights_of(extractor: str) -> tuple[str, ...]:
     return _PERCEPTUAL if extractor == "lpips" else _MAKERS[extractor][1]
 
 
+def _on(network: Network, device: torch.device) -> Network:
+    """Networks move to the device, plain functions stay."""
+    return network.to(device) if isinstance(network, nn.Module) else network
+
+
 @dataclass
 class Extractors:
     """Makes extractors when they are first asked for, and keeps them."""
 
     weights: WeightFiles = field(default_factory=WeightFiles)
-    _made: dict[tuple[str, torch.device], Extractor | PerceptualDistance] = field(default_factory=dict, repr=False)
+    _made: dict[tuple[str, torch.device], Extractor] = field(default_factory=dict, repr=False)
+    _perceptual: dict[torch.device, PerceptualDistance] = field(default_factory=dict, repr=False)
 
     def get(self, name: str, device: torch.device) -> Extractor:
-        """The extractor on `device`. Raises UserError when its weights are not to be had."""
+        """The extractor on `device`. Raises UserError when its weights are unavailable."""
         if (name, device) not in self._made:
             extractor = _MAKERS[name][0](self.weights)
-            self._made[name, device] = replace(extractor, network=extractor.network.to(device))
+            self._made[name, device] = replace(extractor, network=_on(extractor.network, device))
         return self._made[name, device]
 
     def perceptual_distance(self, device: torch.device) -> PerceptualDistance:
         """LPIPS on `device`; errors as for get()."""
-        if ("lpips", device) not in self._made:
-            self._made["lpips", device] = PerceptualDistance(self.weights, device)
-        return self._made["lpips", device]
+        if device not in self._perceptual:
+            self._perceptual[device] = PerceptualDistance(self.weights, device)
+        return self._perceptual[device]
 
     def fetch(self, name: str) -> None:
         """See to it that the weights of an extractor (or "lpips") are there, downloading them if need be."""

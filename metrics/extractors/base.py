@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Network = Callable[[Tensor], tuple[Tensor, ...]]
+
 
 @dataclass(frozen=True)
 class Extractor:
@@ -19,7 +21,7 @@ class Extractor:
     """
 
     name: str
-    network: Callable[[Tensor], tuple[Tensor, ...]]
+    network: Network
     outputs: tuple[str, ...]
     digest: str
     preprocessing: str

@@ -135,7 +135,7 @@ def build(state: dict[str, Tensor]) -> VisionTransformer:
     depth = 1 + max((int(found[1]) for key in state if (found := re.match(r"blocks\.(\d+)\.", key))), default=-1)
     if not 0 < depth <= len(state) or not {"cls_token", "pos_embed"} <= state.keys():
         raise UserError("the weights given for 'dinov2' are of another network (no blocks of a vision transformer)")
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, although they are replaced
         network = VisionTransformer(state["cls_token"].shape[-1], depth, state["pos_embed"].shape[1] - 1)
     fitting(lambda: network.load_state_dict(state), "dinov2")
     return network

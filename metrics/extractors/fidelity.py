@@ -86,5 +86,5 @@ def _build(kind: type[nn.Module], name: str, outputs: tuple[str, ...], state: di
     copy = io.BytesIO()
     torch.save(state, copy)
     copy.seek(0)
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn in vain
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, although they are replaced
         return fitting(partial(kind, name, list(outputs), feature_extractor_weights_path=copy), name)

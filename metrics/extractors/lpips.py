@@ -1,5 +1,7 @@
 """LPIPS: perceptual distance of two pictures by VGG16's features (Zhang et al. 2018), as path lengths use it."""
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -18,12 +20,15 @@ SCALE = [c * 127.5 for c in (0.458, 0.448, 0.450)]
 class Lpips(nn.Module):
     """Images a, b [N, 3, H, W], floats from 0 to 255 -> distances [N]; zero exactly where a picture is its partner."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(*_vgg_layers())
         self.ends = [end for _, end in pairwise(_group_starts())]
         for number, group in enumerate(GROUPS):
-            self.register_buffer(f"importance{number}", torch.zeros(group[-1]))
+            self.register_buffer(f"importance{number}", torch.zeros(_channels(group)))
         self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None])
         self.register_buffer("scale", torch.tensor(SCALE)[:, None, None])
 
@@ -54,7 +59,7 @@ class PerceptualDistance:
         fitting(lambda: network.layers.load_state_dict(convolutions), "vgg16")
         for number in range(len(GROUPS)):
             importance = lins.get(f"lin{number}.model.1.weight", torch.zeros(0)).flatten()
-            fitting(lambda n=number, w=importance: getattr(network, f"importance{n}").copy_(w), "lpips")
+            fitting(partial(getattr(network, f"importance{number}").copy_, importance), "lpips")
         self.network = network.to(device).eval().requires_grad_(False)
         self.about = {"name": "lpips", "version": 1, "weights_sha256": {"vgg16": vgg_digest, "lpips": lins_digest}}
 
@@ -66,14 +71,19 @@ class PerceptualDistance:
 
 
 def _vgg_layers() -> list[nn.Module]:
-    layers, channels = [], 3
+    layers, channels = list[nn.Module](), 3
     for kind in (kind for group in GROUPS for kind in group):
-        if kind == "M":
-            layers.append(nn.MaxPool2d(2))
-        else:
+        if isinstance(kind, int):
             layers += [nn.Conv2d(channels, kind, 3, padding=1), nn.ReLU()]
             channels = kind
+        else:
+            layers.append(nn.MaxPool2d(2))
     return layers
+
+
+def _channels(group: Sequence[int | str]) -> int:
+    """Of the features at a group's end."""
+    return [kind for kind in group if isinstance(kind, int)][-1]
 
 
 def _group_starts() -> list[int]:

@@ -53,7 +53,7 @@ class WeightFiles:
     show_progress: bool = False
 
     def path(self, name: str) -> Path:
-        """The file of weights `name`, downloaded if need be. Raises UserError when it is not to be had."""
+        """The file of weights `name`, downloaded if need be. Raises UserError when it is unavailable."""
         if name in self.given:
             return self.given[name]
         return fetch(PUBLISHED[name], cache_folder("weights"), self.show_progress)

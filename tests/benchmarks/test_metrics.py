@@ -18,7 +18,7 @@ def test_the_report_and_what_a_round_does(tmp_path, monkeypatch):
     monkeypatch.setattr(features, "_generate_features", lambda *given: made.append(1) or generate(*given))
     monkeypatch.setattr(features, "file_features", lambda *given: read.append(1) or measure_files(*given))
     monkeypatch.setattr(benchmark, "resolved", lambda *_: small_config())
-    for work in (benchmark.frechet_work, benchmark.neighbours_work):
+    for work in (benchmark.frechet_work, benchmark.neighbors_work):
         monkeypatch.setattr(work, "__defaults__", (16,))
     path = tmp_path / "report.json"
     options = ["--extractor=random", "--images=3", "--neighbours=20", "--device=cpu", "--quick", f"--json={path}"]

@@ -14,7 +14,7 @@ from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.rendering import layout_of, render, styles_of
 from tests.tiny_models import save_tiny_snapshot, tiny_model
-from training.layouts.layout import FORMAT, VERSION, layout_to_json
+from training.layouts.files import FORMAT, VERSION, layout_to_json
 from training.pictures.grids import to_uint8
 from training.sampling import Model
 
@@ -101,7 +101,7 @@ def test_a_model_without_layouts():
     rendering = render(plain, Document(seed=1))
     assert rendering.layout is None
     assert rendering.layout_json() is None
-    with pytest.raises(UserError, match="hears no layout"):
+    with pytest.raises(UserError, match="takes no layout"):
         rendering.heatmaps(0, 8)
     with pytest.raises(UserError, match="layout: this model"):
         layout_of(plain, Document(layout={"levels": [{"centers": [[0, 0]], "spreads": [1]}]}))

@@ -84,7 +84,7 @@ def check_generator(case: Case) -> None:
     for mode in ("const", "none"):
         image = net(case["z"], case.get("c"), rendered(case), noise=Noise(mode))
         assert_close_to_case(case, f"img_{mode}", image, REL)
-    above = (64, case.params["img_resolution"])  # any block above 16 hears all levels together
+    above = (64, case.params["img_resolution"])  # any block above 16 gets all levels together
     features = net.synthesis.encoder(rendered(case), [above])[above]
     assert_close_to_case(case, "concat_features_0_every4", features[:1, :, ::4, ::4], REL)
 

@@ -9,7 +9,7 @@ from metrics.frechet import frechet_distance
 from metrics.inception_score import inception_score
 from metrics.kernel import kernel_distance
 from metrics.moments import FeatureStatistics, Moments, moments_of
-from metrics.neighbours import agreement, squared_radii
+from metrics.neighbors import agreement, squared_radii
 from metrics.path_length import EPSILON, point_on_path, prepare, slerp, trimmed_mean
 from tests.golden.cases import Case, assert_close, every_case
 from training.sampling import to_uint8

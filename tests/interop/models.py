@@ -12,6 +12,8 @@ SHAPE = {"img_resolution": 16}
 MODELS = {
     "norm": {"encoding": ENCODING},
     "norm, fine and everywhere": {"encoding": {**ENCODING, "mode": "fine", "max_resolution": None}},
+    "cells": {"encoding": {**ENCODING, "registration": "cells"}},
+    "cells, fine": {"encoding": {**ENCODING, "mode": "fine", "registration": "cells"}},
     "concat": {"encoding": {**ENCODING, "layer": "concat", "concat_channels": 8}},
     "indoor": {"encoding": INDOOR},
     "flatten": {"encoding": {**ENCODING, "layer": "flatten"}},

@@ -73,7 +73,8 @@ def test_state_dicts_come_back_from_the_references_names(tmp_path: Path):
 def test_names_that_the_reference_has_not(tmp_path: Path):
     snapshot = save_tiny_snapshot(tmp_path, "spatialgan-indoor")
     assert "has no encoding layer indoor" in run(snapshot, tmp_path / "net.pth", status=2)
-    assert not (tmp_path / "net.pth").exists()
+    assert "has no encoding layer indoor" in run(snapshot, tmp_path / "deep" / "net.pth", status=2)
+    assert list(tmp_path.iterdir()) == [snapshot]
 
 
 def test_a_snapshot_can_be_copied_out_of_a_run(tmp_path: Path):
@@ -138,13 +139,19 @@ def test_a_card_says_what_is_known(tmp_path: Path):
     (tmp_path / "data.json").write_text(json.dumps({"images": 1234, "path": "x"}))
     result = {"metric": "di", "kimg": 1, "results": {"di": 0.5, "worst": None}, "num": 64, "data_hash": "ab"}
     (tmp_path / "metric-di.jsonl").write_text(json.dumps(result) + "\n")
-    said = card(tiny_model(), "cc-by-4.0", tmp_path, ["net.onnx"])
+    snapshot = tmp_path / "network-snapshot-000001.safetensors"
+    said = card(tiny_model(), "cc-by-4.0", snapshot, ["net.onnx"])
     assert said.startswith("---\nlibrary_name: steergan\nlicense: cc-by-4.0\n")
     assert "| training images | 1,234 |" in said
     assert "| images shown | 1 thousand |" in said
     assert '| di | 0.5 | 1 kimg | `{"num": 64, "data_hash": "ab"}` |' in said
     assert "| worst | not known | 1 kimg |" in said
     assert "- `net.onnx`" in said
+    assert "trained by" not in said
+    (tmp_path / "stats.jsonl").write_text("")
+    assert "method spatialgan, trained by SteerGAN." in card(tiny_model(), "mit", snapshot)
+    snapshot.with_suffix(".json").write_text(json.dumps({"source": "ffhq.pkl", "sha256": "ab12"}))
+    assert "converted by SteerGAN from `ffhq.pkl` (SHA-256 ab12)" in card(tiny_model(), "mit", snapshot)
     bare = card(tiny_model("stylegan2"), "")
     assert "None are known." in bare
     assert "license: unknown" in bare

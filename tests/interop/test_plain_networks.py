@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from interop.exportable import Exportable, ExportOptions, eager_images, example_inputs
-from interop.plain_networks import phase_filters, plain
+from interop.plain_networks import Filters, phase_filters, plain
 from tests.interop.models import MODELS, make_model
 from torch_utils.ops import conv2d_resample, setup_filter
+from training.layouts.layout import Layout
 
 pytestmark = pytest.mark.numeric
 
@@ -32,12 +33,14 @@ def test_final_styles_truncation_cutoff_and_no_noise():
     assert not torch.equal(exportable(*given.values())[1][:, 0], exportable(*given.values())[1][:, -1])
 
 
-def test_heatmaps_are_those_of_the_layout():
-    model = make_model("norm")
+@pytest.mark.parametrize("name", ["norm", "cells"])
+def test_heatmaps_are_those_of_the_layout(name: str):
+    model = make_model(name)
     exportable = Exportable(model)
     given = example_inputs(exportable, model, 2)
     outputs = dict(zip(exportable.output_names, exportable(*given.values()), strict=True))
-    layout = exportable._layout(given)
+    levels = (tuple(given[f"{part}_{k}"] for k in range(3)) for part in ("centers", "spreads", "strengths"))
+    layout = model.fitted(Layout(*levels))
     for level in range(3):
         assert torch.equal(outputs[f"heatmap_{level}"], layout.heatmaps(level, 16))
 
@@ -50,7 +53,19 @@ def test_the_original_is_left_alone():
     assert type(made.synthesis.blocks["8"].conv0) is not type(model.G.synthesis.blocks["8"].conv0)
 
 
-@pytest.mark.parametrize("taps", [[1, 3, 3, 1], [1, 2, 1], [1, 1], [1], [1, 2, 3, 4, 5]])
+TAPS = pytest.mark.parametrize("taps", [[1, 3, 3, 1], [1, 2, 1], [1, 1], [1], [1, 2, 3, 4, 5], [1, 2, 3, 4] * 2])
+
+
+@TAPS
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_an_enlarging_convolution(taps: list[float], kernel: int):
+    x, weight = torch.randn(2, 3, 6, 6).double(), torch.randn(4, 3, kernel, kernel).double()
+    taps = setup_filter(taps).double()
+    expected = conv2d_resample(x, weight, taps, up=2, padding=kernel // 2, flip_weight=False)
+    assert torch.allclose(Filters(weight, 2, taps, kernel // 2)(x), expected, atol=1e-6)
+
+
+@TAPS
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_filters_of_the_four_phases(taps: list[float], kernel: int):
     x, weight = torch.randn(2, 3, 6, 6).double(), torch.randn(4, 3, kernel, kernel).double()

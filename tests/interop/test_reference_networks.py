@@ -125,6 +125,7 @@ def test_thousands_of_images_are_read_off_the_name(name: str, kimg: float):
     assert kimg_of(Path(name)) == kimg
 
 
+@pytest.mark.filterwarnings("ignore:TypedStorage")
 def test_storages_are_written_as_torch_writes_them():
     assert loaded_by_torch(storage(3)).tolist() == [0, 0, 0]
 

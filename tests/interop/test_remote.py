@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/api/models/owner/name/tree/main":
             return self._send(self.server.listing or self.server.listed())
-        content = self.server.files.get(path.rpartition("/main/")[2] or path[1:])
+        content = self.server.files.get(path.rpartition("/main/")[2].lstrip("/"))
         if content is None:
             return self.send_error(404)
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
@@ -68,7 +68,7 @@ def hub(monkeypatch: pytest.MonkeyPatch):
 
     def start(**files: bytes) -> Hub:
         servers.append(Hub({name.replace("__", "."): content for name, content in files.items()}))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=[0.02], daemon=True).start()
         monkeypatch.setenv(ENDPOINT, servers[-1].address)
         return servers[-1]
 
@@ -123,7 +123,7 @@ def test_no_such_repository_and_answers_that_are_none(hub):
         fetch_network("hf://owner/other")
     for answer in (b"{}", b"[1]", b"<html>", b'[{"path": 3}]'):
         server.listing = answer
-        with pytest.raises(UserError, match=r"^hf://owner/name: "):
+        with pytest.raises(UserError, match=r"^hf://owner/name:"):
             fetch_network("hf://owner/name")
 
 

@@ -12,7 +12,7 @@ from metrics.extractors import Extractors, WeightFiles
 from metrics.extractors.fidelity import load_library
 from metrics.features import generated_features, real_features
 from metrics.image_files import ImageFiles
-from metrics.neighbours import PR_NEIGHBOURS, agreement
+from metrics.neighbors import PR_NEIGHBORS, agreement
 from metrics.registry import evaluate
 from tests.metrics.pictures import write_pictures
 
@@ -61,7 +61,7 @@ def test_all_metrics_of_two_folders(command, context):
     assert values["is_std"] == pytest.approx(command["inception_score_std"], rel=REL)
 
     fake, real = (get(context, "inception", None)["2048"] for get in (generated_features, real_features))
-    found = agreement(real, fake, PR_NEIGHBOURS)
+    found = agreement(real, fake, PR_NEIGHBORS)
     assert found.precision == pytest.approx(command["precision"], rel=REL)
     assert found.recall == pytest.approx(command["recall"], rel=REL)
     assert 0 < found.precision < 1

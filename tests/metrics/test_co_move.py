@@ -9,13 +9,26 @@ import torch
 
 from dnnlib.errors import UserError
 from metrics import co_move
-from metrics.co_move import LOST, NO_OBJECT, draw_commands, kept_inside, moved_one_each, ratio, summarize, under
+from metrics.co_move import (
+    LOST,
+    NO_OBJECT,
+    allowed,
+    ceiling,
+    draw_commands,
+    kept_inside,
+    moved_one_each,
+    ratio,
+    summarize,
+    under,
+)
 from metrics.context import network_context
 from metrics.detectors.instances import Instances
 from metrics.registry import check, evaluate
 from tests.tiny_models import tiny_config, tiny_model
 from tests.training.small import make_layout
+from training.config import SamplerConfig
 from training.layouts.layout import Layout, concatenate
+from training.layouts.samplers import least_distances, sample_layout
 
 pytestmark = pytest.mark.numeric
 
@@ -134,9 +147,14 @@ def test_three_sizes_of_one_metric(name):
     assert result["results"]["co_move_counted"] == 3
 
 
-@pytest.mark.parametrize("method, counts", [
-    ("spatialgan", (1, 2, 4)), ("spatialgan", (3, 2, 4)), ("spatialgan-indoor", (3,)),
-])
+@pytest.mark.parametrize(
+    "method, counts",
+    [
+        ("spatialgan", (1, 2, 4)),
+        ("spatialgan", (3, 2, 4)),
+        ("spatialgan-indoor", (3,)),
+    ],
+)
 def test_a_real_model_can_be_measured(method, counts):
     context = network_context(tiny_model(method, counts=counts), None, KnownScenes(counts[0]), num=4)
     first, second = (evaluate("co_move", context)["results"] for _ in range(2))
@@ -218,3 +236,44 @@ def test_summary_is_over_what_counts():
     assert values["co_move_ci95"] == pytest.approx(1.96 * 0.5**0.5 / 2**0.5)
     assert values["co_move_counted"] == 2
     assert values["co_move_no_object"] == values["co_move_lost"] == 0.25
+
+
+# ---- beside a perfect follower
+
+
+class Follower:
+    """Layouts of the method for several objects, as its sampler draws them; it never makes a picture."""
+
+    def __init__(self, sampler: SamplerConfig, count: int = 3):
+        self.config = SimpleNamespace(sampler=sampler)
+        self.registration, self.count, self.sampler = "cells", count, sampler
+
+    def layout(self, seeds):
+        streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        drawn = [sample_layout(1, self.sampler, stream, (self.count,)) for stream in streams]
+        return concatenate(drawn).registered(self.registration)
+
+
+SPACED = SamplerConfig(kind="multi-object", spread=(0.1, 0.5), apart=0.6, margin=0.3)
+PAPERS = SamplerConfig(kind="multi-object", spread=(0.1, 0.5))
+
+
+def perfect(sampler: SamplerConfig) -> float:
+    commands = draw_commands(300, 3, np.random.default_rng(0))
+    return ceiling(Follower(sampler), commands, 64, 64)
+
+
+def test_discs_where_they_are_told_to_be_make_the_whole_move():
+    assert perfect(SPACED) >= 0.97
+    assert perfect(PAPERS) < 0.93  # where discs hide each other, and are cut off at the borders
+
+
+def test_moves_lead_to_layouts_that_the_sampler_draws():
+    layout = Follower(SPACED).layout(range(200))
+    commands = draw_commands(200, 3, np.random.default_rng(1))
+    _, offsets = allowed(layout, commands, SPACED)
+    torch.testing.assert_close(offsets.abs(), commands.offsets.abs())
+    end = moved_one_each(layout, commands.centers, offsets).centers[0]
+    assert (end.abs() <= 0.7 + 1e-6).float().mean() > 0.98
+    blind = moved_one_each(layout, commands.centers, commands.offsets).centers[0]
+    assert (least_distances(end) >= 0.59).float().mean() > (least_distances(blind) >= 0.59).float().mean() + 0.05

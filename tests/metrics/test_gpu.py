@@ -7,7 +7,7 @@ from metrics import features
 from metrics.context import network_context
 from metrics.extractors import Extractors, WeightFiles
 from metrics.features import features_of, generated_features, generated_images, real_features
-from metrics.neighbours import agreement
+from metrics.neighbors import agreement
 from metrics.registry import evaluate
 from tests.optional import is_installed
 from tests.tiny_models import tiny_config, tiny_generator, tiny_model

@@ -27,8 +27,8 @@ from training.config import (
     ScheduleConfig,
     SynthesisConfig,
 )
+from training.cost.hardware import prepare_hardware
 from training.feed import label_drawer, open_dataset, real_batches
-from training.hardware import prepare_hardware
 from training.losses.phases import make_phases
 from training.runs.checkpoint import latest_checkpoint
 from training.runs.log import NoLog

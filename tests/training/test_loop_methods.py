@@ -27,6 +27,7 @@ KINDS = {
     "flattened": {"cfg": "demo", "sel": "flatten"},
     "impulses": {"cfg": "demo", "sampler": "impulse"},
     "sndcgan": {"cfg": "sndcgan"},
+    "biggan": {"cfg": "demo", "method": "biggan", "sel": "norm", "align": 1.0},
     "progan": {"cfg": "demo", "method": "progan", "sel": "norm", "align": 1.0, "settings": (
         *TINY, "growth.fade_kimg=0.004", "growth.stable_kimg=0.002")},
     "stylegan": {"cfg": "demo", "method": "stylegan", "sel": "norm", "align": 1.0, "settings": (

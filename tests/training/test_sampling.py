@@ -215,7 +215,7 @@ def test_bad_labels(model: Model, conditional: Model):
 
 
 def test_bad_layouts(model: Model, plain: Model):
-    with pytest.raises(UserError, match=r"method stylegan2\) hears no layout"):
+    with pytest.raises(UserError, match=r"method stylegan2\) takes no layout"):
         plain.images([0], layout=model.layout([0]))
     with pytest.raises(UserError, match="2 layouts for 3 pictures"):
         model.images([0, 1, 2], layout=model.layout([0, 1]))

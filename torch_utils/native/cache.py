@@ -28,7 +28,7 @@ from torch_utils.native.toolchain import Device, Toolchain, ToolError, digest, r
 try:
     import fcntl
 except ImportError:  # no such locks on Windows; finished libraries are renamed into place, so nothing breaks without
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 SOURCES = Path(__file__).with_name("csrc")
 INSTALLED = Path(__file__).with_name("prebuilt")  # libraries of an installation with STEERGAN_AOT=1

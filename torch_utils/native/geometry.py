@@ -21,7 +21,8 @@ def adjoint_padding(
         before = padding[2 * axis]
         ends[2 * axis] = taps[axis] - 1 - before
         ends[2 * axis + 1] = (size[axis] - 1) * up[axis] + before + 1 - result[axis] * down[axis]
-    return tuple(ends)
+    left, right, top, bottom = ends
+    return left, right, top, bottom
 
 
 def result_size(up: int, down: int, before: int, after: int, taps: int, size: int) -> int:

@@ -18,7 +18,7 @@ _folders: dict[str, Path] = {}
 _lock = threading.Lock()
 
 
-def is_loaded(device: str) -> bool:
+def is_loaded(device: Device) -> bool:
     """Whether there are native operators for "cpu" or "cuda"; the first call loads them, and builds them if need be.
 
     Where that fails there is one warning, with the cause and the cure. Nothing is loaded while torch.compile traces:
@@ -30,7 +30,7 @@ def is_loaded(device: str) -> bool:
     return bool(known)
 
 
-def _first_load(device: str) -> bool:
+def _first_load(device: Device) -> bool:
     with _lock:
         if device not in _loaded:
             try:

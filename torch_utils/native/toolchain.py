@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -46,7 +46,7 @@ def find(device: Device) -> Toolchain:
     """Look around. Raises ToolError when something is missing or does not answer."""
     level = levels.asked() or levels.NATIVE
     compiler = find_compiler()
-    common = {
+    common: dict[str, Any] = {
         "device": device,
         "torch": torch.__version__,
         "compiler": compiler,

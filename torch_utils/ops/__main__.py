@@ -1,6 +1,7 @@
 """Build the native operators, or find out why they do not build: python -m torch_utils.ops build | doctor"""
 
 import sys
+from typing import cast
 
 import click
 
@@ -8,7 +9,7 @@ from dnnlib.cli import Group
 from dnnlib.errors import UserError
 from torch_utils.native import doctor as findings
 from torch_utils.native.loader import load
-from torch_utils.native.toolchain import ToolError
+from torch_utils.native.toolchain import Device, ToolError
 
 
 @click.group(cls=Group)
@@ -21,7 +22,7 @@ def main() -> None:
               help="For which device; auto: for all that are here.")
 def build(device: str) -> None:
     """Build them now, for every device here, even where the last attempt failed."""
-    for each in findings.devices() if device == "auto" else [device]:
+    for each in findings.devices() if device == "auto" else [cast(Device, device)]:
         try:
             click.echo(f"{each}: {load(each, retry=True)}")
         except ToolError as error:

@@ -44,6 +44,7 @@ def conv2d_resample(
     """
     pads = list(parse_padding(padding))
     if not is_reference() and {up, down} == {1, 2} and winograd_autograd.takes_resampling(x, w, f, up, pads, groups):
+        assert f is not None  # takes_resampling has looked
         return _resample_by_two(x, w, f, up, flip_weight, flip_filter, bias)
     if up > 1:
         pads = [a + b for a, b in zip(pads, up_padding(f, (up, up)), strict=True)]

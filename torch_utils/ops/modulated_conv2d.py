@@ -1,5 +1,7 @@
 """Convolution whose input channels are scaled per sample by a style (StyleGAN2, section 2)."""
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,24 @@ from torch_utils.ops.bias_act import bias_act
 from torch_utils.ops.conv2d_resample import conv2d_resample
 from torch_utils.ops.selection import folding_wins, is_reference
 from torch_utils.ops.upfirdn2d import Pair
+
+
+class _Then(TypedDict):
+    """What bias_act does to the result of the convolution."""
+
+    act: str
+    gain: float
+    clamp: float | None
+    noise: Tensor | None
+    noise_strength: Tensor | None
+
+
+class _Resampling(TypedDict):
+    f: Tensor | None
+    up: int
+    down: int
+    padding: Pair
+    flip_weight: bool
 
 
 def modulated_conv2d(
@@ -49,35 +69,36 @@ def modulated_conv2d(
     Returns:
         [N, Co, H * up / down, W * up / down] for padding k // 2.
     """
-    then = {"act": act, "gain": act_gain, "clamp": clamp, "noise": noise, "noise_strength": noise_strength}
-    resampling = {"f": resample_filter, "up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
+    after = _Then(act=act, gain=act_gain, clamp=clamp, noise=noise, noise_strength=noise_strength)
+    resampling = _Resampling(f=resample_filter, up=up, down=down, padding=padding, flip_weight=flip_weight)
     if is_reference():
-        y = reference.modulated_conv2d(conv2d_resample, x, weight, styles, demodulate, **resampling) * gain
-        return bias_act(y, bias, **then)
+        y = reference.modulated_conv2d(conv2d_resample, x, weight, styles, demodulate, **resampling)
+        return bias_act(y * gain, bias, **after)
     is_shared = len(x) > 1 and styles.stride(0) == 0 and folding_wins(x)
-    if is_shared:
-        styles = styles[:1]
+    styles = styles[:1] if is_shared else styles
     if x.dtype == torch.float16 and demodulate:
         weight, styles = _prescale(weight, styles)
-    coefficients = _demodulation(weight, styles) if demodulate else None
-    if coefficients is not None and gain != 1:
-        coefficients = coefficients * gain
-    if coefficients is None and gain != 1:
-        styles = styles * gain
+    styles, coefficients = _scales(weight, styles, demodulate, gain)
     if weight.shape[2:] == (1, 1) and up == down == 1 and padding == 0:
-        y = pointwise(x, weight, styles, coefficients)
-        return bias_act(y, bias, **then)
+        return bias_act(pointwise(x, weight, styles, coefficients), bias, **after)
     if winograd.takes(x, weight, up, down, padding, resample_filter):
-        factors = [None if each is None else each.expand(len(x), -1) for each in (styles, coefficients)]
-        noise = noise if noise_strength is None else noise * noise_strength
-        how = noise, bias, act, act_gain, clamp, up, resample_filter
-        return winograd.convolve(x, weight, flip_weight, *factors, *how)
+        scales = styles.expand(len(x), -1), None if coefficients is None else coefficients.expand(len(x), -1)
+        noise = noise if noise is None or noise_strength is None else noise * noise_strength
+        f = resample_filter
+        return winograd.convolve(x, weight, flip_weight, *scales, noise, bias, act, act_gain, clamp, up, f)
     if is_shared:
         y = conv2d_resample(x, _modulated(weight, styles, coefficients).to(x.dtype), **resampling)
-        return bias_act(y, bias, **then)
-    y = bias_act(x, scale=styles)
-    y = conv2d_resample(y, weight.to(x.dtype), **resampling)
-    return bias_act(y, bias, scale=coefficients, **then)
+        return bias_act(y, bias, **after)
+    y = conv2d_resample(bias_act(x, scale=styles), weight.to(x.dtype), **resampling)
+    return bias_act(y, bias, scale=coefficients, **after)
+
+
+def _scales(weight: Tensor, styles: Tensor, demodulate: bool, gain: float) -> tuple[Tensor, Tensor | None]:
+    """Factors on the input [N, Ci] and, with demodulation, on the output [N, Co]; one of them has the gain in it."""
+    coefficients = _demodulation(weight, styles) if demodulate else None
+    if gain == 1:
+        return styles, coefficients
+    return (styles * gain, None) if coefficients is None else (styles, coefficients * gain)
 
 
 def _demodulation(weight: Tensor, styles: Tensor) -> Tensor:
@@ -107,12 +128,12 @@ class _Demodulation(torch.autograd.Function):
             squares, energy = styles.square(), filter_energy(weight)
             coefficients = torch.rsqrt(squares @ energy.T + 1e-8)
         through, zero = grad * coefficients.pow(3), constant(0, grad)
-        how = {"beta": 0, "alpha": -1}  # -1/2 for what is under the root, times 2 for squares
+        # alpha: -1/2 for what is under the root, times 2 for squares.
         for_weight = for_styles = None
         if ctx.needs_input_grad[0]:
-            for_weight = weight * torch.addmm(zero, through.T, squares, **how)[:, :, None, None]
+            for_weight = weight * torch.addmm(zero, through.T, squares, beta=0, alpha=-1)[:, :, None, None]
         if ctx.needs_input_grad[1]:
-            for_styles = styles * torch.addmm(zero, through, energy, **how)
+            for_styles = styles * torch.addmm(zero, through, energy, beta=0, alpha=-1)
         return for_weight, for_styles
 
 

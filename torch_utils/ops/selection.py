@@ -12,7 +12,7 @@ STEERGAN_WINOGRAD is `on`, `off`, or `auto`: where it is faster, or wherever it 
 
 import os
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
 from torch_utils.devices import kind_of
 from torch_utils.native.loader import is_loaded
+from torch_utils.native.toolchain import Device
 
 Choice = Literal["auto", "native", "pytorch", "reference"]
 CHOICES = ("auto", "native", "pytorch", "reference")
@@ -62,7 +63,7 @@ def checked(choice: str) -> Choice:
     """The choice itself. Raises UserError for an unknown name."""
     if choice not in CHOICES:
         raise UserError(f"operators '{choice}' do not exist{nearest(choice, CHOICES)}")
-    return choice
+    return cast(Choice, choice)
 
 
 def default() -> Choice:
@@ -144,7 +145,7 @@ def takes_native(x: Tensor, wins: bool) -> bool:
         return False
     if x.dtype not in NATIVE_TYPES.get(kind_of(x), ()) or x.numel() == 0:
         return False
-    return x.is_meta or is_loaded(x.device.type)  # shapes need no kernels
+    return x.is_meta or is_loaded(cast(Device, x.device.type))  # shapes need no kernels
 
 
 def takes_winograd(x: Tensor, wins: Callable[[], bool]) -> bool:

@@ -154,7 +154,8 @@ def parse_padding(padding: Pair) -> tuple[int, int, int, int]:
         values = [values[0], values[0], values[1], values[1]]
     if len(values) != 4:
         raise ValueError(f"padding is a number, [x, y] or [x0, x1, y0, y1], not {padding}")
-    return tuple(values)
+    x0, x1, y0, y1 = values
+    return x0, x1, y0, y1
 
 
 class _Resample(torch.autograd.Function):

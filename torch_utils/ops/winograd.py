@@ -71,6 +71,7 @@ def convolve(
         return native.winograd(x, filters, *how)
     key = "winograd_up", flip_weight
     filters = inference_cache.cached(weight, key, lambda: make_filters(weight, flip_weight, up))
+    assert f is not None, "enlarging takes a filter"
     return native.winograd_up(x, filters, f.flip((0, 1)) * up**2, *how)
 
 

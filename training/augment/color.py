@@ -20,8 +20,8 @@ def change_colors(config: TransformsConfig, p: Tensor, draws: Draws, images: Ten
     """Images [N, 3 or 1, H, W] with random brightness, contrast, luma, hue and saturation. p: []."""
     matrix = _draw_matrix(config, p, draws, images)
     if images.shape[1] == 1:
-        matrix = matrix[:, :, :3].sum((1, 2)) / 3, matrix[:, :, 3].mean(1)
-        return images * matrix[0][:, None, None, None] + matrix[1][:, None, None, None]
+        factor, offset = matrix[:, :, :3].sum((1, 2)) / 3, matrix[:, :, 3].mean(1)  # [N] each
+        return images * factor[:, None, None, None] + offset[:, None, None, None]
     columns = matrix[:, :, :, None, None].unbind(2)  # written out: matmul may be rounded to TF32
     return sum((column * images[:, i, None] for i, column in enumerate(columns[:3])), columns[3])
 

@@ -1,5 +1,7 @@
 """The random decisions of an augmentation, one for each sample."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ class Draws:
     """
 
     def __init__(self, generator: torch.Generator, count: int, dtype: torch.dtype = torch.float32):
-        self._how = {"generator": generator, "device": generator.device, "dtype": dtype}
+        self._how: dict[str, Any] = {"generator": generator, "device": generator.device, "dtype": dtype}
         self.count = count
 
     def gate(self, chance: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from training.augment.affine import Affine
 from training.config import Registration
-from training.layouts.layout import HeatmapSource, registration_of
+from training.layouts.layout import EPS, HeatmapSource, registration_of
 from training.layouts.registration import positions
 
 SAMPLES = 64  # positions along an axis, of equal cells, at which heatmaps are read and averaged
@@ -38,23 +38,23 @@ class WarpedLayout:
     def registration(self) -> Registration:
         return registration_of(self.layout)
 
-    def heatmaps(self, level: int, resolution: int) -> Tensor:
+    def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor:
         """[N, n, resolution, resolution]."""
         if self.registration == "corners":
-            return self._sampled(level, resolution)
+            return self._sampled(level, resolution, floor)
         each = math.ceil(SAMPLES / resolution)
-        return F.avg_pool2d(self._averaged(level, each * resolution), each)
+        return F.avg_pool2d(self._averaged(level, each * resolution, floor), each)
 
-    def _sampled(self, level: int, resolution: int) -> Tensor:
+    def _sampled(self, level: int, resolution: int, floor: float) -> Tensor:
         """At the middles of pixels, border pixels at -1 and 1 (align_corners=True): it is there that it reflects."""
         steps = math.ceil(FINEST / (resolution - 1))
-        rendered = self.layout.heatmaps(level, steps * (resolution - 1) + 1)
+        rendered = self.layout.heatmaps(level, steps * (resolution - 1) + 1, floor)
         axis = positions(resolution, "corners", rendered)
         return _read(rendered, self.geometry.grid(axis, axis), corners=True)
 
-    def _averaged(self, level: int, resolution: int) -> Tensor:
+    def _averaged(self, level: int, resolution: int, floor: float) -> Tensor:
         """In cells of the image, -1 and 1 at its borders: the mean of four cells is what lies where they meet."""
-        rendered = self.layout.heatmaps(level, 2 * resolution)
+        rendered = self.layout.heatmaps(level, 2 * resolution, floor)
         axis = positions(resolution, "cells", rendered)
         scale = (self.image_size - 1) / self.image_size if self.image_size else 1.0
         return _read(rendered, self.geometry.into((scale, 0), (scale, 0)).grid(axis / scale, axis / scale), False)

@@ -35,6 +35,9 @@ class AugmentPipe(nn.Module):
     Differentiable in the images, any number of times. At p = 0 images come back unchanged to the last bit.
     """
 
+    taps: Tensor
+    bank: Tensor
+
     def __init__(self, config: TransformsConfig, strength: Strength):
         super().__init__()
         self.config, self.strength = config, strength

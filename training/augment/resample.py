@@ -13,12 +13,12 @@ MARGIN = 3  # pixels that the filter of 12 taps reaches at the doubled resolutio
 
 
 class Extent(NamedTuple):
-    """Pixels by which images grow on each side; numbers, or tensors [] on the device."""
+    """Pixels by which images grow on each side."""
 
-    left: int | Tensor
-    right: int | Tensor
-    top: int | Tensor
-    bottom: int | Tensor
+    left: int
+    right: int
+    top: int
+    bottom: int
 
 
 def resample(images: Tensor, geometry: Affine, taps: Tensor, wait: bool | None = None) -> Tensor:
@@ -31,18 +31,18 @@ def resample(images: Tensor, geometry: Affine, taps: Tensor, wait: bool | None =
     GPU the largest number is, and what is too much is blanked out: more memory, the same result, and the host goes on.
     """
     height, width = images.shape[2:]
-    extent = _needed(geometry, width, height)
+    needed = _needed(geometry, width, height)
     if images.device.type == "cpu" if wait is None else wait:
-        extent = Extent(*(int(side) for side in extent))
-        fine = upsample2d(F.pad(images, extent, mode="reflect"), taps)
+        extent = Extent(*(int(side) for side in needed))
+        fine = upsample2d(F.pad(images, [*extent], mode="reflect"), taps)
     else:
-        fine, extent = _upsample_largest(images, extent, taps)
+        fine, extent = _upsample_largest(images, needed, taps)
     sampled = Sample.apply(fine, sample_positions(geometry, extent, width, height))
     result = downsample2d(sampled, taps, padding=-2 * MARGIN, flip_filter=True)
     return torch.where(geometry.is_identity()[:, None, None, None], images, result)
 
 
-def _needed(geometry: Affine, width: int, height: int) -> Extent:
+def _needed(geometry: Affine, width: int, height: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """How far the mapped corner pixels, and the filters around them, reach beyond the image."""
     x, y = (width - 1) / 2, (height - 1) / 2
     ends = torch.arange(-1, 2, 2, dtype=geometry.origin.dtype, device=geometry.origin.device)
@@ -52,18 +52,21 @@ def _needed(geometry: Affine, width: int, height: int) -> Extent:
     def reach(distance: Tensor, half: float) -> Tensor:
         return (distance + (2 * MARGIN - half)).clamp(0, 2 * half).ceil()
 
-    return Extent(reach(-low[0], x), reach(high[0], x), reach(-low[1], y), reach(high[1], y))
+    return reach(-low[0], x), reach(high[0], x), reach(-low[1], y), reach(high[1], y)
 
 
-def _upsample_largest(images: Tensor, extent: Extent, taps: Tensor) -> tuple[Tensor, Extent]:
-    """The fine images of the largest extent, zero beyond `extent` as if that were all there is."""
+def _upsample_largest(
+    images: Tensor, needed: tuple[Tensor, Tensor, Tensor, Tensor], taps: Tensor
+) -> tuple[Tensor, Extent]:
+    """The fine images of the largest extent, zero beyond what is needed as if that were all there is."""
     height, width = images.shape[2:]
     largest = Extent(width - 1, width - 1, height - 1, height - 1)
-    padded = F.pad(images, largest, mode="reflect")
-    x = largest.left - extent.left, largest.left + width + extent.right
-    y = largest.top - extent.top, largest.top + height + extent.bottom
+    padded = F.pad(images, [*largest], mode="reflect")
+    left, right, top, bottom = needed
+    x = largest.left - left, largest.left + width + right
+    y = largest.top - top, largest.top + height + bottom
     fine = upsample2d(padded * _window(padded, x, y), taps)
-    return fine * _window(fine, *((2 * first, 2 * end) for first, end in (x, y))), largest
+    return fine * _window(fine, (2 * x[0], 2 * x[1]), (2 * y[0], 2 * y[1])), largest
 
 
 def _window(like: Tensor, x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:

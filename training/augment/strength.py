@@ -13,6 +13,9 @@ class Strength(nn.Module):
     change, of all ranks together. Both are part of a checkpoint, unless p is fixed.
     """
 
+    p: Tensor
+    signs: Tensor
+
     def __init__(self, p: float = 0.0, target: float | None = None, step: float = 0.0):
         """`target`: what the mean sign is to be; None keeps p as it is. `step`: how far p moves at a time."""
         super().__init__()

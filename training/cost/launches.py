@@ -17,8 +17,8 @@ from torch_utils.devices import treat_as
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.inputs import Batch, Inputs, draw_inputs
-from training.losses.phases import Networks, make_phases
-from training.networks.backbones import make_discriminator, make_generator
+from training.losses.phases import Networks, Phase, make_phases
+from training.networks.backbones import GeneratorNetwork, make_discriminator, make_generator
 from training.state import TrainingState
 from training.step import run_phase, update_ema
 
@@ -149,21 +149,21 @@ def work_of_step(config: RunConfig) -> dict[str, Work]:
 
 def _state(config: RunConfig) -> TrainingState:
     with META:
-        G, D, G_ema = make_generator(config.generator), make_discriminator(config.discriminator), None
+        G, D = make_generator(config.generator), make_discriminator(config.discriminator)
         G_ema = make_generator(config.generator)
         networks = Networks(G, D, torch.zeros([]), move_mean=torch.zeros([]))
     channels_last = config.hardware.keeps_channels_last("cuda")
     for network in (G, D, G_ema):
         for module in network.modules():
             if hasattr(module, "memory_format"):
-                module.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    optimizers = {"G": _FusedAdam(list(G.parameters())), "D": _FusedAdam(list(D.parameters()))}
+                vars(module)["memory_format"] = torch.channels_last if channels_last else torch.contiguous_format
+    optimizers: dict[str, Any] = {"G": _FusedAdam(list(G.parameters())), "D": _FusedAdam(list(D.parameters()))}
     return TrainingState(networks, G_ema, optimizers, RandomStreams(0, "cpu"), RandomStreams(0, "cpu"))
 
 
-def _work_of_phase(phase, config: RunConfig, state: TrainingState, count: int, passes: int) -> Work:
+def _work_of_phase(phase: Phase, config: RunConfig, state: TrainingState, count: int, passes: int) -> Work:
     """Of `passes` passes and the optimiser's step, divided by the phase's interval."""
-    optimizer = state.optimizers[phase.trained]
+    optimizer: Any = state.optimizers[phase.trained]  # a _FusedAdam
     optimizer.work = Work()
     with Recorder() as recorder:
         inputs = _inputs(state.networks.G, config, phase.generated(count)) if phase.batch_shrink else None
@@ -177,7 +177,7 @@ def _work_of_phase(phase, config: RunConfig, state: TrainingState, count: int, p
     return (whole * passes + optimizer.work) * (1 / phase.interval)
 
 
-def _inputs(G, config: RunConfig, count: int) -> Inputs:
+def _inputs(G: GeneratorNetwork, config: RunConfig, count: int) -> Inputs:
     """Layouts come from a generator of the CPU: there is none of the meta device."""
     inputs = draw_inputs(G, config, RandomStreams(0, "cpu"), torch.empty([count, config.generator.c_dim], device=META))
     if inputs.layout is None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -21,8 +21,7 @@ from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.inputs import Batch, Inputs, draw_inputs
 from training.losses.phases import Networks, Phase, make_phases
-from training.networks.backbones import make_discriminator, make_generator
-from training.networks.generator import Generator
+from training.networks.backbones import GeneratorNetwork, Module, make_discriminator, make_generator
 from training.presets.resolve import DataFacts, known_names
 
 META = torch.device("meta")
@@ -115,7 +114,7 @@ def shapes(config: RunConfig) -> dict[str, tuple[int, ...]]:
     return {f"{name}.{key}": tuple(value.shape) for name, net in pairs for key, value in net.state_dict().items()}
 
 
-def count_parameters(network: nn.Module) -> dict[str, int]:
+def count_parameters(network: Module) -> dict[str, int]:
     """{part: numbers that training changes}."""
     parts: Counter[str] = Counter()
     for name, parameter in network.named_parameters():
@@ -193,7 +192,7 @@ def _networks(config: RunConfig) -> Networks:
         return Networks(make_generator(config.generator), make_discriminator(config.discriminator), torch.zeros([]))
 
 
-def _inputs(G: Generator, config: RunConfig, count: int) -> Inputs:
+def _inputs(G: GeneratorNetwork, config: RunConfig, count: int) -> Inputs:
     inputs = draw_inputs(G, config, RandomStreams(0, "cpu"), _labels(config, count))
     return inputs if inputs.layout is None else replace(inputs, layout=inputs.layout.to(META))
 
@@ -215,8 +214,8 @@ def _flops(call) -> int:
 
 def _part(name: str) -> str:
     """Which part of a network a parameter belongs to."""
-    hears = ".sel." in name or name.startswith("synthesis.encoder.")
-    return "spatial encoding" if hears else name.split(".")[0]
+    is_encoding = ".sel." in name or name.startswith("synthesis.encoder.")
+    return "spatial encoding" if is_encoding else name.split(".")[0]
 
 
 def _fixed_memory(networks: Networks) -> dict[str, int]:
@@ -229,7 +228,7 @@ def _fixed_memory(networks: Networks) -> dict[str, int]:
     }
 
 
-def _state(*networks: nn.Module) -> Iterator[Tensor]:
+def _state(*networks: Module) -> Iterator[Tensor]:
     for network in networks:
         yield from network.parameters()
         yield from network.buffers()

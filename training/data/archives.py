@@ -7,7 +7,7 @@ import unicodedata
 import zipfile
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from dnnlib.errors import UserError, printable
 from training.data.bounded import TooLong, read_at_most
@@ -156,7 +156,7 @@ class ZipArchive(Archive):
         archive, stored = self._zip(), self._stored.get(name, name)
         if archive.getinfo(stored).flag_bits & _ENCRYPTED:
             raise UserError(f"{self.where(name)} is encrypted; unpack it with its password, and give the folder")
-        return archive.open(stored)
+        return cast(BinaryIO, archive.open(stored))
 
     def check_unchanged(self) -> None:
         if self._stamp is None:

@@ -12,7 +12,7 @@ class TooLong(ValueError):
     """There is more in a file than is read."""
 
 
-def read_at_most(file: BinaryIO, limit: int) -> bytes:
+def read_at_most(file: BinaryIO | io.RawIOBase, limit: int) -> bytes:
     """All bytes of `file`. Raises TooLong when there are more than `limit`; takes no memory for what is not there."""
     blocks, size = [], 0
     while block := file.read(min(_BLOCK, limit + 1 - size)):

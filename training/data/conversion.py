@@ -142,6 +142,7 @@ def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
         indices.append(i)
         grey += [name] * is_colorless
     depth.check()
+    assert first is not None
     only_grey = len(grey) == len(indices) and is_grey_color(transform.background)
     for name in [] if only_grey else grey:
         log.remark("grey turned to RGB, to match the others", name)

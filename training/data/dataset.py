@@ -118,10 +118,12 @@ class ImageDataset(torch.utils.data.Dataset):
 
     def _label_examples(self) -> list[list[float]]:
         """Some labels, evenly spread over the data set, where they are lists of numbers; [] for classes."""
-        if not self.label_dim or self.class_names is not None:
+        labels = self._labels
+        if not self.label_dim or self.class_names is not None or labels is None:
             return []
         count = max(min(_EXAMPLES, len(self.image_names), _EXAMPLE_NUMBERS // self.label_dim), 1)
-        return [self._labels[i * len(self.image_names) // count] for i in range(count)]
+        chosen = (labels[i * len(self.image_names) // count] for i in range(count))
+        return [label for label in chosen if isinstance(label, list)]
 
     @cached_property
     def scenes(self) -> dict[str, dict]:
@@ -160,7 +162,7 @@ class ImageDataset(torch.utils.data.Dataset):
         return np.ascontiguousarray(image[..., ::-1]) if flipped else image.copy(), self.get_label(index)
 
     def _pass_over(self, index: int, error: DamagedImage) -> None:
-        """Count the image of an item as damaged; raises UserError when that cannot be put up with."""
+        """Count the image of an item as damaged; raises UserError where none may be."""
         self._archive.check_unchanged()
         if not self.skip_damaged:
             raise error

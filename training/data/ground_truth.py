@@ -3,6 +3,7 @@
 Positions are (x, y), x to the right and y down; -1 and +1 are the centres of the border pixels.
 A scene is plain JSON data:
     {"objects": [{"kind": str, "center": [x, y], "box": [x0, y0, x1, y1], "parts": {name: [[x, y], ...]}}]}
+An object may have "visible", the share of it that others do not hide, and "mask", its visible pixels (encode_mask).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,8 @@ def centroid(mask: np.ndarray) -> np.ndarray:
     """Mean position (x, y), as distances in pixels from the image's corner, of a weighted mask [H, W]."""
     weights = np.asarray(mask, dtype=np.float64)
     across, down = weights.sum(axis=0), weights.sum(axis=1)
-    centre = [axis @ (np.arange(axis.size) + 0.5) for axis in (across, down)]
-    return np.array(centre) / weights.sum()
+    center = [axis @ (np.arange(axis.size) + 0.5) for axis in (across, down)]
+    return np.array(center) / weights.sum()
 
 
 def bounds(mask: np.ndarray) -> np.ndarray:
@@ -39,6 +40,26 @@ def random_middle(rng: np.random.Generator, size: np.ndarray, resolution: int) -
     from where the box does not reach over the image's edge."""
     reach = np.minimum(_MIDDLE_HALF * resolution, (resolution - size) / 2)
     return resolution / 2 + rng.uniform(-1, 1, size=2) * reach
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, Any]:
+    """A mask [H, W] as run lengths, as COCO has them: {"size": [H, W], "counts": [...]}.
+
+    Lengths of runs of 0 and 1 in turn, beginning with 0, down the columns from left to right.
+    """
+    flat = np.asarray(mask, dtype=bool).T.ravel()
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff([0, *ends, flat.size]).tolist()
+    return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
+
+
+def decode_mask(mask: Mapping[str, Any]) -> np.ndarray:
+    """The mask [H, W], bool, of encode_mask. Raises ValueError when the runs do not fill it."""
+    height, width = mask["size"]
+    counts = np.asarray(mask["counts"], dtype=np.int64)
+    if counts.sum() != height * width or (counts < 0).any():
+        raise ValueError(f"runs of {counts.sum()} pixels for a mask of {height} x {width}")
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
 
 
 def describe(
@@ -69,6 +90,8 @@ def _mirrored_object(thing: Mapping[str, Any]) -> dict[str, Any]:
     if "box" in thing:
         x0, y0, x1, y1 = (thing["box"][i] for i in _MIRRORED_BOX)
         flipped["box"] = [-x0, y0, -x1, y1]
+    if "mask" in thing:
+        flipped["mask"] = encode_mask(decode_mask(thing["mask"])[:, ::-1])
     if "parts" in thing:
         flipped["parts"] = {name: [_flip(point) for point in points] for name, points in thing["parts"].items()}
     return flipped

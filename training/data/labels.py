@@ -49,7 +49,7 @@ class Labels:
         some = next(iter(self.by_name.values()), None)
         if not isinstance(some, int):
             return None
-        return self.classes or [str(number) for number in range(max(self.by_name.values()) + 1)]
+        return self.classes or [str(number) for number in range(width(list(self.by_name.values())))]
 
     def _of(self, name: str, where: str) -> Label:
         inner, whole = plain_name(name.removeprefix(self.folder)), plain_name(name)
@@ -97,7 +97,8 @@ def in_natural_order(name: str) -> tuple:
 
 def width(labels: Sequence[Label]) -> int:
     """How long the labels' vectors are: the largest number + 1, or the length of the lists."""
-    return max(labels) + 1 if isinstance(labels[0], int) else len(labels[0])
+    first = labels[0]
+    return len(first) if isinstance(first, list) else max(label for label in labels if isinstance(label, int)) + 1
 
 
 def vector(label: Label, length: int) -> np.ndarray:
@@ -124,10 +125,11 @@ def _parse(metadata: Mapping[str, Any], where: str, folder: str) -> Labels:
     classes = _class_names(metadata.get("classes"), where)
     if kinds != {0}:
         return Labels(by_name, classes, folder)
+    numbers = {name: label for name, label in by_name.items() if isinstance(label, int)}
     if classes is not None:
-        _check_named(by_name, classes, where)
+        _check_named(numbers, classes, where)
         return Labels(by_name, classes, folder)
-    return _without_gaps(by_name, where, folder)
+    return _without_gaps(numbers, where, folder)
 
 
 def _entries(entries: Any, where: str) -> dict[str, Label]:
@@ -194,7 +196,7 @@ def _without_gaps(by_name: dict[str, int], where: str, folder: str) -> Labels:
             "of one kind the same number"
         )
     if numbers[-1] == len(numbers) - 1:
-        return Labels(by_name, None, folder)
+        return Labels(dict(by_name), None, folder)
     index = {number: i for i, number in enumerate(numbers)}
     note = (
         f"{where}: labels are {len(numbers)} numbers from {numbers[0]} to {numbers[-1]} with gaps; they "

@@ -44,7 +44,7 @@ def list_folder(root: Path) -> Listing:
     """All regular files below `root`, sorted. Links are followed, but each folder is listed once, by its own name
     where it has one below `root`; hidden folders are left out. Raises UserError when `root` cannot be read."""
     listing, seen = Listing(), set()
-    folders, links = [""], []
+    folders, links = [""], list[str]()
     while folders or links:
         name = folders.pop() if folders else links.pop(0)
         try:

@@ -40,6 +40,9 @@ class Lmdb:
         command = [sys.executable, "-P", lmdb_server.__file__, str(path), str(limit or 0)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._end = weakref.finalize(self, _end, self._process)
         self._received = bytearray()
         self.keys = self._answer(self._read_keys)
@@ -60,7 +63,7 @@ class Lmdb:
             raise UserError(message) from error
 
     def _ask(self, index: int) -> bytes:
-        self._process.stdin.write(index.to_bytes(8))
+        self._stdin.write(index.to_bytes(8))
         length = int.from_bytes(self._read(8))
         if length > self._file_size:
             raise ValueError(f"an entry of {length} bytes in a file of {self._file_size}")
@@ -75,7 +78,7 @@ class Lmdb:
         return keys
 
     def _read(self, size: int) -> bytes:
-        source = self._process.stdout.fileno()
+        source = self._stdout.fileno()
         while len(self._received) < size:
             ready, _, _ = select.select([source], [], [], _PATIENCE)
             if not ready:
@@ -91,13 +94,15 @@ class Lmdb:
 
 def _end(process: subprocess.Popen) -> str:
     """End the process; what it has said of its trouble, in one line."""
-    process.stdin.close()
-    process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
     try:
         process.wait(_LAST_WORDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    assert process.stderr is not None
     with process.stderr as errors:
         lines = errors.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -3,11 +3,11 @@
 import itertools
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from multiprocessing import active_children
 from multiprocessing.connection import wait
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -132,24 +132,24 @@ def _fetch(
             yield batch
 
 
-def _by_this_process(fetcher: _Fetcher, steps: Iterator[np.ndarray]) -> Iterator[_Batch | UserError]:
+def _by_this_process(fetcher: _Fetcher, steps: Iterator[np.ndarray]) -> Generator[_Batch | UserError, None, None]:
     for indices in steps:
         yield fetcher.__getitems__(indices)
 
 
 def _by_workers(
     fetcher: _Fetcher, steps: Iterator[np.ndarray], workers: int, prefetch: int
-) -> Iterator[_Batch | UserError]:
+) -> Generator[_Batch | UserError, None, None]:
     """Batches made by other processes.
 
     To be run in a thread: in the main thread DataLoader would interrupt whatever goes on there when a worker dies.
     """
     loader = DataLoader(
         fetcher,
-        batch_sampler=steps,
+        batch_sampler=cast(Any, steps),  # PyTorch's stubs ask for lists
         num_workers=workers,
         prefetch_factor=prefetch,
-        collate_fn=_as_it_is,
+        collate_fn=cast(Any, _as_it_is),  # and for a function of lists
         worker_init_fn=_leave_signals_to_parent,
         generator=torch.Generator(),  # else it draws a seed from the global stream
     )

@@ -144,7 +144,7 @@ class _Machine:
         return [self.pop() for _ in range(count)][::-1]
 
     def _pop_to_mark(self) -> list[Any]:
-        items = []
+        items: list[Any] = []
         while self._stack:
             value = self._stack.pop()
             if value is _MARK:

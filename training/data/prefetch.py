@@ -4,7 +4,7 @@ import atexit
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 LOOK_AGAIN = 0.05  # seconds after which a thread that is ahead looks whether it may go on
 
@@ -39,7 +39,7 @@ class Prefetcher(Generic[T]):
                     self._changed.notify_all()
         if error is not None:
             raise error
-        return item
+        return cast(T, item)
 
     def __enter__(self) -> "Prefetcher[T]":
         return self

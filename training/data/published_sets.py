@@ -86,7 +86,8 @@ def _read_members(path: Path) -> dict[str, bytes]:
         for member in archive:
             name = Path(member.name).name
             if member.isfile() and (name.startswith(_CIFAR_BATCH) or name == _CIFAR_META):
-                members[name] = archive.extractfile(member).read()
+                content = archive.extractfile(member)
+                members[name] = b"" if content is None else content.read()
     return members
 
 
@@ -94,7 +95,8 @@ def _cifar_batch(name: str, data: bytes) -> tuple[np.ndarray, list[int]]:
     """Images uint8 [N, 3, 32, 32] and labels of one file of the archive. Raises ValueError when it holds others."""
     content = _load_dictionary(name, data)
     pixels, labels = content.get("data"), content.get("labels")
-    if not isinstance(pixels, PlainArray) or pixels.value.ndim != 2 or pixels.value.shape[1] != _CIFAR_VALUES:
+    shape = list(pixels.value.shape) if isinstance(pixels, PlainArray) else []
+    if not isinstance(pixels, PlainArray) or shape[1:] != [_CIFAR_VALUES]:
         raise ValueError(f'{name}: "data" is no array of rows of {_CIFAR_VALUES} bytes')
     if not isinstance(labels, list) or any(type(label) is not int or not 0 <= label < 10 for label in labels):
         raise ValueError(f'{name}: "labels" is no list of whole numbers from 0 to 9')

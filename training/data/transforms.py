@@ -80,17 +80,17 @@ class Transform:
         """Width and height of the part of the result that the image fills, for an image of `size`."""
         width, height = self.output_size(size)
         if self.crop == "center-crop-wide":
-            return width, self.height
+            return width, self.height or width
         if self.crop == "pad":
             scale = width / max(size)
-            return tuple(max(round(side * scale), 1) for side in size)
+            return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
         return width, height
 
     def _window(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """The part of the image that is used."""
         if self.crop in (None, "pad"):
             return (0, 0, *size)
-        shape = (self.width, self.height) if self.crop == "center-crop-wide" else (1, 1)
+        shape = (self.width or 1, self.height or 1) if self.crop == "center-crop-wide" else (1, 1)
         scale = min(size[0] / shape[0], size[1] / shape[1])
         width, height = (max(round(side * scale), 1) for side in shape)
         left, top = (size[0] - width) // 2, (size[1] - height) // 2

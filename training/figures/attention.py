@@ -1,6 +1,6 @@
 """Where D looks: GradCAM at its features, over real and generated images (EqGAN-SA, figure 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from training.figures.cells import image_cells, overlay_cells
 from training.figures.subject import ImagesWithLabels, ModelUnderStudy
 from training.figures.table import Group, Row, Table
 from training.losses.attention import attention_map, channel_weights, normalize
-from training.networks.discriminator import Discriminator
+from training.networks.backbones import DiscriminatorNetwork
 
 LARGEST_SHOWN = 64  # resolution of a feature; attention at larger ones only traces edges
 SCALE = ("contributes nothing", "most of this map")
@@ -49,21 +49,30 @@ def gradcam_config(subject: ModelUnderStudy, gradcam: str) -> AlignConfig:
 
 
 def attention(
-    D: Discriminator, seen: ImagesWithLabels, config: AlignConfig, resolutions: Sequence[int]
+    D: DiscriminatorNetwork, seen: ImagesWithLabels, config: AlignConfig, resolutions: Sequence[int]
 ) -> dict[int, Tensor]:
     """{r: GradCAM of each picture, [N, 1, r, r] in [0, 1]} at D's features of those resolutions.
 
     Minibatch standard deviation compares the pictures of a call with each other; those that are missing in the last
-    group are filled up with the first ones.
+    group are filled up with the first ones. Raises UserError where D has not grown so far yet.
     """
     count = len(seen.images)
     filled = [n % count for n in range(count + -count % min(D.config.mbstd_group_size or count, count))]
     images = seen.images[filled].clone().requires_grad_()  # a gradient reaches features only from an input with one
-    judged = D(images, None if seen.labels is None else seen.labels[filled], features=resolutions)
-    weights = channel_weights(judged.logits, judged.features, config.gradient)
+    out = D(images, None if seen.labels is None else seen.labels[filled], features=resolutions)
+    check_grown(resolutions, out.features)
+    weights = channel_weights(out.logits, out.features, config.gradient)
     return {
-        r: normalize(attention_map(weights[r], judged.features[r], config.relu)).detach()[:count] for r in resolutions
+        r: normalize(attention_map(weights[r], out.features[r], config.relu)).detach()[:count] for r in resolutions
     }
+
+
+def check_grown(wanted: Sequence[int], found: Mapping[int, Tensor]) -> None:
+    """Raises UserError when a network that grows does not have features of all these resolutions yet."""
+    missing = [r for r in wanted if r not in found]
+    if missing:
+        r = min(missing)
+        raise UserError(f"a network of this snapshot has not grown to features of {r}x{r} yet; give a later snapshot")
 
 
 def attention_figure(

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from training.figures.attention import square
+from training.figures.attention import check_grown, square
 from training.figures.cells import image_cells, map_cells, spread
 from training.figures.subject import ModelUnderStudy
 from training.figures.table import Group, Row, Table
@@ -18,7 +18,7 @@ LARGEST_SHOWN = 64
 def features_figure(subjects: Sequence[ModelUnderStudy], seeds: Sequence[int] = (0, 1, 2, 3)) -> Table:
     """Rows are seeds, one group a model. Columns: the image, its layout, the mean feature of every block up to 64x64.
 
-    Raises UserError when the models make pictures of different sizes.
+    Raises UserError when the models make pictures of different sizes, or one has not grown so far yet.
     """
     sides = {subject.config.generator.img_resolution for subject in subjects}
     if len(sides) > 1:
@@ -48,6 +48,7 @@ def mean_features(subject: ModelUnderStudy, seeds: Sequence[int]) -> tuple[Tenso
 
 def _rows(subject: ModelUnderStudy, seeds: Sequence[int], shown: Sequence[int], has_layout: bool) -> list[Row]:
     images, means = mean_features(subject, seeds)
+    check_grown(shown, means)
     cells = image_cells(images)
     columns = [cells, *([_layout_column(subject, seeds, cells)] if has_layout else [])]
     columns += [map_cells(spread(means[r]), cells.shape[1]) for r in shown]
@@ -57,4 +58,4 @@ def _rows(subject: ModelUnderStudy, seeds: Sequence[int], shown: Sequence[int], 
 def _layout_column(subject: ModelUnderStudy, seeds: Sequence[int], cells: np.ndarray) -> Sequence[np.ndarray | None]:
     if not subject.model.is_layout_conditioned:
         return [None] * len(seeds)
-    return all_levels_pictures(subject.layout(seeds).to("cpu"), cells.shape[1])
+    return [*all_levels_pictures(subject.layout(seeds).to("cpu"), cells.shape[1])]

@@ -18,7 +18,7 @@ from training.figures.attention import (
 from training.figures.cells import correlation, correlation_notes, image_cells, overlay_cells
 from training.figures.subject import ImagesWithLabels, ModelUnderStudy, discriminator_of, kimg_text, over_training
 from training.figures.table import Group, Row, Table
-from training.networks.discriminator import Discriminator
+from training.networks.backbones import DiscriminatorNetwork
 from training.runs.snapshot import Snapshot
 from training.sampling import Model
 
@@ -78,7 +78,7 @@ def bad_samples_figure(
         [kimg_text(one.kimg) for one in snapshots],
         _groups_by_picture(subject.D, younger, config, resolutions, labels, with_notes=False),
         f"{subject.name}. The same latents{' and layouts' if subject.model.is_layout_conditioned else ''} through "
-        f"generators of increasing age (columns), all judged by D at {kimg_text(subject.kimg)}. {describe(config)}.",
+        f"generators of increasing age (columns), all scored by D at {kimg_text(subject.kimg)}. {describe(config)}.",
         SCALE,
     )
 
@@ -108,14 +108,14 @@ def consistency_figure(
         "Consistency of the discriminator's attention over training",
         ["image", *(kimg_text(one.kimg) for one in snapshots)],
         groups,
-        f"{subject.name}. The same images judged by D at several ages. {describe(config)}. r: correlation with the "
+        f"{subject.name}. The same images scored by D at several ages. {describe(config)}. r: correlation with the "
         f"map at {kimg_text(snapshots[-1].kimg)}.",
         SCALE,
     )
 
 
 def _rows_by_age(
-    ages: Sequence[Discriminator], kind: str, seen: ImagesWithLabels, config: AlignConfig, resolution: int
+    ages: Sequence[DiscriminatorNetwork], kind: str, seen: ImagesWithLabels, config: AlignConfig, resolution: int
 ) -> list[Row]:
     """One row a picture: the image, and its map by each D."""
     maps = [attention(D, seen, config, [resolution])[resolution] for D in ages]
@@ -126,7 +126,7 @@ def _rows_by_age(
 
 
 def _groups_by_picture(
-    D: Discriminator,
+    D: DiscriminatorNetwork,
     columns: Sequence[ImagesWithLabels],
     config: AlignConfig,
     resolutions: Sequence[int],

@@ -41,7 +41,8 @@ def read_scores(run_dir: Path) -> tuple[list[float], list[float], list[float]]:
     ticks = [line for line in read_lines(run_dir / STATS) if line.get(LOWEST) is not None and HIGHEST in line]
     if not ticks:
         raise UserError(f"{run_dir}: no scores in {STATS}; give a directory that train.py wrote")
-    return tuple([line[key] for line in ticks] for key in ("kimg", LOWEST, HIGHEST))
+    kimg, lowest, highest = ([line[key] for line in ticks] for key in ("kimg", LOWEST, HIGHEST))
+    return kimg, lowest, highest
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:

@@ -36,12 +36,12 @@ def interpolation_figure(
 ) -> Table:
     """One latent a row while its layout goes from that of seed ends[0] to that of seed ends[1].
 
-    Raises UserError when the model hears no layout or `steps` is below 2.
+    Raises UserError when the model takes no layout or `steps` is below 2.
     """
     _check_steps(steps)
     path = between(subject.layout([ends[0]]), subject.layout([ends[1]]), steps)
     rows = [Row(_pictures(subject, seed, path), f"latent {seed}") for seed in seeds]
-    layouts = Row(all_levels_pictures(path, len(rows[0].cells[0])), "layout")
+    layouts = Row([*all_levels_pictures(path, rows[0].side)], "layout")
     return Table(
         "Fixed latents, layout interpolated",
         [f"{share:.2f}" for share in torch.linspace(0, 1, steps).tolist()],
@@ -54,7 +54,7 @@ def interpolation_figure(
 def moves_figure(subject: ModelUnderStudy, seed: int = 0, steps: int = STEPS) -> Table:
     """One latent while a centre moves: each of level 0 across and down, then the first of levels 1 and 2 across.
 
-    The last column is the mean absolute change over the row. Raises UserError when the model hears no layout or
+    The last column is the mean absolute change over the row. Raises UserError when the model takes no layout or
     `steps` is below 2.
     """
     _check_steps(steps)
@@ -83,7 +83,7 @@ def _moved_about(start: Layout) -> str:
 def grid_figure(
     subject: ModelUnderStudy, seeds: Sequence[int] = (0, 1, 2, 3, 4, 5), layout_seeds: Sequence[int] = (0, 1, 2, 3, 4)
 ) -> Table:
-    """Rows share a layout, columns a latent. Raises UserError when the model hears no layout."""
+    """Rows share a layout, columns a latent. Raises UserError when the model takes no layout."""
     layouts = subject.layout(layout_seeds)
     rows = []
     for n, seed in enumerate(layout_seeds):
@@ -112,7 +112,7 @@ def _moved_group(
     change = images.diff(dim=0).abs().mean((0, 1))[None, None]
     name = f"level {level}" + (f", centre {index}" if start.counts[level] > 1 else "")
     label = f"{name}\n{'left to right' if across else 'top to bottom'}"
-    return Group([Row(heat, "heatmap"), Row([*cells, *map_cells(spread(change), cells.shape[1])], "image")], label)
+    return Group([Row([*heat], "heatmap"), Row([*cells, *map_cells(spread(change), cells.shape[1])], "image")], label)
 
 
 def _in_the_middle(start: Layout, level: int, index: int) -> Layout:
@@ -129,8 +129,8 @@ def _way(steps: int) -> Tensor:
     return torch.linspace(-REACH, REACH, steps)
 
 
-def _pictures(subject: ModelUnderStudy, seed: int, path: Layout) -> Sequence:
-    return image_cells(subject.generated([seed] * len(path), layout=path).images)
+def _pictures(subject: ModelUnderStudy, seed: int, path: Layout) -> list:
+    return [*image_cells(subject.generated([seed] * len(path), layout=path).images)]
 
 
 def _check_steps(steps: int) -> None:

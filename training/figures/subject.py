@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from dnnlib.errors import UserError
 from training.data.dataset import ImageDataset
 from training.data.of_run import open_data
 from training.layouts.layout import Layout
-from training.networks.discriminator import Discriminator
+from training.networks.backbones import DiscriminatorNetwork
 from training.networks.generator import set_memory_format
 from training.runs.snapshot import Snapshot, open_snapshot
 from training.sampling import Model
@@ -47,7 +47,7 @@ class ModelUnderStudy:
         return f"{self.config.name}, {kimg_text(self.kimg)}"
 
     @cached_property
-    def D(self) -> Discriminator:
+    def D(self) -> DiscriminatorNetwork:
         return discriminator_of(self.snapshot, self.model.device)
 
     @cached_property
@@ -73,18 +73,20 @@ class ModelUnderStudy:
         """Pictures of seeds, of another snapshot's `model` if given; classes, where there are any, by seed in turn."""
         model = model or self.model
         rows = self.labels_in_turn(seeds)
-        options = {"truncation_psi": self.truncation_psi, "block_outputs": block_outputs}
+        options: dict[str, Any] = {"truncation_psi": self.truncation_psi, "block_outputs": block_outputs}
         return ImagesWithLabels(model.images(seeds, layout=layout, labels=rows, **options), rows)
 
     def layout(self, seeds: Sequence[int]) -> Layout:
-        """The layouts of seeds. Raises UserError when the model hears none."""
+        """The layouts of seeds. Raises UserError when the model takes none."""
         self.check_steerable()
-        return self.model.layout(seeds)
+        layout = self.model.layout(seeds)
+        assert layout is not None
+        return layout
 
     def check_steerable(self) -> None:
-        """Raises UserError when the model hears no layout."""
+        """Raises UserError when the model takes no layout."""
         if not self.model.is_layout_conditioned:
-            raise UserError(f"a model of method {self.config.method} hears no layout, so there is none to change")
+            raise UserError(f"a model of method {self.config.method} takes no layout, so there is none to change")
 
     def labels_in_turn(self, seeds: Sequence[int]) -> Tensor | None:
         """Labels [N, c_dim] of seeds: the classes, where there are any, by seed in turn."""
@@ -102,7 +104,7 @@ class ModelUnderStudy:
         return torch.from_numpy(np.stack([self.dataset.get_label(i) for i in indices])).to(self.model.device)
 
 
-def discriminator_of(snapshot: Snapshot, device: torch.device) -> Discriminator:
+def discriminator_of(snapshot: Snapshot, device: torch.device) -> DiscriminatorNetwork:
     """A snapshot's D on `device`."""
     D = snapshot.discriminator().to(device)
     set_memory_format(D, channels_last=True)

@@ -35,6 +35,11 @@ class Row:
     label: str = ""
     notes: Sequence[str] = ()
 
+    @property
+    def side(self) -> int:
+        """Of a cell, in pixels."""
+        return next(len(cell) for cell in self.cells if cell is not None)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -121,8 +126,8 @@ class _Page:
             pixels[y : y + cell.shape[0], x : x + cell.shape[1]] = cell
         figure = Figure(figsize=(self.width / DPI, height / DPI), dpi=DPI)
         figure.figimage(pixels, origin="upper")
-        for x, y, text, style in self.texts:
-            figure.text(x / self.width, 1 - y / height, text, **style)
+        for left, top, text, style in self.texts:
+            figure.text(left / self.width, 1 - top / height, text, **style)
         return figure
 
 

@@ -168,7 +168,7 @@ def concatenate(layouts: Sequence[Layout]) -> Layout:
     if any(one.strengths is not None for one in layouts):
         strengths = _joined(one._all_strengths() for one in layouts)
     if noise is not None:
-        noise = replace(noise, seeds=torch.cat([one.noise.seeds for one in layouts]))
+        noise = replace(noise, seeds=torch.cat([one.noise.seeds for one in layouts if one.noise is not None]))
     centers, spreads = _joined(one.centers for one in layouts), _joined(one.spreads for one in layouts)
     return Layout(centers, spreads, strengths, noise, layouts[0].registration)
 

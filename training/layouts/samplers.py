@@ -17,6 +17,7 @@ from training.layouts.noise import HeatmapNoise
 
 Sampler = Callable[[int, SamplerConfig, torch.Generator, Sequence[int]], Layout]
 Shapes = Sequence[tuple[int, int]]  # (count, centres) of each level
+TRIES = 64  # layouts among which one with centres apart is looked for
 SAMPLERS: Registry[Sampler] = Registry("sampler", home="training.layouts.samplers")
 
 
@@ -57,9 +58,13 @@ def non_hierarchical(count: int, config: SamplerConfig, generator: torch.Generat
 
 @SAMPLERS.register("multi-object")
 def multi_object(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
-    """One level of several objects, anywhere in the image (SpatialGAN, "Multi-object Heatmap Sampling")."""
+    """One level of several objects, anywhere in the image (SpatialGAN, "Multi-object Heatmap Sampling").
+
+    config.margin and config.apart (ours; 0: as the paper has it) leave out layouts that no picture has.
+    """
     (shape,) = _shapes(count, counts)
-    return Layout((_truncated_normal((*shape, 2), 1.0, generator),), (_uniform(shape, *config.spread, generator),))
+    centers = _scattered(shape, config, generator)
+    return Layout((centers,), (_uniform(shape, *config.spread, generator),))
 
 
 @SAMPLERS.register("noise")
@@ -98,6 +103,26 @@ def _paper_centers(shapes: Shapes, generator: torch.Generator) -> tuple[Tensor, 
     return (first, *(first[:, :1] + _normal((*shape, 2), 1 / 3, generator) for shape in shapes[1:]))
 
 
+def _scattered(shape: tuple[int, int], config: SamplerConfig, generator: torch.Generator) -> Tensor:
+    """Centres [N, n, 2] that keep config.apart: of TRIES layouts the first that does, or the most scattered one."""
+    limit = 1 - config.margin
+    if config.apart == 0 or shape[1] == 1:
+        return _truncated_normal((*shape, 2), 1.0, generator, limit)
+    tries = _truncated_normal((TRIES, *shape, 2), 1.0, generator, limit)
+    nearest = least_distances(tries).clamp(max=config.apart)
+    # A first one among equals: what comes later counts for less, by less than distances are to be told apart.
+    later = torch.arange(TRIES, device=tries.device)[:, None] * 1e-6
+    chosen = (nearest - later).argmax(0)
+    return tries[chosen, torch.arange(shape[0], device=tries.device)]
+
+
+def least_distances(centers: Tensor) -> Tensor:
+    """Of the nearest two of n centres [..., n, 2]: [...]. For n = 1: infinite."""
+    between = (centers[..., :, None, :] - centers[..., None, :, :]).square().sum(-1)
+    own = torch.eye(centers.shape[-2], dtype=torch.bool, device=centers.device)
+    return between.masked_fill(own, math.inf).amin((-2, -1)).sqrt()
+
+
 def _spreads(shapes: Shapes, first: tuple[float, float], generator: torch.Generator) -> tuple[Tensor, ...]:
     """One draw a batch at level 0, one per sub-heatmap at levels 1 and 2."""
     return (
@@ -115,7 +140,7 @@ def _normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> T
     return torch.randn(shape, generator=generator, device=generator.device) * std
 
 
-def _truncated_normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
-    """Normal(0, std) redrawn while outside [-1, 1]: by the inverse distribution function, which needs no loop."""
-    edge = math.erf(2**-0.5 / std)
+def _truncated_normal(shape: tuple[int, ...], std: float, generator: torch.Generator, limit: float = 1.0) -> Tensor:
+    """Normal(0, std) redrawn while outside +- limit: by the inverse distribution function, which needs no loop."""
+    edge = math.erf(limit * 2**-0.5 / std)
     return torch.special.erfinv(_uniform(shape, -1, 1, generator) * edge) * (std * 2**0.5)

@@ -9,34 +9,34 @@ from torch import Tensor
 from dnnlib.registry import Registry
 
 
-def generator_loss(fake_logits: Tensor) -> Tensor:
+def generator_loss(fake: Tensor) -> Tensor:
     """Non-saturating logistic loss of the generator, per sample [N, 1]: softplus(-D(G(z)))."""
-    return F.softplus(-fake_logits)
+    return F.softplus(-fake)
 
 
-def discriminator_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+def discriminator_loss(fake: Tensor, real: Tensor) -> Tensor:
     """Logistic loss of the discriminator, per sample [N, 1]: softplus(D(fake)) + softplus(-D(real))."""
-    return F.softplus(fake_logits) + F.softplus(-real_logits)
+    return F.softplus(fake) + F.softplus(-real)
 
 
-def generator_hinge_loss(fake_logits: Tensor) -> Tensor:
+def generator_hinge_loss(fake: Tensor) -> Tensor:
     """Hinge version of adversarial training, per sample [N, 1]: -D(G(z)) (Miyato et al. 2018)."""
-    return -fake_logits
+    return -fake
 
 
-def relativistic_generator_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+def relativistic_generator_loss(fake: Tensor, real: Tensor) -> Tensor:
     """Relativistic pairing loss of the generator, per pair [N, 1]: softplus(D(x) - D(G(z))) (Huang et al. 2024)."""
-    return F.softplus(real_logits - fake_logits)
+    return F.softplus(real - fake)
 
 
-def relativistic_discriminator_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+def relativistic_discriminator_loss(fake: Tensor, real: Tensor) -> Tensor:
     """The same of the discriminator, per pair [N, 1]: softplus(D(G(z)) - D(x))."""
-    return F.softplus(fake_logits - real_logits)
+    return F.softplus(fake - real)
 
 
-def discriminator_hinge_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+def discriminator_hinge_loss(fake: Tensor, real: Tensor) -> Tensor:
     """The same, per sample [N, 1]: relu(1 + D(fake)) + relu(1 - D(real))."""
-    return F.relu(1 + fake_logits) + F.relu(1 - real_logits)
+    return F.relu(1 + fake) + F.relu(1 - real)
 
 
 class AdversarialLoss:
@@ -82,7 +82,7 @@ class Relativistic(AdversarialLoss):
     """Each generated image against a real one (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 2)."""
 
     is_relativistic = True
-    generator = staticmethod(relativistic_generator_loss)
+    generator = staticmethod(relativistic_generator_loss)  # type: ignore[assignment]  # see is_relativistic
     discriminator = staticmethod(relativistic_discriminator_loss)
 
 

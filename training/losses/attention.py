@@ -133,7 +133,7 @@ def alignment_loss(
     through the features only.
     """
     maps = attention_maps(logits, features, config, img_resolution, registration_of(layout))
-    return sum(
+    return sum(  # type: ignore[return-value]  # there is a level: D has a feature of 4x4
         weight * level_distance(maps[level], layout, level, config, world)
         for level, weight in enumerate(config.level_weights)
         if level in maps

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from training.networks.layers import Conv2d, Equalized, Linear
-
-LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, Linear, Conv2d)
+from training.networks.layers import Equalized
+from training.networks.spectral import LAYERS
 
 
 def layer_matrices(network: nn.Module) -> Iterator[Tensor]:

@@ -175,9 +175,9 @@ def g_move(
 
 def _randomly_moved(layout: Layout, step: float, stream: torch.Generator) -> Layout:
     """Every picture with one of its level-0 centres, drawn at random, `step` away from where it was."""
-    centers, draw = layout.centers[0], {"generator": stream, "device": layout.centers[0].device}
-    angle = torch.rand([len(layout)], **draw) * (2 * torch.pi)
-    chosen = torch.randint(centers.shape[1], [len(layout)], **draw)
+    centers = layout.centers[0]
+    angle = torch.rand([len(layout)], generator=stream, device=centers.device) * (2 * torch.pi)
+    chosen = torch.randint(centers.shape[1], [len(layout)], generator=stream, device=centers.device)
     for index in range(centers.shape[1]):
         now = step * (chosen == index)
         layout = layout.moved(0, index, now * angle.cos(), now * angle.sin())
@@ -275,4 +275,5 @@ def _two_styles(G: GeneratorNetwork, inputs: Inputs) -> tuple[Tensor, Tensor]:
     z, other, c, layout = inputs.z, inputs.mixing.z, inputs.c, inputs.layout
     if kind_of(z) != "cuda" or G.takes_layout_in_latent:
         return G.styles(z, c, update_w_avg=True, layout=layout), G.styles(other, c, layout=layout)
-    return G.styles(torch.cat([z, other]), torch.cat([c, c]), update_w_avg=len(z)).chunk(2)
+    ws, others = G.styles(torch.cat([z, other]), torch.cat([c, c]), update_w_avg=len(z)).chunk(2)
+    return ws, others

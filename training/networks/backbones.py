@@ -3,16 +3,47 @@
 A new family is one file that registers a Backbone; see docs/extending.md.
 """
 
-from collections.abc import Callable, Collection
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, ClassVar, Protocol, Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dnnlib.registry import Registry
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.layouts.layout import HeatmapSource
 from training.networks.discriminator import DiscriminatorOutput
+from training.networks.spectral import normalize_spectra
 from training.networks.synthesis import Noise
+
+
+class Module(Protocol):
+    """What is used of torch.nn.Module."""
+
+    training: bool
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+    def buffers(self) -> Iterator[Tensor]: ...
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]: ...
+
+    def modules(self) -> Iterator[nn.Module]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = ...) -> Any: ...
+
+    def requires_grad_(self, requires_grad: bool = ...) -> Self: ...
+
+    def zero_grad(self, set_to_none: bool = ...) -> None: ...
+
+    def train(self, mode: bool = ...) -> Self: ...
+
+    def eval(self) -> Self: ...
+
+    def to(self, *args: Any, **kwargs: Any) -> Self: ...
 
 
 class Synthesis(Protocol):
@@ -31,14 +62,18 @@ class Synthesis(Protocol):
     ) -> Tensor: ...
 
 
-class GeneratorNetwork(Protocol):
+class GeneratorNetwork(Module, Protocol):
     """What training, sampling and metrics use of a generator, besides that it is an nn.Module."""
 
     config: GeneratorConfig
-    synthesis: Synthesis
     num_ws: int
     w_shape: tuple[int, ...]  # (num_ws, w_dim), or (num_ws, codes, w_dim) where objects have codes of their own
     takes_layout_in_latent: bool  # whether `styles` needs the layout
+
+    @property
+    def synthesis(self) -> Synthesis: ...
+
+    def __call__(self, z: Tensor, c: Tensor | None = ..., layout: HeatmapSource | None = ...) -> Tensor: ...
 
     def styles(
         self,
@@ -46,14 +81,17 @@ class GeneratorNetwork(Protocol):
         c: Tensor | None = ...,
         truncation_psi: float = ...,
         truncation_cutoff: int | None = ...,
-        update_w_avg: bool = ...,
+        update_w_avg: bool | int = ...,
         layout: HeatmapSource | None = ...,
     ) -> Tensor:
-        """ws [N, *w_shape] of latents z [N, *config.latent_shape] and labels c [N, c_dim]."""
+        """ws [N, *w_shape] of latents z [N, *config.latent_shape] and labels c [N, c_dim].
+
+        update_w_avg: whether a mean style, where there is one, follows; a number: that of the first so many z.
+        """
         ...
 
 
-class DiscriminatorNetwork(Protocol):
+class DiscriminatorNetwork(Module, Protocol):
     """What training and metrics use of a discriminator, besides that it is an nn.Module."""
 
     config: DiscriminatorConfig
@@ -70,8 +108,8 @@ class DiscriminatorNetwork(Protocol):
 class Backbone:
     """A family. Both networks are made with fresh weights from the global random stream."""
 
-    generator: ClassVar[Callable[[GeneratorConfig], GeneratorNetwork]]
-    discriminator: ClassVar[Callable[[DiscriminatorConfig], DiscriminatorNetwork]]
+    generator: ClassVar[Callable[..., Any]]  # GeneratorConfig -> GeneratorNetwork
+    discriminator: ClassVar[Callable[..., Any]]  # DiscriminatorConfig -> DiscriminatorNetwork
     grows: ClassVar[bool] = False  # whether both have modules of training/networks/growing.py
 
     @staticmethod
@@ -94,9 +132,15 @@ BACKBONES: Registry[type[Backbone]] = Registry("backbone", home="training.networ
 
 def make_generator(config: GeneratorConfig) -> GeneratorNetwork:
     """With fresh weights from the global stream. Raises UserError for an unknown backbone."""
-    return BACKBONES[config.backbone].generator(config)
+    network = BACKBONES[config.backbone].generator(config)
+    if config.synthesis.spectral_norm:
+        normalize_spectra(network)
+    return network
 
 
 def make_discriminator(config: DiscriminatorConfig) -> DiscriminatorNetwork:
     """With fresh weights from the global stream. Raises UserError for an unknown backbone."""
-    return BACKBONES[config.backbone].discriminator(config)
+    network = BACKBONES[config.backbone].discriminator(config)
+    if config.spectral_norm:
+        normalize_spectra(network)
+    return network

@@ -40,37 +40,41 @@ class Conditioning:
     def __init__(self, encoding: EncodingConfig | None, resolutions: Sequence[int], w_dim: int):
         self._encoding, self._w_dim = encoding, w_dim
         self._modules: list[nn.Module] = []
-        self.takes_layout = encoding is not None
+        self.is_layout_conditioned = encoding is not None
         self.has_objects = encoding is not None and encoding.layer == "indoor"
         # A flattened layout is a part of the latent (training/networks/generator.py), no layer knows of it.
         self.has_encoder = encoding is not None and encoding.layer not in ("indoor", "flatten")
-        limit = 0 if not (self.has_objects or self.has_encoder) else encoding.max_resolution or max(resolutions)
-        self.blocks = [r for r in resolutions if r <= limit]
+        limit = (encoding.max_resolution or max(resolutions)) if encoding is not None else 0
+        self.blocks = [r for r in resolutions if r <= limit and (self.has_objects or self.has_encoder)]
 
     def of_layer(self, block: int, channels: int) -> LayerConditioning:
         """For a layer with so many input channels in the block of that resolution."""
-        if block not in self.blocks:
+        encoding = self._encoding
+        if encoding is None or block not in self.blocks:
             return UNCONDITIONED
         if self.has_objects:
             return LayerConditioning(objects=self._made(lambda: ObjectAffine(self._w_dim, channels)))
-        return LayerConditioning(sel=self._made(lambda: make_encoding(channels, block, self._encoding)))
+        return LayerConditioning(sel=self._made(lambda: make_encoding(channels, block, encoding)))
 
     def make_encoder(self, img_resolution: int) -> HeatmapEncoder | None:
         """What turns heatmaps into the features that spatial encoding layers take."""
-        return HeatmapEncoder(self._encoding, img_resolution) if self.has_encoder else None
+        if self._encoding is None or not self.has_encoder:
+            return None
+        return HeatmapEncoder(self._encoding, img_resolution)
 
     def draw_weights(self) -> None:
         """Draw the weights of all conditioning, after those of the network: a seed gives one backbone whatever the
         conditioning."""
         for module in self._modules:
             for layer in module.modules():
-                if hasattr(layer, "reset_parameters"):
-                    layer.reset_parameters()
+                if callable(reset := getattr(layer, "reset_parameters", None)):
+                    reset()
 
     def _made(self, make: Callable[[], M]) -> M:
         with torch.random.fork_rng(devices=[]):
-            self._modules.append(make())
-        return self._modules[-1]
+            made = make()
+        self._modules.append(made)
+        return made
 
 
 def check_layout(layout: HeatmapSource | None, is_layout_conditioned: bool) -> None:

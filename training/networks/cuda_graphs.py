@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from training.layouts.layout import Layout
-from training.networks.synthesis import Noise, SynthesisNetwork
+from training.networks.backbones import Synthesis
+from training.networks.synthesis import Noise
 
 KEPT = 4  # graphs, each with the memory of its feature maps
 
@@ -22,7 +23,7 @@ Key = tuple[object, ...]
 class CapturedSynthesis:
     """Takes and gives what the network does, in inference mode; uses graphs where noise is fixed or left out."""
 
-    def __init__(self, synthesis: SynthesisNetwork):
+    def __init__(self, synthesis: Synthesis):
         self.synthesis = synthesis
         self._graphs: OrderedDict[Key, _Graph | None] = OrderedDict()  # None: seen once
         self._works = True
@@ -71,7 +72,7 @@ def has_one_style(ws: Tensor) -> bool:
 class _Graph:
     """One captured call, with inputs and result at fixed places. Raises RuntimeError when it cannot be captured."""
 
-    def __init__(self, synthesis: SynthesisNetwork, ws: Tensor, layout: Layout | None, noise: Noise):
+    def __init__(self, synthesis: Synthesis, ws: Tensor, layout: Layout | None, noise: Noise):
         self._one = has_one_style(ws)
         self._rows = (ws[:1] if self._one else ws).clone(memory_format=torch.contiguous_format)
         self._ws = self._rows.expand_as(ws)
@@ -82,7 +83,7 @@ class _Graph:
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._images = synthesis(self._ws, self._layout, noise)
 
-    def _warm_up(self, synthesis: SynthesisNetwork, noise: Noise) -> None:
+    def _warm_up(self, synthesis: Synthesis, noise: Noise) -> None:
         """On a stream of its own, as captures want it: libraries get their workspaces and choose their kernels."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -92,7 +93,7 @@ class _Graph:
 
     def replay(self, ws: Tensor, layout: Layout | None) -> Tensor:
         self._rows.copy_(ws[:1] if self._one else ws)
-        if layout is not None:
+        if layout is not None and self._layout is not None:
             for mine, given in zip(_tensors(self._layout), _tensors(layout), strict=True):
                 mine.copy_(given)
         self._graph.replay()

@@ -1,7 +1,7 @@
 """The discriminator (Karras et al. 2020), which can hand out the features that its attention is read from."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -71,13 +71,15 @@ class Discriminator(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """Two convolutions, the second halving the size."""
 
+    resample_filter: Tensor
+
     def __init__(self, resolution: int, config: DiscriminatorConfig):
         super().__init__()
         ci, co = config.channels(resolution), config.channels(resolution // 2)
         self.architecture = config.architecture
         is_first = resolution == config.img_resolution
-        common = {"activation": config.activation, "clamp": config.conv_clamp}
-        down = {"down": 2, "resample_filter": config.resample_filter}
+        common: dict[str, Any] = {"activation": config.activation, "clamp": config.conv_clamp}
+        down: dict[str, Any] = {"down": 2, "resample_filter": config.resample_filter}
         has_rgb = is_first or self.architecture == "skip"
         self.from_rgb = Conv2d(config.img_channels, ci, 1, **common) if has_rgb else None
         self.conv0 = Conv2d(ci, ci, 3, **common)
@@ -88,8 +90,8 @@ class DiscriminatorBlock(nn.Module):
     def forward(self, x: Tensor | None, img: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         """x [N, ci, r, r] (None in the first block), img [N, img_channels, r, r] -> x and img at r/2."""
         x = None if x is None else x.to(dtype)
-        if self.from_rgb is not None:
-            rgb = self.from_rgb(img.to(dtype))
+        if self.from_rgb is not None and img is not None:
+            rgb = self.from_rgb(img.to(dtype))  # [N, ci, r, r]
             x = rgb if x is None else x + rgb
             img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
         if self.skip is None:
@@ -105,20 +107,25 @@ class DiscriminatorEpilogue(nn.Module):
         super().__init__()
         channels = config.channels(4)
         self.group_size, self.std_channels = config.mbstd_group_size, config.mbstd_num_channels
-        common = {"activation": config.activation}
+        common: dict[str, Any] = {"activation": config.activation}
         is_skip = config.architecture == "skip"
         self.from_rgb = Conv2d(config.img_channels, channels, 1, **common) if is_skip else None
         self.conv = Conv2d(channels + self.std_channels, channels, 3, clamp=config.conv_clamp, **common)
         self.fc = Linear(channels * 16, channels, **common)
         self.out = Linear(channels, cmap_dim or 1)
 
+    def extra_repr(self) -> str:
+        group = "the batch" if self.group_size is None else self.group_size
+        return f"{self.std_channels} channels of deviation within groups of {group}" if self.std_channels else ""
+
     def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
+        """x [N, channels, 4, 4], with "skip" img [N, img_channels, 4, 4], label projection cmap -> logits [N, 1]."""
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        if self.from_rgb is not None:
+        if self.from_rgb is not None and img is not None:
             x = x + self.from_rgb(img.to(x.dtype))
         if self.std_channels > 0:
             x = minibatch_std(x, self.group_size, self.std_channels)
-        x = self.out(self.fc(self.conv(x).flatten(1)))
+        x = self.out(self.fc(self.conv(x).flatten(1)))  # [N, channels * 16] -> [N, channels] -> [N, cmap_dim or 1]
         return x if cmap is None else (x * cmap).sum(1, keepdim=True) * cmap.shape[1] ** -0.5
 
 
@@ -133,7 +140,7 @@ def minibatch_std(x: Tensor, group_size: int | None, num_channels: int) -> Tenso
     if count % size:
         raise ValueError(f"minibatch std: {count} samples do not divide into groups of {size}")
     grouped = x.reshape(size, count // size, num_channels, channels // num_channels, height, width)
-    variance = (grouped - grouped.mean(0)).square().mean(0)
+    variance = (grouped - grouped.mean(0)).square().mean(0)  # [N / G, num_channels, channels / num_channels, H, W]
     std = (variance + 1e-8).sqrt().mean((2, 3, 4))  # [N / G, num_channels]
-    plane = std.repeat(size, 1)[:, :, None, None].expand(-1, -1, height, width)
+    plane = std.repeat(size, 1)[:, :, None, None].expand(-1, -1, height, width)  # [N, num_channels, H, W]
     return torch.cat([x, plane], dim=1)

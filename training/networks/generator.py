@@ -1,6 +1,6 @@
 """The generator: latents, labels and a layout to images."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from dnnlib.errors import UserError
 from training.choices import Precision
 from training.config import GeneratorConfig
 from training.layouts.layout import HeatmapSource, flattened, registered
+from training.networks.backbones import GeneratorNetwork, Module
 from training.networks.mapping import MappingNetwork, truncate
 from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
 
@@ -26,10 +27,10 @@ class Generator(nn.Module):
         self.takes_layout_in_latent = flat > 0
         self.mapping = MappingNetwork(config.z_dim + flat, config.c_dim, config.w_dim, config.mapping)
         self.synthesis = self.make_synthesis()
-        self.num_ws = self.synthesis.num_ws
-        self.w_shape = self.synthesis.w_shape
+        self.num_ws: int = self.synthesis.num_ws
+        self.w_shape: tuple[int, ...] = self.synthesis.w_shape
 
-    def make_synthesis(self) -> nn.Module:
+    def make_synthesis(self) -> Any:
         """What makes images from ws; a subclass may have another one."""
         config = self.config
         return SynthesisNetwork(
@@ -49,12 +50,15 @@ class Generator(nn.Module):
 
         `update_w_avg`: whether the mean follows; a number: that of the first so many z. For z [N, n + 1, z_dim], ws are
         [N, num_ws, n + 1, w_dim]; all codes share the mapping and its mean. `layout` is
-        looked at only by a generator that hears it flattened, as a part of the latent.
+        looked at only by a generator that takes it flattened, as a part of the latent.
         """
         if self.takes_layout_in_latent:
-            z = torch.cat([z, flattened(registered(layout, self.config.encoding.registration))], dim=1)
-        w = self._map(z, c, update_w_avg)
-        ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))
+            if layout is None or self.config.encoding is None:
+                raise ValueError("this network takes a layout as a part of its latent")
+            pixels = flattened(registered(layout, self.config.encoding.registration))  # [N, 336]
+            z = torch.cat([z, pixels], dim=1)
+        w = self._map(z, c, update_w_avg)  # [N, (codes,) w_dim]
+        ws = w[:, None].repeat(1, self.num_ws, *[1] * (w.ndim - 1))  # [N, num_ws, (codes,) w_dim]
         if truncation_psi == 1:
             return ws
         return truncate(ws, self.mapping.w_avg, truncation_psi, truncation_cutoff)
@@ -80,13 +84,13 @@ class Generator(nn.Module):
         return self.synthesis(ws, layout, noise)
 
 
-def set_memory_format(network: nn.Module, channels_last: bool) -> None:
+def set_memory_format(network: Module, channels_last: bool) -> None:
     """Choose how a generator or discriminator keeps its feature maps; results stay the same up to rounding."""
     chosen = torch.channels_last if channels_last else torch.contiguous_format
     network.to(memory_format=chosen)
     for module in network.modules():
         if hasattr(module, "memory_format"):
-            module.memory_format = chosen
+            vars(module)["memory_format"] = chosen
 
 
 def check_precision(name: str, device: torch.device) -> None:
@@ -97,18 +101,19 @@ def check_precision(name: str, device: torch.device) -> None:
         raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
 
 
-def set_precision(generator: nn.Module, name: Precision) -> None:
+def set_precision(generator: GeneratorNetwork, name: Precision) -> None:
     """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16"; "trained" changes nothing.
 
     Raises UserError for a network that knows float32 only.
     """
-    synthesis = generator.synthesis
     if name == "trained":
         return
+    synthesis = generator.synthesis
     if not isinstance(synthesis, SynthesisNetwork):
         if name != "float32":
             raise UserError(f"this model's network computes in float32 only, not in {name}")
         return
-    synthesis.half_resolutions = set() if name == "float32" else set(synthesis.resolutions) - {4}
-    if synthesis.half_resolutions:
-        synthesis.half_type = name
+    if name == "float32":
+        synthesis.half_resolutions = set()
+        return
+    synthesis.half_resolutions, synthesis.half_type = set(synthesis.resolutions) - {4}, name

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch_utils.ops import downsample2d, setup_filter
 from training.config import DiscriminatorConfig, GeneratorConfig
 from training.layouts.layout import HeatmapSource
+from training.networks.backbones import Module
 from training.networks.discriminator import DiscriminatorEpilogue, DiscriminatorOutput
 from training.networks.layers import Conv2d
 from training.networks.mapping import MappingNetwork
@@ -49,7 +50,7 @@ def _read_level(module: Growing, _) -> None:
     module.level = module.stage.item()
 
 
-def set_level(network: nn.Module, level: float) -> None:
+def set_level(network: Module, level: float) -> None:
     """Of a whole network, where it is one that grows."""
     for module in network.modules():
         if isinstance(module, Growing):

@@ -5,7 +5,7 @@ Weights are stored with unit variance and scaled when used, so that all of them 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ class ToScale(NamedTuple):
 class Equalized(nn.Module):
     """A layer that scales parameters whenever they are used, unless `scaled_together` did it before."""
 
+    weight: nn.Parameter
     made: dict[str, tuple[ToScale, Tensor]] | None = None
 
     def wanted(self, dtype: torch.dtype) -> dict[str, ToScale]:
@@ -55,10 +56,11 @@ def scaled_together(parts: Sequence[tuple[nn.Module | None, torch.dtype]]) -> It
         return
     wishes = [(layer, name, wish) for layer, dtype in layers for name, wish in layer.wanted(dtype).items()]
     found = _Scaled.apply([wish[1:] for _, _, wish in wishes], *(wish.parameter for _, _, wish in wishes))
-    for layer, _ in layers:
-        layer.made = {}
+    made: dict[Equalized, dict[str, tuple[ToScale, Tensor]]] = {layer: {} for layer, _ in layers}
     for (layer, name, wish), tensor in zip(wishes, found, strict=True):
-        layer.made[name] = wish, tensor
+        made[layer][name] = wish, tensor
+    for layer, _ in layers:
+        layer.made = made[layer]
     try:
         yield
     finally:
@@ -71,10 +73,16 @@ def _pays(weight: Tensor) -> bool:
 
 
 def _equalized(module: nn.Module) -> tuple[Equalized, ...]:
-    """The layers below a module, looked for once: modules do not change after their first call."""
-    if "_equalized_layers" not in vars(module):
-        module._equalized_layers = tuple(m for m in module.modules() if isinstance(m, Equalized))
-    return module._equalized_layers
+    """The layers below a module, looked for once: modules do not change after their first call.
+
+    Not those whose weight is computed anew each time they are used, as with a spectral normalization.
+    """
+    known = vars(module)
+    if "_equalized_layers" not in known:
+        known["_equalized_layers"] = tuple(
+            m for m in module.modules() if isinstance(m, Equalized) and not hasattr(m, "parametrizations")
+        )
+    return known["_equalized_layers"]
 
 
 class _Scaled(torch.autograd.Function):
@@ -92,10 +100,10 @@ class _Scaled(torch.autograd.Function):
         if torch.is_grad_enabled():  # to be differentiated again
             pairs = zip(gradients, ctx.factors, ctx.dtypes, strict=True)
             return None, *(None if g is None else g.to(dtype) * factor for g, factor, dtype in pairs)
-        there = [i for i, g in enumerate(gradients) if g is not None]
+        there = {i: g for i, g in enumerate(gradients) if g is not None}
         found: list[Tensor | None] = [None] * len(gradients)
         if there:
-            wide = _cast_together([gradients[i] for i in there], [ctx.dtypes[i] for i in there])
+            wide = _cast_together(list(there.values()), [ctx.dtypes[i] for i in there])
             for i, g in zip(there, torch._foreach_mul(wide, [ctx.factors[i] for i in there]), strict=True):
                 found[i] = g
         return None, *found
@@ -144,6 +152,7 @@ class Linear(Equalized):
     def extra_repr(self) -> str:
         out_features, in_features = self.weight.shape
         return f"{in_features} -> {out_features}, {self.activation}"
+
     def wanted(self, dtype: torch.dtype) -> dict[str, ToScale]:
         """In the parameters' own type, which styles and what follows the feature maps have, too."""
         found = {"weight": ToScale(self.weight, self.weight_gain, self.weight.dtype)}
@@ -163,6 +172,8 @@ class Conv2d(Equalized):
     Padding keeps the size (times up / down). `clamp` limits the result to +-clamp; `gain` multiplies both. `dilation`
     above 1 goes with neither up- nor downsampling.
     """
+
+    resample_filter: Tensor
 
     def __init__(
         self,
@@ -220,7 +231,7 @@ class Conv2d(Equalized):
             before, after = split_gain(self.activation, gain)
         if self.dilation == 1 and winograd.takes(x, self.weight, self.up, self.down, self.padding):
             scale = x.new_tensor(self.weight_gain * before).expand(len(x), len(self.weight))
-            then = {"act": self.activation, "gain": after, "clamp": clamp}
+            then: dict[str, Any] = {"act": self.activation, "gain": after, "clamp": clamp}
             return winograd.convolve(x, self.weight, out_scale=scale, bias=self._bias(before, x.dtype), **then)
         weight = self.scaled("weight", self.weight_gain * before, x.dtype)
         late = ops.adds_bias_late(x)  # where bias_act adds it for nothing, and sums up its gradient

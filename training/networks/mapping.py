@@ -15,6 +15,8 @@ class MappingNetwork(nn.Module):
     `w_avg` [w_dim] is a running mean of w, towards which truncation pulls; it moves only when a forward call asks.
     """
 
+    w_avg: Tensor
+
     def __init__(self, z_dim: int, c_dim: int, w_dim: int, config: MappingConfig):
         super().__init__()
         if z_dim == 0 and c_dim == 0:
@@ -37,22 +39,29 @@ class MappingNetwork(nn.Module):
 
         Raises ValueError when a shape does not fit.
         """
-        with scaled_together([(self, self.layers[0].weight.dtype)]):
+        with scaled_together([(self, self.dtype)]):
             w = self._run(z, c)
         if update_w_avg and self.w_avg_beta is not None:
             some = w.detach() if update_w_avg is True else w.detach()[:update_w_avg]
             self.w_avg.copy_(torch.lerp(some.mean(0), self.w_avg, self.w_avg_beta))
         return w
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.layers.parameters()).dtype
+
+    def extra_repr(self) -> str:
+        truncation = "no mean of w" if self.w_avg_beta is None else f"mean of w decays by {self.w_avg_beta:g}"
+        return f"z {self.z_dim}, c {self.c_dim} -> w {self.w_dim}; {truncation}"
+
     def _run(self, z: Tensor | None, c: Tensor | None) -> Tensor:
-        parts, dtype = [], self.layers[0].weight.dtype
+        parts = []
         if self.z_dim > 0:
-            _check_shape("z", z, self.z_dim)
-            parts.append(normalize_2nd_moment(z.to(dtype)))
+            parts.append(normalize_2nd_moment(_checked("z", z, self.z_dim).to(self.dtype)))
         if self.embed is not None:
-            _check_shape("c", c, self.c_dim)
-            parts.append(normalize_2nd_moment(self.embed(c.to(dtype))))
-        w = torch.cat(parts, dim=1)
+            parts.append(normalize_2nd_moment(self.embed(_checked("c", c, self.c_dim).to(self.dtype))))
+        w = torch.cat(parts, dim=1)  # [N, z_dim + embed_features]
         for layer in self.layers:
             w = layer(w)
         return w
@@ -66,6 +75,8 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -
     return torch.cat([torch.lerp(w_avg, ws[:, :cutoff], psi), ws[:, cutoff:]], dim=1)
 
 
-def _check_shape(name: str, value: Tensor | None, width: int) -> None:
+def _checked(name: str, value: Tensor | None, width: int) -> Tensor:
+    """`value`. Raises ValueError where it is not [N, width]."""
     if value is None or value.ndim != 2 or value.shape[1] != width:
         raise ValueError(f"{name} must be [N, {width}], not {None if value is None else list(value.shape)}")
+    return value

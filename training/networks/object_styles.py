@@ -1,6 +1,7 @@
 """SEL_indoor: one style for each object and one for the background, joined to a map of styles."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,11 +92,12 @@ def modulated_conv2d_by_map(
     coefficients = torch.rsqrt(styles.mean().square() @ filter_energy(weight).T + 1e-8) * gain
     y = x * styles.pixels(x)
     if winograd.takes(y, weight, up, 1, padding, resample_filter):
-        noise = noise if noise_strength is None else noise * noise_strength
-        then = noise, bias, act, act_gain, clamp, up, resample_filter
-        return winograd.convolve(y, weight, flip_weight, None, coefficients, *then)
+        noise = noise if noise is None or noise_strength is None else noise * noise_strength
+        scales, f = (None, coefficients), resample_filter
+        return winograd.convolve(y, weight, flip_weight, *scales, noise, bias, act, act_gain, clamp, up, f)
     y = conv2d_resample(y, weight.to(x.dtype), resample_filter, up, padding=padding, flip_weight=flip_weight)
-    then = {"act": act, "gain": act_gain, "clamp": clamp, "noise": noise, "noise_strength": noise_strength}
+    then: dict[str, Any] = {"act": act, "gain": act_gain, "clamp": clamp}
+    then |= {"noise": noise, "noise_strength": noise_strength}
     return bias_act(y, bias, scale=coefficients, **then)
 
 

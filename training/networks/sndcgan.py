@@ -4,8 +4,9 @@ Both networks take and give what those of StyleGAN2 do, so that losses, training
 mapping network: the one "w" of an image is its latent, followed by its label.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -41,14 +42,14 @@ class DCGANGenerator(nn.Module):
         c: Tensor | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
-        update_w_avg: bool = False,
+        update_w_avg: bool | int = False,
         layout: HeatmapSource | None = None,
     ) -> Tensor:
         """ws [N, 1, z_dim + c_dim]. Raises ValueError when asked to truncate: there is no mean style."""
         if truncation_psi != 1:
             raise ValueError("SN-DCGAN has no mean style to truncate towards")
-        w = z if self.config.c_dim == 0 else torch.cat([z, c.to(z.dtype)], dim=1)
-        return w[:, None]
+        w = z if c is None or self.config.c_dim == 0 else torch.cat([z, c.to(z.dtype)], dim=1)
+        return w[:, None]  # [N, 1, z_dim + c_dim]
 
     def forward(
         self,
@@ -79,13 +80,12 @@ class DCGANSynthesis(nn.Module):
         self.last = nn.Conv2d(channels(self.resolutions[-1]), config.img_channels, 3, padding=1)
         _draw_weights(self)
         self.encoder = HeatmapEncoder(encoding, config.img_resolution) if encoding else None
-        self.sel = nn.ModuleDict({str(r): make_encoding(channels(r), r, encoding) for r in self._encoded(encoding)})
+        self.sel = nn.ModuleDict({} if encoding is None else self._encodings(encoding, channels))
 
-    def _encoded(self, encoding: EncodingConfig | None) -> list[int]:
-        if encoding is None:
-            return []
+    def _encodings(self, encoding: EncodingConfig, channels: Callable[[int], int]) -> dict[str, nn.Module]:
+        """The encoding layers by the resolution of the feature that they change."""
         limit = encoding.max_resolution or self.resolutions[-1]
-        return [r for r in self.resolutions[:-1] if r <= limit]
+        return {str(r): make_encoding(channels(r), r, encoding) for r in self.resolutions[:-1] if r <= limit}
 
     def forward(
         self,
@@ -99,9 +99,9 @@ class DCGANSynthesis(nn.Module):
         `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
         check_layout(layout, self.is_layout_conditioned)
         z, c = ws[:, 0].split([self.z_dim, self.c_dim], dim=1)
-        heard = [(int(r), int(r)) for r in self.sel]
-        features = {} if layout is None else self.encoder(layout, heard)
-        x = self.first(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)
+        places = [(int(r), int(r)) for r in self.sel]
+        features = {} if layout is None or self.encoder is None else self.encoder(layout, places)
+        x = self.first(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)  # [N, C, 4, 4]
         if block_outputs is not None:
             block_outputs[4] = x
         for r, block in self.blocks.items():
@@ -157,9 +157,9 @@ class SNDiscriminator(nn.Module):
     def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> DiscriminatorOutput:
         """`features`: resolutions of block outputs to return, from R/2 down to 4."""
         with _settled(self):
-            return self._judge(img, c, features)
+            return self._run(img, c, features)
 
-    def _judge(self, img: Tensor, c: Tensor | None, features: Collection[int]) -> DiscriminatorOutput:
+    def _run(self, img: Tensor, c: Tensor | None, features: Collection[int]) -> DiscriminatorOutput:
         x, kept = img.contiguous(memory_format=self.memory_format), {}
         for r in self.resolutions:
             x = self.blocks[str(r)](x)
@@ -167,7 +167,7 @@ class SNDiscriminator(nn.Module):
                 kept[r // 2] = x
         x = F.leaky_relu(self.conv(x), SLOPE)
         logits = self.out(x.flatten(1))
-        if self.label is not None:
+        if self.label is not None and c is not None:
             logits = logits + (self.label(c.to(x.dtype)) * x.sum((2, 3))).sum(1, keepdim=True)
         return DiscriminatorOutput(logits, kept)
 
@@ -177,7 +177,8 @@ class SNDiscriminator(nn.Module):
             layer.requires_grad_(False)
 
     def _layers(self) -> list[nn.Module]:
-        in_blocks = [layer for block in self.blocks.values() for layer in (block.conv0, block.conv1)]
+        blocks = (cast(_DownBlock, self.blocks[str(r)]) for r in self.resolutions)
+        in_blocks = [layer for block in blocks for layer in (block.conv0, block.conv1)]
         return [layer for layer in (*in_blocks, self.conv, self.out, self.label) if layer is not None]
 
 

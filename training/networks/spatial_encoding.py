@@ -1,10 +1,11 @@
-"""How the generator hears the layout: heatmap features, and spatial encoding layers in front of a convolution.
+"""How the generator is conditioned on layouts: heatmap features, and spatial encoding layers in front of a convolution.
 
 SEL_norm and SEL_concat change a feature by what the heatmaps say (docs/method.md, section 3). SEL_indoor is no such
 layer: there heatmaps and styles enter together, see training/networks/object_styles.py.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +29,8 @@ ENCODINGS: Registry[type[nn.Module]] = Registry("spatial encoding layer", home="
 class HeatmapEncoder(nn.Module):
     """Heatmaps of the levels -> features for every layer: two 3x3 convolutions a level (n -> 16 -> 32).
 
-    Blocks at 4, 8, 16 hear levels 0, 1, 2; blocks above hear all three (96 channels, the released layout). Where there
-    is a single level, every block hears it. `kernel_size` and `dilation` widen what a feature sees of its heatmap.
+    Blocks at 4, 8, 16 get levels 0, 1, 2; blocks above get all three (96 channels, the released layout). Where there
+    is a single level, every block gets it. `kernel_size` and `dilation` widen what a feature sees of its heatmap.
     Coarse mode (SpatialGAN, "coarse heatmap processing") renders at the layer's size and convolves there; fine
     mode convolves at image size, and the layer resizes.
     """
@@ -40,9 +41,13 @@ class HeatmapEncoder(nn.Module):
         self.img_resolution = img_resolution
         self.levels = nn.ModuleList(_LevelEncoder(n, config) for n in config.counts)
 
+    def extra_repr(self) -> str:
+        size = "the layer's size" if self.coarse else f"{self.img_resolution}x{self.img_resolution}"
+        return f"heatmaps convolved at {size}"
+
     @staticmethod
     def channels(block: int, num_levels: int = 3) -> int:
-        """Feature channels that a block of resolution `block` hears of so many levels."""
+        """Feature channels that a block of resolution `block` gets of so many levels."""
         return FEATURES * len(_levels_of(block, num_levels))
 
     def forward(self, source: HeatmapSource, layers: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:
@@ -55,16 +60,16 @@ class HeatmapEncoder(nn.Module):
                 made[level, r] = self.levels[level](source.heatmaps(level, r))
             return made[level, r]
 
-        def heard(block: int, r: int) -> Tensor:
+        def features_of(block: int, r: int) -> Tensor:
             return _join([features(level, r if self.coarse else R) for level in _levels_of(block, len(self.levels))])
 
-        return {(block, r): heard(block, r) for block, r in layers}
+        return {(block, r): features_of(block, r) for block, r in layers}
 
 
 class _LevelEncoder(nn.Module):
     def __init__(self, count: int, config: EncodingConfig):
         super().__init__()
-        common = {"kernel_size": config.kernel_size, "dilation": config.dilation, "activation": "lrelu"}
+        common: dict[str, Any] = {"kernel_size": config.kernel_size, "dilation": config.dilation, "activation": "lrelu"}
         self.conv0 = Conv2d(count, FEATURES // 2, **common)
         self.conv1 = Conv2d(FEATURES // 2, FEATURES, **common)
 
@@ -95,6 +100,8 @@ class SpatialEncoding(nn.Module):
         inner = F.leaky_relu(torch.addcmul(mu, instance_norm(x), 1 + sigma), 0.2)
         return x + self.output(inner, gain=self.residual_scale)
 
+    def extra_repr(self) -> str:
+        return f"F + {self.residual_scale:g} conv(...)"
 
     def _maps(self, shared: Tensor) -> tuple[Tensor, Tensor]:
         """sigma and mu [N, 1, h, w], on a GPU by one convolution."""
@@ -102,8 +109,9 @@ class SpatialEncoding(nn.Module):
             return self.sigma(shared), self.mu(shared)
         both = self.sigma, self.mu
         weight = torch.cat([conv.scaled("weight", conv.weight_gain, shared.dtype) for conv in both])
-        y = ops.conv2d_resample(shared, weight, padding=1)
-        return ops.bias_act(y, torch.cat([conv.bias for conv in both])).chunk(2, dim=1)
+        bias = torch.cat([conv.bias for conv in both if conv.bias is not None])
+        sigma, mu = ops.bias_act(ops.conv2d_resample(shared, weight, padding=1), bias).chunk(2, dim=1)
+        return sigma, mu
 
 
 @ENCODINGS.register("concat")
@@ -124,7 +132,7 @@ class ConcatEncoding(nn.Module):
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         shared = self.shared(resize(features, x.shape[2], self.registration).to(x.dtype))
-        inner = self.conv1(self.conv0(torch.cat([x, shared], dim=1)))
+        inner = self.conv1(self.conv0(torch.cat([x, shared], dim=1)))  # [N, C + hidden, h, w] -> [N, C, h, w]
         return x + self.output(inner, gain=self.residual_scale)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,6 @@ class Noise:
         each = [torch.randn([1, *constant.shape], generator=g, device=constant.device) for g in self.generator]
         return torch.stack(each)
 
-
     def at_once(self, constants: Sequence[Tensor], count: int) -> "Noise | DrawnNoise":
         """The same for all layers in turn, on a GPU drawn in one go where it is random; `constants`: their maps."""
         if self.mode != "random" or not isinstance(self.generator, torch.Generator) or not constants:
@@ -70,6 +70,9 @@ CONSTANT_NOISE = Noise("const")
 class SynthesisLayer(nn.Module):
     """[SEL,] modulated 3x3 convolution, noise, bias and activation; with SEL_indoor, a style for every pixel."""
 
+    noise_const: Tensor  # [resolution, resolution], where noise is used
+    resample_filter: Tensor
+
     def __init__(
         self,
         ci: int,
@@ -92,7 +95,9 @@ class SynthesisLayer(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros([]))
         self.register_buffer("resample_filter", setup_filter(list(config.resample_filter)), persistent=False)
 
-    def forward(self, x: Tensor, w: Tensor, features: Tensor | None, noise: Noise, gain: float = 1.0) -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, features: Tensor | None, noise: Noise | DrawnNoise, gain: float = 1.0
+    ) -> Tensor:
         """x [N, ci, h, h], w [N, w_dim], heatmap features or None -> [N, co, h * up, h * up].
 
         With `objects`: w [N, n + 1, w_dim], and the heatmaps themselves [N, n, h, h].
@@ -103,7 +108,7 @@ class SynthesisLayer(nn.Module):
         if takes_gain_late(x):
             before, after = 1.0, ACTIVATIONS[self.activation].gain * gain
         per_pixel = noise.draw(self.noise_const, len(x)) if self.use_noise else None
-        how = {
+        how: dict[str, Any] = {
             "noise": per_pixel,
             "noise_strength": None if per_pixel is None else _times(self.noise_strength, before),
             "up": self.up,
@@ -118,7 +123,11 @@ class SynthesisLayer(nn.Module):
         }
         if self.objects is None:
             return modulated_conv2d(x, self.weight, _styles(self.affine, w), **how)
+        assert features is not None, "objects come with their heatmaps"
         return modulated_conv2d_by_map(x, self.weight, style_map(self.affine, self.objects, w, features), **how)
+
+    def extra_repr(self) -> str:
+        return _in_words(self, f"3x3{', up 2' if self.up > 1 else ''}{', noise' if self.use_noise else ''}")
 
 
 def _times(x: Tensor, factor: float) -> Tensor:
@@ -165,13 +174,27 @@ class ToRGB(Equalized):
         elif self.objects is None:
             x = modulated_conv2d(x, self.weight, _styles(self.affine, w), demodulate=False, gain=self.style_gain)
         else:
+            assert self.objects is not None
+            assert features is not None, "objects come with their heatmaps"
             styles = style_map(self.affine, self.objects, w, features)
             x = pointwise_by_map(x, self.weight, styles.scaled(self.style_gain))
         return bias_act(x, self.bias, clamp=self.clamp)
 
+    def extra_repr(self) -> str:
+        return _in_words(self, "1x1")
+
+
+def _in_words(layer: SynthesisLayer | ToRGB, rest: str) -> str:
+    """What print(G) says of a layer: channels, kernel, conditioning."""
+    co, ci = layer.weight.shape[:2]
+    conditioning = "" if layer.sel is None else f", conditioned by {type(layer.sel).__name__}"
+    return f"{ci} -> {co}, {rest}{conditioning or ('' if layer.objects is None else ', a style for each object')}"
+
 
 class SynthesisBlock(nn.Module):
     """The layers of one resolution. The first block starts from a learnt constant and does not upsample."""
+
+    resample_filter: Tensor
 
     def __init__(
         self,
@@ -206,7 +229,7 @@ class SynthesisBlock(nn.Module):
     def num_convs(self) -> int:
         return 1 if self.is_first else 2
 
-    def styled_layers(self) -> Iterator[nn.Module]:
+    def styled_layers(self) -> Iterator[SynthesisLayer | ToRGB]:
         """The layers that take a w, in order."""
         yield from (layer for layer in (getattr(self, "conv0", None), self.conv1, self.to_rgb) if layer is not None)
 
@@ -217,7 +240,7 @@ class SynthesisBlock(nn.Module):
         ws: Sequence[Tensor],
         before: Tensor | None,
         at: Tensor | None,
-        noise: Noise,
+        noise: Noise | DrawnNoise,
     ) -> tuple[Tensor, Tensor | None]:
         """x [N, C, r/2, r/2], img [N, img_channels, r/2, r/2], convs + 1 ws [N, (codes,) w_dim] -> the same at r.
 
@@ -263,12 +286,13 @@ class SynthesisNetwork(nn.Module):
         self.blocks = nn.ModuleDict(
             {str(r): SynthesisBlock(r, w_dim, img_channels, r == img_resolution, config, how) for r in self.resolutions}
         )
-        self.num_ws = sum(block.num_convs for block in self.blocks.values()) + 1
+        self.num_ws = sum(self._block(r).num_convs for r in self.resolutions) + 1
         self.half_type = config.half_type
         self.half_resolutions = set(self.resolutions[-config.num_fp16_res :]) - {4} if config.num_fp16_res else set()
-        codes = (encoding.codes,) if how.has_objects else ()
+        codes = (encoding.codes,) if encoding is not None and how.has_objects else ()
         self.w_shape: tuple[int, ...] = (self.num_ws, *codes, w_dim)  # of one image
-        self.is_layout_conditioned, self.has_objects, self.encoded = how.takes_layout, how.has_objects, how.blocks
+        self.is_layout_conditioned = how.is_layout_conditioned
+        self.has_objects, self.encoded = how.has_objects, how.blocks
         self.encoder = how.make_encoder(img_resolution)
         self.registration = "corners" if encoding is None else encoding.registration
         how.draw_weights()
@@ -288,7 +312,7 @@ class SynthesisNetwork(nn.Module):
             wanted = ", ".join(map(str, ["N", *self.w_shape[:-1], "w_dim"]))
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
         check_layout(layout, self.is_layout_conditioned)
-        layout = registered(layout, self.registration)
+        layout = None if layout is None else registered(layout, self.registration)
         parts = [(self.blocks[str(r)], self._dtype(r, ws)) for r in self.resolutions]
         with scaled_together([(self.encoder, ws.dtype), *parts]):
             return self._run(ws, layout, noise, block_outputs)
@@ -296,28 +320,33 @@ class SynthesisNetwork(nn.Module):
     def _run(
         self, ws: Tensor, layout: HeatmapSource | None, noise: Noise, block_outputs: dict[int, Tensor] | None
     ) -> Tensor:
-        features = layer_inputs(layout, self.encoder, self._encoded_inputs()) if self.encoded else {}
+        features = {} if layout is None else layer_inputs(layout, self.encoder, self._encoded_inputs())
         count = ws.shape[0]  # unlike len(ws), not a constant to what traces the network
-        x = self.blocks["4"].const.expand(count, -1, -1, -1).contiguous(memory_format=self.memory_format)
-        img, start, noise = None, 0, noise.at_once(self._noise_maps(), count)
-        each = ws.unbind(1)  # one w a layer, whose gradients come together in one operation
+        x = self._block(4).const.expand(count, -1, -1, -1)  # [N, C, 4, 4]
+        x = x.contiguous(memory_format=self.memory_format)
+        img, start, drawn = None, 0, noise.at_once(self._noise_maps(), count)
+        each = ws.unbind(1)  # one w [N, (codes,) w_dim] a layer, whose gradients come together in one operation
         for r in self.resolutions:
-            block = self.blocks[str(r)]
+            block = self._block(r)
             window = each[start : start + block.num_convs + 1]
             if self.has_objects and r not in self.encoded:
-                window = [w[:, -1] for w in window]
+                window = tuple(w[:, -1] for w in window)
             x, img = block(
-                x.to(self._dtype(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), noise
-            )
+                x.to(self._dtype(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), drawn
+            )  # x [N, C, r, r], img [N, img_channels, r, r]
             start += block.num_convs
             if block_outputs is not None:
                 block_outputs[r] = x
+        assert img is not None
         return img
+
+    def _block(self, resolution: int) -> SynthesisBlock:
+        return cast(SynthesisBlock, self.blocks[str(resolution)])
 
     def _noise_maps(self) -> list[Tensor]:
         """The fixed maps of the layers that take noise, in order."""
-        layers = (layer for block in self.blocks.values() for layer in block.styled_layers())
-        return [layer.noise_const for layer in layers if getattr(layer, "use_noise", False)]
+        layers = (layer for r in self.resolutions for layer in self._block(r).styled_layers())
+        return [layer.noise_const for layer in layers if isinstance(layer, SynthesisLayer) and layer.use_noise]
 
     def _encoded_inputs(self) -> list[tuple[int, int]]:
         """(block, input size) of every conditioned layer."""

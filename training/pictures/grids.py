@@ -23,6 +23,8 @@ GAP = 2  # white pixels between the cells of a grid
 WIDE_GAP = 12  # and between its blocks
 PAPER = 255
 
+InTurn = Sequence[int] | Sequence[Sequence[float]]  # labels: class numbers, or rows
+
 HEAT = matplotlib.colormaps["magma"]
 LEVEL_COLORS = ((255, 255, 255), (110, 220, 255), (150, 255, 150))
 CROSS_ARMS = (0.09, 0.06, 0.04)  # of a centre's cross at each level, in sides of the picture
@@ -190,7 +192,7 @@ def moving_strip(images: Tensor | np.ndarray, layout: Layout, level: int = 0) ->
 
 
 def steering_grid(
-    model: Model, seeds: Sequence[int], labels: Sequence[int] | None = None, reach: float = 0.4, steps: int = 7
+    model: Model, seeds: Sequence[int], labels: InTurn | None = None, reach: float = 0.4, steps: int = 7
 ) -> np.ndarray:
     """Does it follow? Rows are fixed latents, columns positions of the level-0 centre. Uint8 [H, W, 3].
 
@@ -198,14 +200,16 @@ def steering_grid(
     Each seed keeps its own latent, spreads and offsets of levels 1 and 2. The position stands above each column.
     """
     way, still = torch.linspace(-reach, reach, steps), torch.zeros(steps)
-    middle = _centered(model.layout(seeds).to("cpu"))
+    layout = model.layout(seeds)
+    assert layout is not None
+    middle = _centered(layout.to("cpu"))
     return side_by_side(
         [_steering_block(model, seeds, labels, middle, dx, dy) for dx, dy in ((way, still), (still, way))]
     )
 
 
 def _steering_block(
-    model: Model, seeds: Sequence[int], labels: Sequence[int] | None, middle: Layout, dx: Tensor, dy: Tensor
+    model: Model, seeds: Sequence[int], labels: InTurn | None, middle: Layout, dx: Tensor, dy: Tensor
 ) -> np.ndarray:
     steps, rows = len(dx), len(seeds)
     layout = middle.repeat(steps).moved(0, 0, dx.repeat(rows), dy.repeat(rows))
@@ -219,7 +223,7 @@ def _centered(layout: Layout) -> Layout:
     return layout.moved(0, 0, -x, -y)
 
 
-def _each(things: Sequence[int], count: int) -> list[int]:
+def _each(things: Sequence, count: int) -> list:
     return [thing for thing in things for _ in range(count)]
 
 
@@ -255,11 +259,11 @@ def save_training_samples(
     pictures = {"fakes": fakes}
     if layout is not None:
         pictures["heatmaps"] = samples_beside_heatmaps(images[:12], layout[:12], blocks=2)
-        pictures["steer"] = steering_grid(model, seeds[:8], labels and labels[:8])
+        pictures["steer"] = steering_grid(model, seeds[:8], _labels_in_turn(model, len(seeds[:8])))
     return [save_png(Path(run_dir) / f"{name}{suffix}", pixels) for name, pixels in pictures.items()]
 
 
-def _labels_in_turn(model: Model, count: int) -> list[int] | list[tuple[float, ...]] | None:
+def _labels_in_turn(model: Model, count: int) -> InTurn | None:
     classes, examples = model.config.generator.c_dim, model.config.data.label_examples
     if examples:
         return [examples[number % len(examples)] for number in range(count)]

@@ -20,8 +20,8 @@ def plot_scores(run_dir: Path, target: Path) -> None:
     stats = read_lines(run_dir / "stats.jsonl")
     kimg = [line["kimg"] for line in stats]
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(7, 6), sharex=True, layout="constrained")
-    for name, label, colour in (("scores/real", "real", "tab:blue"), ("scores/fake", "generated", "tab:orange")):
-        upper.plot(kimg, [line.get(name) for line in stats], colour, label=f"{label}, mean")
+    for name, label, color in (("scores/real", "real", "tab:blue"), ("scores/fake", "generated", "tab:orange")):
+        upper.plot(kimg, [line.get(name) for line in stats], color, label=f"{label}, mean")
     upper.plot(kimg, [line.get("scores/real/min") for line in stats], "tab:blue", ls=":", label="real, lowest")
     upper.plot(kimg, [line.get("scores/fake/max") for line in stats], "tab:orange", ls=":", label="generated, highest")
     upper.set(ylabel="score (logit of D)", title="Scores of the discriminator")
@@ -45,19 +45,6 @@ def plot_losses(run_dir: Path, target: Path) -> None:
         if any(name in line for line in stats):
             axes.plot([line["kimg"] for line in stats], [line.get(name) for line in stats], label=name)
     axes.set(xlabel="thousands of images shown", ylabel="loss", title="Losses")
-    axes.legend(fontsize="small")
-    _save(figure, target)
-
-
-def plot_metric(run_dir: Path, metric: str, keys: dict[str, str], target: Path) -> None:
-    """Values of one metric over time; `keys` maps result keys to labels."""
-    plt = _pyplot()
-    lines = metric_over_time(run_dir, metric)
-    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    for key, label in keys.items():
-        axes.plot([line["kimg"] for line in lines], [line["results"][key] for line in lines], "o-", label=label)
-    axes.set(xlabel="thousands of images shown", ylabel=metric)
-    axes.axhline(0, color="grey", lw=0.5)
     axes.legend(fontsize="small")
     _save(figure, target)
 

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import imageio.v3
 import numpy as np
@@ -33,8 +34,8 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], frames_per_second
     """
     check_video(path)
     if Path(path).suffix.lower() == ".gif":
-        how = {"plugin": "pillow", "duration": 1000 / frames_per_second, "loop": 0, "extension": ".gif"}
-        return write_by(path, lambda file: file.write(imageio.v3.imwrite("<bytes>", frames, **how)))
+        how: dict[str, Any] = {"plugin": "pillow", "duration": 1000 / frames_per_second, "loop": 0, "extension": ".gif"}
+        return write_by(path, lambda file: file.write(imageio.v3.imwrite("<bytes>", list(frames), **how)))
     try:
         with atomic_path(path) as temporary:
             # By default the encoder stretches frames to multiples of 16 pixels; 2 is all that its colours need.

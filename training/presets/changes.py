@@ -6,6 +6,7 @@ from training.choices import CONFIGS
 from training.config import RunConfig
 from training.presets.keys import Layer, leaves, merge
 from training.presets.resolve import method_chain
+from training.settings import Section
 
 
 def changes_of_method(config: RunConfig, cfg: str) -> list[str]:
@@ -38,7 +39,7 @@ def _get(layer: Layer, key: str) -> object:
 def _default(config: RunConfig, key: str) -> object:
     """What a key is when nobody says anything of it."""
     *sections, name = key.split(".")
-    section: object = config
+    section: Section = config
     for each in sections:
         section = getattr(section, each)
     value = type(section).model_fields[name].default

@@ -60,8 +60,7 @@ def merge(*layers: Mapping[str, Any]) -> Layer:
     for layer in layers:
         for name, value in _without_shared(layer).items():
             old = merged.get(name)
-            both = isinstance(old, Mapping) and isinstance(value, Mapping)
-            merged[name] = merge(old, value) if both else value
+            merged[name] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -94,8 +93,8 @@ def _section_defaults(model: type[Section]) -> Layer:
     for name, field in model.model_fields.items():
         if isinstance(field.default, Section):
             defaults[name] = field.default.model_dump()
-        elif field.is_required() and _section_of(field.annotation) is not None:
-            defaults[name] = _section_defaults(_section_of(field.annotation))
+        elif field.is_required() and (section := _section_of(field.annotation)) is not None:
+            defaults[name] = _section_defaults(section)
     return defaults
 
 

@@ -8,13 +8,13 @@ from training.presets.keys import Layer, merge, nested
 # A design is for scenes of one object, in three levels, or of several, in one.
 ONE_OBJECT: Layer = {
     "generator": {"encoding": {"counts": [1, 2, 4], "max_resolution": 16}},
-    "sampler": {"kind": "paper", "spread": [0.5, 1.0]},
+    "sampler": {"kind": "paper", "spread": [0.5, 1.0], "apart": 0.0, "margin": 0.0},
     "align": {"match": "all", "nearest": "truncated"},
 }
 NEW_ENCODING: Layer = {"generator": {"encoding": {"registration": "cells"}}}  # of a method that had none
 SEVERAL_OBJECTS: Layer = {
     "generator": {"encoding": {"counts": [3], "max_resolution": None}},
-    "sampler": {"kind": "multi-object", "spread": [0.1, 0.5]},
+    "sampler": {"kind": "multi-object", "spread": [0.1, 0.5], "apart": 0.6, "margin": 0.3},
     "align": {"match": "best", "nearest": "l1"},
 }
 
@@ -34,7 +34,7 @@ def sel_layer(sel: str | None, design: Layer) -> Layer:
 
 
 def sampler_layer(sampler: str | None, design: Layer) -> Layer:
-    """What --sampler brings with it; where the generator hears no heatmaps, there is none to draw."""
+    """What --sampler brings with it; where the generator takes no heatmaps, there is none to draw."""
     if sampler is None or design["generator"].get("encoding") is None:
         return {}
     return _scene(design, several_objects=sampler == "multi-object")

@@ -17,7 +17,7 @@ REPORTS, HARDWARE = "Reports", "Hardware"
 
 BY_CFG = "by --cfg"
 NUMBER, WHOLE = Number(), Int(-(2**63), 2**63 - 1)  # their bounds are those of the key
-YES_NO = {"type": bool, "metavar": "BOOL"}
+YES_NO: dict[str, Any] = {"type": bool, "metavar": "BOOL"}
 
 
 @dataclass(frozen=True)

@@ -56,17 +56,17 @@ class Plan(NamedTuple):
 
 def plan(outdir: str | None, new: bool, options: Options) -> Plan:
     """Raises UserError when something is missing or does not fit together."""
-    if options.resume is not None:
-        if options.resume == resume.LATEST:
-            options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
-        if not resume.is_gone(options.resume) and resume.kind_of(options.resume) is resume.Kind.RUN:
-            return plan_to_go_on(Path(options.resume), options)
+    if options.resume == resume.LATEST:
+        options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
+    source = options.resume
+    if source is not None and not resume.is_gone(source) and resume.kind_of(source) is resume.Kind.RUN:
+        return plan_to_go_on(Path(source), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
     if place.progress is Progress.STARTED:
         config = keep_saved_hardware(config, run_dir.load_config(place.path), options)
     if config.resume is not None and (place.progress is Progress.NEW or not resume.is_gone(config.resume)):
-        check_transfer(config)
+        check_transfer(config, config.resume)
     return Plan(config, place, facts)
 
 
@@ -143,14 +143,14 @@ def look_at(data: str, cond: bool) -> DataFacts:
     return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), *dataset.label_facts())
 
 
-def check_transfer(config: RunConfig) -> None:
-    """What to start from must be readable, and of images like these; a checkpoint, of networks like these."""
-    kind, old = resume.kind_of(config.resume), open_snapshot(config.resume).config
+def check_transfer(config: RunConfig, source: str) -> None:
+    """The `source` to start from must be readable, of images like these; a checkpoint, of networks like these."""
+    kind, old = resume.kind_of(source), open_snapshot(source).config
     if kind is resume.Kind.CHECKPOINT:
         _check_branch(old, config)
     there, here = _images(old), _images(config)
     if there != here:
-        raise UserError(f"{config.resume} makes images of {there}; --data has {here}")
+        raise UserError(f"{source} makes images of {there}; --data has {here}")
 
 
 def _images(config: RunConfig) -> str:
@@ -178,7 +178,8 @@ def check_hardware(hardware: HardwareConfig, options: Options, world: World) -> 
     available = torch.cuda.device_count()
     if options.procs is not None and kind == "cuda":
         raise UserError(f"--procs={options.procs} is for the CPU; use --gpus, or --device=cpu")
-    if (options.gpus or 1) > 1 and (kind == "cpu" or available < options.gpus):
+    gpus = options.gpus or 1
+    if gpus > 1 and (kind == "cpu" or available < gpus):
         raise UserError(
             f"--gpus={options.gpus}, but PyTorch sees {available} CUDA devices here; use --gpus=1 (on CPUs --procs)"
         )

@@ -72,12 +72,13 @@ def resolve(options: Options, facts: DataFacts) -> RunConfig:
 
     Raises UserError, in one line, for anything unknown, out of range, contradictory or not there yet.
     """
-    options = replace(options, cfg=options.cfg or "auto", method=options.method or "spatialgan")
+    cfg, method = options.cfg or "auto", options.method or "spatialgan"
+    options = replace(options, cfg=cfg, method=method)
     _check_processes(options)
-    design = base_layer(options.cfg, options.method, facts.resolution, options.gpus or 1)
+    design = base_layer(cfg, method, facts.resolution, options.gpus or 1)
     design = merge(design, sel_layer(options.sel, design))
     design = merge(design, sampler_layer(options.sampler, design))
-    _check_heard(options, design)
+    _check_steering_options(options, design)
     layers = [_option_layer(options), *map(_set_layer, options.settings), _facts_layer(options, facts)]
     layers.insert(0, {"schedule": _divided(design.get("schedule", {}), options.processes)})
     layers.insert(0, {"hardware": _new_hardware(options)})
@@ -234,7 +235,7 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
         "plugins": plugins_wanted(),
         "method": options.method,
         "data": {
-            "path": os.path.abspath(options.data),
+            "path": os.path.abspath(options.data or ""),
             "class_names": facts.class_names if options.cond else (),
             "label_examples": facts.label_examples if options.cond else (),
         },
@@ -266,7 +267,7 @@ def _run_name(options: Options, facts: DataFacts) -> str:
     """Data set, configuration, method and what else tells runs apart, fit for a file name."""
     parts = [facts.name, "cond" if options.cond else "", "mirror" if options.mirror else ""]
     parts += [f"subset{options.subset}"] if options.subset is not None else []
-    parts += [options.cfg, options.method]
+    parts += [options.cfg or "", options.method or ""]
     parts += [f"{name}{value:g}" for name, value in options.given(["gamma", "kimg", "batch", "freezed"]).items()]
     parts += [options.aug if options.aug in ("ada", "fixed") else "", options.augpipe or ""]
     parts += [f"{name}{value:g}" for name, value in options.given(["p", "target"]).items()]
@@ -284,7 +285,7 @@ def _check_processes(options: Options) -> None:
 
 
 def _check_augmentation(options: Options, config: RunConfig) -> None:
-    """Options of a mode of augmentation other than the one in force would be in vain."""
+    """Raises UserError for options of a mode of augmentation other than the one in force."""
     mode = config.augment.mode
     meant = {"p": ("fixed",), "target": ("ada",), "augpipe": ("ada", "fixed")}
     for name, value in options.given(meant).items():
@@ -295,8 +296,8 @@ def _check_augmentation(options: Options, config: RunConfig) -> None:
         raise UserError("--aug=fixed needs its probability; add --p, for example --p=0.2")
 
 
-def _check_heard(options: Options, design: Layer) -> None:
-    """Options about heatmaps are in vain when the generator hears none."""
+def _check_steering_options(options: Options, design: Layer) -> None:
+    """Raises UserError for options about heatmaps when the generator takes none."""
     if design["generator"].get("encoding") is not None:
         return
     given = options.given(["sel_max_res", "heatmap_mode", "sampler", "align", "tau"])
@@ -314,7 +315,7 @@ def _check_alignment(config: RunConfig) -> None:
     if config.align.weight == 0:
         return
     if config.generator.encoding is None:
-        raise UserError("align.weight is not 0, but the generator hears no heatmaps; set it to 0, or use --sel=none")
+        raise UserError("align.weight is not 0, but the generator takes no heatmaps; set it to 0, or use --sel=none")
     resolution, least = config.generator.img_resolution, ALIGNABLE_RESOLUTION
     if resolution < least:
         raise UserError(

@@ -76,6 +76,15 @@ def read_about(path: Path) -> dict[str, Any]:
     return open_stored(path, [CHECKPOINT]).about
 
 
+def is_whole(path: Path) -> bool:
+    """Whether all tensors of a checkpoint are as they were written; reads all of it."""
+    try:
+        open_tensors(path).check()
+    except UserError:
+        return False
+    return True
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a checkpoint, on the CPU. Raises UserError when one is damaged."""
     return open_tensors(path).read()

@@ -12,7 +12,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_json
 from dnnlib.json_files import read_json
 from training.config import RunConfig
-from training.runs.checkpoint import latest_checkpoint, needed_checkpoint, read_about
+from training.runs.checkpoint import is_whole, latest_checkpoint, needed_checkpoint, read_about
 
 CONFIG = "config.json"
 LONGEST_NAME = 200  # bytes of a directory's name
@@ -155,8 +155,11 @@ def _config_in(run_dir: Path) -> RunConfig | None:
 
 def _progress(run_dir: Path, config: RunConfig) -> Progress:
     checkpoint = needed_checkpoint(run_dir)
-    images = 0 if checkpoint is None else read_about(checkpoint)["images"]
-    return Progress.FINISHED if images >= round(config.schedule.total_kimg * 1000) else Progress.STARTED
+    if checkpoint is None:
+        return Progress.STARTED
+    images = read_about(checkpoint)["images"]
+    done = images >= round(config.schedule.total_kimg * 1000) and is_whole(checkpoint)
+    return Progress.FINISHED if done else Progress.STARTED
 
 
 def _check_same(run_dir: Path, config: RunConfig, new: bool) -> None:
@@ -198,7 +201,7 @@ def first_difference(saved: RunConfig, config: RunConfig, apart_from: tuple[str,
 
 
 def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
-    flat = {}
+    flat: dict[str, object] = {}
     for name, value in tree.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ class RunLog:
 
     def __enter__(self) -> "RunLog":
         log_file = _QuietFile(self.run_dir / "log.txt", encoding="utf-8", errors="surrogateescape")
-        self._handlers = [log_file, logging.StreamHandler()]
+        self._log_file = log_file
+        self._handlers: tuple[logging.Handler, ...] = (log_file, logging.StreamHandler())
         for handler in self._handlers:
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
             logger.addHandler(handler)
@@ -73,7 +75,7 @@ class RunLog:
         self._trackers: list[Tracker] = []
         self._before, threading.excepthook = threading.excepthook, self._of_thread
         for name in self._tracker_names:
-            self._try(lambda name=name: self._trackers.append(open_tracker(name, self.run_dir, self._images)))
+            self._try(partial(self._open_tracker, name))
         done, total = self._images / 1000, self._total / 1000
         self._has_bar = _has_terminal()  # a file would get a line of carriage returns; it gets one line a tick
         self._bar = tqdm(total=total, initial=done, unit="kimg", bar_format=_BAR, disable=not self._has_bar)
@@ -129,7 +131,7 @@ class RunLog:
     def pictures(self, images: int, paths: Iterable[Path]) -> None:
         """Show picture files in the trackers, under their names without the number at the end."""
         for path in paths:
-            self._try(lambda path=path: self._picture(images, path))
+            self._try(partial(self._picture, images, path))
 
     def spend(self, part: str, seconds: float) -> None:
         """Count time that was measured elsewhere."""
@@ -181,9 +183,12 @@ class RunLog:
         if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
             self._before(args)
 
+    def _open_tracker(self, name: str) -> None:
+        self._trackers.append(open_tracker(name, self.run_dir, self._images))
+
     def _scalars(self, images: int, numbers: Mapping[str, float]) -> None:
         for tracker in self._trackers:
-            self._try(lambda tracker=tracker: tracker.scalars(images, numbers))
+            self._try(partial(tracker.scalars, images, numbers))
 
     def _picture(self, images: int, path: Path) -> None:
         if not self._trackers:
@@ -193,7 +198,7 @@ class RunLog:
         small.thumbnail((BOARD_SIDE, BOARD_SIDE))
         name = path.stem.rstrip("0123456789.")
         for tracker in self._trackers:
-            self._try(lambda tracker=tracker: tracker.picture(images, f"pictures/{name}", np.asarray(small)))
+            self._try(partial(tracker.picture, images, f"pictures/{name}", np.asarray(small)))
 
     def _try(self, write: Callable[[], None]) -> None:
         try:
@@ -206,8 +211,8 @@ class RunLog:
 
     def _to_file(self, text: str) -> None:
         """A line in log.txt only."""
-        record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, None, None)
-        self._handlers[0].emit(record)
+        record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, (), None)
+        self._log_file.emit(record)
 
 
 class NoLog:

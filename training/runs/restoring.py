@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from torch_utils.tensor_files import TensorKind
+from training.networks.backbones import Module
 from training.runs.stored import CHECKPOINT, below, check_finite, check_kinds, kinds_of, open_stored
 
 SCALAR = TensorKind(torch.float32, ())
@@ -33,7 +34,7 @@ class Restored:
 
 
 def read_checkpoint(
-    path: Path, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+    path: Path, modules: Mapping[str, Module], optimizers: Mapping[str, torch.optim.Optimizer]
 ) -> Restored:
     """Read a whole checkpoint for these networks. "augment" among the modules may be another than when it was written.
 
@@ -78,7 +79,7 @@ def _check_names(path: Path, kinds: Mapping[str, TensorKind]) -> None:
 def _check_moments(path: Path, name: str, optimizer: torch.optim.Optimizer, found: Mapping[str, TensorKind]) -> None:
     """Each parameter has all of Adam's moments, in its own shape, or none."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    expected = {}
+    expected: dict[str, TensorKind] = {}
     for number in {int(key.split(".")[0]) for key in found}:
         if number >= len(parameters):
             raise UserError(f"{path}: does not fit this run's networks; {name} has no parameter number {number}")

@@ -65,5 +65,6 @@ class RunFiles:
     def _drop_old(self, images: int) -> None:
         """Checkpoints and snapshots that are not kept."""
         schedule, best = self._config.schedule, known_best(self._run_dir)
+        kept = None if best is None else best["snapshot"]
         drop_old_checkpoints(self._run_dir, schedule.keep_checkpoints, images)
-        drop_old_snapshots(self._run_dir, schedule.keep_snapshots, images / 1000, best and best["snapshot"])
+        drop_old_snapshots(self._run_dir, schedule.keep_snapshots, images / 1000, kept)

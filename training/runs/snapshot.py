@@ -7,15 +7,17 @@ holds "steergan" (a JSON text: format version, images shown in thousands, the wh
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import click
 from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from torch_utils.tensor_files import write_tensors
 from training.config import RunConfig
-from training.networks.discriminator import Discriminator
-from training.networks.generator import Generator
+from training.networks.backbones import DiscriminatorNetwork, GeneratorNetwork
 from training.runs.sources import needs_reader, snapshot_of
 from training.runs.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
 
@@ -31,11 +33,11 @@ class Snapshot:
     config: RunConfig
     kimg: float
 
-    def generator(self, name: str = "G_ema") -> Generator:
+    def generator(self, name: str = "G_ema") -> GeneratorNetwork:
         """"G_ema" (for pictures) or "G" (the one in training), on the CPU, in evaluation mode."""
         return self._network(name)
 
-    def discriminator(self) -> Discriminator:
+    def discriminator(self) -> DiscriminatorNetwork:
         """D on the CPU, in evaluation mode."""
         return self._network("D")
 
@@ -44,7 +46,7 @@ class Snapshot:
         kinds = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).file.kinds
         return [name for name in NETWORKS if any(key.startswith(name + ".") for key in kinds)]
 
-    def _network(self, name: str) -> nn.Module:
+    def _network(self, name: str) -> Any:
         """Raises UserError when its weights do not fit the configuration, are damaged, or are not finite."""
         network = open_stored(self.path, (CHECKPOINT, SNAPSHOT)).network(self.config, name)
         return network.eval().requires_grad_(False)
@@ -94,7 +96,7 @@ def save_snapshot(path: str | Path, config: RunConfig, kimg: float, networks: di
 
 
 def open_snapshot(path: str | Path) -> Snapshot:
-    """Open a snapshot file, a checkpoint in its place, or the newest snapshot of a run directory.
+    """Open a snapshot file, a checkpoint in its place, or the newest sound snapshot of a run directory.
 
     A network of another program, or on the web, is made a snapshot first (training/runs/sources.py). Raises UserError
     when there is none, or when it is damaged, of another kind or of a newer version.
@@ -104,9 +106,9 @@ def open_snapshot(path: str | Path) -> Snapshot:
 
 
 def find_snapshot(path: str | Path) -> Path:
-    """`path` itself, the newest snapshot in the run directory `path`, or what becomes of a network of others.
+    """`path` itself, the newest sound snapshot in the run directory `path`, or what becomes of a network of others.
 
-    Raises UserError when there is none.
+    Damaged ones are passed over, and said to be. Raises UserError when there is none.
     """
     if needs_reader(str(path)):
         return snapshot_of(str(path)) or Path(path)
@@ -115,10 +117,39 @@ def find_snapshot(path: str | Path) -> Path:
         found = list(snapshots(path).values()) or _files(path)
         if not found:
             raise UserError(f"{path}: no network-snapshot-*.safetensors in this directory")
-        return found[-1]
+        return _newest_sound(found)
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a network-snapshot-*.safetensors or a run directory")
     return path
+
+
+def _newest_sound(paths: list[Path]) -> Path:
+    """The last of `paths` that can be read as a whole; those after it are named. Raises UserError when none can."""
+    damaged: list[str] = []
+    for path in reversed(paths):
+        status = path.stat()
+        objection = _objection(path, status.st_size, status.st_mtime_ns)
+        if objection is None:
+            for complaint in damaged:
+                _say_once(f"{complaint}; taking {path.name}")
+            return path
+        damaged.append(objection)
+    raise UserError(damaged[0])
+
+
+@lru_cache(maxsize=64)
+def _objection(path: Path, size: int, changed: int) -> str | None:
+    """Why a snapshot cannot be used; None where it can. Reads all of the file, while its size and time stay once."""
+    try:
+        open_stored(path, (CHECKPOINT, SNAPSHOT)).file.check()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _say_once(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def drop_old_snapshots(run_dir: Path, keep: int | None, kimg: float, best: str | None = None) -> None:

@@ -6,14 +6,14 @@ is built or allocated by what a file says before that.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.json_files import parse_json
@@ -26,7 +26,7 @@ SNAPSHOT, CHECKPOINT = "steergan", "steergan-checkpoint"  # entries of the metad
 VERSIONS = {SNAPSHOT: 1, CHECKPOINT: 2}
 NAMES = {SNAPSHOT: "snapshot", CHECKPOINT: "checkpoint"}
 
-MAKERS = {"G": make_generator, "G_ema": make_generator, "D": make_discriminator}
+MAKERS: dict[str, Callable[..., Any]] = {"G": make_generator, "G_ema": make_generator, "D": make_discriminator}
 SPARE_ELEMENTS = 1 << 20  # what constructors make besides weights
 LARGEST_SIDE = 1 << 16  # pixels
 MOST_CENTERS = 1 << 12  # of a layout
@@ -58,7 +58,7 @@ class CheckpointAbout(_About):
     ranks: Counter = 1
 
 
-ABOUTS = {SNAPSHOT: SnapshotAbout, CHECKPOINT: CheckpointAbout}
+ABOUTS: dict[str, type[_About]] = {SNAPSHOT: SnapshotAbout, CHECKPOINT: CheckpointAbout}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Stored:
         except ValidationError as error:
             raise UserError(f"{self.path}: its configuration is not understood: {first_error(error)}") from error
 
-    def network(self, config: RunConfig, name: str) -> nn.Module:
+    def network(self, config: RunConfig, name: str) -> Any:
         """G, G_ema or D with its weights, on the CPU, in training mode.
 
         Raises UserError when they do not fit `config`, are damaged, or are not finite.
@@ -178,7 +178,7 @@ def check_limits(section: GeneratorConfig | DiscriminatorConfig, tensors: int, w
             raise UserError(f"{what} do not fit its configuration ({key} is {value}, at most {most})")
 
 
-def build(name: str, config: RunConfig, elements: int, what: str) -> nn.Module:
+def build(name: str, config: RunConfig, elements: int, what: str) -> Any:
     """G, G_ema or D with random weights, of about `elements` numbers at most.
 
     Leaves the global random stream alone. Raises UserError when `config` asks for more, or makes no network.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
+from training.networks.backbones import Module
 from training.runs.snapshot import open_snapshot
 
 LEAST_SHARE = 0.5  # of the weights; a transfer of less is warned of
@@ -24,7 +24,7 @@ class Transfer:
     share: float
 
 
-def copy_matching(source: nn.Module, target: nn.Module) -> Transfer:
+def copy_matching(source: Module, target: Module) -> Transfer:
     """Copy the tensors whose names and shapes agree."""
     available, wanted = source.state_dict(), target.state_dict()
     taken = [name for name, tensor in wanted.items() if name in available and available[name].shape == tensor.shape]
@@ -41,7 +41,7 @@ def copy_matching(source: nn.Module, target: nn.Module) -> Transfer:
     )
 
 
-def take_weights(path: str, G: nn.Module, G_ema: nn.Module, D: nn.Module) -> list[str]:
+def take_weights(path: str, G: Module, G_ema: Module, D: Module) -> list[str]:
     """Copy what fits from a snapshot, network by network. Returns what was done, in lines.
 
     G begins as G_ema where a file has no other (training/runs/shipped.py).

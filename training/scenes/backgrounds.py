@@ -5,6 +5,7 @@ that differ from the median of their row.
 """
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -37,14 +38,14 @@ def gradient(
     return np.broadcast_to(rows, (resolution, resolution, 3))
 
 
-def load_photo(path: Path, resolution: int) -> Image.Image:
+def load_photo(file: Path | BinaryIO, resolution: int, name: str = "") -> Image.Image:
     """Read a photograph as RGB, upright and opaque, no larger than crops of `resolution` pixels need.
 
     Raises OSError when it is damaged, UserError when it is unclear which of its values are black and white.
     """
-    with open_image(path) as opened:
+    with open_image(file, name) as opened:
         depth = Depth()
-        depth.add(path.name, opened)
+        depth.add(name or str(file), opened)
         photo = to_plain(opened, depth)[0].convert("RGB")
     excess = min(photo.size) // (_OVERSAMPLING * resolution)
     return photo.reduce(excess) if excess > 1 else photo
@@ -57,6 +58,18 @@ def photo_crop(rng: np.random.Generator, photo: Image.Image, resolution: int) ->
     box = (left, upper, left + side, upper + side)
     crop = photo.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
     return np.asarray(crop, dtype=np.float32)
+
+
+def strip_crop(rng: np.random.Generator, photo: Image.Image, width: int, height: int) -> np.ndarray:
+    """A random part of an RGB photograph, as wide and as high as is asked for: float32 [height, width, 3] in 0..255.
+
+    It is twice as high as the strip's shape has it, as floors are seen aslant.
+    """
+    across = min(photo.width, photo.height * width / (2 * height)) * rng.uniform(0.5, 1)
+    down = across * 2 * height / width
+    left, upper = rng.uniform(0, photo.width - across), rng.uniform(0, max(photo.height - down, 0))
+    box = (left, upper, left + across, min(upper + down, photo.height))
+    return np.asarray(photo.resize((width, height), Image.Resampling.LANCZOS, box=box), dtype=np.float32)
 
 
 def wall_and_floor(resolution: int, horizon: float, wall: Color, floor: Color) -> np.ndarray:

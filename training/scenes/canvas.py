@@ -1,9 +1,11 @@
 """Antialiased drawing of flat shapes that remembers which pixels belong to which object."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from training.data import ground_truth
@@ -20,7 +22,7 @@ class Shape:
     color: Color
     is_ellipse: bool = False
 
-    def moved(self, scale: float | np.ndarray, offset: np.ndarray) -> "Shape":
+    def moved(self, scale: float | np.ndarray, offset: np.ndarray | float) -> "Shape":
         """The shape at points * scale + offset. A scale of (-s, s) mirrors it."""
         points = self.points * scale + offset
         if self.is_ellipse:
@@ -33,7 +35,7 @@ class Model:
     """A thing in units of its own: shapes in drawing order, and the positions of its named parts."""
 
     shapes: list[Shape]
-    parts: dict[str, Sequence] = field(default_factory=dict)
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
     def bounds(self) -> np.ndarray:
         """[2, 2]: the smallest and the largest (x, y)."""
@@ -46,7 +48,7 @@ class Model:
         return Model([shape.moved(scale, offset) for shape in self.shapes], parts)
 
 
-def ellipse(center: Sequence[float], radii: Sequence[float], color: Color) -> Shape:
+def ellipse(center: ArrayLike, radii: ArrayLike, color: Color) -> Shape:
     """An axis-parallel ellipse."""
     middle, reach = np.asarray(center, dtype=float), np.asarray(radii, dtype=float)
     return Shape(np.stack([middle - reach, middle + reach]), color, is_ellipse=True)
@@ -57,17 +59,17 @@ def box(x0: float, y0: float, x1: float, y1: float, color: Color) -> Shape:
     return polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], color)
 
 
-def polygon(points: Sequence[Sequence[float]], color: Color) -> Shape:
+def polygon(points: ArrayLike, color: Color) -> Shape:
     """A filled polygon."""
     return Shape(np.asarray(points, dtype=float), color)
 
 
-def stroke(start: Sequence[float], end: Sequence[float], width: float, color: Color) -> Shape:
+def stroke(start: ArrayLike, end: ArrayLike, width: float, color: Color) -> Shape:
     """A straight bar from `start` to `end`."""
-    start, end = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
-    along = (end - start) / max(float(np.hypot(*(end - start))), 1e-9)
+    a, b = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
+    along = (b - a) / max(float(np.hypot(*(b - a))), 1e-9)
     side = np.array([-along[1], along[0]]) * width / 2
-    return polygon([start + side, end + side, end - side, start - side], color)
+    return polygon(np.stack([a + side, b + side, b - side, a - side]), color)
 
 
 class Canvas:
@@ -86,7 +88,8 @@ class Canvas:
         for shape in model.shapes:
             # Pillow places the centre of its first pixel, not its edge, at 0.
             corners = [tuple(point) for point in shape.points * OVERSAMPLING - 0.5]
-            for pen, fill in zip(self._pens, (shape.color, owner), strict=True):
+            fills: tuple[Color | int, ...] = (shape.color, owner)
+            for pen, fill in zip(self._pens, fills, strict=True):
                 (pen.ellipse if shape.is_ellipse else pen.polygon)(corners, fill=fill)
 
     def pixels(self) -> np.ndarray:
@@ -97,7 +100,7 @@ class Canvas:
         """Whether anything of object `owner` is to be seen."""
         return bool((self._owner_map() == owner).any())
 
-    def truth(self, kind: str, owner: int, parts: dict | None = None) -> dict:
+    def truth(self, kind: str, owner: int, parts: Mapping[str, Any] | None = None) -> dict:
         """What ground_truth.describe says about the visible part of object `owner`."""
         mask = self._owner_map() == owner
         center, box = ground_truth.centroid(mask) / OVERSAMPLING, ground_truth.bounds(mask) / OVERSAMPLING

@@ -19,7 +19,8 @@ def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def mixed(color: Color, other: Color, amount: float) -> Color:
     """`color` with the fraction `amount` of `other`."""
-    return tuple(round(a + (b - a) * amount) for a, b in zip(color, other, strict=True))
+    red, green, blue = (round(a + (b - a) * amount) for a, b in zip(color, other, strict=True))
+    return red, green, blue
 
 
 def random_color(rng: np.random.Generator) -> Color:

@@ -9,10 +9,10 @@ from PIL import Image
 
 from dnnlib.errors import UserError
 from training.data import ground_truth
-from training.data.archives import FolderArchive
 from training.data.image_files import DAMAGE, reason
 from training.scenes.backgrounds import gradient, load_photo, photo_crop
 from training.scenes.cutouts import Cutout, NoCutout, load_cutout
+from training.scenes.pictures import Picture, list_pictures
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,24 @@ Skipped = list[tuple[str, str]]  # names, and why
 def load_cutouts(folder: Path, selection: Selection, placement: Placement) -> tuple[dict[str, Cutout], Skipped]:
     """Read the cut-outs below `folder`, by name. Raises UserError when none is left."""
     sides = placement.min_size * placement.resolution, placement.max_size * placement.resolution
-    names = [name for name in _image_names(folder, "--cutouts") if selection.wants(name)]
-    cutouts, skipped = _load_all(folder, names, lambda path: load_cutout(path, *sides, selection.min_coverage))
+    pictures = [picture for picture in list_pictures(folder, "--cutouts") if selection.wants(picture.name)]
+    cutouts, skipped = _load_all(
+        pictures, lambda file, one: load_cutout(file, *sides, selection.min_coverage, one.name, one.kind)
+    )
     if not cutouts:
-        raise UserError(f"--cutouts {folder} holds no usable cut-out ({len(skipped)} pictures were unsuitable); "
-                        "cut-outs are pictures with a transparent surrounding, such as RGBA PNG files")
+        raise UserError(
+            f"--cutouts {folder} holds no usable cut-out ({len(skipped)} pictures were unsuitable); "
+            "cut-outs are pictures with a transparent surrounding, such as RGBA PNG files"
+        )
     return cutouts, skipped
 
 
-def load_photos(folder: Path, resolution: int) -> tuple[dict[str, Image.Image], Skipped]:
+def load_photos(folder: Path, resolution: int, option: str = "--backgrounds") -> tuple[dict[str, Image.Image], Skipped]:
     """Read the photographs below `folder`, by name. Raises UserError when none is left."""
-    names = _image_names(folder, "--backgrounds")
-    photos, skipped = _load_all(folder, names, lambda path: load_photo(path, resolution))
+    pictures = list_pictures(folder, option)
+    photos, skipped = _load_all(pictures, lambda file, one: load_photo(file, resolution, one.name))
     if not photos:
-        raise UserError(f"--backgrounds {folder} holds no readable photograph")
+        raise UserError(f"{option} {folder} holds no readable photograph")
     return photos, skipped
 
 
@@ -85,7 +89,7 @@ def compose(
     A random cut-out, mirrored or not, lies whole within the image with its middle in the middle half,
     on a crop of one of `photos` or, when there are none, on a two-colour gradient.
     """
-    cutout = cutouts[rng.integers(len(cutouts))]
+    cutout = cutouts[int(rng.integers(len(cutouts)))]
     layer, box = _place(rng, cutout, placement)
     pixels = _background(rng, cutout, placement, photos)
     alpha = layer[..., 3] / 255
@@ -110,19 +114,15 @@ def _background(rng, cutout, placement, photos) -> np.ndarray:
     return gradient(rng, placement.resolution, cutout.color, placement.contrast)
 
 
-def _image_names(folder: Path, option: str) -> list[str]:
-    if not folder.is_dir():
-        raise UserError(f"{option} {folder} is not a folder")
-    return FolderArchive(folder).images
-
-
-def _load_all(folder, names, load) -> tuple[dict, Skipped]:
+def _load_all(pictures: Sequence[Picture], load) -> tuple[dict, Skipped]:
+    """{name: load(open file, picture)} of those that can be used."""
     loaded, skipped = {}, []
-    for name in names:
+    for picture in pictures:
         try:
-            loaded[name] = load(folder / name)
+            with picture.open() as file:
+                loaded[picture.name] = load(file, picture)
         except (NoCutout, UserError) as error:
-            skipped.append((name, str(error)))
+            skipped.append((picture.name, str(error)))
         except DAMAGE as error:
-            skipped.append((name, f"damaged: {reason(error)}"))
+            skipped.append((picture.name, f"damaged: {reason(error)}"))
     return loaded, skipped

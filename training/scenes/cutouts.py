@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -47,13 +48,17 @@ class Cutout:
         return canvas
 
 
-def load_cutout(path: Path, min_side: float, max_side: float, min_coverage: float = 0.0) -> Cutout:
+def load_cutout(
+    file: Path | BinaryIO, min_side: float, max_side: float, min_coverage: float = 0.0, name: str = "", kind: str = ""
+) -> Cutout:
     """Read a picture with alpha whose larger side will be drawn with `min_side` to `max_side` pixels.
+
+    An open file comes with its `name`; `kind`: what it shows, by default its name.
 
     Raises NoCutout when it has no useful alpha, or when its object fills less than the fraction
     `min_coverage` of its bounding box; OSError when it is damaged.
     """
-    with open_image(path) as opened:
+    with open_image(file, name) as opened:
         picture = _shallow(opened).convert("RGBA")
     picture = picture.crop(_object_box(np.asarray(picture)[..., 3], min_coverage))
     picture.thumbnail((_OVERSAMPLING * math.ceil(max_side),) * 2, Image.Resampling.LANCZOS)
@@ -62,7 +67,9 @@ def load_cutout(path: Path, min_side: float, max_side: float, min_coverage: floa
     margin = math.ceil((_FRINGE + 2) * max(picture.size) / min_side)
     padded = _padded(picture, margin)
     mirrored = padded.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return Cutout(path.stem, (padded, mirrored), margin, np.array(picture.size), _mean_color(picture))
+    return Cutout(
+        kind or Path(name or str(file)).stem, (padded, mirrored), margin, np.array(picture.size), _mean_color(picture)
+    )
 
 
 def _shallow(opened: Image.Image) -> Image.Image:
@@ -71,17 +78,17 @@ def _shallow(opened: Image.Image) -> Image.Image:
     return upright(opened)
 
 
-def _object_box(alpha: np.ndarray, min_coverage: float) -> tuple[int, ...]:
+def _object_box(alpha: np.ndarray, min_coverage: float) -> tuple[int, int, int, int]:
     solid = alpha >= _SOLID
     if solid.mean() > _OPAQUE_FRACTION:
         raise NoCutout("opaque all over")
     if not solid.any():
         raise NoCutout("transparent all over")
-    x0, y0, x1, y1 = box = tuple(ground_truth.bounds(solid).astype(int))
+    x0, y0, x1, y1 = ground_truth.bounds(solid).astype(int).tolist()
     coverage = solid[y0:y1, x0:x1].mean()
     if coverage < min_coverage:
         raise NoCutout(f"fills only {coverage:.2f} of its bounding box")
-    return box
+    return x0, y0, x1, y1
 
 
 def _padded(image: Image.Image, margin: int) -> Image.Image:

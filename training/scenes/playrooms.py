@@ -10,12 +10,12 @@ from training.scenes import colors
 from training.scenes.backgrounds import wall_and_floor
 from training.scenes.canvas import Canvas, Model, box, ellipse, polygon
 from training.scenes.colors import BLACK, WHITE, Color
+from training.scenes.places import scattered
 
 _OBJECTS = 3
 _RADIUS = (0.13, 0.18)
 _MARGIN = 0.16  # how near to the border a toy's middle may be
 _APART = 0.32  # the least distance of two toys' middles, if there is room
-_TRIES = 200
 _PALE = 0.7  # white in walls and floors
 _CONTRAST = 0.9  # of a toy to the room and to the other toys
 
@@ -27,22 +27,13 @@ def playroom(rng: np.random.Generator, resolution: int, objects: int | None = No
     horizon = round(rng.uniform(0.5, 0.7) * resolution) / resolution
     canvas = Canvas(wall_and_floor(resolution, horizon, *room))
     kinds, seen = [], list(room)
-    for owner, middle in enumerate(_middles(rng, objects or _OBJECTS), start=1):
+    for owner, middle in enumerate(scattered(rng, objects or _OBJECTS, _MARGIN, _APART), start=1):
         kinds.append(str(rng.choice(list(_BUILDERS))))
         seen.append(colors.contrasting(rng, seen, _CONTRAST))
         radius = rng.uniform(*_RADIUS)
         canvas.draw(_BUILDERS[kinds[-1]](seen[-1]).moved(radius * resolution, middle * resolution), owner)
     toys = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
     return canvas.pixels(), {"objects": toys}
-
-
-def _middles(rng: np.random.Generator, count: int) -> np.ndarray:
-    """[count, 2], _APART from each other, or the most scattered of the tries."""
-    tries = rng.uniform(_MARGIN, 1 - _MARGIN, size=(_TRIES, count, 2))
-    distances = np.hypot(*np.moveaxis(tries[:, :, None] - tries[:, None], -1, 0)) + 9 * np.eye(count)
-    nearest = distances.min((1, 2))
-    good = np.flatnonzero(nearest >= _APART)
-    return tries[good[0] if good.size else nearest.argmax()]
 
 
 # Toys with a radius of 1 around (0, 0).

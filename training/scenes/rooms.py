@@ -29,8 +29,8 @@ def room(rng: np.random.Generator, resolution: int, objects: int | None = None) 
     for owner, (kind, x) in enumerate(kinds.items(), start=1):
         color = colors.contrasting(rng, _behind(kind, wall, floor), _CONTRAST)
         canvas.draw(_BUILDERS[kind](rng, x, horizon, color).moved(resolution), owner)
-    objects = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
-    return canvas.pixels(), {"objects": objects}
+    truths = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
+    return canvas.pixels(), {"objects": truths}
 
 
 def _choose_kinds(rng: np.random.Generator, objects: int | None) -> dict[str, float]:
@@ -39,9 +39,7 @@ def _choose_kinds(rng: np.random.Generator, objects: int | None) -> dict[str, fl
     columns = iter(rng.permutation(_COLUMNS) + rng.uniform(-_STRAY, _STRAY, size=3))
     flat = {"window", "rug"}
     return {
-        kind: rng.uniform(0.25, 0.75) if kind in flat else float(next(columns))
-        for kind in _BUILDERS
-        if kind in chosen
+        kind: rng.uniform(0.25, 0.75) if kind in flat else float(next(columns)) for kind in _BUILDERS if kind in chosen
     }
 
 
@@ -54,8 +52,7 @@ def _window(rng: np.random.Generator, x: float, horizon: float, color: Color) ->
     top = rng.uniform(0.06, max(0.07, horizon - tall - 0.08))
     glass = colors.mixed(color, WHITE, 0.6)
     panes = [
-        box(left + bar / 2, top + bar, left + half - bar, top + tall - bar, glass)
-        for left in (x - half + bar / 2, x)
+        box(left + bar / 2, top + bar, left + half - bar, top + tall - bar, glass) for left in (x - half + bar / 2, x)
     ]
     return Model([box(x - half, top, x + half, top + tall, color), *panes])
 

@@ -83,7 +83,7 @@ def test_scenes_of_several_objects_have_a_strip_for_each(tmp_path):
 
 @pytest.mark.parametrize("figure", [interpolation_figure, moves_figure, grid_figure])
 def test_a_model_without_layouts_is_refused(tmp_path, figure):
-    with pytest.raises(UserError, match="stylegan2 hears no layout"):
+    with pytest.raises(UserError, match="stylegan2 takes no layout"):
         figure(ModelUnderStudy(make_run(tmp_path, "stylegan2"), "cpu"))
 
 

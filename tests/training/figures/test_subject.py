@@ -49,7 +49,7 @@ def test_classes_take_turns(tmp_path):
 
 def test_a_model_without_layouts_says_so(tmp_path):
     subject = ModelUnderStudy(make_run(tmp_path, "stylegan2"), "cpu")
-    with pytest.raises(UserError, match="method stylegan2 hears no layout"):
+    with pytest.raises(UserError, match="method stylegan2 takes no layout"):
         subject.layout([0])
 
 

@@ -7,7 +7,7 @@ import torch
 from tests.training.small import global_streams
 from training.config import SamplerConfig
 from training.layouts.layout import Layout
-from training.layouts.samplers import sample_layout
+from training.layouts.samplers import least_distances, sample_layout
 
 pytestmark = pytest.mark.numeric
 
@@ -159,3 +159,15 @@ def test_objects_lie_anywhere_each_with_a_spread():
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_any_number_of_objects(count):
     assert draw(OBJECTS, 4, counts=(count,)).counts == (count,)
+
+
+def test_several_objects_keep_their_distance_and_a_margin():
+    spaced = SamplerConfig(kind="multi-object", apart=0.6, margin=0.3)
+    centers = draw(spaced, 2000, counts=(3,)).centers[0]
+    assert centers.abs().max() <= 0.7
+    assert (least_distances(centers) >= 0.6).float().mean() > 0.999
+    assert centers.mean((0, 1)).abs().max() < 0.02
+    assert centers.std((0, 1)).min() > 0.38  # all over the allowed square, whose uniform deviation is 0.40
+    crowded = draw(SamplerConfig(kind="multi-object", apart=1.9, margin=0.5), 50, counts=(4,)).centers[0]
+    assert crowded.abs().max() <= 0.5  # no room: the most scattered of the tries
+    assert least_distances(crowded).mean() > 0.45  # 0.2 for places at random

@@ -28,5 +28,5 @@ def discriminator(of: RunConfig):
 
 
 def layout_for(of: RunConfig, count: int = 2):
-    """Some layout, where the generator hears one."""
+    """Some layout, where the generator takes one."""
     return None if of.generator.encoding is None else make_layout(count)

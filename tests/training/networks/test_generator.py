@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.precision import float64
-from tests.training.small import make_discriminator, make_generator, make_layout, real_images
+from tests.training.small import INDOOR, make_discriminator, make_generator, make_layout, real_images
 from training.networks.generator import set_memory_format
 from training.networks.synthesis import Noise
 
@@ -116,3 +116,20 @@ def test_half_precision_is_kept_by_the_discriminator_too():
     assert judged.features[16].dtype == torch.bfloat16
     assert judged.logits.dtype == torch.float32
     assert 1e-5 < ((judged.logits - wanted.logits).norm() / wanted.logits.norm()).item() < 5e-2
+
+
+# ---- print(G)
+
+
+def test_printing_a_generator_documents_it():
+    text = str(make_generator())
+    for said in ("z 8, c 0 -> w 8; mean of w decays by 0.995", "3x3, up 2, noise, conditioned by SpatialEncoding",
+                 "1x1, conditioned by SpatialEncoding", "heatmaps convolved at the layer's size"):  # fmt: skip
+        assert said in text, text
+    assert "a style for each object" in str(make_generator(encoding=INDOOR))
+
+
+def test_printing_a_discriminator_documents_it():
+    text = str(make_discriminator())
+    assert "1 channels of deviation within groups of 4" in text
+    assert "3x3, down 2, lrelu" in text

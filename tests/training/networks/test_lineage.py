@@ -19,7 +19,7 @@ from training.sampling import Model
 
 pytestmark = pytest.mark.numeric
 
-LINEAGE = ["progan", "r3gan", "stylegan"]
+LINEAGE = ["biggan", "progan", "r3gan", "stylegan"]
 
 
 def noise(*shape: int, seed: int = 3) -> Tensor:

@@ -79,7 +79,7 @@ def test_paper_size():
     assert D.conv.out_channels == 512
 
 
-def test_heatmaps_are_heard_in_front_of_the_layers_at_4_8_and_16():
+def test_heatmaps_are_used_in_front_of_the_layers_at_4_8_and_16():
     G = generator(config()).eval()
     assert list(G.synthesis.sel) == ["4", "8", "16"]
     layout, z = make_layout(2), noise(2, 8)
@@ -89,7 +89,7 @@ def test_heatmaps_are_heard_in_front_of_the_layers_at_4_8_and_16():
 
 
 @pytest.mark.parametrize("encoding, layout", [(ENCODING, None), (None, make_layout(2))])
-def test_missing_and_unheard_layouts_are_refused(encoding, layout):
+def test_missing_and_unwanted_layouts_are_refused(encoding, layout):
     with pytest.raises(ValueError, match="needs a layout" if encoding else "is not conditioned on a layout"):
         generator(config(encoding))(noise(2, 8), layout=layout)
 

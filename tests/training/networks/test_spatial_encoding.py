@@ -1,4 +1,4 @@
-"""How the generator hears heatmaps: which features go where, and what the encoding layer does to a feature."""
+"""Conditioning on heatmaps: which features go where, and what the encoding layer does to a feature."""
 
 import pytest
 import torch
@@ -26,8 +26,8 @@ def encoder(config: EncodingConfig) -> HeatmapEncoder:
     return seeded(lambda: HeatmapEncoder(config, 32))
 
 
-def layer(channels: int = 6, heard: int = FEATURES, config: EncodingConfig = COARSE) -> SpatialEncoding:
-    net = seeded(lambda: SpatialEncoding(channels, heard, config))
+def layer(channels: int = 6, heatmap_channels: int = FEATURES, config: EncodingConfig = COARSE) -> SpatialEncoding:
+    net = seeded(lambda: SpatialEncoding(channels, heatmap_channels, config))
     for p in net.parameters():
         p.data.normal_(generator=torch.Generator().manual_seed(p.numel()))
     return net
@@ -179,7 +179,7 @@ def test_kernel_and_dilation_widen_the_view(kernel, dilation, reach):
 
 
 @pytest.mark.parametrize("layer", ["norm", "concat"])
-def test_scenes_of_one_level_are_heard_by_every_block(layer):
+def test_scenes_of_one_level_reach_every_block(layer):
     config = COARSE.model_copy(update={"layer": layer, "counts": (3,)})
     net, layout = encoder(config), make_layout(2, (3,))
     assert [HeatmapEncoder.channels(r, 1) for r in (4, 8, 16, 32)] == [32] * 4

@@ -1,4 +1,4 @@
-"""The synthesis network: layers and their ws, architectures, noise, layouts heard or not."""
+"""The synthesis network: layers and their ws, architectures, noise, with layouts and without."""
 
 import pytest
 import torch
@@ -82,7 +82,7 @@ def test_missing_layout_is_refused():
         net(styles(net))
 
 
-def test_unheard_layout_is_refused():
+def test_layout_that_is_not_taken_is_refused():
     net = network()
     with pytest.raises(ValueError, match="is not conditioned on a layout"):
         net(styles(net), make_layout(2))

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from training.pictures.plots import metric_over_time, plot_losses, plot_metric, plot_scores, read_lines
+from training.pictures.plots import metric_over_time, plot_losses, plot_scores, read_lines
 
 
 @pytest.fixture
@@ -21,8 +21,7 @@ def run(tmp_path):
 def test_each_plot_is_a_picture(run):
     plot_scores(run, run / "scores.png")
     plot_losses(run, run / "losses.png")
-    plot_metric(run, "di", {"di": "DI"}, run / "di.png")
-    for name in ("scores", "losses", "di"):
+    for name in ("scores", "losses"):
         with Image.open(run / f"{name}.png") as picture:
             assert picture.width > 400
             assert len(picture.convert("RGB").getcolors(1 << 20)) > 3

@@ -40,7 +40,7 @@ def refusal(*settings: str, **options) -> str:
 # ---- the files
 
 
-LINEAGE = ["progan", "r3gan", "stylegan"]  # other backbones, each a method of its own
+LINEAGE = ["biggan", "progan", "r3gan", "stylegan"]  # other backbones, each a method of its own
 NOT_TOGETHER = {("sndcgan", "spatialgan-indoor")}  # styles of objects need StyleGAN2's layers
 EVERY_PAIR = [(cfg, method) for cfg in known_names() for method in known_names("methods")]
 
@@ -454,7 +454,7 @@ def test_options_about_heatmaps_need_heatmaps(name: str, value, without: dict):
         ("generator.c_dim=3", f"--set generator.c_dim=3: generator.c_dim follows from --data {BY_ITSELF}"),
         (
             "generator.encoding=null",
-            "align.weight is not 0, but the generator hears no heatmaps; set it to 0, or use --sel=none",
+            "align.weight is not 0, but the generator takes no heatmaps; set it to 0, or use --sel=none",
         ),
     ],
 )

@@ -91,6 +91,16 @@ def test_progress_is_that_of_the_checkpoint(tmp_path: Path, kimg: float, progres
     assert find(path, CONFIG) == RunDir(path, progress)
 
 
+def test_a_run_whose_last_checkpoint_is_damaged_is_not_finished(tmp_path: Path):
+    """Its header can be read, its numbers are wrong: the run goes on from the checkpoint before."""
+    path = make(tmp_path, kimg=25000.0)
+    (checkpoint,) = path.glob("checkpoint-*.safetensors")
+    data = bytearray(checkpoint.read_bytes())
+    data[-1] ^= 1
+    checkpoint.write_bytes(data)
+    assert find(tmp_path, CONFIG) == RunDir(path, Progress.STARTED)
+
+
 def test_outdir_may_be_the_run_itself(tmp_path: Path):
     path = make(tmp_path)
     assert find(path, CONFIG) == RunDir(path, Progress.STARTED)

@@ -209,3 +209,35 @@ def test_the_newest_the_first_and_the_best_are_kept(config: RunConfig, tmp_path:
     assert list(snapshots(tmp_path)) == [0, 0.016, 0.032, 1, 2.5, 4]
     drop_old_snapshots(tmp_path, 1, 2.5, snapshot_name(0.016))
     assert list(snapshots(tmp_path)) == [0, 0.016, 2.5, 4], "later ones are of a run that was passed over"
+
+
+# ---- damaged ones in a run
+
+
+def flip_a_byte(path: Path, where: int = -9) -> None:
+    data = bytearray(path.read_bytes())
+    data[where] ^= 1
+    path.write_bytes(data)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, cut_short])
+def test_a_damaged_newest_snapshot_is_passed_over_and_named(damage, saved: Path, config: RunConfig, capsys):
+    newer = saved.with_name(snapshot_name(2))
+    save_snapshot(newer, config, 2, networks(config))
+    damage(newer)
+    assert find_snapshot(saved.parent) == find_snapshot(saved.parent) == saved
+    assert open_snapshot(saved.parent).kimg == 1.5
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{newer}: ")
+    assert said.endswith(f"; taking {saved.name}")
+
+
+def test_a_run_all_of_whose_snapshots_are_damaged_is_refused(saved: Path, capsys):
+    flip_a_byte(saved)
+    with pytest.raises(UserError, match=f"^{saved}: damaged, the checksum of "):
+        find_snapshot(saved.parent)
+    assert capsys.readouterr().err == ""

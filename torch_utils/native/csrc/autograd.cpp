@@ -116,7 +116,8 @@ struct Options {
     }
     static Options of(AutogradContext* ctx) {
         auto numbers = ctx->saved_data["numbers"].toDoubleVector();
-        return {ctx->saved_data["dim"].toInt(), ctx->saved_data["act"].toStringRef(), numbers[0], numbers[1], numbers[2]};
+        const auto& act = ctx->saved_data["act"].toStringRef();
+        return {ctx->saved_data["dim"].toInt(), act, numbers[0], numbers[1], numbers[2]};
     }
 };
 

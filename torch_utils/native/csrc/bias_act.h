@@ -1,8 +1,8 @@
 // The arithmetic of bias_act: y = clip(gain * act(u), -clamp, clamp) with u = x * scale + noise * strength + bias.
 //
 // Images are N samples of C channels of P pixels, in either memory layout. scale is [N, C], noise [N or 1, P], strength
-// one number, bias [C]; each may be missing. Noise is not differentiated, its strength is. Both devices compute one element with the functions below and differ only in how they
-// walk over memory.
+// one number, bias [C]; each may be missing. Noise is not differentiated, its strength is. Both devices compute one
+// element with the functions below and differ only in how they walk over memory.
 #pragma once
 
 #include "numbers.h"

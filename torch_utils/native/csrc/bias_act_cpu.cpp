@@ -195,7 +195,8 @@ void channel_terms(const Order& order, int64_t at, Row row, Row v, W& scale, W& 
 // Returns the sum for strength.
 template <class W, class Order>
 W slice_terms(
-    const BiasAct& a, Slice s, const Order& order, const Filled<W>& parameters, const Filled<W>& v, W* scale, W* shift) {
+    const BiasAct& a, Slice s, const Order& order, const Filled<W>& parameters, const Filled<W>& v, W* scale,
+    W* shift) {
     W strength = 0;
     if (a.channels_last) {
         for (int64_t p = s.first; p < s.last; p++) {
@@ -266,7 +267,8 @@ void grad_grad(
     Sums sums) {
     with_type(a, [&](auto type, auto curve) {
         using T = decltype(type);
-        SecondOrder<FromOutput, decltype(curve)::kind, T> order{curve, (const T*)vx, (const T*)g, (const T*)ref, (T*)dg, (T*)dx};
+        SecondOrder<FromOutput, decltype(curve)::kind, T> order{
+            curve, (const T*)vx, (const T*)g, (const T*)ref, (T*)dg, (T*)dx};
         derive<Wide<T>>(a, order, p, v, sums);
     });
 }

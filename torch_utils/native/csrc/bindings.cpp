@@ -1,7 +1,6 @@
 // The only file that knows torch's tensors: checks, allocates, and hands pointers to the launchers of one device.
-//
-// Schemas and shape functions are registered from Python (torch_utils/native/operators.py), derivatives in autograd.cpp.
-// The library is built once for each device, with STEERGAN_CUDA for the one.
+// Schemas and shape functions are registered from Python (torch_utils/native/operators.py), derivatives in
+// autograd.cpp. The library is built once for each device, with STEERGAN_CUDA for the one.
 
 #include <ATen/ATen.h>
 #include <torch/library.h>
@@ -375,7 +374,8 @@ Tensor winograd_weights(const Tensor& input, const Tensor& gradient) {
     TORCH_CHECK(input.size(1) % kChannels == 0 && gradient.size(1) % kChannels == 0,
                 "winograd: channels are multiples of ", kChannels);
     Winograd a{input.size(0), input.size(2), input.size(3), input.size(1), gradient.size(1)};
-    Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast), g = gradient.contiguous(at::MemoryFormat::ChannelsLast);
+    const auto layout = at::MemoryFormat::ChannelsLast;
+    Tensor x = input.contiguous(layout), g = gradient.contiguous(layout);
     Tensor weights = at::zeros({a.out, a.in, kFilterTaps, kFilterTaps}, x.options());
     if (x.numel() > 0 && g.numel() > 0) launch_winograd_weights(a, start(x), start(g), weights.data_ptr<float>());
     return weights;

@@ -1,5 +1,5 @@
-// Vectors of as many floats as the processor takes at once, and products of matrices whose columns come in such vectors:
-// what minimal filtering is made of.
+// Vectors of as many floats as the processor takes at once, and products of matrices whose columns come in such
+// vectors: what minimal filtering is made of.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ inline void store(Lanes value, float* to) { *reinterpret_cast<Lanes*>(to) = valu
 // Less nothing is no operation; nothing plus a number, where -0 becomes 0, is one, and would take a third of the time.
 inline Lanes all(float value) { return value - Lanes{}; }
 
-// Has the numbers at `values` rounded here: the compiler may not join the products they come from with sums that follow.
+// Has the numbers at `values` rounded here: the compiler may not join the products they come from with later sums.
 inline void round_now(const Lanes* values) { asm volatile("" : : "r"(values) : "memory"); }
 
 // Floats that begin at a cache line: loads of whole vectors then never touch two.
@@ -81,7 +81,7 @@ void multiply_columns(const float* a, const float* b, float* c, int64_t rows, in
     }
 }
 
-// c [rows, width] = a [rows, depth] times b [width / kLanes, depth, kLanes]. A row's sums do not depend on the other rows.
+// c [rows, width] = a [rows, depth] times b [width / kLanes, depth, kLanes]. A row's sums do not depend on other rows.
 inline void multiply(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t width) {
     int64_t j = 0;
     for (; j + kColumns * kLanes <= width; j += kColumns * kLanes) {

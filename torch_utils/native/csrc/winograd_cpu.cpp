@@ -16,7 +16,8 @@ namespace {
 
 constexpr int kTile = kWinogradTile, kPatch = kWinogradPatch, kPoints = kWinogradPoints;
 constexpr int kToWrite = 1;
-constexpr int64_t kBlockTiles = kRows == 14 ? 28 : 30;   // about: few enough to stay in the cache, many for each reading of the filters
+// About: few enough to stay in the cache, many for each reading of the filters.
+constexpr int64_t kBlockTiles = kRows == 14 ? 28 : 30;
 
 // Transforms a row or column of products, at `step` from each other.
 inline void gather(const Lanes* m, int step, Lanes* to, int to_step) {
@@ -48,7 +49,9 @@ class Block {
           zeros_(a.in, 0.0f) {}
 
     void run(Range tiles, Range channels) {
-        for (int64_t i = 0; i < tiles.count; i++) spread_tile(tiling_.place(tiles.first + i), spread_.get() + i * a_.in);
+        for (int64_t i = 0; i < tiles.count; i++) {
+            spread_tile(tiling_.place(tiles.first + i), spread_.get() + i * a_.in);
+        }
         for (int p = 0; p < kPoints; p++) {
             multiply(spread_.get() + p * spread_step_, filters_ + (p * a_.out + channels.first) * a_.in,
                      products_.get() + p * products_step_, tiles.count, a_.in, channels.count);

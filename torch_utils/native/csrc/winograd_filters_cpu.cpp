@@ -1,5 +1,5 @@
-// Spreading filters out on the CPU. The 36 planes of the result are far apart, by a power of two as a rule: a few filters
-// are made in the cache, and then written plane by plane.
+// Spreading filters out on the CPU. The 36 planes of the result are far apart, by a power of two as a rule: a few
+// filters are made in the cache, and then written plane by plane.
 
 #include "winograd_filters.h"
 

@@ -1,5 +1,5 @@
-// The gradient of the weights of a 3x3 convolution by minimal filtering: F(4x4, 3x3) read backwards, which takes a quarter
-// of the multiplications, too.
+// The gradient of the weights of a 3x3 convolution by minimal filtering: F(4x4, 3x3) read backwards, which takes a
+// quarter of the multiplications, too.
 #pragma once
 
 #include "winograd.h"

@@ -1,5 +1,6 @@
-// Weights' gradient on the CPU. With y = A' [(G w G') * (B' x B)] A for each tile, it is G' [sum of (B' x B) * (A g A')] G:
-// blocks of tiles are spread out, multiplied point by point, and the sums of all blocks are gathered once.
+// Weights' gradient on the CPU. With y = A' [(G w G') * (B' x B)] A for each tile, it is
+// G' [sum of (B' x B) * (A g A')] G: blocks of tiles are spread out, multiplied point by point, and the sums of all
+// blocks are gathered once.
 
 #include "winograd_weights.h"
 

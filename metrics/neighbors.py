@@ -17,7 +17,7 @@ from metrics.extractors.base import full_precision
 from metrics.features import generated_features, real_features
 from metrics.registry import MetricContext, Values, comparison
 
-PR_NEIGHBOURS, DC_NEIGHBOURS = 3, 5
+PR_NEIGHBORS, DC_NEIGHBORS = 3, 5
 MAX_REAL = 200_000
 BLOCK_BYTES = 1 << 28  # of one block of distances; up to three of them exist at a time
 
@@ -35,19 +35,19 @@ _vgg16 = partial(comparison, extractor="vgg16", output="fc2_relu", at_most=MAX_R
 _random = partial(comparison, extractor="random", output="pooled", at_most=MAX_REAL, best="highest")
 
 
-@_vgg16("pr{n}3", "Precision and recall by 3 nearest neighbours", reals=PR_NEIGHBOURS + 1)
-@_random("rpr{n}3", "Precision and recall on random features", reals=PR_NEIGHBOURS + 1)
+@_vgg16("pr{n}3", "Precision and recall by 3 nearest neighbours", reals=PR_NEIGHBORS + 1)
+@_random("rpr{n}3", "Precision and recall on random features", reals=PR_NEIGHBORS + 1)
 def precision_recall(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
     """Of `num` generated images and `max_real` real ones, or all."""
-    found = _measure(context, num, max_real, extractor, output, PR_NEIGHBOURS)
+    found = _measure(context, num, max_real, extractor, output, PR_NEIGHBORS)
     return {"precision": found.precision, "recall": found.recall}
 
 
-@_vgg16("dc{n}5", "Density and coverage by 5 nearest neighbours", reals=DC_NEIGHBOURS + 1)
-@_random("rdc{n}5", "Density and coverage on random features", reals=DC_NEIGHBOURS + 1)
+@_vgg16("dc{n}5", "Density and coverage by 5 nearest neighbours", reals=DC_NEIGHBORS + 1)
+@_random("rdc{n}5", "Density and coverage on random features", reals=DC_NEIGHBORS + 1)
 def density_coverage(context: MetricContext, num: int, max_real: int | None, extractor: str, output: str) -> Values:
     """Of `num` generated images and `max_real` real ones, or all."""
-    found = _measure(context, num, max_real, extractor, output, DC_NEIGHBOURS)
+    found = _measure(context, num, max_real, extractor, output, DC_NEIGHBORS)
     return {"density": found.density, "coverage": found.coverage}
 
 
@@ -68,8 +68,8 @@ def agreement(real: Tensor, fake: Tensor, k: int) -> Agreement:
     for features in (real, fake):
         if len(features) <= k:
             raise UserError(f"{len(features)} images have no {k} neighbours each; at least {k + 1} are needed")
-    centre = real.mean(0)  # near the origin less is lost when distances are computed from scalar products
-    real, fake = real - centre, fake - centre
+    center = real.mean(0)  # near the origin less is lost when distances are computed from scalar products
+    real, fake = real - center, fake - center
     real_reach, fake_reach = squared_radii(real, k), squared_radii(fake, k)
     hits = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)  # real balls around each generated picture
     touched = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)

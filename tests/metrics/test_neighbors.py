@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
-from metrics import neighbours
-from metrics.neighbours import agreement, blocks
+from metrics import neighbors
+from metrics.neighbors import agreement, blocks
 
 pytestmark = pytest.mark.numeric
 
@@ -39,12 +39,12 @@ def test_as_defined(k):
 @pytest.mark.parametrize("size", [1, 1000, 10**6])
 def test_blocks_do_not_matter(size, monkeypatch):
     whole = agreement(*sets(), 3)
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", size)
+    monkeypatch.setattr(neighbors, "BLOCK_BYTES", size)
     assert agreement(*sets(), 3) == whole
 
 
 def test_blocks_keep_to_their_size(monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4000)
+    monkeypatch.setattr(neighbors, "BLOCK_BYTES", 4000)
     found = [distances for _, distances in blocks(*sets())]
     assert sum(map(len, found)) == 60
     assert max(distances.nbytes for distances in found) <= 4000
@@ -74,7 +74,7 @@ def test_too_few_images_are_refused():
 @pytest.mark.slow
 def test_memory_of_many_images(monkeypatch):
     """Beside the features, no more than three blocks and what is kept of each image: here 3 x 1 MiB."""
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(neighbors, "BLOCK_BYTES", 1 << 20)
     real, fake = torch.randn(4000, 64), torch.randn(4000, 64)
     with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         agreement(real, fake, 3)

@@ -1,0 +1,147 @@
+"""From a request to files on disk: what projector.py does. All checks come before the first file."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dnnlib.files import make_dir, write_by, write_json
+from editing.inversion import Distance, InversionOptions, InversionStep, invert
+from editing.own_pictures import find_pictures, read_pictures
+from torch_utils.allocator import keep_memory
+from torch_utils.threads import yield_when_crowded
+from training.layouts.files import save_layout
+from training.layouts.layout import concatenate
+from training.pictures.grids import image_grid, save_png
+from training.pictures.videos import check_video, save_video
+from training.sampling import Model
+
+LATENTS, LAYOUT, RESULTS, COMPARISON = "projected.npz", "layout.json", "projected.json", "comparison.png"
+VIDEO_FRAMES = 100  # about so many, whatever the number of steps
+FRAMES_PER_SECOND = 20
+
+
+@dataclass(frozen=True)
+class ProjectionRequest:
+    """What projector.py was asked for, in the form of its options."""
+
+    network: str
+    targets: tuple[str, ...]
+    outdir: str
+    options: InversionOptions
+    video: str | None = None
+    batch: int = 16
+    device: str = "auto"
+
+
+def project(request: ProjectionRequest, make_distance: Callable[[Model], Distance | None]) -> list[Path]:
+    """Find latents and layouts of pictures and write them; returns the paths written.
+
+    make_distance: the perceptual part of the loss for a model, None for random features. Raises UserError, before
+    anything is written, on bad input.
+    """
+    if request.video:
+        check_video(request.video)
+    paths = find_pictures(request.targets)
+    model = Model.load(request.network, request.device)
+    if model.device.type == "cpu":
+        keep_memory()
+        yield_when_crowded()
+    target = read_pictures(paths, model)
+    distance = make_distance(model)
+    outdir = make_dir(request.outdir)
+    if request.video:
+        make_dir(Path(request.video).parent)
+    frames: list[list[Tensor]] = []
+    found = list(_batches(model, target, request, distance, frames))
+    return _write(request, outdir, _names(paths), target, _joined(found), frames)
+
+
+def _batches(
+    model: Model,
+    target: Tensor,
+    request: ProjectionRequest,
+    distance: Distance | None,
+    frames: list[list[Tensor]],
+) -> Iterator[InversionStep]:
+    """The last step of each batch; `frames` is filled with pictures [n, C, R, R] where there is to be a video."""
+    steps = request.options.steps
+    every = max(1, steps // VIDEO_FRAMES)
+    with tqdm(total=-(-len(target) // request.batch) * (steps + 1), unit="step", disable=None) as bar:
+        for start in range(0, len(target), request.batch):
+            now, shown = target[start : start + request.batch], []
+            for step in invert(model, now, request.options, distance):
+                if request.video and (step.step % every == 0 or step.step == steps):
+                    shown.append(step.image.cpu())
+                bar.set_postfix_str(f"rms {step.rms.mean().item():.4f}")
+                bar.update()
+            frames.append(shown)
+            yield step
+
+
+def _joined(parts: list[InversionStep]) -> InversionStep:
+    """One step of the pictures of all batches, on the CPU."""
+    layouts = [part.layout for part in parts]
+    layout = None if layouts[0] is None else concatenate(layouts).to("cpu")
+    tensors = {name: torch.cat([getattr(p, name) for p in parts]).cpu() for name in ("image", "ws", "loss", "rms")}
+    return replace(parts[0], step=parts[-1].step, layout=layout, **tensors)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Stems of the files, numbered where several are the same."""
+    stems, names = Counter(path.stem for path in paths), []
+    for number, path in enumerate(paths):
+        names.append(path.stem if stems[path.stem] == 1 else f"{path.stem}-{number}")
+    return names
+
+
+def _write(
+    request: ProjectionRequest,
+    outdir: Path,
+    names: list[str],
+    target: Tensor,
+    found: InversionStep,
+    frames: list[list[Tensor]],
+) -> list[Path]:
+    written = [_save_latents(outdir / LATENTS, found.ws)]
+    if found.layout is not None:
+        save_layout(outdir / LAYOUT, found.layout)
+        written.append(outdir / LAYOUT)
+    pairs = torch.stack([target, found.image], 1)  # [N, 2, C, R, R]
+    for name, pair in zip(names, pairs, strict=True):
+        written.append(save_png(outdir / f"{name}.png", image_grid(pair, 2)))
+    written.append(save_png(outdir / COMPARISON, image_grid(pairs.flatten(0, 1), columns=2 * _columns(len(names)))))
+    about = [{"name": n, "rms": rms, "loss": loss} for n, rms, loss in _figures(names, found)]
+    write_json(outdir / RESULTS, {"space": request.options.space, "steps": found.step, "pictures": about})
+    written.append(outdir / RESULTS)
+    if request.video:
+        written.append(save_video(request.video, _film(target, frames), FRAMES_PER_SECOND))
+    return written
+
+
+def _figures(names: list[str], found: InversionStep) -> Iterator[tuple[str, float, float]]:
+    return zip(names, found.rms.tolist(), found.loss.tolist(), strict=True)
+
+
+def _save_latents(path: Path, ws: Tensor) -> Path:
+    """As `generate.py --latents` reads it: array w [N, *w_shape]."""
+    return write_by(path, lambda file: np.savez(file, w=ws.numpy()))
+
+
+def _columns(count: int) -> int:
+    return max(1, round((count / 2) ** 0.5))
+
+
+def _film(target: Tensor, frames: list[list[Tensor]]) -> list[np.ndarray]:
+    """Target and picture found so far, side by side for each, a page a frame."""
+    columns = 2 * _columns(len(target))
+    pages = []
+    for now in zip(*frames, strict=True):
+        pairs = torch.stack([target, torch.cat(now)], 1).flatten(0, 1)
+        pages.append(image_grid(pairs, columns, smallest=128))
+    return pages

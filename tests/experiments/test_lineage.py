@@ -1,0 +1,49 @@
+"""The table of backbones: every run of the list resolves, and there is each one alone, with SEL, and with alignment."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from experiments import evidence
+from experiments.evidence import is_known, read_list
+from train import main as train_command
+from training.presets.options import Options
+from training.presets.resolve import DataFacts, resolve
+
+RUNS = read_list(Path(evidence.__file__).with_name("lineage.yaml"))
+FACTS = DataFacts("critters32", resolution=32, num_channels=3, size=8000)
+
+
+def configuration(run):
+    """What train.py would be asked for."""
+    with train_command.make_context("train", list(run.train)) as context:
+        given = {name: value for name, value in context.params.items() if value is not None}
+    names = {name: value for name, value in given.items() if name in Options.__dataclass_fields__}
+    return resolve(Options(**{**names, "data": "critters32.zip"}), FACTS)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_a_run_is_what_its_name_says(run):
+    config = configuration(run)
+    assert all(map(is_known, run.metrics))
+    if run.name.startswith("question"):
+        return
+    backbone, kind, seed = run.name.split("-")
+    assert config.generator.backbone == backbone
+    assert (config.generator.encoding is not None, config.align.weight) == {
+        "alone": (False, 0), "sel": (True, 0), "align": (True, 1),
+    }[kind]  # fmt: skip
+    assert config.seed == int(seed)
+
+
+def test_every_backbone_has_its_six_runs():
+    counts = Counter(run.name.split("-")[0] for run in RUNS)
+    assert counts == {"stylegan2": 6, "stylegan": 6, "progan": 6, "biggan": 6, "r3gan": 6, "question": 4}
+
+
+def test_the_questions_differ_in_what_they_ask():
+    found = {run.name: configuration(run) for run in RUNS if run.name.startswith("question")}
+    assert found["question-mbstd"].discriminator.mbstd_num_channels == 1
+    assert found["question-no-mbstd"].discriminator.mbstd_num_channels == 0
+    assert [found[f"question-{name}"].loss.g_orthogonal for name in ("orthogonal", "no-orthogonal")] == [1e-4, 0]

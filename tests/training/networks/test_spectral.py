@@ -1,0 +1,58 @@
+"""Spectral normalization of any backbone."""
+
+import copy
+
+import pytest
+import torch
+
+from tests.training.networks.lineage import discriminator, generator, layout_for, lineage_config
+from training.networks.layers import Conv2d, Linear
+from training.networks.spectral import LAYERS
+
+pytestmark = pytest.mark.numeric
+
+# Where the two largest singular values are next to each other, iterations take long.
+TOLERANCE = {"biggan": 1e-3, "progan": 5e-3, "sndcgan": 5e-3, "stylegan2": 5e-3}
+SPECTRAL = {"networks": {"spectral_norm": True}}
+
+
+def layers(network: torch.nn.Module) -> list[torch.nn.Module]:
+    return [layer for layer in network.modules() if isinstance(layer, LAYERS)]
+
+
+def used_weight(layer: torch.nn.Module) -> torch.Tensor:
+    weight = layer.weight.transpose(0, 1) if isinstance(layer, torch.nn.ConvTranspose2d) else layer.weight
+    return weight.flatten(1) * (layer.weight_gain if isinstance(layer, Linear | Conv2d) else 1)
+
+
+@pytest.mark.parametrize("backbone", TOLERANCE)
+def test_norms_are_1_after_settling(backbone):
+    of = lineage_config(backbone, **SPECTRAL)
+    G, D = generator(of), discriminator(of)
+    z = torch.randn([4, 8], generator=torch.Generator().manual_seed(0))
+    for layer in (*layers(G), *layers(D)):
+        layer.parametrizations.weight.train()
+        for _ in range(150):
+            layer.weight  # noqa: B018 - each look is a power iteration then
+    images = G.synthesis(G.styles(z), layout_for(of, 4))
+    assert D(images).logits.isfinite().all()
+    for network in (G.eval(), D.eval()):
+        norms = torch.stack([torch.linalg.matrix_norm(used_weight(layer), 2) for layer in layers(network)])
+        assert len(norms) >= 8
+        torch.testing.assert_close(norms, torch.ones_like(norms), rtol=0, atol=TOLERANCE[backbone])
+
+
+def test_iterations_go_on_only_where_gradients_are_wanted():
+    of = lineage_config("stylegan2", None, **SPECTRAL)
+    D, images = discriminator(of), torch.randn([4, 3, 32, 32], generator=torch.Generator().manual_seed(0))
+    before = copy.deepcopy(D.state_dict())
+    with torch.no_grad():
+        D(images)
+    assert all(torch.equal(before[name], value) for name, value in D.state_dict().items())
+    D(images)
+    moved = {name.rpartition(".")[2] for name, value in D.state_dict().items() if not torch.equal(before[name], value)}
+    assert moved == {"_u", "_v"}
+
+
+def test_it_is_off_by_default():
+    assert not any(hasattr(layer, "parametrizations") for layer in layers(generator(lineage_config("biggan"))))
