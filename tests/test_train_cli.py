@@ -405,7 +405,7 @@ def test_a_branch_with_other_channels_is_told_so_in_a_few_words(data: Path, loop
         (["--gpus=2"], "--gpus=2, but PyTorch sees"),
         (["--procs=0"], "--procs=0: give 1 or more"),
         (["--procs=2", "--gpus=2"], "give one of them"),
-        (["--procs=3"], "schedule.batch_size 32 must be a multiple"),
+        (["--procs=3"], "schedule.batch_size 8 must be a multiple"),
     ],
 )
 def test_refused_arguments(data: Path, loop: list, arguments: list[str], text: str):
@@ -518,7 +518,7 @@ def test_outdir_that_is_another_run(data: Path, loop: list):
     start(data)
     _, path = loop.pop()
     result = call("--outdir", path, "--data", data, "--cfg=demo", "--device=cpu", "--gamma=7")
-    assert_refused(result, "is a run with other settings (loss.r1_gamma is 0.1 there, 7.0 here)", loop=loop)
+    assert_refused(result, "is a run with other settings (loss.r1_gamma is 3.0 there, 7.0 here)", loop=loop)
     assert [file.name for file in path.iterdir()] == ["config.json"]
 
 

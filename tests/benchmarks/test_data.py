@@ -134,7 +134,7 @@ def test_report_and_its_file(tmp_path, monkeypatch):
 
 def test_settings_are_those_of_the_configurations(folder):
     demo, paper = (data.configured(setting, folder, "spatialgan", None) for setting in data.SETTINGS)
-    assert (demo.schedule.batch_size, demo.data.workers, demo.hardware.device) == (8, 0, "cpu")
+    assert (demo.schedule.batch_size, demo.data.workers, demo.hardware.device) == (32, 0, "cpu")
     assert (paper.schedule.batch_size, paper.data.workers, paper.generator.img_resolution) == (4, 2, 256)
 
 
