@@ -26,7 +26,7 @@ from training.networks.cuda_graphs import CapturedSynthesis
 from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
 from training.networks.synthesis import Noise, NoiseMode
 from training.runs.snapshot import open_snapshot
-from training.truncation import resampled
+from training.networks.truncation import resampled
 
 SEED_LIMIT = 2**32
 Labels = int | Sequence[int] | Sequence[Sequence[float]] | Tensor

@@ -6,7 +6,7 @@ import torch
 from dnnlib.errors import UserError
 from tests.training.networks.lineage import generator, lineage_config
 from training.sampling import Model
-from training.truncation import resampled
+from training.networks.truncation import resampled
 
 pytestmark = pytest.mark.numeric
 
