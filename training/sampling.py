@@ -25,8 +25,8 @@ from training.networks.backbones import GeneratorNetwork
 from training.networks.cuda_graphs import CapturedSynthesis
 from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
 from training.networks.synthesis import Noise, NoiseMode
-from training.runs.snapshot import open_snapshot
 from training.networks.truncation import resampled
+from training.runs.snapshot import open_snapshot
 
 SEED_LIMIT = 2**32
 Labels = int | Sequence[int] | Sequence[Sequence[float]] | Tensor

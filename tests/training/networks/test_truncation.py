@@ -5,8 +5,8 @@ import torch
 
 from dnnlib.errors import UserError
 from tests.training.networks.lineage import generator, lineage_config
-from training.sampling import Model
 from training.networks.truncation import resampled
+from training.sampling import Model
 
 pytestmark = pytest.mark.numeric
 
