@@ -100,7 +100,9 @@ def ceiling(model: Model, commands: Commands, batch_size: int, side: int) -> flo
     for part in torch.arange(len(commands.seeds)).split(batch_size):
         chosen = [commands.centers[n] for n in part.tolist()]
         here = Commands([commands.seeds[n] for n in part.tolist()], chosen, commands.offsets[part])
-        layout = model.layout(here.seeds).to("cpu")
+        layout = model.layout(here.seeds)
+        assert layout is not None, "refused by no_heatmaps"
+        layout = layout.to("cpu")
         centers, offsets = allowed(layout, here, model.config.sampler)
         before, after = (discs(one, side) for one in (layout, moved_one_each(layout, chosen, offsets)))
         seen += [ratio(*sample, layout.registration) for sample in zip(before, after, centers, offsets, strict=True)]

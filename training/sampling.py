@@ -122,8 +122,8 @@ class Model:
                 raise UserError("ws are final styles: z, labels and truncation cannot be combined with them")
             ws = _checked_shape("ws", ws, list(self.G.w_shape))
             return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
-        drawn = range(len(z)) if z is not None else seeds
-        z = self.latents(_checked_seeds(seeds)) if z is None else self._checked_z(z)
+        drawn = range(len(z)) if z is not None else _checked_seeds(seeds)
+        z = self.latents(drawn) if z is None else self._checked_z(z)
         if truncation_psi != 1 and self.config.generator.truncation == "z":
             if truncation_cutoff is not None:
                 raise UserError("this model truncates z, which is of no layer; leave the cutoff out")

@@ -154,13 +154,14 @@ class BigDiscriminator(LayeredDiscriminator):
         summed = self.last_block(x).relu().sum((2, 3))
         logits = self.out(summed)
         if self.label is not None:
+            assert c is not None, "a conditional network needs labels"
             logits = logits + projected(self.label(c.to(summed.dtype)), summed)
         return DiscriminatorOutput(logits, kept)
 
     def layers_from_image(self) -> Iterator[nn.Module]:
         for r in self.resolutions:
             block = self.blocks[str(r)]
-            yield from (block.conv0, block.conv1, block.skip)
+            yield from block.children()
             if r // 2 == self.attending:
                 yield self.attention
 

@@ -1,5 +1,7 @@
 """Spectral normalization of any network's layers (Miyato et al. 2018): networks.spectral_norm."""
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -14,13 +16,13 @@ def normalize_spectra(network: nn.Module) -> None:
     follows. Layers that have it already, and modulated convolutions (they are demodulated), stay as they are.
 
     An iteration goes on when the layer is used where gradients are wanted, not when its weight is looked at: making
-    pictures leaves the network as it is. A layer with an
-    equalized learning rate loses its gain, so that its norm is 1, too.
+    pictures leaves the network as it is. A layer with an equalized learning rate loses its gain, so that its norm is
+    1, too.
     """
     for layer in list(network.modules()):
         if isinstance(layer, LAYERS) and not hasattr(layer, "parametrizations"):
             spectral_norm(layer)
-            layer.parametrizations.weight.eval()
+            _iteration(layer).eval()
             layer.register_forward_pre_hook(_begin)
             layer.register_forward_hook(_end, always_call=True)
             if isinstance(layer, Equalized):
@@ -28,8 +30,13 @@ def normalize_spectra(network: nn.Module) -> None:
 
 
 def _begin(layer: nn.Module, _: tuple[Tensor, ...]) -> None:
-    layer.parametrizations.weight.train(layer.training and torch.is_grad_enabled())
+    _iteration(layer).train(layer.training and torch.is_grad_enabled())
 
 
 def _end(layer: nn.Module, _: tuple[Tensor, ...], __: Tensor) -> None:
-    layer.parametrizations.weight.eval()
+    _iteration(layer).eval()
+
+
+def _iteration(layer: nn.Module) -> nn.Module:
+    """What computes the normalized weight; each evaluation in training mode is a step of the power iteration."""
+    return cast(Any, layer).parametrizations.weight

@@ -59,7 +59,8 @@ def compose_several(
     An object that ends further down stands before the others. What others hide for the most part is not in the truth;
     center, box and mask are those of the visible part, and "visible" is its share of the object.
     """
-    things = [cutouts[rng.integers(len(cutouts))] for _ in range(rng.integers(*arrangement.objects, endpoint=True))]
+    count = int(rng.integers(*arrangement.objects, endpoint=True))
+    things = [cutouts[int(rng.integers(len(cutouts)))] for _ in range(count)]
     places = scattered(rng, len(things), arrangement.margin, arrangement.apart)
     drawn = [_drawn(rng, thing, place, placement) for thing, place in zip(things, places, strict=True)]
     order = sorted(range(len(things)), key=lambda n: drawn[n][1])
