@@ -163,10 +163,14 @@ def test_detectors_are_those_that_there_are():
     assert get_args(DetectorName) == calc_metrics.DETECTORS
 
 
-def test_a_truncated_snapshot_is_refused(run_dir, data):
+def test_a_truncated_snapshot_is_refused_and_in_a_run_passed_over(run_dir, data):
     path = run_dir / "network-snapshot-000002.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    assert_refused(call("--network", run_dir, "--data", data), "cut short")
+    assert_refused(call("--network", path, "--data", data), "cut short")
+    result = call("--network", run_dir, "--data", data, "--metrics=w", "--num=8", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["kimg"] < 2
+    assert f"{path}: not a readable snapshot" in result.stderr
 
 
 # ---- images compared with images

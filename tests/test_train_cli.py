@@ -371,7 +371,7 @@ def test_a_branch_with_other_channels_is_told_so_in_a_few_words(data: Path, loop
     checkpoint = checkpoint_path(path, 0)
     TrainingState.create(config, World()).save(checkpoint, config)
     result = start(data, "--resume", checkpoint, "--set", "networks.channel_max=16")
-    assert_refused(result, "a branch keeps its networks", "synthesis.channel_max is 64 there, 16 here", loop=loop)
+    assert_refused(result, "a branch keeps its networks", "synthesis.channel_max is 32 there, 16 here", loop=loop)
     assert len(result.stderr) < 600
     assert start(data, "--resume", checkpoint, "--set", "networks.conv_clamp=100").exit_code == 0  # of the same shapes
 

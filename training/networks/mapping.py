@@ -49,7 +49,7 @@ class MappingNetwork(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The type of the weights."""
-        return next(self.layers.parameters()).dtype
+        return self.layers[0].weight.dtype
 
     def extra_repr(self) -> str:
         truncation = "no mean of w" if self.w_avg_beta is None else f"mean of w decays by {self.w_avg_beta:g}"
