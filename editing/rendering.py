@@ -77,7 +77,7 @@ def layout_of(model: Model, document: Document) -> Layout | None:
 
 
 def styles_of(model: Model, document: Document, layout: Layout | None) -> Tensor:
-    """ws [1, *w_shape] of a document, with its directions applied. Raises UserError when they do not fit the model."""
+    """ws [1, *w_shape] of a document. Raises UserError when they do not fit the model, or directions are named."""
     given = document.styles()
     if given is not None:
         ws = model.styles(ws=torch.from_numpy(given.copy()))
@@ -85,7 +85,9 @@ def styles_of(model: Model, document: Document, layout: Layout | None) -> Tensor
         truncation = {"truncation_psi": document.truncation_psi, "truncation_cutoff": document.truncation_cutoff}
         z = latents_of(model, document)
         ws = model.styles(z=z, layout=layout, labels=_label(document, model), **truncation)
-    return _directed(ws, document, model)
+    if document.directions:
+        raise UserError("directions: this version applies none; leave them out")
+    return ws
 
 
 def latents_of(model: Model, document: Document) -> Tensor:
@@ -116,15 +118,6 @@ def _label(document: Document, model: Model) -> int | Tensor | None:
     if document.label is None and model.config.generator.c_dim:
         return 0
     return document.label
-
-
-def _directed(ws: Tensor, document: Document, model: Model) -> Tensor:
-    if not document.directions:
-        return ws
-    from editing.latent.directions import apply, load_direction
-
-    loaded = [load_direction(f"{each.file}:{each.index}:{each.strength}") for each in document.directions]
-    return apply(ws, loaded)
 
 
 def _mean(features: Tensor) -> np.ndarray:

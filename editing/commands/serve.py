@@ -10,8 +10,6 @@ MODEL, ADDRESS = "Model", "Address"
 @click.command("serve", cls=Command)
 @option("--network", group=MODEL, metavar="PATH", required=True, type=PATH,
         help="Run directory (its newest snapshot), snapshot or checkpoint.")
-@option("--directions", group=MODEL, metavar="FILE", multiple=True, type=PATH,
-        help="Directions in the latent space that the page offers. Can be repeated.")
 @option("--device", group=MODEL, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @option("--host", group=ADDRESS, default="127.0.0.1", show_default=True, metavar="ADDRESS",
         help="Where to listen; other than this machine's own address only with --password.")
@@ -21,7 +19,7 @@ MODEL, ADDRESS = "Model", "Address"
         help="What others have to know; also read from STEERGAN_PASSWORD.")
 @option("--no-browser", group=ADDRESS, is_flag=True, help="Print the address, but open no browser.")
 @plugin_option(MODEL)
-def command(network, directions, device, host, port, password, no_browser):
+def command(network, device, host, port, password, no_browser):
     """Open the editor in the browser (what `edit.py --network=...` does)."""
     from pathlib import Path
 
@@ -32,15 +30,12 @@ def command(network, directions, device, host, port, password, no_browser):
     # The rest is found out in a thread, while the page is there already.
     if address_in(network) is None and not Path(network).exists():
         raise UserError(f"{network}: no such file; give a network-snapshot-*.safetensors or a run directory")
-    for path in directions:
-        if not Path(path).is_file():
-            raise UserError(f"--directions {path}: no such file")
     if password == "":
         raise UserError("--password: an empty one keeps nobody out")
 
     def open_engine():
         from editing.server.engine import Engine
 
-        return Engine(network, device, {Path(path).name: path for path in directions})
+        return Engine(network, device)
 
     serve(open_engine, host, port, password, not no_browser, click.echo)

@@ -170,7 +170,7 @@ class Engine:
         """With directions by file. Raises UserError for files that the server was not started with."""
         for each in document.directions:
             if each.file not in self.directions:
-                raise UserError(f"directions: there is no '{each.file[:60]}' here; start edit.py with --directions")
+                raise UserError(f"directions: there is no '{each.file[:60]}' here; the editor has no directions yet")
         found = tuple(replace(each, file=self.directions[each.file]) for each in document.directions)
         return replace(document, directions=found, history=())
 

@@ -1,6 +1,7 @@
 """The mapping network: latents and labels to styles (Karras et al. 2019, section 2)."""
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class MappingNetwork(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The type of the weights."""
-        return self.layers[0].weight.dtype
+        return cast(Tensor, self.layers[0].weight).dtype
 
     def extra_repr(self) -> str:
         truncation = "no mean of w" if self.w_avg_beta is None else f"mean of w decays by {self.w_avg_beta:g}"
