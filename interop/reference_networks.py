@@ -17,8 +17,8 @@ from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.json_files import open_regular
+from dnnlib.pickle_machine import Dictionary, NotPlain, load
 from interop.pickles.families import LARGEST_FILE, PICKLE, check_family, kind_of
-from interop.pickles.machine import Dictionary, NotPlain, load
 from interop.pickles.modules import Tree
 from interop.pickles.values import Module, Values
 from interop.reference_settings import augment_settings, discriminator_settings, generator_settings

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from dnnlib.errors import UserError
 from dnnlib.json_files import open_regular
-from interop.pickles.machine import Bounded
+from dnnlib.pickle_machine import Bounded
 
 LARGEST_FILE = 4 << 30  # bytes
 _LARGEST_INDEX = 64 << 20  # bytes of the pickle inside a zip archive

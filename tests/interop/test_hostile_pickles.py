@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dnnlib.errors import CUT, UserError
-from interop.pickles.machine import NotPlain, load
+from dnnlib.pickle_machine import NotPlain, load
 from interop.pickles.values import Values
 from interop.reference_networks import read_reference
 from tests.interop.hostile import GADGETS, MARKER, cases, module, number, pickled, storage, tensor

@@ -1,16 +1,17 @@
 """Pickles that hold nothing but plain data and arrays of bytes, read without unpickling.
 
-Python's unpickler makes whatever objects a file asks for, and an allow-list does not help against their `__setstate__`.
-Here the opcodes are interpreted instead, as far as protocol 2 needs them for lists, dictionaries, numbers, texts and
-NumPy arrays of uint8. Names of functions in the file are compared with the few that such files hold; none is called.
+The opcodes are interpreted (dnnlib/pickle_machine.py), as far as protocol 2 has them: lists, dictionaries, numbers,
+texts and NumPy arrays of uint8. Names of functions in the file are compared with the few that such files hold; none
+is called.
 """
 
 import math
-import pickletools
-from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+
+from dnnlib.pickle_machine import NotPlain, load
 
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")  # of NumPy 1, of NumPy 2
 _RECONSTRUCT = frozenset(f"{module} _reconstruct" for module in _ARRAY_MODULES)
@@ -19,17 +20,6 @@ _NAMES = _RECONSTRUCT | {_ARRAY, _DTYPE, _ENCODE, _BYTES}
 _UINT8 = "u1"
 _UINT8_STATE = (3, "|", None, None, None, -1, -1, 0)  # version, byte order, no fields, no alignment, no flags
 _MAX_DIMENSIONS = 4
-
-_NUMBERS = frozenset({"INT", "LONG", "LONG1", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"})
-_LITERALS = _NUMBERS | {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE"}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
-_MARK = object()
-
-
-class NotPlain(ValueError):
-    """A pickle that is damaged, or holds something else than plain data; the message says what."""
 
 
 class PlainArray:
@@ -74,110 +64,30 @@ def load_plain(data: bytes) -> Any:
     Python 2's strings become str by Latin-1, which maps each byte to one character. Takes memory in proportion to the
     length of `data`. Raises NotPlain for everything else, and for what is damaged.
     """
-    machine = _Machine()
-    try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                return machine.pop()
-            machine.step(opcode.name, argument)
-    except NotPlain:
-        raise
-    except (ValueError, OverflowError) as error:
-        raise NotPlain(f"its pickle is damaged ({error})") from error
-    raise NotPlain("its pickle is cut short")
+    return load(BytesIO(data), _Calls(), most=len(data), protocol=2, keys=(str, bytes))
 
 
-class _Machine:
-    """The stack and the memo of a pickle."""
+class _Calls:
+    """What the calls of such a file give; none runs anything of the file's."""
 
-    def __init__(self):
-        self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
-        self._actions: dict[str, Callable[[], None]] = {
-            "EMPTY_LIST": lambda: self._push([]),
-            "EMPTY_DICT": lambda: self._push({}),
-            "MARK": lambda: self._push(_MARK),
-            "TUPLE": lambda: self._push(tuple(self._pop_to_mark())),
-            "LIST": lambda: self._push(self._pop_to_mark()),
-            "DICT": lambda: self._push(_filled({}, self._pop_to_mark())),
-            "APPEND": lambda: self._extend([self.pop()]),
-            "APPENDS": lambda: self._extend(self._pop_to_mark()),
-            "SETITEM": lambda: self._update(self._pop_several(2)),
-            "SETITEMS": lambda: self._update(self._pop_to_mark()),
-            "REDUCE": self._reduce,
-            "BUILD": self._build,
-        }
+    def name(self, module: str, name: str) -> _Name:
+        return _Name(f"{module} {name}")
 
-    def step(self, name: str, argument: Any) -> None:
-        """Do what one opcode says."""
-        if name in _LITERALS:
-            self._push(argument)
-        elif name in _CONSTANTS:
-            self._push(_CONSTANTS[name])
-        elif name in _SHORT_TUPLES:
-            self._push(tuple(self._pop_several(_SHORT_TUPLES[name])))
-        elif name in _PUTS:
-            self._memo[argument] = self._top()
-        elif name in _GETS:
-            self._push(self._remembered(argument))
-        elif name == "GLOBAL":
-            self._push(_Name(argument))
-        elif name in self._actions:
-            self._actions[name]()
-        elif name != "PROTO":
-            raise NotPlain(f"its pickle uses the opcode {name}, which plain data does not need")
-
-    def pop(self) -> Any:
-        """The topmost value, taken off."""
-        self._top()
-        return self._stack.pop()
-
-    def _push(self, value: Any) -> None:
-        self._stack.append(value)
-
-    def _top(self) -> Any:
-        if not self._stack or self._stack[-1] is _MARK:
-            raise NotPlain("its pickle is damaged (a value is missing)")
-        return self._stack[-1]
-
-    def _pop_several(self, count: int) -> list[Any]:
-        return [self.pop() for _ in range(count)][::-1]
-
-    def _pop_to_mark(self) -> list[Any]:
-        items: list[Any] = []
-        while self._stack:
-            value = self._stack.pop()
-            if value is _MARK:
-                return items[::-1]
-            items.append(value)
-        raise NotPlain("its pickle is damaged (a mark is missing)")
-
-    def _remembered(self, key: int) -> Any:
-        if key not in self._memo:
-            raise NotPlain("its pickle is damaged (it refers to a value that is not there)")
-        return self._memo[key]
-
-    def _extend(self, items: list[Any]) -> None:
-        if type(self._top()) is not list:
-            raise NotPlain("its pickle is damaged (values for a list that is none)")
-        self._top().extend(items)
-
-    def _update(self, items: list[Any]) -> None:
-        if type(self._top()) is not dict:
-            raise NotPlain("its pickle is damaged (values for a dictionary that is none)")
-        _filled(self._top(), items)
-
-    def _reduce(self) -> None:
-        function, arguments = self._pop_several(2)
-        if not isinstance(function, _Name) or not isinstance(arguments, tuple):
+    def call(self, function: Any, arguments: tuple) -> Any:
+        if not isinstance(function, _Name):
             raise NotPlain("its pickle is damaged (a call of something that is no function)")
-        self._push(_made(function.text, arguments))
+        return _made(function.text, arguments)
 
-    def _build(self) -> None:
-        state, target = self.pop(), self._top()
+    def new(self, kind: Any, arguments: tuple) -> Any:
+        raise NotPlain("it makes an object that is no array")
+
+    def build(self, target: Any, state: Any) -> None:
         if not isinstance(target, PlainArray | _Uint8):
             raise NotPlain("it sets the state of something that is no array")
         target.fill(state)
+
+    def persistent(self, identity: Any) -> Any:
+        raise NotPlain("it refers to data that is stored elsewhere")
 
 
 def _made(function: str, arguments: tuple) -> Any:
@@ -191,16 +101,6 @@ def _made(function: str, arguments: tuple) -> Any:
     if function == _BYTES and not arguments:
         return b""
     raise NotPlain(f"it calls {function.replace(' ', '.')} with other arguments than arrays of uint8 need")
-
-
-def _filled(target: dict, items: list[Any]) -> dict:
-    if len(items) % 2:
-        raise NotPlain("its pickle is damaged (a key without a value)")
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, str | bytes):
-            raise NotPlain("a dictionary's key is no text")
-        target[key] = value
-    return target
 
 
 def _is_shape(shape: Any) -> bool:

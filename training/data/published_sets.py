@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dnnlib.errors import UserError
+from dnnlib.pickle_machine import NotPlain
 from training.data.bounded import BoundedGzip, read_at_most
-from training.data.plain_pickle import NotPlain, PlainArray, load_plain
+from training.data.plain_pickle import PlainArray, load_plain
 
 _CIFAR_SHAPE, _CIFAR_VALUES = (-1, 3, 32, 32), 3072
 _CIFAR_BATCH, _CIFAR_META = "data_batch_", "batches.meta"

@@ -8,7 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from training.data.plain_pickle import NotPlain, PlainArray, load_plain
+from dnnlib.pickle_machine import NotPlain
+from training.data.plain_pickle import PlainArray, load_plain
 
 
 def python_2_pickle(pixels: np.ndarray, labels: list[int]) -> bytes:

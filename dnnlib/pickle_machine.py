@@ -1,4 +1,7 @@
-"""The opcodes of a pickle, interpreted: protocols 0 to 5, without those that only programs need.
+"""The opcodes of a pickle, interpreted instead of unpickled: protocols 0 to 5, without those that only programs need.
+
+Python's unpickler makes whatever objects a file asks for, and an allow-list does not help against their `__setstate__`.
+Here names and calls in a file go to `Calls`, which answer for the few that files of a kind hold and refuse the others.
 
 Memory and time are in proportion to the file: every opcode makes at most one small object, and there is a limit on how
 many there are; texts and bytes are parts of the file. Keys of dictionaries are plain, because the hash of a tuple that
@@ -21,7 +24,7 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (
 _SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
 _IGNORED = {"PROTO", "FRAME"}
-_KEYS = (str, bytes, bool, int, float, type(None))
+KEYS = (str, bytes, bool, int, float, type(None))
 _MARK = object()
 
 
@@ -29,7 +32,7 @@ codecs.lookup("raw-unicode-escape")  # of texts in old pickles: found now, so th
 
 
 class NotPlain(ValueError):
-    """A pickle that is damaged, or asks for something that no network needs; the message says what."""
+    """A pickle that is damaged, or asks for something that its kind does not need; the message says what."""
 
 
 class Dictionary(dict):
@@ -74,18 +77,23 @@ class Bounded:
         return self._file.tell()
 
 
-def load(file: BinaryIO, calls: Calls, most: int = MOST_OPCODES) -> Any:
+def load(
+    file: BinaryIO, calls: Calls, most: int = MOST_OPCODES, protocol: int = 5, keys: tuple[type, ...] = KEYS
+) -> Any:
     """The value of one pickle; `file` stands behind it afterwards.
 
-    None, bool, int, float, str, bytes, tuple, list (sets, too), Dictionary, and what `calls` makes. Raises NotPlain.
+    None, bool, int, float, str, bytes, tuple, list (sets, too), Dictionary, and what `calls` makes. Raises NotPlain,
+    also for more than `most` opcodes, for those of a later protocol, and for keys of dictionaries of other types.
     """
-    machine = _Machine(calls)
+    machine = _Machine(calls, keys)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(Bounded(file))):
             if opcode.name == "STOP":
                 return machine.pop()
             if count >= most:
-                raise NotPlain(f"it has more than {most:,} steps, which no network needs")
+                raise NotPlain(f"it has more than {most:,} steps, which no file of its kind needs")
+            if opcode.proto > protocol:
+                raise _unneeded(opcode.name)
             machine.step(opcode.name, argument)
     except NotPlain:
         raise
@@ -97,8 +105,8 @@ def load(file: BinaryIO, calls: Calls, most: int = MOST_OPCODES) -> Any:
 class _Machine:
     """The stack and the memo of a pickle."""
 
-    def __init__(self, calls: Calls):
-        self._calls = calls
+    def __init__(self, calls: Calls, keys: tuple[type, ...]):
+        self._calls, self._keys = calls, keys
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._actions: dict[str, Callable[[], None]] = {
@@ -111,7 +119,7 @@ class _Machine:
             "TUPLE": lambda: self._push(tuple(self._pop_to_mark())),
             "LIST": lambda: self._push(self._pop_to_mark()),
             "FROZENSET": lambda: self._push(self._pop_to_mark()),
-            "DICT": lambda: self._push(fill(Dictionary(), self._pop_to_mark())),
+            "DICT": lambda: self._push(fill(Dictionary(), self._pop_to_mark(), self._keys)),
             "APPEND": lambda: self._extend([self.pop()]),
             "APPENDS": lambda: self._extend(self._pop_to_mark()),
             "ADDITEMS": lambda: self._extend(self._pop_to_mark()),
@@ -142,7 +150,7 @@ class _Machine:
         elif name in self._actions:
             self._actions[name]()
         elif name not in _IGNORED:
-            raise NotPlain(f"its pickle uses the opcode {name}, which no network needs")
+            raise _unneeded(name)
 
     def pop(self) -> Any:
         """The topmost value, taken off."""
@@ -185,7 +193,7 @@ class _Machine:
     def _update(self, items: list[Any]) -> None:
         if type(self._top()) is not Dictionary:
             raise NotPlain("its pickle is damaged (values for a dictionary that is none)")
-        fill(self._top(), items)
+        fill(self._top(), items, self._keys)
 
     def _named_on_stack(self) -> None:
         module, name = self._pop_several(2)
@@ -204,12 +212,17 @@ class _Machine:
         self._calls.build(self._top(), state)
 
 
-def fill(target: Dictionary, items: list[Any]) -> Dictionary:
-    """Enter keys and values, which take turns in `items`."""
+def _unneeded(opcode: str) -> NotPlain:
+    return NotPlain(f"its pickle uses the opcode {opcode}, which files of its kind do not need")
+
+
+def fill(target: Dictionary, items: list[Any], keys: tuple[type, ...] = KEYS) -> Dictionary:
+    """Enter keys and values, which take turns in `items`. Raises NotPlain for a key of none of the types `keys`."""
     if len(items) % 2:
         raise NotPlain("its pickle is damaged (a key without a value)")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if type(key) not in _KEYS:
-            raise NotPlain("a dictionary's key is neither a text nor a number")
+        if type(key) not in keys:
+            numbers = " and no number" if int in keys else ""
+            raise NotPlain(f"a dictionary's key is no text{numbers}")
         target[key] = value
     return target
