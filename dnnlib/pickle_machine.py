@@ -11,7 +11,7 @@ holds another one twice, which holds another one twice, takes for ever; values a
 import codecs
 import pickletools
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 MOST_OPCODES = 1_000_000  # ten times as many as a generator and a discriminator of 1024x1024 take
 LONGEST_LINE = 1 << 16  # bytes, of the opcodes that are written as text
@@ -87,7 +87,7 @@ def load(
     """
     machine = _Machine(calls, keys)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(Bounded(file))):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, Bounded(file)))):
             if opcode.name == "STOP":
                 return machine.pop()
             if count >= most:
@@ -109,7 +109,7 @@ class _Machine:
         self._calls, self._keys = calls, keys
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._actions: dict[str, Callable[[], None]] = {
+        self._actions: dict[str, Callable[[], object]] = {
             "EMPTY_LIST": lambda: self._push([]),
             "EMPTY_SET": lambda: self._push([]),
             "EMPTY_DICT": lambda: self._push(Dictionary()),
@@ -169,7 +169,7 @@ class _Machine:
         return [self.pop() for _ in range(count)][::-1]
 
     def _pop_to_mark(self) -> list[Any]:
-        items = []
+        items: list[Any] = []
         while self._stack:
             value = self._stack.pop()
             if value is _MARK:

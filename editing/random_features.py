@@ -4,12 +4,11 @@ Such features carry edges and colors at several scales in all directions, which 
 stands a little beside where it should be (Ulyanov et al. 2018 and others use untrained networks so).
 """
 
-from itertools import pairwise
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from torch_utils.random_filters import random_filters
 
 WIDTHS = (3, 32, 64, 64)  # channels; every layer halves the size
 SEED = 2024
@@ -20,10 +19,8 @@ class RandomFeatureDistance(nn.Module):
 
     def __init__(self):
         super().__init__()
-        draw = np.random.default_rng(SEED)  # torch.randn rounds as the processor's vector units do
-        for number, (ci, co) in enumerate(pairwise(WIDTHS)):
-            weight = draw.standard_normal([co, ci, 3, 3]) * (2 / (9 * ci)) ** 0.5
-            self.register_buffer(f"weight{number}", torch.from_numpy(weight).float())
+        for number, weight in enumerate(random_filters(WIDTHS, SEED)):
+            self.register_buffer(f"weight{number}", weight)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """The mean over layers of the features' mean squared differences."""

@@ -5,14 +5,12 @@ distributions, but are no FID and are never called so.
 """
 
 import hashlib
-from itertools import pairwise
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metrics.extractors.base import Extractor
+from torch_utils.random_filters import random_filters
 
 SIDE = 64  # pictures are brought to this size
 WIDTHS = (3, 64, 128, 256, 128)  # channels; every layer halves the size
@@ -24,10 +22,8 @@ class RandomFeatures(nn.Module):
 
     def __init__(self):
         super().__init__()
-        draw = np.random.default_rng(SEED)  # torch.randn rounds as the processor's vector units do
-        for number, (ci, co) in enumerate(pairwise(WIDTHS)):
-            weight = draw.standard_normal([co, ci, 3, 3]) * (2 / (9 * ci)) ** 0.5
-            self.register_buffer(f"weight{number}", torch.from_numpy(weight).float())
+        for number, weight in enumerate(random_filters(WIDTHS, SEED)):
+            self.register_buffer(f"weight{number}", weight)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         x = images.float() / 127.5 - 1

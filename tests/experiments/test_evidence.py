@@ -10,7 +10,7 @@ from dataset_tool import main as make_data
 from dnnlib.errors import UserError
 from experiments import evidence
 from experiments.evidence import LIST, Evidence, carry_out, chosen, main, newest_run, read_list, table, values_of
-from tests.tiny_models import save_tiny_snapshot
+from tests.experiments.pretending import pretending
 from train import main as train_command
 
 RUN = Evidence("one", "critters32", ["toy", "--images=8"], ["--cfg=demo", "--kimg=1"], ["di", "w", "unheard_of"])
@@ -21,22 +21,12 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What would have been run; train.py leaves a run directory with a snapshot, calc_metrics.py its lines."""
     seen: list[tuple[str, ...]] = []
 
-    def pretend(*words: str) -> None:
-        seen.append(words)
-        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
-        if words[0] == "dataset_tool.py":
-            Path(options["dest"]).write_bytes(b"")
-        elif words[0] == "train.py":
-            folder = Path(options["outdir"]) / "00000-run"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.json").write_text("{}")
-            save_tiny_snapshot(folder, kimg=1.0)
-        else:
-            for name in options["metrics"].split(","):
-                line = {"kimg": 1.0, "results": {name: 0.5, "more": 1.0}}
-                (Path(options["network"]) / f"metric-{name}.jsonl").write_text(json.dumps(line) + "\n")
+    def measure(options: dict[str, str]) -> None:
+        for name in options["metrics"].split(","):
+            line = {"kimg": 1.0, "results": {name: 0.5, "more": 1.0}}
+            (Path(options["network"]) / f"metric-{name}.jsonl").write_text(json.dumps(line) + "\n")
 
-    monkeypatch.setattr(evidence, "command", pretend)
+    monkeypatch.setattr(evidence, "command", pretending(seen, measure))
     return seen
 
 

@@ -12,7 +12,7 @@ from dnnlib.errors import UserError
 from experiments import steer
 from experiments.steer import LIST, Comparison, cell, chosen_rows, interval, main, parse_seeds, read_comparison
 from metrics import registry
-from tests.tiny_models import save_tiny_snapshot
+from tests.experiments.pretending import pretending
 from train import main as train_command
 
 LISTS = [LIST, LIST.with_name("short_runs.yaml")]
@@ -23,23 +23,12 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What would have been run; training leaves a snapshot, measuring 0.5 for the first seed, 0.7 for others."""
     seen: list[tuple[str, ...]] = []
 
-    def pretend(*words: str) -> None:
-        seen.append(words)
-        options = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
-        if words[0] == "dataset_tool.py":
-            Path(options["dest"]).write_bytes(b"")
-        elif words[0] == "train.py":
-            folder = Path(options["outdir"]) / "00000-run"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.json").write_text("{}")
-            (folder / "stats.jsonl").write_text('{"kimg": 1.0, "seconds/training": 30.0}\n')
-            save_tiny_snapshot(folder, kimg=1.0)
-        else:
-            value = 0.5 if "seed0" in options["network"] else 0.7
-            line = {"kimg": 1.0, "results": {"from_centre": value}}
-            (Path(options["network"]) / "metric-centroid_co_move.jsonl").write_text(json.dumps(line) + "\n")
+    def measure(options: dict[str, str]) -> None:
+        value = 0.5 if "seed0" in options["network"] else 0.7
+        line = {"kimg": 1.0, "results": {"from_centre": value}}
+        (Path(options["network"]) / "metric-centroid_co_move.jsonl").write_text(json.dumps(line) + "\n")
 
-    monkeypatch.setattr(steer, "command", pretend)
+    monkeypatch.setattr(steer, "command", pretending(seen, measure))
     return seen
 
 
