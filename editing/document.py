@@ -52,7 +52,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class Direction:
-    """A step of length `strength` along direction `index` of a file of directions."""
+    """A step of length `strength` along direction `index` of a file of directions. Nothing applies them yet."""
 
     file: str
     index: int = 0

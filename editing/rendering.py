@@ -86,7 +86,7 @@ def styles_of(model: Model, document: Document, layout: Layout | None) -> Tensor
         z = latents_of(model, document)
         ws = model.styles(z=z, layout=layout, labels=_label(document, model), **truncation)
     if document.directions:
-        raise UserError("directions: this version applies none; leave them out")
+        raise UserError("directions: the editor has no directions yet; leave them out")
     return ws
 
 

@@ -11,7 +11,6 @@ export class Panels {
     Object.assign(this, { store, backend, selection, model, say, many: model.counts.length === 1 });
     this.#selected();
     this.#whole();
-    this.#directions();
   }
 
   draw() {
@@ -179,19 +178,6 @@ export class Panels {
   showPreview(frame) {
     const canvas = this.previews?.[Number(frame.slot.slice("truncation".length))];
     if (canvas) draw(canvas, toImageData(frame.picture));
-  }
-
-  #directions() {
-    const rows = this.model.directions.map((file) => {
-      const change = (commit) => ({ target }) => {
-        const others = this.store.document.directions.filter((each) => each.file !== file);
-        const strength = Number(target.value);
-        this.store.preview({ directions: strength ? [...others, { file, index: 0, strength }] : others });
-        if (commit) this.store.commit();
-      };
-      return element("label", { class: "slider" }, file, element("input", { type: "range", min: -5, max: 5, step: 0.1, value: 0, oninput: change(false), onchange: change(true) }));
-    });
-    $("#directions").replaceChildren(...rows);
   }
 }
 

@@ -29,7 +29,6 @@ export function python(document, model) {
 
 // Why a command line cannot say everything, or null.
 export function unsaid(document) {
-  if (document.directions.length) return "directions are in the session only: use --direction, or the lines of Python";
   if (document.object_seeds?.some(Array.isArray)) return "a copied style is in the session only: use the lines of Python";
   if (document.noise_seed !== null && document.noise_seed !== document.seed) return "the noise's own seed is in the session only";
   return null;

@@ -37,15 +37,11 @@ Task = Generator[None, None, None]
 
 
 class Engine:
-    """A snapshot opened for the editor. directions: {name shown: file} that documents may name.
+    """A snapshot opened for the editor. Raises UserError as Model.load does."""
 
-    Raises UserError as Model.load does.
-    """
-
-    def __init__(self, network: str, device: str = "auto", directions: dict[str, str] | None = None):
+    def __init__(self, network: str, device: str = "auto"):
         self.snapshot: Snapshot = open_snapshot(network)
         self.model = Model.load(self.snapshot.path, device)
-        self.directions = directions or {}
         self._discriminator: Discriminator | None = None
         if self.model.device.type == "cpu":
             keep_memory()
@@ -83,7 +79,6 @@ class Engine:
             "truncates": generator.mapping.w_avg_beta is not None,
             "attention": shown_resolutions(self.snapshot.config.discriminator),
             "features": [2**k for k in range(2, generator.img_resolution.bit_length())],
-            "directions": sorted(self.directions),
         }
 
     def _address(self) -> str:
@@ -101,7 +96,7 @@ class Engine:
     def rendering(self, request: Render, send: Send) -> Task:
         """One frame "picture" with the layout and perhaps a part "overlay"."""
         start = time.perf_counter()
-        document = self._checked(request.document)
+        document = replace(request.document, history=())
         with_features = request.overlay is not None and request.overlay.kind == "features"
         rendering = render(self.model, document, with_features)
         parts = [picture_part(rendering.image)]
@@ -115,7 +110,7 @@ class Engine:
         """A frame "drag" a step; the last one has `done`, the reason, and the new styles and layout."""
         from editing.dragging import DragOptions, drag
 
-        document = self._checked(request.document)
+        document = replace(request.document, history=())
         if not document.points:
             raise UserError("there is no point to drag; press one in the picture and pull it")
         layout = layout_of(self.model, document)
@@ -153,7 +148,7 @@ class Engine:
         """Frames "progress", then one "film" with the file's bytes."""
         path = folder / f"film{request.suffix}"
         check_video(path)
-        documents = [self._checked(document) for document in request.documents]
+        documents = [replace(document, history=()) for document in request.documents]
         frames = []
         for picture in film_frames(self.model, documents, request.frames, request.marks):
             frames.append(picture)
@@ -165,14 +160,6 @@ class Engine:
         yield
 
     # ---- parts of them
-
-    def _checked(self, document: Document) -> Document:
-        """With directions by file. Raises UserError for files that the server was not started with."""
-        for each in document.directions:
-            if each.file not in self.directions:
-                raise UserError(f"directions: there is no '{each.file[:60]}' here; the editor has no directions yet")
-        found = tuple(replace(each, file=self.directions[each.file]) for each in document.directions)
-        return replace(document, directions=found, history=())
 
     def _overlay(self, overlay: Overlay, rendering: Rendering, document: Document) -> np.ndarray:
         """uint8 [r, r], scaled to its own range."""
