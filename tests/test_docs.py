@@ -10,7 +10,10 @@ import pytest
 import calc_metrics
 import convert
 import dataset_tool
+import edit
 import generate
+import projector
+import style_mixing
 import train
 import visualize
 
@@ -23,6 +26,9 @@ TOOLS = {
     "dataset_tool.py": dataset_tool.main,
     "visualize.py": visualize.main,
     "convert.py": convert.main,
+    "edit.py": edit.main,
+    "projector.py": projector.main,
+    "style_mixing.py": style_mixing.main,
 }
 
 
@@ -41,8 +47,10 @@ def commands(page: Path) -> list[list[str]]:
 def known_options(tool: str, words: list[str]) -> set[str]:
     command = TOOLS[tool]
     if isinstance(command, click.Group):
-        chosen = next((command.commands[word] for word in words if word in command.commands), None)
-        command = chosen or command.commands.get("network", command)  # what convert.py does without a word
+        context = click.Context(command)
+        names = command.list_commands(context)
+        without = {"convert.py": "network", "edit.py": "serve"}.get(tool, "")  # what these two do without a word
+        command = command.get_command(context, next((word for word in words if word in names), without)) or command
     return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
 
 
