@@ -75,7 +75,7 @@ def browser() -> Iterator[Any]:
 @contextmanager
 def opened(started: Any, url: str) -> Iterator[Any]:
     """A page of the editor, its first picture made by the operators that it will go on with."""
-    context = started.new_context(viewport=WINDOW)
+    context = started.new_context(viewport=WINDOW, bypass_csp=True)  # for what waits in it
     context.add_init_script("localStorage.setItem('steergan-hint-seen', '1')")
     page = context.new_page()
     page.set_default_timeout(PATIENCE * 1000)

@@ -4,7 +4,7 @@ Besides the page's own files (editing/page) it has
 
     model.json       what the page has to know of the model
     mapping.onnx     latents to styles, and
-    synthesis.onnx   styles and a layout to the picture: interop/onnx_export.py, cut where the styles are
+    synthesis.onnx   styles and a layout to the picture (interop/onnx_export.py)
     latents.bin      z of the seeds 0, 1, ...: float32, little endian
     seeds.json       their layouts
     runtime/         onnxruntime-web
@@ -26,7 +26,7 @@ from dnnlib.files import make_dir, sync
 from editing.model_facts import facts
 from editing.page.files import page_files
 from editing.web_runtime import runtime_files
-from interop.exportable import Exportable
+from interop.exportable import Exportable, Latent
 from interop.onnx_export import export_onnx
 from interop.optional import needed
 from training.layouts.files import layout_to_json
@@ -35,6 +35,7 @@ from training.runs.snapshot import open_snapshot
 from training.sampling import Model
 
 SEEDS = 256
+OF_LAYOUT = ("centers", "spreads", "strengths")
 BACKEND = '<meta name="steergan-backend" content="{}">'
 NOTICE = '<div id="notice" class="notice" role="alert" hidden></div>'
 LOADING = (
@@ -111,28 +112,28 @@ def _index(text: str) -> str:
 
 
 def _write_model(folder: Path, model: Model, about: dict[str, Any]) -> float:
-    """The ONNX file, checked as a whole, then cut in two; how far its images are from the model's."""
-    import onnx
-
-    worst = export_onnx(model, folder / "whole.onnx")
-    whole = onnx.load(folder / "whole.onnx")
-    (folder / "whole.onnx").unlink()
-    names = [each.name for each in whole.graph.input]
-    of_layout = [name for name in names if name.split("_")[0] in ("centers", "spreads", "strengths")]
-    of_latent = [name for name in names if name not in of_layout]
-    in_latent = of_layout if model.G.takes_layout_in_latent else []
-    _cut(whole, of_latent + in_latent, ["ws"], folder / "mapping.onnx")
-    _cut(whole, ["ws", *of_layout], ["image"], folder / "synthesis.onnx")
+    """Two ONNX programs, each cut out of one that was checked; how far their images are from the model's."""
+    worst = [
+        _write_part(folder / "mapping.onnx", model, "z", ["ws"]),
+        _write_part(folder / "synthesis.onnx", model, "ws", ["image"]),
+    ]
     (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n")
-    return worst
+    return max(worst)
 
 
-def _cut(whole: Any, inputs: list[str], outputs: list[str], path: Path) -> None:
+def _write_part(path: Path, model: Model, latent: Latent, outputs: list[str]) -> float:
+    """An exported program without what other outputs need."""
     import onnx
 
+    worst = export_onnx(model, path, latent=latent)
+    whole = onnx.load(path)
+    inputs = [each.name for each in whole.graph.input]
+    if outputs == ["ws"] and not model.G.takes_layout_in_latent:
+        inputs = [name for name in inputs if name.split("_")[0] not in OF_LAYOUT]
     part = onnx.utils.Extractor(whole).extract_model(inputs, outputs)
     onnx.checker.check_model(part, full_check=True)
     path.write_bytes(part.SerializeToString())
+    return worst
 
 
 def _write_seeds(folder: Path, model: Model, count: int) -> None:

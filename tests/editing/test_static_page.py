@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import edit
 from dnnlib.errors import UserError
+from dnnlib.files import make_dir
 from editing import static_page
 from editing.page.files import page_files
 from editing.static_page import export_page
@@ -35,7 +36,7 @@ def runtime(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spatialgan", "spatialgan-indoor", "stylegan2"])
 def test_a_page_has_the_model_its_seeds_and_the_same_page(tmp_path: Path, runtime: Path, method: str):
-    snapshot = save_tiny_snapshot(tmp_path / "run", method)
+    snapshot = save_tiny_snapshot(make_dir(tmp_path / "run"), method)
     model, dest = Model.load(snapshot, "cpu"), tmp_path / "site" / "page"
     sizes, worst = export_page(str(snapshot), dest, seeds=5, runtime=runtime)
     assert worst < 1e-3
@@ -62,7 +63,7 @@ def test_the_two_parts_are_the_model(tmp_path: Path, runtime: Path):
     from interop.exportable import Exportable, example_inputs
     from interop.onnx_export import run_onnx
 
-    snapshot = save_tiny_snapshot(tmp_path / "run")
+    snapshot = save_tiny_snapshot(make_dir(tmp_path / "run"))
     model = Model.load(snapshot, "cpu")
     export_page(str(snapshot), tmp_path / "page", runtime=runtime)
     exportable = Exportable(model)
@@ -79,7 +80,7 @@ def test_the_two_parts_are_the_model(tmp_path: Path, runtime: Path):
 @needs_onnx
 @pytest.mark.slow
 def test_an_earlier_export_is_replaced_and_stays_where_another_fails(tmp_path: Path, runtime: Path, monkeypatch):
-    snapshot, dest = save_tiny_snapshot(tmp_path / "run"), tmp_path / "page"
+    snapshot, dest = save_tiny_snapshot(make_dir(tmp_path / "run")), tmp_path / "page"
     given = ["export", f"--network={snapshot}", f"--dest={dest}", f"--runtime={runtime}"]
     for seeds in (4, 6):
         result = CliRunner().invoke(edit.main, [*given, f"--seeds={seeds}"])

@@ -168,7 +168,7 @@ def test_the_gallery_fills(offline: Visitor):
 
 def test_a_page_that_lacks_a_file_says_so(browser: Any, export):
     address = export(MODEL)
-    window = browser.new_context()
+    window = browser.new_context(bypass_csp=True)  # for what waits
     page = window.new_page()
     page.route("**/mapping.onnx", lambda route: route.fulfill(status=404))
     page.goto(address)
