@@ -90,8 +90,8 @@ def _limits(model: Model, dest: Path, seeds: int) -> dict[str, Any]:
     if layout is not None and layout.noise is not None:
         raise UserError("this model's layouts have noise in the place of heatmaps, which no exported program can draw")
     shapes = {"latent_shape": list(model.config.generator.latent_shape), "w_shape": list(model.G.w_shape)}
-    about = {"seeds": seeds, "attention": [], "features": [], "truncates": Exportable(model).truncates}
-    return {**about, "network": model.config.name, **shapes}
+    less = {"seeds": seeds, "attention": [], "features": [], "directions": []}
+    return {**less, "truncates": Exportable(model).truncates, "network": model.config.name, **shapes}
 
 
 def _write_page(folder: Path, runtime: dict[str, bytes]) -> None:
