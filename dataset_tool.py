@@ -22,6 +22,7 @@ from training.data.opening import Limits, limits_set
 from training.data.sources import KNOWN, open_source
 from training.data.transforms import CROPS, FILTERS, Transform, parse_color
 from training.data.writer import DatasetWriter, open_writer
+from training.scenes.captions import caption
 from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
 from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
 from training.scenes.several import Arrangement, Grounds, compose_several
@@ -74,14 +75,18 @@ def main(ctx, source, dest, max_images, transform, background, width, height, re
 @click.option("--images", type=click.IntRange(min=1), default=5000, show_default=True, help="How many pictures.")
 @click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other pictures.")
-def toy(dest, kind, objects, images, resolution, seed):
+@click.option("--masks", is_flag=True, help="Which pixels show each object, in dataset.json.")
+@click.option("--captions", is_flag=True, help="Every picture in words, in dataset.json; toys of playrooms have colors "
+              "with names.")
+def toy(dest, kind, objects, images, resolution, seed, masks, captions):
     """Draw simple scenes whose ground truth is known."""
     _check_resolution(resolution)
     if objects is not None and kind not in SEVERAL_OBJECTS:
         raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind={' or '.join(SEVERAL_OBJECTS)}")
     options = {} if objects is None else {"objects": objects}
+    options |= {"named": True} if captions and kind == "playrooms" else {}
     with open_writer(dest) as writer:
-        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options))
+        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options), masks, captions)
     _report(dest, images, resolution)
 
 
@@ -102,6 +107,7 @@ def toy(dest, kind, objects, images, resolution, seed):
 @click.option("--margin", type=float, default=0.16, show_default=True,
               help="With --objects: least distance of their middles from the border.")
 @click.option("--masks", is_flag=True, help="With --objects: which pixels show each object, in dataset.json.")
+@click.option("--captions", is_flag=True, help="Every picture in words, in dataset.json.")
 @click.option("--min-size", type=float, default=0.4, show_default=True,
               help="Least length of an object's larger side, as a fraction of the picture's.")
 @click.option("--max-size", type=float, default=0.6, show_default=True, help="Greatest length of it.")
@@ -113,7 +119,7 @@ def toy(dest, kind, objects, images, resolution, seed):
 @click.option("--subject-contrast", type=click.FloatRange(0, 6), default=0.5, show_default=True,
               help="Least difference of gradients from the object's mean colour, summed over channels in [-1, 1].")
 def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors, objects, apart, margin, masks,
-                    min_size, max_size, include, exclude, min_coverage, subject_contrast):
+                    captions, min_size, max_size, include, exclude, min_coverage, subject_contrast):
     """Put cut-outs of objects on backgrounds, one a picture or several, at random places and sizes."""
     count = _object_count(objects, floors, masks)
     _check_resolution(resolution)
@@ -132,7 +138,7 @@ def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors
             return compose_several(rng, things, placement, arrangement, Grounds(photos, ground))
     with open_writer(dest) as writer:
         writer.metadata["sources"] = list(found)
-        _fill(writer, images, seed, make)
+        _fill(writer, images, seed, make, masks, captions)
     _report(dest, images, resolution)
 
 
@@ -157,11 +163,20 @@ def _photos(folder: Path | None, resolution: int, option: str) -> list:
     return list(photos.values())
 
 
-def _fill(writer: DatasetWriter, images: int, seed: int, make: Callable[[np.random.Generator], tuple]) -> None:
+def _fill(
+    writer: DatasetWriter,
+    images: int,
+    seed: int,
+    make: Callable[[np.random.Generator], tuple],
+    masks: bool,
+    captions: bool,
+) -> None:
     """Write pictures that each depend on the seed and their own number only."""
     for i in tqdm(range(images), "drawing", unit=" images", disable=None):
         pixels, scene = make(np.random.default_rng([seed, i]))
-        writer.add(pixels, scene=scene)
+        if not masks:
+            scene = {"objects": [{key: thing[key] for key in thing if key != "mask"} for thing in scene["objects"]]}
+        writer.add(pixels, scene=scene, caption=caption(scene) if captions else None)
 
 
 def _check_resolution(resolution: int) -> None:

@@ -14,6 +14,7 @@ from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, NoiseMode, Precision
 from training.data.class_names import listed, parse_class, read_class_names
+from training.data.conditions import discs, parse_text, read_label_map
 from training.layouts.edits import (
     changed,
     check_moves,
@@ -50,6 +51,8 @@ class GenerateRequest:
     trunc: float = 1.0
     trunc_cutoff: int | None = None
     class_label: str | None = None
+    text: str | None = None
+    label_map: str | None = None
     noise_mode: NoiseMode = "const"
     latents: str | None = None
     centers: tuple[str, ...] = ()
@@ -252,7 +255,12 @@ def _styles(
 
 def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
     """What --class says. Raises UserError when a model with labels is given none, or has no such class."""
-    classes = model.config.generator.c_dim
+    classes, condition = model.config.generator.c_dim, model.config.data.condition
+    for name, kind, given in (("--text", "text", request.text), ("--label-map", "label-map", request.label_map)):
+        if given is not None and (condition != kind or classes == 0):
+            raise UserError(f"{name}: this model (method {model.config.method}) makes no images of that; leave it out")
+    if classes > 0 and condition != "labels":
+        return _condition(model, request)
     if classes == 0:
         if request.class_label is not None:
             raise UserError("--class: this model was trained without labels; leave it out")
@@ -261,6 +269,27 @@ def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
     if request.class_label is None and not request.latents:
         raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
     return None if request.class_label is None else parse_class(request.class_label, classes, names)
+
+
+def _condition(model: Model, request: GenerateRequest) -> Tensor | None:
+    """The row [1, c_dim] of what --text or --label-map says."""
+    settings, names = model.config.generator, model.config.data.class_names
+    by_text = model.config.data.condition == "text"
+    if request.class_label is not None:
+        raise UserError(f"--class: this model makes images of a {'text' if by_text else 'label map'}; leave it out")
+    given = request.text if by_text else request.label_map
+    if given is None:
+        if request.latents:
+            return None
+        raise UserError('this model makes images of a text; give one, such as --text="a red ball"' if by_text else
+                        "this model makes images of a label map; give --label-map=FILE.png or discs")  # fmt: skip
+    if by_text:
+        row = parse_text(given, names, settings.c_dim)
+    elif Path(given).suffix.lower() == ".png":
+        row = read_label_map(given, names, settings.img_resolution)
+    else:
+        row = discs(given, names, settings.img_resolution)
+    return torch.from_numpy(row.reshape(1, -1)).float()
 
 
 def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts: tuple[str, ...]) -> Tensor:

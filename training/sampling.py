@@ -208,9 +208,13 @@ class Model:
             if labels is not None:
                 raise UserError("this model was trained without labels; leave the class out")
             return None
+        of_classes = self.config.generator.c_values == 0
         if labels is None:
-            raise UserError(f"this model was trained with labels; give a class from 0 to {c_dim - 1}")
+            wanted = f"a class from 0 to {c_dim - 1}" if of_classes else f"rows of {c_dim} numbers"
+            raise UserError(f"this model was trained with {'labels' if of_classes else 'conditions'}; give {wanted}")
         labels = torch.as_tensor(labels, device=self.device)
+        if not of_classes and labels.ndim != 2:
+            raise UserError(f"this model was trained with {self.config.data.condition}; give rows of {c_dim} numbers")
         rows = labels if labels.ndim == 2 else _one_hot(labels.reshape(-1), c_dim)
         return _one_each(_checked_shape("labels", rows, [c_dim]), count, "labels")
 

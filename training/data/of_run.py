@@ -19,6 +19,7 @@ def open_data(config: RunConfig, path: str | None, mirror: bool | None = None) -
         recorded.path if path is None else path,
         resolution=config.generator.img_resolution,
         use_labels=recorded.conditional,
+        condition=recorded.condition,
         mirror=recorded.mirror if mirror is None else mirror,
         max_size=recorded.subset if path is None else None,
         seed=config.seed,
