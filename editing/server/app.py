@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dnnlib.errors import as_user_error, in_one_line
+from editing.page.files import page_files
 from editing.server.security import COOKIE, Guard, Lock
 from editing.server.session import Session
 from editing.server.worker import Worker
@@ -131,10 +131,11 @@ class Editor:
             self.sessions.discard(session)
 
     async def _file(self, request: Request) -> Response:
-        found = self._files.get(request.path_params.get("name", "index.html"))
-        if found is None:
+        """From memory; nothing else is ever served, whatever a request says."""
+        name = request.path_params.get("name", "index.html")
+        if name not in self._files:
             return PlainTextResponse("not found", 404)
-        return Response(found[0], media_type=found[1])
+        return Response(self._files[name], media_type=KINDS[name[name.rindex(".") :]])
 
     async def _login(self, request: Request) -> Response:
         if self._lock is None:
@@ -166,13 +167,3 @@ async def _password_of(request: Request) -> str:
         if len(body) > FORM_LIMIT:
             return ""
     return parse_qs(body.decode("utf-8", "replace")).get("password", [""])[0]
-
-
-def page_files() -> dict[str, tuple[bytes, str]]:
-    """{name: (contents, media type)} of the page; nothing else is ever served, whatever a request says."""
-    found = {}
-    for file in resources.files("editing.page").iterdir():
-        kind = next((kind for suffix, kind in KINDS.items() if file.name.endswith(suffix)), None)
-        if kind is not None:
-            found[file.name] = (file.read_bytes(), kind)
-    return found
