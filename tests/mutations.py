@@ -2,6 +2,7 @@
 
 import copy
 import io
+import os
 import random
 import resource
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from dnnlib.errors import UserError
 
-COUNT = 2000  # mutations of each kind
+COUNT = int(os.environ.get("MUTATIONS", "2000"))  # of each kind
 SECONDS = 20  # after which one counts as hanging
 MEMORY = 1 << 30  # bytes that reading all of them may add to what the process had at most
 EDGES = [b"\x00", b"\xff", b"\x80", b"\x7f\xff\xff\xff", b"\xff" * 8, b"-1", b"9" * 30, b"1e999", b"{", b"]", b'"']
