@@ -131,6 +131,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes long, and writes nothing itself, is small or only pretends."""
     monkeypatch.setattr(checkpoint, "resolved", lambda *_: small_config())
     monkeypatch.setattr(ship, "measure", lambda *_: {})
+    monkeypatch.setattr(ship, "history", lambda *_: {})
     monkeypatch.setattr(ship, "card", lambda *_: "a card\n")
 
     def measure(options: dict[str, str]) -> None:
@@ -165,13 +166,13 @@ def pages(folder: Path, names: set[Path]) -> int:
 
 
 @contextmanager
-def with_room(disk: Path, room: int, fill: Callable[[Path], set[Path]]) -> Iterator[set[Path]]:
-    """A file system with `room` pages besides what `fill` puts there and returns."""
+def with_room(disk: Path, room: int, longest: int, fill: Callable[[Path], set[Path]]) -> Iterator[set[Path]]:
+    """A file system with `room` pages besides what `fill` puts there and returns; or no file above `longest` bytes."""
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         there = fill(disk)
-        with limited_files(room * PAGE // 2):
+        with limited_files(longest):
             yield there
         return
     try:
@@ -207,9 +208,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(name: str, inpu
     assert made
     whole = {path: (enough / path).stat().st_size for path in made}
     for number, share in enumerate(SHARES):
-        room = int(share * pages(enough, made))
-        with with_room(tmp_path / f"disk{number}", room, lambda disk: prepare(inputs, disk, name)) as there:
-            disk = tmp_path / f"disk{number}"
+        disk = tmp_path / f"disk{number}"
+        room, longest = int(share * pages(enough, made)), int(share * max(whole.values()))
+        with with_room(disk, room, longest, lambda disk: prepare(inputs, disk, name)) as there:
             result = called(inputs, disk, name)
             assert_one_line(result)
             assert {path: (disk / path).stat().st_size for path in files(disk) - there}.items() <= whole.items()
