@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from dnnlib.cli import COUNT_LIMIT, Command, Int, Number, option
+from dnnlib.cli import COUNT_LIMIT, FILE, Command, Int, Number, option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_lines, write_text
 
@@ -24,12 +24,11 @@ REALS = 32  # beside as many samples
 
 
 @click.command(cls=Command)
-@option("--outdir", type=Path, default=Path("demo"), show_default=True, help="Folder for data, run and results.")
+@option("--outdir", type=FILE, default=Path("demo"), show_default=True, help="Folder for data, run and results.")
 @option("--kimg", type=Number(0.001, 1e9), show_default="what --cfg=demo says", help="Train for N thousand images.")
 @option("--images", type=Int(1, COUNT_LIMIT), default=8000, show_default=True, help="Pictures in the toy data set.")
 def main(outdir: Path, kimg: float | None, images: int) -> None:
     """Show what a trained model does, then train one for a few minutes, and say how well it listens."""
-    outdir = outdir.expanduser()
     data, runs, results = outdir / f"{DATA}.zip", outdir / "runs", outdir / "results"
     if not data.exists():
         run("dataset_tool.py", "toy", "--kind=faces", f"--images={images}", "--resolution=32", f"--dest={data}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path, make_dir
+from dnnlib.files import make_dir, write_by
 from training.runs.snapshot import find_snapshot
 
 _BY_SUFFIX = {".safetensors": "snapshot", ".pth": "state-dict", ".onnx": "onnx", ".pt2": "program", "": "bundle"}
@@ -54,8 +54,7 @@ def _state_dict(source: str, dest: str) -> list[str]:
         flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
         write_tensors(dest, flat, {"format": "pt"})
     else:
-        with atomic_path(dest) as temporary:
-            torch.save(states, temporary)
+        write_by(dest, lambda file: torch.save(states, file))
     return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of G, D and G_ema in the reference's names"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
@@ -13,7 +14,7 @@ from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, NoiseMode, Precision
-from training.data.class_names import listed, parse_class, read_class_names
+from training.data.class_names import chosen_class
 from training.data.conditions import discs, parse_text, read_label_map
 from training.layouts.edits import (
     changed,
@@ -255,20 +256,15 @@ def _styles(
 
 def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
     """What --class says. Raises UserError when a model with labels is given none, or has no such class."""
-    classes, condition = model.config.generator.c_dim, model.config.data.condition
+    classes, text, condition = model.config.generator.c_dim, request.class_label, model.config.data.condition
     for name, kind, given in (("--text", "text", request.text), ("--label-map", "label-map", request.label_map)):
         if given is not None and (condition != kind or classes == 0):
             raise UserError(f"{name}: this model (method {model.config.method}) makes no images of that; leave it out")
     if classes > 0 and condition != "labels":
         return _condition(model, request)
-    if classes == 0:
-        if request.class_label is not None:
-            raise UserError("--class: this model was trained without labels; leave it out")
+    if classes > 0 and text is None and request.latents:
         return None
-    names = read_class_names(find_snapshot(request.network), classes)
-    if request.class_label is None and not request.latents:
-        raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
-    return None if request.class_label is None else parse_class(request.class_label, classes, names)
+    return chosen_class(text, classes, find_snapshot(request.network))
 
 
 def _condition(model: Model, request: GenerateRequest) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Weights of the feature extractors: published files, fetched and checked, or files of the user's choice."""
 
+import os
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ def parse_weights(texts: Iterable[str], wanted: Iterable[str]) -> dict[str, Path
     wanted, given = sorted(set(wanted)), {}
     for text in texts:
         name, _, file = text.rpartition("=")
+        file = os.path.expanduser(file)
         if not name and len(wanted) != 1:
             needed = f"these metrics need those of {', '.join(wanted)}" if wanted else "these metrics need none"
             raise UserError(f"--weights {text}: whose weights are they? Write NAME=FILE; {needed}")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path, make_dir
+from dnnlib.files import atomic_path, make_dir, temporary_prefix
 
 _OTHER_ARCHIVES = {".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 _IMAGES_PER_FOLDER = 1000
@@ -124,7 +124,7 @@ def _zip_entry(name: str) -> zipfile.ZipInfo:
 @contextmanager
 def _folder_saver(dest: Path) -> Iterator[Callable[[str, bytes], None]]:
     _check_folder(dest)
-    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=temporary_prefix(dest.name)))
     try:
         yield lambda name, data: _save_file(temporary / name, data)
         temporary.chmod(dest.stat().st_mode if dest.exists() else 0o755)
