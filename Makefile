@@ -43,7 +43,7 @@ demo: $(INSTALLED)  ## train a small steerable GAN on toy scenes on the CPU and 
 	@$(RUN) demo.py
 
 editor: $(INSTALLED)  ## drag the face of a model that comes with the project about, in the browser
-	@$(RUN) edit.py --network=models/faces32.safetensors
+	@$(RUN) edit.py --network=models/smileys64.safetensors
 
 ops: $(INSTALLED)  ## build the native operators (the first use does so, too)
 	@$(RUN) -m torch_utils.ops build

@@ -98,7 +98,7 @@ def main(ctx, source, dest, max_images, transform, background, width, height, re
 
 @main.command()
 @option("--kind", group=OUTPUT, type=click.Choice(list(KINDS)), default="critters", show_default=True,
-        help="One animal or face a picture, rooms with two to four things, or playrooms with three large toys.")
+        help="One animal, ball or face a picture, rooms with two to four things, or playrooms with three large toys.")
 @option("--objects", group=OUTPUT, type=Int(1, 5), metavar="N", show_default="the kind's",
         help="So many things in every room.")
 @option("--masks", group=OUTPUT, is_flag=True, help="Which pixels show each object, in dataset.json.")
