@@ -1,7 +1,7 @@
 """Every command that writes, on a disk with less room than it needs: one line, status 2, and nothing half-written.
 
-train.py has tests of its own (training/test_full_disk.py). The disk is a small tmpfs; where none may be mounted, a limit
-on the length of files stands in for it.
+train.py has tests of its own (training/test_full_disk.py). The disk is a small tmpfs; where none may be mounted, a
+limit on the length of files stands in for it.
 """
 
 import json
