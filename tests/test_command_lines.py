@@ -1,4 +1,4 @@
-"""What the options of all commands have in common: paths know the home directory, numbers are finite and have bounds."""
+"""What the options of all commands have in common: paths know the home directory, numbers have bounds."""
 
 import importlib
 import math

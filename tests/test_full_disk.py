@@ -1,7 +1,7 @@
 """Every command that writes, on a disk with less room than it needs: one line, status 2, and nothing half-written.
 
-train.py has tests of its own (training/test_full_disk.py). The disk is a small tmpfs; where none may be mounted, a limit
-on the length of files stands in for it.
+train.py has tests of its own (training/test_full_disk.py). The disk is a small tmpfs; where none may be mounted, a
+limit on the length of files stands in for it.
 """
 
 import json
@@ -34,6 +34,7 @@ from tests.optional import is_installed
 from tests.training.data_samples import picture, write_folder
 from tests.training.figures.runs import make_run
 
+pytestmark = pytest.mark.slow
 PAGE = 4096
 SHARES = (0.0, 0.5, 0.99)  # of the pages that a command's files take
 
@@ -95,11 +96,12 @@ def of_networks(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
         f"convert, {dest}": (convert.main, [run, disk / dest])
         for dest in ("a.safetensors", "a.pth", "a.onnx", "a.pt2", "bundle")
     }
+    measuring = ["--metrics=centroid_co_move", "--num=1", "--device=cpu"]
     ship_words = [f"--network={run}", "--name=noise", f"--data={data}", "--about=Noise.", "--licence=CC0"]
     return {
         **found,
         "convert, state": (convert.main, [run, disk / "a.safetensors", "--as=state-dict"]),
-        "calc_metrics": (calc_metrics.main, [f"--network={disk / 'run'}", "--metrics=w", "--num=1", "--device=cpu"]),
+        "calc_metrics": (calc_metrics.main, [f"--network={disk / 'run'}", *measuring]),
         "ship": (ship.main, [*ship_words, f"--outdir={disk / 'models'}"]),
     }
 
@@ -148,6 +150,7 @@ def called(inputs: Path, disk: Path, name: str) -> Result:
 
 def prepare(inputs: Path, disk: Path, name: str) -> set[Path]:
     """What a command finds on the disk."""
+    (disk / "mine.txt").write_text("x")  # of a tmpfs, a size of 0 means that it has none
     if name == "calc_metrics":
         shutil.copytree(inputs / "run-spatialgan", disk / "run")
     if name == "steer":  # what its trainings left

@@ -38,7 +38,7 @@ class World:
         return self.rank == 0
 
     def ready(self) -> None:
-        """Called before every exchange, when all that this rank needs for it is there (see Cautious in agreement.py)."""
+        """Called before every exchange, when all that this rank needs for it is there (see agreement.py)."""
 
     def mean_(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over the ranks; one reduction for all of them."""

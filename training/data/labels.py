@@ -198,8 +198,9 @@ def _without_gaps(by_name: dict[str, int], where: str, folder: str) -> Labels:
     if numbers[-1] == len(numbers) - 1:
         return Labels(dict(by_name), None, folder)
     index = {number: i for i, number in enumerate(numbers)}
+    gaps = "" if numbers[-1] - numbers[0] == len(numbers) - 1 else " with gaps"
     note = (
-        f"{where}: labels are {len(numbers)} numbers from {numbers[0]} to {numbers[-1]} with gaps; they "
+        f"{where}: labels are {len(numbers)} numbers from {numbers[0]} to {numbers[-1]}{gaps}; they "
         f"become classes 0 to {len(numbers) - 1}, whose names are these numbers"
     )
     names = [str(number) for number in numbers]
