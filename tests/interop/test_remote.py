@@ -145,6 +145,22 @@ def test_a_file_without_a_published_digest_is_held_against_its_own(hub):
         fetch_network(f"{server.address}/net.pkl")
 
 
+def test_a_page_in_the_place_of_a_network_is_refused_and_not_kept(hub):
+    server = hub(net__pkl=b"<!doctype html><title>Please log in</title>")
+    for _ in range(2):
+        with pytest.raises(UserError, match="what came is no network; "):
+            fetch_network(f"{server.address}/net.pkl")
+    assert len(server.starts) == 2
+    server.files["net.pkl"] = PICKLE
+    assert fetch_network(f"{server.address}/net.pkl").read_bytes() == PICKLE
+
+
+def test_a_file_that_is_not_there_is_one_line(hub):
+    server = hub(net__pkl=PICKLE)
+    with pytest.raises(UserError, match=r"cannot download a\.pkl: 404"):
+        fetch_network(f"{server.address}/a.pkl")
+
+
 @pytest.mark.parametrize("address, message", [
     ("http://example.org/a.pkl", "use https://"),
     ("https://example.org/", "has to end with the name of a file"),
