@@ -42,7 +42,7 @@ $(INSTALLED): requirements.txt
 demo: $(INSTALLED)  ## train a small steerable GAN on toy scenes on the CPU and show what it learnt
 	@$(RUN) demo.py
 
-editor: $(INSTALLED)  ## drag the face of a model that comes with the project about, in the browser
+editor: $(INSTALLED)  ## drag what a model that comes with the project draws about, in the browser
 	@$(RUN) edit.py --network=models/smileys64.safetensors
 
 ops: $(INSTALLED)  ## build the native operators (the first use does so, too)

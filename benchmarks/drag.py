@@ -1,6 +1,6 @@
 """Points dragged by styles alone, and by heatmap centers too: how near, in how many steps, in what time.
 
-    python -m benchmarks.drag --network models/faces32.safetensors
+    python -m benchmarks.drag --network models/smileys64.safetensors
 
 Each drag has one point, on a seed's object (at most `--near` from the center of level 0), and a target at `--share` of
 the image's size from it, in a random direction; all modes drag the same ones. How far a point is from its target is what
@@ -155,7 +155,7 @@ def _line(mode: str, ways: Sequence[Way]) -> str:
 
 
 @benchmark(rounds=1, quick_rounds=1, rounds_help="Not used: every drag is one sample.")
-@click.option("--network", default="models/faces32.safetensors", show_default=True, help="Whose pictures.")
+@click.option("--network", default="models/smileys64.safetensors", show_default=True, help="Whose pictures.")
 @click.option("--drags", type=click.IntRange(1, 10_000), show_default=f"{DRAGS}, with --quick {QUICK_DRAGS}",
               help="How many.")
 @click.option("--share", type=click.FloatRange(0.01, 0.4), default=SHARE, show_default=True,

@@ -1,6 +1,6 @@
 """From a move of the mouse to its picture in the browser, while a centre is dragged all the time.
 
-    python -m benchmarks.editor --network models/faces32.safetensors
+    python -m benchmarks.editor --network models/smileys64.safetensors
     python -m benchmarks.editor --static page                 # what `edit.py export --dest=page` wrote
 
 A real Chromium (without a window) drags the first centre in circles. A move's time is from the event to the moment at
@@ -126,7 +126,7 @@ def hosted(folder: Path) -> Iterator[str]:
 
 
 @benchmark(has_device=False)
-@click.option("--network", default="models/faces32.safetensors", show_default=True, help="What is dragged in.")
+@click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
 @click.option("--static", type=click.Path(path_type=Path), help="An exported page instead.")
 @click.option("--moves", type=click.IntRange(10, 10_000), default=MOVES, show_default=True, help="In a round.")
 def main(run: Run, network: str, static: Path | None, moves: int):

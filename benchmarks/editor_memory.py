@@ -107,7 +107,7 @@ def measure(run: Run, network: str, moves: int) -> Findings:
 
 
 @benchmark(rounds=1, quick_rounds=1, has_device=False)
-@click.option("--network", default="models/faces32.safetensors", show_default=True, help="What is dragged in.")
+@click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
 @click.option("--moves", type=click.IntRange(PARTS, 10_000_000), default=108_000, show_default=True, help="Of a session.")
 def main(run: Run, network: str, moves: int):
     """Measure the memory of the editor's server through a long session."""

@@ -64,7 +64,7 @@ def export_page(
     _check_place(dest)
     snapshot = open_snapshot(network)
     model = Model.load(snapshot.path, "cpu")
-    about = {**facts(model, snapshot), **_limits(model, dest, seeds)}
+    about = {**facts(model, snapshot), **_limits(model, seeds)}
     parent = make_dir(dest.parent)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{dest.name}.") as temporary:
         folder = Path(temporary, "page")
@@ -84,14 +84,14 @@ def _check_place(dest: Path) -> None:
         raise UserError(f"--dest {dest} is not empty, and no earlier export; name another folder")
 
 
-def _limits(model: Model, dest: Path, seeds: int) -> dict[str, Any]:
+def _limits(model: Model, seeds: int) -> dict[str, Any]:
     """What an exported page can do less of, and the shapes of its tensors."""
     layout = model.layout([0])
     if layout is not None and layout.noise is not None:
         raise UserError("this model's layouts have noise in the place of heatmaps, which no exported program can draw")
     shapes = {"latent_shape": list(model.config.generator.latent_shape), "w_shape": list(model.G.w_shape)}
-    about = {"seeds": seeds, "attention": [], "features": [], "truncates": Exportable(model).truncates}
-    return {**about, "network": model.config.name, **shapes}
+    less = {"seeds": seeds, "attention": [], "features": [], "directions": []}
+    return {**less, "truncates": Exportable(model).truncates, "network": model.config.name, **shapes}
 
 
 def _write_page(folder: Path, runtime: dict[str, bytes]) -> None:

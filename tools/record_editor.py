@@ -29,7 +29,7 @@ MARGIN = 12  # CSS pixels around what is shown
 
 
 @click.command(cls=Command)
-@option("--network", metavar="PATH", type=PATH, default="models/faces32.safetensors", show_default=True,
+@option("--network", metavar="PATH", type=PATH, default="models/smileys64.safetensors", show_default=True,
         help="Whose pictures.")
 @option("--out", metavar="FILE.gif", type=PATH, default="docs/editor.gif", show_default=True, help="The film.")
 def main(network: str, out: str) -> None:

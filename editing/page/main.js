@@ -1,5 +1,6 @@
 // The page: what listens to what. One store, one back end, surfaces with handles, and panes.
 
+import { Directions } from "./directions.js";
 import { $, isTyping, toast } from "./dom.js";
 import { toImageData } from "./frames.js";
 import { Gallery } from "./gallery.js";
@@ -73,6 +74,7 @@ class Page {
     this.pull = new Pull(this.stage, { store, backend, picture, grid });
     this.photo = new Photo({ store, backend, picture, say: toast });
     this.panels = new Panels({ store, backend, selection, model, say: toast });
+    this.directions = new Directions({ store, backend, model });
     this.gallery = new Gallery({ store, backend, model });
     this.history = new History({ store, backend, picture });
     this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
@@ -109,6 +111,7 @@ class Page {
     this.pull.draw();
     this.pull.restoreMask();
     this.panels.draw();
+    this.directions.draw();
     this.menu.draw();
     this.history.draw();
   }
@@ -121,6 +124,7 @@ class Page {
   #arrived(frame) {
     if (frame.slot.startsWith("gallery")) return this.gallery.show(frame);
     if (frame.slot.startsWith("truncation")) return this.panels.showPreview(frame);
+    if (frame.slot.startsWith("direction")) return this.directions.showPreview(frame);
     if (frame.slot === "original") return this.picture.setOriginal(toImageData(frame.picture));
     if (this.pull.running || this.photo.running || !this.picture.show(frame)) return;
     if (this.store.document.layout === null && frame.layout) this.#drawn(frame);

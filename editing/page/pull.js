@@ -280,7 +280,7 @@ export class Pull {
     this.#say(`${reason ?? "done"}${left}`);
     if (!last) return this.draw();
     const moved = this.drag.points.map((point, i) => ({ ...point, from: points[i] ?? point.from }));
-    this.store.change({ w: last.w, layout: last.layout, drag: { ...this.drag, points: moved } });
+    this.store.change({ w: last.w, layout: last.layout, directions: [], drag: { ...this.drag, points: moved } }); // w has them
   }
 
   #say(text) {

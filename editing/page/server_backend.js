@@ -8,7 +8,7 @@ const LONGEST_WAIT = 3000;
 
 export class ServerBackend extends EventTarget {
   can = { gradients: true, overlays: true, films: true };
-  where = (isNative) => (isNative ? "by the server" : "by the server, with PyTorch's operators until the native ones are ready");
+  where = (isNative) => (isNative ? "by the server" : "by the server with PyTorch's operators, as the native ones are not ready");
   #socket = null;
   #wait = FIRST_WAIT;
   #next = 1;

@@ -44,7 +44,7 @@ class Editor:
         self.worker = Worker()
         self.engine: Engine | None = None
         self.failure: str | None = None
-        self.is_native = False
+        self.is_native = False  # whether it has the operators that it is going to keep
         self.sessions: set[Session] = set()
         self._files = page_files()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,7 +77,7 @@ class Editor:
             self._in_loop(self._failed, in_one_line(as_user_error(error) or f"{type(error).__name__}: {error}"))
             return
         waits = engine.use_pytorch_operators()
-        self._in_loop(self._loaded, engine)
+        self._in_loop(self._loaded, engine, not waits)
         if waits and engine.wait_for_native():
             self.worker.submit(self, "switch", self._switching(engine), lambda error: None)
 
@@ -91,8 +91,8 @@ class Editor:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(call, *values)
 
-    def _loaded(self, engine: "Engine") -> None:
-        self.engine = engine
+    def _loaded(self, engine: "Engine", is_native: bool) -> None:
+        self.engine, self.is_native = engine, is_native
         for session in self.sessions:
             self._greet(session)
 

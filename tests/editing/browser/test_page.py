@@ -125,3 +125,25 @@ def test_nothing_lies_behind_the_strip(browser: Any, server: Running, size: tupl
         if size[0] > 1020:  # without scrolling, too
             assert visitor.page.evaluate("document.querySelector('main').scrollTop") == 0
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_a_finger_drags_and_the_page_does_not_scroll(browser: Any, server: Running):
+    with visiting(browser, server.url, (400, 800), has_touch=True) as visitor:
+        picture, start = visitor.picture(), visitor.centers()[0][0]
+        x, y = visitor.place(*start)
+        fingers = visitor.page.context.new_cdp_session(visitor.page)
+
+        def touch(kind: str, *points: tuple[float, float]) -> None:
+            places = [{"x": x, "y": y} for x, y in points]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+        touch("touchStart", (x, y))
+        for step in range(1, 9):
+            touch("touchMove", (x + 6 * step, y - 5 * step))
+        touch("touchEnd")
+        visitor.wait_for(lambda: visitor.shows_another(picture))
+        end = visitor.centers()[0][0]
+        assert end[0] - start[0] > 0.15
+        assert end[1] - start[1] < -0.12
+        assert visitor.past() == 1
+        assert visitor.page.evaluate("scrollY") == 0

@@ -166,8 +166,7 @@ def test_the_gallery_fills(offline: Visitor):
     assert offline.ask("store.document.seed") == 4
 
 
-def test_a_page_that_lacks_a_file_says_so(browser: Any, export):
-    address = export(MODEL)
+def test_a_page_that_lacks_a_file_says_so(browser: Any, address: str):
     window = browser.new_context(bypass_csp=True)  # for what waits
     page = window.new_page()
     page.route("**/mapping.onnx", lambda route: route.fulfill(status=404))
