@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from editing.document import Document
-from editing.rendering import layout_of, styles_of
+from editing.rendering import NONE, Known, layout_of, styles_of
 from training.layouts.layout import Layout
 from training.pictures.grids import overlay_pictures, to_cells
 from training.sampling import Model
@@ -18,15 +18,18 @@ SIDE = 256  # small pictures are enlarged until they are at least this wide, pix
 MOST_FRAMES = 1200
 
 
-def film_frames(model: Model, documents: Sequence[Document], frames: int, marks: bool) -> Iterator[np.ndarray]:
+def film_frames(
+    model: Model, documents: Sequence[Document], frames: int, marks: bool, directions: Known = NONE
+) -> Iterator[np.ndarray]:
     """uint8 [H, W, 3]: `frames` from each keyframe to the next, then the last keyframe itself.
 
-    Noise is that of the first document. Raises UserError when there are too many frames or a document does not fit.
+    directions: those that documents may name. Noise is that of the first document.
+    Raises UserError when there are too many frames or a document does not fit.
     """
     total = (len(documents) - 1) * frames + 1
     if total > MOST_FRAMES:
         raise UserError(f"a film of {total} frames is too long; {MOST_FRAMES} are the most")
-    keys = [_key(model, document) for document in documents]
+    keys = [_key(model, document, directions) for document in documents]
     noise = {"noise_mode": documents[0].noise_mode}
     seeds = [documents[0].seed if documents[0].noise_seed is None else documents[0].noise_seed]
     for number in range(total):
@@ -35,9 +38,9 @@ def film_frames(model: Model, documents: Sequence[Document], frames: int, marks:
         yield (overlay_pictures(cells, layout.to("cpu")) if marks and layout is not None else cells)[0]
 
 
-def _key(model: Model, document: Document) -> tuple[Tensor, Layout | None]:
+def _key(model: Model, document: Document, directions: Known) -> tuple[Tensor, Layout | None]:
     layout = layout_of(model, document)
-    return styles_of(model, document, layout), layout
+    return styles_of(model, document, layout, directions), layout
 
 
 def _between(keys: Sequence[tuple[Tensor, Layout | None]], at: float) -> tuple[Tensor, Layout | None]:

@@ -16,6 +16,7 @@ from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, NoiseMode, Precision
 from training.data.class_names import listed, parse_class, read_class_names
+from training.latent.directions import moved_along, parse_steps
 from training.layouts.edits import (
     Center,
     check_moves,
@@ -67,6 +68,7 @@ class GenerateRequest:
     moves: tuple[str, ...] = ()
     removals: tuple[str, ...] = ()
     restyles: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
     frames: int | None = None
     video: str | None = None
     show_heatmaps: bool = False
@@ -153,7 +155,7 @@ def _check_together(request: GenerateRequest) -> None:
 
 def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
     """Read all inputs and check that they fit each other."""
-    centers, moves = parse_centers(request.centers), parse_moves(request.moves)
+    centers, moves, steps = parse_centers(request.centers), parse_moves(request.moves), parse_steps(request.directions)
     latents = load_latents(request.latents) if request.latents else {}
     kind, seeds = _which(request.seeds, grid, latents)
     names = [f"{kind}{seed:04d}" for seed in seeds]
@@ -167,7 +169,7 @@ def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
     if layout is not None:
         layout = without(placed(layout, centers), parse_removals(request.removals)).validate()
         check_moves(layout, moves, names)
-    ws = _styles(model, seeds, latents, layout, request)
+    ws = moved_along(_styles(model, seeds, latents, layout, request), steps)
     return Scenes(model, names, seeds, ws, layout, request.noise_mode, request.batch, moves, request.scale)
 
 

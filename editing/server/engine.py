@@ -1,7 +1,7 @@
 """The model in memory, and what is done with it: each task is a generator for the worker, which hands over frames."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.film import film_frames
+from editing.latent.registry import about_directions, known_directions
 from editing.masks import mask_array
 from editing.rendering import Rendering, layout_of, render, styles_of
 from editing.server.protocol import DragRequest, FilmRequest, InvertRequest, Overlay, Render, frame, picture_part
@@ -37,11 +38,15 @@ Task = Generator[None, None, None]
 
 
 class Engine:
-    """A snapshot opened for the editor. Raises UserError as Model.load does."""
+    """A snapshot opened for the editor, with files of directions that documents may name.
 
-    def __init__(self, network: str, device: str = "auto"):
+    Raises UserError as Model.load does, and for a file that is none or is of another model.
+    """
+
+    def __init__(self, network: str, device: str = "auto", directions: Sequence[str] = ()):
         self.snapshot: Snapshot = open_snapshot(network)
         self.model = Model.load(self.snapshot.path, device)
+        self.directions = known_directions(directions, self.model.G.w_shape)
         self._discriminator: Discriminator | None = None
         if self.model.device.type == "cpu":
             keep_memory()
@@ -78,6 +83,7 @@ class Engine:
             "spread": list(self.snapshot.config.sampler.spread),
             "truncates": generator.mapping.w_avg_beta is not None,
             "attention": shown_resolutions(self.snapshot.config.discriminator),
+            "directions": [about_directions(name, found) for name, found in self.directions.items()],
             "features": [2**k for k in range(2, generator.img_resolution.bit_length())],
         }
 
@@ -98,7 +104,7 @@ class Engine:
         start = time.perf_counter()
         document = replace(request.document, history=())
         with_features = request.overlay is not None and request.overlay.kind == "features"
-        rendering = render(self.model, document, with_features)
+        rendering = render(self.model, document, with_features, self.directions)
         parts = [picture_part(rendering.image)]
         if request.overlay is not None:
             parts.append(picture_part(self._overlay(request.overlay, rendering, document), "overlay"))
@@ -117,7 +123,7 @@ class Engine:
         mask = mask_array(document.mask, self.snapshot.config.generator.img_resolution)
         steps = drag(
             self.model,
-            styles_of(self.model, document, layout),
+            styles_of(self.model, document, layout, self.directions),
             layout,
             [(point.start, point.target) for point in document.points],
             None if mask is None else torch.from_numpy(mask).to(self.model.device),
@@ -150,7 +156,7 @@ class Engine:
         check_video(path)
         documents = [replace(document, history=()) for document in request.documents]
         frames = []
-        for picture in film_frames(self.model, documents, request.frames, request.marks):
+        for picture in film_frames(self.model, documents, request.frames, request.marks, self.directions):
             frames.append(picture)
             total = (len(documents) - 1) * request.frames + 1
             send(frame("progress", {"id": request.id, "slot": "film", "done": len(frames), "total": total}))
