@@ -59,6 +59,9 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
 @option("--restyle", "restyles", group=STEERING, metavar="OBJECT:SEED", multiple=True,
         help="Give an object of a scene the style that it has with another seed; the number after the last object's "
              "is the background's.")
+@option("--direction", "directions", group=STEERING, metavar="FILE:K:STRENGTH", multiple=True,
+        help="Go along direction K (number or name) of a file of `edit.py directions` by so many standard deviations, "
+             "-3 to 3 as a rule. Can be repeated.")
 @option("--move", "moves", group=MOVING, metavar="WAYS", multiple=True,
         help="Move a centre by 'level:index:dx,dy': writes a strip per seed. Several move together.")
 @option("--frames", group=MOVING, metavar="N", type=Int(2, 10_000), show_default=str(FRAMES),

@@ -7,7 +7,7 @@ import torch
 
 from dnnlib.errors import UserError
 from editing.document import Document
-from editing.rendering import layout_of, styles_of
+from editing.rendering import NONE, Known, layout_of, styles_of
 from training.layouts.keyframes import Keyframes
 from training.layouts.layout import concatenate
 from training.pictures.grids import overlay_pictures, to_cells
@@ -17,15 +17,18 @@ SIDE = 256  # small pictures are enlarged until they are at least this wide, pix
 MOST_FRAMES = 1200
 
 
-def film_frames(model: Model, documents: Sequence[Document], frames: int, marks: bool) -> Iterator[np.ndarray]:
+def film_frames(
+    model: Model, documents: Sequence[Document], frames: int, marks: bool, directions: Known = NONE
+) -> Iterator[np.ndarray]:
     """uint8 [H, W, 3]: `frames` from each keyframe to the next, then the last keyframe itself.
 
-    Noise is that of the first document. Raises UserError when there are too many frames or a document does not fit.
+    directions: those that documents may name. Noise is that of the first document.
+    Raises UserError when there are too many frames or a document does not fit.
     """
     total = (len(documents) - 1) * frames + 1
     if total > MOST_FRAMES:
         raise UserError(f"a film of {total} frames is too long; {MOST_FRAMES} are the most")
-    keys = _keyframes(model, documents)
+    keys = _keyframes(model, documents, directions)
     noise = {"noise_mode": documents[0].noise_mode}
     seeds = [documents[0].seed if documents[0].noise_seed is None else documents[0].noise_seed]
     for time in keys.times(frames):
@@ -34,7 +37,8 @@ def film_frames(model: Model, documents: Sequence[Document], frames: int, marks:
         yield (overlay_pictures(cells, layout.to("cpu")) if marks and layout is not None else cells)[0]
 
 
-def _keyframes(model: Model, documents: Sequence[Document]) -> Keyframes:
+def _keyframes(model: Model, documents: Sequence[Document], directions: Known) -> Keyframes:
     layouts = [layout_of(model, document) for document in documents]
-    ws = [styles_of(model, document, layout) for document, layout in zip(documents, layouts, strict=True)]
+    pairs = zip(documents, layouts, strict=True)
+    ws = [styles_of(model, document, layout, directions) for document, layout in pairs]
     return Keyframes(torch.cat(ws), concatenate([one for one in layouts if one is not None]) if layouts[0] else None)

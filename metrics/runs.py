@@ -1,6 +1,6 @@
 """From a request to results: what calc_metrics.py does, in one process or several."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from training.layouts.files import load_layout
 from training.layouts.layout import Layout, check_counts
 from training.networks.generator import set_memory_format
 from training.runs.snapshot import Snapshot
+from training.sampling import Model
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class MetricsRequest:
     use_cache: bool = True
     detector: DetectorName = "auto"
     detector_weights: str | None = None
+    manipulation: Callable[[Model], Any] | None = None
     progress: bool = False
     as_json: bool = False
     save: bool = True
@@ -76,7 +78,7 @@ def check(request: MetricsRequest) -> list[str]:
     remarks = [] if request.images is None else _check_files(request)
     for network in request.networks:
         snapshot = open_network(network)
-        registry.check(request.names, snapshot.config)
+        registry.check(request.names, snapshot.config, _options(request).given)
         _layout(request, snapshot.config)
         _check_enough(request.names, open_data(snapshot.config, request.data, request.mirror))
         if request.save:
@@ -137,6 +139,7 @@ def _options(request: MetricsRequest) -> MetricOptions:
         use_cache=request.use_cache,
         detector=request.detector,
         detector_weights=request.detector_weights,
+        manipulation=request.manipulation,
     )
 
 

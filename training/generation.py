@@ -16,6 +16,7 @@ from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, NoiseMode, Precision
 from training.data.class_names import chosen_class
 from training.data.conditions import discs, parse_text, read_label_map
+from training.latent.directions import moved_along, parse_steps
 from training.layouts.edits import (
     changed,
     check_moves,
@@ -64,6 +65,7 @@ class GenerateRequest:
     moves: tuple[str, ...] = ()
     removals: tuple[str, ...] = ()
     restyles: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
     frames: int | None = None
     interpolate: int | None = None
     video: str | None = None
@@ -131,7 +133,7 @@ def _film_option(request: GenerateRequest) -> str:
 
 def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
     """Read all inputs and check that they fit each other."""
-    centers, moves = parse_centers(request.centers), parse_moves(request.moves)
+    centers, moves, steps = parse_centers(request.centers), parse_moves(request.moves), parse_steps(request.directions)
     changes = [*parse_changes("spread", request.spreads), *parse_changes("strength", request.strengths)]
     latents = load_latents(request.latents) if request.latents else {}
     kind, seeds = _which(request.seeds, grid, latents)
@@ -150,7 +152,7 @@ def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
         layout = without(placed(layout, centers), parse_removals(request.removals))
         layout = changed(layout, changes).validate()
         check_moves(layout, moves, names)
-    ws = _styles(model, seeds, latents, layout, request)
+    ws = moved_along(_styles(model, seeds, latents, layout, request), steps)
     how = request.noise_mode, request.batch, moves, changes, request.scale
     return Scenes(model, names, seeds, ws, layout, *how)
 

@@ -18,8 +18,8 @@ _RINGS = 12  # of which shading is made
 
 
 def ball(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict]:
-    """One ball of one of six colors, its diameter 36-48% of the picture's side, whole, its middle within the middle half.
-    See scenes for what is returned; "light" is its part."""
+    """One ball of six colors, its diameter 36-48% of the picture's side, whole, its middle within the middle half. See
+    scenes for what is returned; "light" is its part."""
     color = list(NAMED.values())[rng.integers(len(NAMED))]
     diameter = rng.uniform(*_SIZE) * resolution
     middle = ground_truth.random_middle(rng, np.array([diameter, diameter]), resolution)
