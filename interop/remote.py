@@ -21,6 +21,7 @@ from dnnlib.downloads import RemoteFile, fetch, leave_redirection, sha256_of
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import write_text
 from dnnlib.json_files import parse_json
+from interop.pickles.families import LARGEST_FILE
 
 HUB = "https://huggingface.co"
 ENDPOINT = "HF_ENDPOINT"  # the hub's address, as its own library has it
@@ -73,10 +74,11 @@ def hub_file(address: HubAddress) -> RemoteFile:
     facts = listed[name].get("lfs") if isinstance(listed[name].get("lfs"), dict) else {}
     digest, size = facts.get("oid", ""), listed[name].get("size", 0)
     known = isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
+    size = size if isinstance(size, int) and size >= 0 else 0
+    if size > LARGEST_FILE:
+        raise UserError(f"{where}: {name} has {size / 1e9:,.0f} GB, which no network of a kind that is read here has")
     url = f"{hub()}/{address.repository}/resolve/main/{quote(name)}"
-    return RemoteFile(
-        PurePosixPath(name).name, url, digest if known else "", size if isinstance(size, int) else 0, _INSTEAD
-    )
+    return RemoteFile(PurePosixPath(name).name, url, digest if known else "", size, _INSTEAD)
 
 
 def hub() -> str:

@@ -305,6 +305,13 @@ def test_an_empty_file_is_refused_and_not_kept(serve, tmp_path):
     assert not (tmp_path / "weights.pth").exists()
 
 
+def test_a_file_that_is_said_to_be_huge_is_not_fetched(serve, tmp_path):
+    server = serve()
+    server.instead = [lambda handler: handler.answer(200, b"x", Content_Length=str(10**15))]
+    assert "it has more than 4294967296 bytes" in refusal_of(undigested(server), tmp_path)
+    assert len(server.starts) == 1
+
+
 def test_a_redirection_away_from_encryption_is_not_followed(serve, tmp_path):
     server = serve()
     server.instead = [lambda handler: handler.answer(302, Location="http://example.org/a.pkl")] * TRIES

@@ -127,6 +127,14 @@ def test_no_such_repository_and_answers_that_are_none(hub):
             fetch_network("hf://owner/name")
 
 
+def test_a_file_of_an_absurd_size_is_not_fetched(hub):
+    server = hub(net__pkl=PICKLE)
+    server.listing = json.dumps([{"type": "file", "path": "net.pkl", "size": 10**15}]).encode()
+    with pytest.raises(UserError, match=r"net\.pkl has 1,000,000 GB"):
+        fetch_network("hf://owner/name")
+    assert server.starts == []
+
+
 def test_an_address_on_the_web(hub):
     server = hub(net__pkl=PICKLE)
     digest = hashlib.sha256(PICKLE).hexdigest()
