@@ -3,10 +3,10 @@
     python -m benchmarks.drag --network models/smileys64.safetensors
 
 Each drag has one point, on a seed's object (at most `--near` from the center of level 0), and a target at `--share` of
-the image's size from it, in a random direction; all modes drag the same ones. How far a point is from its target is what
-the tracker of editing/dragging.py says, in parts of the image's size. Modes are compared at an equal distance: of each
-drag, the nearest that both of two modes came; steps and seconds are those until then. A step is a picture: a jump of
-centers, or a gradient step.
+the image's size from it, in a random direction; all modes drag the same ones. How far a point is from its target is
+what the tracker of editing/dragging.py says, in parts of the image's size. Modes are compared at an equal distance: of
+each drag, the nearest that both of two modes came; steps and seconds are those until then. A step is a picture: a jump
+of centers, or a gradient step.
 """
 
 import math

@@ -102,13 +102,15 @@ def measure(run: Run, network: str, moves: int) -> Findings:
         seconds = time.perf_counter() - start
     growth = found[-1] - found[1]
     facts = {"mib": found, "growth_mib": round(growth, 1), "moves": page.sent, "seconds": round(seconds)}
-    lines = [f"MiB after each tenth: {', '.join(f'{each:.0f}' for each in found)}; {page.sent} moves in {seconds:.0f} s"]
+    tenths = ", ".join(f"{each:.0f}" for each in found)
+    lines = [f"MiB after each tenth: {tenths}; {page.sent} moves in {seconds:.0f} s"]
     return Findings({"server": {"growth": Series.of("MiB", [growth], judged=False)}}, facts=facts, lines=lines)
 
 
 @benchmark(rounds=1, quick_rounds=1, has_device=False)
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
-@click.option("--moves", type=click.IntRange(PARTS, 10_000_000), default=108_000, show_default=True, help="Of a session.")
+@click.option("--moves", type=click.IntRange(PARTS, 10_000_000), default=108_000, show_default=True,
+              help="Of a session.")
 def main(run: Run, network: str, moves: int):
     """Measure the memory of the editor's server through a long session."""
     resident_mib(1)

@@ -18,8 +18,8 @@ PIXELS_LIMIT = 4096 * 4096
 def mask_array(mask: Mask | None, resolution: int, registration: Registration) -> np.ndarray | None:
     """float32 [resolution, resolution], 1 where the picture may change; None without a mask.
 
-    A circle's coordinates are those of layouts with this registration; a PNG covers the whole picture and is resized to it. Raises
-    UserError when it is no readable picture.
+    A circle's coordinates are those of layouts with this registration; a PNG covers the whole picture and is resized
+    to it. Raises UserError when it is no readable picture.
     """
     if mask is None:
         return None

@@ -34,8 +34,8 @@ def test_modes_are_compared_where_both_came_to():
 @pytest.mark.slow
 def test_the_report(tmp_path):
     path = tmp_path / "report.json"
-    options = [f"--network={save_tiny_snapshot(tmp_path)}", "--device=cpu", "--quick", "--max-steps=3", f"--json={path}"]
-    result = CliRunner().invoke(drag.main, options)
+    network = f"--network={save_tiny_snapshot(tmp_path)}"
+    result = CliRunner().invoke(drag.main, [network, "--device=cpu", "--quick", "--max-steps=3", f"--json={path}"])
     assert result.exit_code == 0, result.output
     report = read_report(path)
     assert list(report.series) == ["latent", "alternate", "hybrid"]

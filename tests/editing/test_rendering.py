@@ -142,7 +142,7 @@ def test_labels(model: Model):
 
 
 @pytest.mark.parametrize("document, words", [
-    (Document(layout={"levels": [{"centers": [[0, 0]], "spreads": [1]}]}), "layout has 1 centres at level 0, but this model"),
+    (Document(layout={"levels": [{"centers": [[0, 0]], "spreads": [1]}]}), "layout has 1 centres at level 0, but"),
     (Document(layout={"levels": [{"centers": [[5, 0]], "spreads": [1]}]}), "outside"),
     (Document(w=encode_array(np.zeros([1, 2, 3]))), "ws must have the shape"),
     (Document(object_seeds=(1, 2)), "object_seeds: 2 seeds"),

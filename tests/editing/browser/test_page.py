@@ -10,6 +10,7 @@ from tests.editing.server.running import Running
 pytestmark = MARKS
 
 LIST_OF_BUTTONS = "globalThis.buttons = [...document.querySelectorAll('#strip button')]"
+AT_PLACE = "([x, y]) => document.elementFromPoint(x, y)?.closest('button, input')?.id"
 IS_SAME_BUTTON = "globalThis.buttons.map((button, i) => button === document.querySelectorAll('#strip button')[i])"
 
 
@@ -120,8 +121,7 @@ def test_nothing_lies_behind_the_strip(browser: Any, server: Running, size: tupl
             visitor.page.locator(f"#{name}").scroll_into_view_if_needed()
             box = visitor.page.locator(f"#{name}").bounding_box()
             middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
-            at = visitor.page.evaluate("([x, y]) => document.elementFromPoint(x, y)?.closest('button, input')?.id", middle)
-            assert at == name
+            assert visitor.page.evaluate(AT_PLACE, middle) == name
         if size[0] > 1020:  # without scrolling, too
             assert visitor.page.evaluate("document.querySelector('main').scrollTop") == 0
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= size[0]

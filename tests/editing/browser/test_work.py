@@ -1,4 +1,4 @@
-"""Work in a real browser, on the shipped model: sessions kept, points pulled, one's own picture found, masks painted."""
+"""Work in a real browser, on a shipped model: sessions kept, points pulled, one's own picture found, masks painted."""
 
 import base64
 import io
