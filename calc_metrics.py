@@ -64,8 +64,8 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
 @option("--detector-weights", group=HOW, metavar="FILE", type=PATH, show_default="in torchvision's cache",
         help="Weights of Mask R-CNN.")
 @option("--method", group=HOW, metavar="FILE|NAME",
-        help="For mds: a file of edit.py directions, or what is fitted now: sgf, interfacegan, "
-             "interfacegan-conditional, ganspace, sefa or optimization.")
+        help="For mds: a file of edit.py directions, or what is fitted now: sgf, sgf-fast, "
+             "interfacegan, interfacegan-conditional, ganspace, sefa or optimization.")
 @option("--condition", "conditions", group=HOW, metavar="WHAT", multiple=True,
         show_default="scene: and the kind of toy scenes in the data's name",
         help="For mds: what scores attributes (docs/directions.md). Can be repeated.")

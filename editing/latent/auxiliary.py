@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
+from editing.latent.neumann import Product
+from editing.observation import with_gradients
+
 GAIN = 2.0  # of a layer without a condition, before tanh
 SLOPE = 0.2  # of LeakyReLU
 
@@ -26,10 +29,10 @@ class MappingOptions:
     steps, batch, lr: of Adam.
     """
 
-    layers: int = 4
-    features: int = 256
+    layers: int = 3
+    features: int = 128
     contraction: float = 0.9
-    steps: int = 2000
+    steps: int = 1500
     batch: int = 256
     lr: float = 1e-3
 
@@ -51,6 +54,24 @@ class ConditionalLayer(nn.Module):
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
         gain, offset = self.style(c).chunk(2, dim=1)
         return F.leaky_relu(torch.tanh(GAIN + gain) * normalized(self.linear(h)) + offset, SLOPE)
+
+
+    def linearized(self, h: Tensor, c: Tensor) -> tuple[Product, Tensor]:
+        """v [N, a] -> the derivative in h along v [N, b], and the result at h."""
+        gain, offset = self.style(c).chunk(2, dim=1)
+        inner = self.linear(h)
+        inner = inner - inner.mean(1, keepdim=True)
+        size = inner.square().mean(1, keepdim=True).add(1e-12).sqrt()
+        scale, unit = 1 / size.clamp_min(1.0), torch.where(size > 1, inner / size, 0.0)
+        outer = torch.tanh(GAIN + gain) * inner * scale + offset
+        slope = torch.tanh(GAIN + gain) * scale * torch.where(outer > 0, 1.0, SLOPE)
+
+        def apply(v: Tensor) -> Tensor:
+            v = F.linear(v, self.linear.weight)
+            v = v - v.mean(1, keepdim=True)
+            return slope * (v - unit * (unit * v).mean(1, keepdim=True))
+
+        return apply, F.leaky_relu(outer, SLOPE)
 
 
 def normalized(h: Tensor) -> Tensor:
@@ -81,6 +102,21 @@ class AuxiliaryMapping(nn.Module):
         return self.options.contraction * self.last(h) + self.offset(c)
 
     @torch.no_grad()
+    def product(self, z: Tensor, c: Tensor) -> Product:
+        """v [N, D] -> dF/dz v at z, c: the derivative of each layer is worked out once, for many vectors."""
+        h, steps = z, []
+        for layer in self.layers:
+            step, h = layer.linearized(h, c)
+            steps.append(step)
+
+        def apply(v: Tensor) -> Tensor:
+            for step in steps:
+                v = step(v)
+            return self.options.contraction * F.linear(v, self.last.weight)
+
+        return apply
+
+    @torch.no_grad()
     def settle(self) -> "AuxiliaryMapping":
         """End training: replace each normalised weight by itself over its exact spectral norm. Returns itself.
 
@@ -103,17 +139,18 @@ class AuxiliaryMapping(nn.Module):
 
 def learn(z: Tensor, c: Tensor, options: MappingOptions, seed: int = 0) -> AuxiliaryMapping:
     """F from standardised pairs z [M, D], c [M, C] by reconstruction, mean |F(z, c) - z|^2; the same for a seed."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), with_gradients():
         torch.manual_seed(seed)
         mapping = AuxiliaryMapping(z.shape[1], c.shape[1], options).to(z.device)
     stream = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(mapping.parameters(), lr=options.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
-    for _ in range(options.steps):
-        rows = torch.randint(len(z), [options.batch], generator=stream).to(z.device)
-        loss = (mapping(z[rows], c[rows]) - z[rows]).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    with with_gradients():
+        for _ in range(options.steps):
+            rows = torch.randint(len(z), [options.batch], generator=stream).to(z.device)
+            loss = (mapping(z[rows], c[rows]) - z[rows]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
     return mapping.settle()

@@ -83,7 +83,8 @@ def load_field(path: str | Path, device: str | torch.device = "cpu") -> SavedFie
     shape = file.kinds["latents.mean"].shape if "latents.mean" in file.kinds else ()
     if len(shape) != 1 or not 0 < shape[0] <= MOST or not 0 < len(about.names) <= MOST:
         raise UserError(f"{path}: damaged, it does not say how many numbers latents and conditions have")
-    mapping = AuxiliaryMapping(shape[0], len(about.names), options).settle()
+    with torch.random.fork_rng(devices=[]):  # a new mapping draws weights, although they are replaced at once
+        mapping = AuxiliaryMapping(shape[0], len(about.names), options).settle()
     wanted = {f"mapping.{name}": tuple(value.shape) for name, value in mapping.state_dict().items()}
     wanted |= {"latents.mean": shape, "latents.deviation": ()}
     wanted |= {f"conditions.{name}": (len(about.names),) for name in ("mean", "deviation")}

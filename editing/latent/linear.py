@@ -69,7 +69,7 @@ class Linear(Method):
         return Walk(self.subject, points, target, self._advance, self.options.walk)
 
     def _advance(self, values: Tensor, condition: Tensor, start: Tensor, target: Target, rows: Tensor) -> Tensor:
-        """A step along each attribute that is not there yet, shorter where that would lead past the target."""
+        """A step along each attribute that is not there yet."""
         gap = (target.values - condition) / target.tolerance
         for index in target.of:
             way = gap[:, index].clamp(-1, 1) * (gap[:, index].abs() > 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from editing.latent.conditions import make_condition
 from editing.latent.interface import Context, Method, Pairs, Points, draw_pairs, toward
-from editing.latent.methods import check_method, make_method
+from editing.latent.methods import check_method, make_method, space_of
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
 from training.config import RunConfig
@@ -124,7 +124,8 @@ class Manipulate:
 
     def __call__(self, model: Model) -> Manipulation:
         words = self.conditions or default_condition(model.config)
-        subject = ModelSubject(model, make_condition(words, example_of(model)), label=first_label(model))
+        condition = make_condition(words, example_of(model))
+        subject = ModelSubject(model, condition, space_of(self.method), label=first_label(model))
         edited = [subject.index(name) for name in self.attributes]
         pairs = draw_pairs(subject, self.samples, self.seed)
         walk = WalkOptions(max_steps=STRENGTHS, patience=STRENGTHS + 1)

@@ -15,7 +15,7 @@ from editing.latent.linear import Linear, LinearOptions, matched
 from editing.latent.optimization import Optimization, OptimizationOptions
 from editing.latent.sefa import sefa
 from editing.latent.sgf import Sgf, SgfOptions
-from editing.latent.space import ModelSubject
+from editing.latent.space import ModelSubject, Space
 from editing.latent.walking import WalkOptions
 from torch_utils.tensor_files import open_tensors
 from training.latent.directions import Directions, load_directions
@@ -25,6 +25,10 @@ Fit = Callable[[ModelSubject, Pairs, WalkOptions, bool], Method]
 
 def _sgf(subject: ModelSubject, pairs: Pairs, walk: WalkOptions, stops: bool) -> Method:
     return Sgf.fit(subject, pairs, SgfOptions(walk=walk))
+
+
+def _fast(subject: ModelSubject, pairs: Pairs, walk: WalkOptions, stops: bool) -> Method:
+    return Sgf.fit(subject, pairs, SgfOptions(walk=walk, fast=True))
 
 
 def _interfacegan(subject: ModelSubject, pairs: Pairs, walk: WalkOptions, stops: bool) -> Method:
@@ -50,6 +54,7 @@ def _optimization(subject: ModelSubject, pairs: Pairs, walk: WalkOptions, stops:
 
 METHODS: dict[str, Fit] = {
     "sgf": _sgf,
+    "sgf-fast": _fast,
     "interfacegan": _interfacegan,
     "interfacegan-conditional": _conditional,
     "ganspace": _ganspace,
@@ -72,10 +77,29 @@ def make_method(name: str, subject: ModelSubject, pairs: Pairs, walk: WalkOption
     check_method(name)
     if name in METHODS:
         return METHODS[name](subject, pairs, walk, stops)
-    if field_files.FORMAT in open_tensors(name).metadata:
-        return load_field(name, pairs.values.device).of(subject, pairs.values.shape[1], SgfOptions(walk=walk))
+    if _is_field(name):
+        field = load_field(name, pairs.values.device)
+        if field.about.space != subject.space:
+            raise UserError(f"{name}: a field in {field.about.space}, not in {subject.space}")
+        subject = replace(subject, layers=field.about.layers)
+        return field.of(subject, pairs.values.shape[1], SgfOptions(walk=walk))
     directions = load_directions(name).fitted(subject.model.G.w_shape, name)
+    _check_w(directions, subject)
     return along(directions, replace(subject, layers=directions.layers), pairs, walk, stops)
+
+
+def _check_w(directions: Directions, subject: ModelSubject) -> None:
+    if subject.space != "w":
+        raise UserError(f"{directions.method} has directions in w; there are none in z")
+
+
+def space_of(name: str) -> Space:
+    """Where a method moves latents: w, but for fields that were fitted in z."""
+    return "z" if name not in METHODS and _is_field(name) and load_field(name).about.space == "z" else "w"
+
+
+def _is_field(path: str) -> bool:
+    return field_files.FORMAT in open_tensors(path).metadata
 
 
 def along(
@@ -85,8 +109,7 @@ def along(
 
     Raises UserError in Z: a direction is of W.
     """
-    if subject.space != "w":
-        raise UserError(f"{directions.method} has directions in w; there are none in z")
+    _check_w(directions, subject)
     if set(subject.names) <= set(directions.names):
         rows = [directions.names.index(name) for name in subject.names]
         ways = (directions.vectors * directions.deviations[:, None])[rows].to(pairs.values)

@@ -107,8 +107,7 @@ class Sgf(Method):
         v = rate / self.conditions.deviation
         with torch.no_grad():
             _, b = jvp(lambda each: self.mapping(z, each), (c,), (v,))
-            way = neumann(lambda x: jvp(lambda each: self.mapping(each, c), (z,), (x,))[1], b, self.bound,
-                          self.options.order)  # fmt: skip
+            way = neumann(self.mapping.product(z, c), b, self.bound, self.options.order)
         return way * self.latents.deviation
 
     def _target(self, points: Points, wish: Wish) -> Target:
@@ -151,6 +150,6 @@ class Sgf(Method):
         trusting = Sgf(self.subject, self.mapping, self.latents, self.conditions,
                        replace(self.options, aim="start"))  # fmt: skip
         for number in range(steps + 1):
-            yield Step(number, values, condition, nowhere)
+            yield Step(number, values, None, nowhere)
             rate = trusting._rate(condition, start, target)
             values, condition = values + self.field(values, condition, rate), condition + rate

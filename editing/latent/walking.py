@@ -56,7 +56,7 @@ class Walk:
             values[ended], condition[ended] = self.best[ended], self.best_condition[ended]
             yield Step(number, values.clone(), condition.clone(), self.reached.clone())
             rows = torch.nonzero(~ended)[:, 0]
-            if not len(rows):
+            if not len(rows) or number == self.options.max_steps:
                 return
             values[rows] = self.advance(values[rows], condition[rows], start[rows], self.target[rows], rows)
 

@@ -40,7 +40,7 @@ class FileCondition:
         if not isinstance(found, Tensor) or found.ndim not in (1, 2) or len(found) != len(images):
             shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise UserError(f"{self.path}: gives {shape} for {len(images)} pictures, not a row of numbers for each")
-        found = found.reshape(len(images), -1).float()
+        found = (found[:, None] if found.ndim == 1 else found).float()
         if not 1 <= found.shape[1] <= MOST:
             raise UserError(f"{self.path}: gives {found.shape[1]} numbers for a picture; 1 to {MOST} make a condition")
         return found
@@ -80,7 +80,9 @@ def load_script(path: str, device: torch.device) -> torch.jit.ScriptModule:
             module = torch.jit.load(path, map_location=device)
         except (RuntimeError, ValueError) as error:
             raise UserError(f"{path}: no readable TorchScript archive ({_reason(error)})") from error
-    return module.eval().requires_grad_(False)
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module.eval()
 
 
 def _onnx(path: str) -> Callable[[Tensor], Tensor]:

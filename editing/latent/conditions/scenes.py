@@ -19,6 +19,7 @@ from dnnlib.errors import UserError
 from dnnlib.json_files import parse_json
 from dnnlib.parsing import nearest, shown
 from editing.latent.conditions.truth import WHAT, draw_scenes, truths
+from editing.observation import with_gradients
 from torch_utils.tensor_files import open_tensors, write_tensors
 from training.scenes.procedural import KINDS
 
@@ -96,15 +97,19 @@ def scene_condition(
 
 def train(what: str, kind: str, recipe: Recipe) -> SceneCondition:
     """By Adam on squared errors of standardised truths; the same on every call."""
+    with with_gradients():
+        return _trained(what, kind, recipe)
+
+
+def _trained(what: str, kind: str, recipe: Recipe) -> SceneCondition:
     scenes = draw_scenes(kind, recipe.scenes + recipe.held_out, SIDE, seed=0)
     names, values = truths(what, scenes)
     images = torch.from_numpy(np.stack([pixels for pixels, _ in scenes])).permute(0, 3, 1, 2).float() / 127.5 - 1
     wanted = torch.from_numpy(values)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = Regressor(len(names))
-        network.mean.copy_(wanted.mean(0))
-        network.deviation.copy_(wanted.std(0).clamp_min(1e-6))
+        network.mean, network.deviation = wanted.mean(0), wanted.std(0).clamp_min(1e-6)
         _fit(network, images[: recipe.scenes], wanted[: recipe.scenes], recipe)
     network.eval().requires_grad_(False)
     with torch.no_grad():
@@ -113,12 +118,18 @@ def train(what: str, kind: str, recipe: Recipe) -> SceneCondition:
     return _without_unseen(SceneCondition(names, network, tuple(r2.tolist())), recipe.seen)
 
 
+def _blank(count: int) -> Regressor:
+    """One whose weights are replaced at once; the global stream stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        return Regressor(count)
+
+
 def _without_unseen(condition: SceneCondition, least: float) -> SceneCondition:
     """The same without attributes of which the network explains less. Raises UserError when none is left."""
     kept = [index for index, r2 in enumerate(condition.r2) if r2 >= least]
     if not kept:
         raise UserError("no attribute of these scenes can be seen in their pictures")
-    old, new = condition.network, Regressor(len(kept))
+    old, new = condition.network, _blank(len(kept))
     state = {name: value for name, value in old.state_dict().items() if not name.startswith(("last", "mean", "dev"))}
     heads = {name: old.state_dict()[name][kept] for name in ("last.weight", "last.bias", "mean", "deviation")}
     new.load_state_dict(state | heads)
@@ -165,7 +176,7 @@ def _load(path: Path) -> SceneCondition:
     file = open_tensors(path)
     about = parse_json(file.metadata.get(FORMAT, "{}"), path)
     try:
-        network = Regressor(len(about["names"]))
+        network = _blank(len(about["names"]))
         network.load_state_dict(file.read())
         found = SceneCondition(tuple(about["names"]), network, tuple(about["r2"]))
     except (KeyError, RuntimeError, TypeError) as error:
