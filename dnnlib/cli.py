@@ -225,7 +225,13 @@ class PathText(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if "\0" in value:
             self.fail("a path has no zero byte.", param, ctx)
-        return os.path.expanduser(value)
+        if not value:
+            self.fail("a path is empty; the current folder is '.'.", param, ctx)
+        expanded = os.path.expanduser(value)
+        if expanded.startswith("~"):
+            user = shown(expanded.partition("/")[0])
+            self.fail(f"there is no home directory {user}; './{user}' is the one of that name here.", param, ctx)
+        return expanded
 
 
 class FilePath(PathText):

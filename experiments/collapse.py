@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dnnlib.cli import FILE, PATH, Command
+from dnnlib.errors import UserError
 from dnnlib.files import write_by
 from training.config import DiscriminatorConfig
 from training.data.dataset import ImageDataset
@@ -29,8 +30,10 @@ EVERY = 10  # steps between two scores
 
 
 def load_images(path: str) -> Tensor:
-    """All images of a data set, [N, C, R, R] in [-1, 1]."""
-    dataset = ImageDataset(path)
+    """All images of a data set, [N, C, R, R] in [-1, 1]. Raises UserError when there are too few."""
+    dataset, needed = ImageDataset(path), HELD_OUT + BATCH + 1
+    if len(dataset) < needed:
+        raise UserError(f"{path} holds {len(dataset)} images; {needed} are the least, of which {HELD_OUT} are held out")
     pixels = np.stack([dataset[i][0] for i in range(len(dataset))])
     return torch.from_numpy(pixels).float() / 127.5 - 1
 

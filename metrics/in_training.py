@@ -55,5 +55,6 @@ def _keep(run: "Run", name: str, result: dict[str, Any]) -> None:
     try:
         append_result(run.run_dir, result)
         note_if_best(run.run_dir, name, run.config.schedule.metrics, result["results"], run.state.images)
-    except (OSError, UserError) as error:
-        run.log.say(f"the result of {name} is not kept: {getattr(error, 'strerror', None) or error}")
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or (error if isinstance(error, UserError) else repr(error))
+        run.log.say(f"the result of {name} is not kept: {reason}")

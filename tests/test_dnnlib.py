@@ -344,6 +344,9 @@ def test_int_takes_whole_numbers_in_bounds(text: str):
 
 def test_home_in_a_path(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/h")
+    for wrong in ("", "a\0b", "~nobody-of-that-name/x.zip"):
+        with pytest.raises(click.BadParameter):
+            cli.PATH.convert(wrong, None, None)
     assert [cli.PATH.convert(text, None, None) for text in ("~/toy.zip", "~", "a/~b")] == ["/h/toy.zip", "/h", "a/~b"]
 
 

@@ -15,6 +15,7 @@ from dnnlib.cache import cache_folder
 from dnnlib.downloads import RemoteFile, fetch, sha256_of
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from metrics.extractors.torch_files import check_torch_file
 
 _FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
 
@@ -106,6 +107,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _unpickled(path: Path) -> Any:
     """Of a zip, tensors are parts of the mapped file: torch before 2.13 may read beyond a part that is too small."""
+    check_torch_file(path)
     return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 

@@ -50,7 +50,10 @@ def parse_class(text: str, classes: int, names: Sequence[str] | None = None) -> 
     Raises UserError when there is no such class.
     """
     if names is not None and text in names:
-        return list(names).index(text)
+        numbers = [number for number, name in enumerate(names) if name == text]
+        if len(numbers) > 1:
+            raise UserError(f"--class {shown(text)}: {len(numbers)} classes are called so; give a number: {numbers}")
+        return numbers[0]
     if "," in text:
         return torch.tensor([_row(text, classes)])
     if text.isdecimal() and text.isascii() and len(text) < 10 and int(text) < classes:

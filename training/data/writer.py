@@ -136,7 +136,7 @@ def _folder_saver(dest: Path) -> Iterator[Callable[[str, bytes], None]]:
 def _check_folder(dest: Path) -> None:
     if _OTHER_ARCHIVES & set(dest.suffixes):
         raise UserError(f"--dest {dest}: only .zip archives and folders can be written")
-    if dest.is_file():
+    if dest.exists() and not dest.is_dir():
         raise UserError(f"--dest {dest} is a file; name a .zip archive or a folder")
     if dest.is_dir() and any(dest.iterdir()):
         raise UserError(f"--dest {dest} already holds files; name a new or empty folder, or a .zip archive")
