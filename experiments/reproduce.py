@@ -8,12 +8,10 @@ configuration is that of one of its two methods. A row without one says that its
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from benchmarks.harness.report import Report, read_report
 from benchmarks.train_step import TRAINING_IMAGE
@@ -21,7 +19,9 @@ from dnnlib.cli import Command
 from dnnlib.files import write_text
 from dnnlib.json_files import read_json
 from training.config import RunConfig
-from training.presets.resolve import CONFIGS, DataFacts, Options, known_names, resolve
+from training.presets.resolve import DataFacts, Options, resolve
+from training.presets.tables import Row
+from training.presets.tables import rows as table_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reproduce.md"
@@ -35,37 +35,25 @@ DATA = {
     "CIFAR-10": "--data=data/cifar10.zip",
     "CIFAR-10 --cond=1": "--data=data/cifar10.zip --cond=1",
 }
-SOURCES = [
-    "EqGAN-SA, table 1",
-    "EqGAN-SA, table 2",
-    "EqGAN-SA, table 3",
-    "EqGAN-SA, table 4",
-    "EqGAN-SA supplement, table 1",
-    "EqGAN-SA supplement, table 2",
-    "EqGAN-SA supplement, table 3",
-    "SpatialGAN, table I",
-    "SpatialGAN, table III",
-    "SpatialGAN, table IV",
-    "SpatialGAN, table V",
-    "SpatialGAN, continuity",
-    "SpatialGAN, receptive field",
-]
 RESOLUTIONS = {"paper256": 256, "sndcgan": 32}
 
 HEADER = """# Repeating the papers' tables
 
 <!-- Written by `python -m experiments.reproduce` from configs/tables; change those. -->
 
-Every row of the tables is a file in `configs/tables`, and its name a `--method`:
+Every row of the tables is one in a file of `configs/tables`, a file a paper, and its name a `--method`:
 
 ```
 python train.py --outdir=runs --data=data/cat256.zip --cfg=paper256 --gpus=8 --method=eqgan-4-concat
 ```
 
-`python train.py ... --dry-run` prints all that a row decides. Rows that report one and the same model are one
-configuration. The numbers are the papers' own; **none of them has been repeated here yet**: that takes GPU-weeks. The
-last column is what a row costs, from seconds per image measured by `benchmarks.train_step` on a GPU and put into
-`benchmarks/results`; where it says "{not_measured}", nobody has.
+`python train.py ... --dry-run` prints all that a row decides. Rows of one paper that report one and the same model are
+one configuration, and rows that a paper compares differ by what it says they differ by (a test compares them).
+`python -m experiments.tables --table="EqGAN-SA, table 1" --data=data/cat256.zip --on="LSUN Cat"` trains and measures a
+table, and prints what it reached beside the paper's numbers; it goes on where it was stopped. The numbers are the
+papers' own; **none of them has been repeated here yet**: that takes GPU-weeks. The last column is what a row costs,
+from seconds per image measured by `benchmarks.train_step` on a GPU and put into `benchmarks/results`; where it says
+"{not_measured}", nobody has.
 
 Until then, this is known: a training image of paper256 takes 402 GFLOP with stylegan2, 421 with spatialgan, 405 with
 spatialgan-indoor and 709 with eqgan-sa (`--dry-run` counts them), so 25 million images take 10 to 18 EFLOP: 93 to 164
@@ -90,9 +78,15 @@ python calc_metrics.py --network=runs/00000-... --metrics=fid50k_full,di,w,pr50k
 What the papers leave open, and what is taken here:
 
 - Rows of EqGAN-SA build on `eqgan-sa`, the released design (every layer takes the heatmaps, GradCAM of the loss, its
-  sampler, neither path lengths nor style mixing). `eqgan-sa-paper` is the design that the text describes.
-- Rows of SpatialGAN build on `spatialgan`, those with several objects on `spatialgan-indoor`. Table I's first row is
-  `eqgan-sa`; its baseline has no heatmaps to move, so there is no row.
+  sampler, neither path lengths nor style mixing: their baselines have neither, too). A second set, `eqgan-text-...`,
+  builds on `eqgan-sa-paper`, the design that the text describes, with StyleGAN2's own settings. The text has one set
+  of numbers for both.
+- A layout that is not hierarchical has levels of the same laws as one that is, each around a center of its own
+  (`released-non-hierarchical`); with the papers' sampler, around the middle of the image.
+- Rows of SpatialGAN build on `spatialgan`, those with several objects on `spatialgan-indoor`. In table III, EqGAN-SA
+  is `spatialgan` with fine heatmaps, as the text says what the difference is. Table I's first row is its second with
+  the layouts of single objects; what was released is `eqgan-sa`. Its baseline has no heatmaps to move, so there is no
+  row.
 - Gaussian noise has the mean 0.5 and standard deviation 0.25, about the range of a heatmap.
 - A flattened layout is the sums of its levels at 4x4, 8x8 and 16x16, 336 numbers beside the latent.
 - The dilated kernel is 7x7 by 2. Objects have spreads of 0.1 to 0.5.
@@ -103,27 +97,6 @@ What the papers leave open, and what is taken here:
 Ours, in no table and off by default: `--set loss.move_weight=...` regularises how fast pictures follow their centres
 (phase G_move in `training/losses/phases.py`); the metric `locality` measures change where no centre moved.
 """
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table, `place` counted from the top. paper: {data set: {quantity: number}}."""
-
-    name: str
-    source: str
-    place: int
-    label: str
-    cfg: str
-    paper: dict[str, dict[str, float]]
-
-
-def read_rows() -> list[Row]:
-    """All rows, each table's as in the paper."""
-    rows = []
-    for name in known_names("tables"):
-        about = yaml.safe_load((CONFIGS / "tables" / f"{name}.yaml").read_text(encoding="utf-8"))["about"]
-        rows.append(Row(name, about["source"], about["place"], about["row"], about["cfg"], about["paper"]))
-    return sorted(rows, key=lambda row: (SOURCES.index(row.source), row.place))
 
 
 def gpu_hours(row: Row, reports: Iterable[Report]) -> float | None:
@@ -156,8 +129,8 @@ def _design(method: str, cfg: str) -> dict[str, Any]:
 def page(rows: list[Row], reports: list[Report]) -> str:
     """docs/reproduce.md."""
     sections = [HEADER.format(not_measured=NOT_MEASURED, **DATA)]
-    for source in dict.fromkeys(row.source for row in rows):
-        sections.append(f"## {source}\n\n{table([row for row in rows if row.source == source], reports)}")
+    for title in dict.fromkeys(row.table for row in rows):
+        sections.append(f"## {title}\n\n{table([row for row in rows if row.table == title], reports)}")
     return "\n".join(sections)
 
 
@@ -189,7 +162,7 @@ def read_reports(folder: Path) -> list[Report]:
 @click.option("--page", "path", type=Path, default=PAGE, help="Where to write it.")
 def main(results: Path, path: Path) -> None:
     """Write docs/reproduce.md: commands, the papers' numbers, and what each row costs."""
-    rows = read_rows()
+    rows = list(table_rows().values())
     write_text(path, page(rows, read_reports(results)))
     click.echo(f"wrote {path}: {len(rows)} rows")
 

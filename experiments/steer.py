@@ -10,7 +10,7 @@ it was stopped. OUTDIR/results.json holds every value, OUTDIR/table.md means ove
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from experiments.evidence import MISSING, command, newest_run, values_of
 from training.runs.snapshot import open_snapshot
 
 LIST = Path(__file__).with_suffix(".yaml")
+Results = dict[str, dict[str, dict[str, Any]]]  # {row: {seed: what carry_out gives}}
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,17 @@ def read_comparison(path: Path) -> Comparison:
         raise UserError(f"{path}: not a comparison ({type(error).__name__}: {in_one_line(error, REASON)})") from error
 
 
-def carry_out(which: Comparison, name: str, seed: int, outdir: Path, device: str) -> dict[str, Any]:
-    """Train and measure one row with one seed, as far as that is not done; {"kimg", "seconds", metric: value}."""
-    data, runs = outdir / "data.zip", outdir / name / f"seed{seed}"
+def made_data(which: Comparison, outdir: Path) -> Path:
+    """The data set of the list, made at first."""
+    data = outdir / "data.zip"
     if not data.exists():
         command("dataset_tool.py", *which.data, f"--dest={data}")
+    return data
+
+
+def carry_out(which: Comparison, name: str, seed: int, data: Path, outdir: Path, device: str) -> dict[str, Any]:
+    """Train and measure one row with one seed, as far as that is not done; {"kimg", "seconds", metric: value}."""
+    runs = outdir / name / f"seed{seed}"
     words = [*which.common, *which.rows[name], f"--seed={seed}", f"--device={device}"]
     command("train.py", f"--outdir={runs}", f"--data={data}", "--metrics=none", *words)
     folder = newest_run(runs)
@@ -85,15 +92,17 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(t.ppf(0.975, count - 1) * np.std(values, ddof=1) / count**0.5)
 
 
-def table(which: Comparison, results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Markdown: a row a name, a column a metric; `results` is {name: {seed: collected}}."""
+def table(which: Comparison, results: Results, beside: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """Markdown: a row a name, a column a metric; then what stands `beside` them, {column: {name: cell}}."""
+    beside = beside or {}
     columns = ["seconds", *(f"{metric}:{key}" for metric, key in which.metrics)]
-    titles = ["row", "seeds", "kimg", "seconds", *(key for _, key in which.metrics)]
+    titles = ["row", "seeds", "kimg", "seconds", *(key for _, key in which.metrics), *beside]
     lines = [titles, ["---"] * len(titles)]
     for name, by_seed in results.items():
         runs = list(by_seed.values())
         kimg = ", ".join(f"{each:g}" for each in sorted({run["kimg"] for run in runs}))
-        lines.append([name, str(len(runs)), kimg, *(cell([run[column] for run in runs]) for column in columns)])
+        cells = [cell([run[column] for run in runs]) for column in columns]
+        lines.append([name, str(len(runs)), kimg, *cells, *(cells_of.get(name, "") for cells_of in beside.values())])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -133,17 +142,26 @@ def parse_seeds(text: str) -> list[int]:
 def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) -> None:
     """Train and measure every row with every seed, and write results.json and table.md."""
     which, numbers = read_comparison(path), parse_seeds(seeds)
-    results = known_results(make_dir(outdir) / "results.json")
     names = chosen_rows(which, only)
-    for seed in numbers:  # all rows with the first seed come first: half a table with one seed says more
+    data = made_data(which, make_dir(outdir))
+    for results in carry_out_all(which, names, numbers, data, outdir, device):
+        write_text(outdir / "table.md", table(which, results))
+    click.echo("\n" + (outdir / "table.md").read_text(encoding="utf-8"), nl=False)
+
+
+def carry_out_all(
+    which: Comparison, names: Sequence[str], seeds: Sequence[int], data: Path, outdir: Path, device: str
+) -> Iterator[Results]:
+    """After each run, all results so far, which are in OUTDIR/results.json, too."""
+    results = known_results(outdir / "results.json")
+    for seed in seeds:  # all rows with the first seed come first: half a table with one seed says more
         for name in names:
-            results.setdefault(name, {})[str(seed)] = carry_out(which, name, seed, outdir, device)
+            results.setdefault(name, {})[str(seed)] = carry_out(which, name, seed, data, outdir, device)
             write_json(outdir / "results.json", results)
-            write_text(outdir / "table.md", table(which, results))
-    click.echo("\n" + table(which, results), nl=False)
+            yield results
 
 
-def known_results(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def known_results(path: Path) -> Results:
     """What was written before; {} at first."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 

@@ -5,7 +5,9 @@ from typing import Literal, get_args
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
-SamplerKind = Literal["paper", "released", "multi-object", "non-hierarchical", "noise", "impulse"]
+SamplerKind = Literal[
+    "paper", "released", "multi-object", "non-hierarchical", "released-non-hierarchical", "noise", "impulse"
+]  # fmt: skip
 Precision = Literal["trained", "float32", "bfloat16", "float16"]  # trained: as the configuration has it
 NoiseMode = Literal["const", "random", "none"]
 
@@ -20,6 +22,6 @@ STEPS = 7  # pictures in a strip of visualize.py
 AMPLITUDES = (0.0, 0.1, 0.2, 0.4, 0.8)  # of noise added to images
 
 
-def known_names(*folders: str) -> list[str]:
-    """Base configurations, or the methods in these folders of configs/, in alphabetical order."""
-    return sorted(path.stem for folder in folders or ("",) for path in (CONFIGS / folder).glob("*.yaml"))
+def known_names(folder: str = "") -> list[str]:
+    """Base configurations, or what a folder of configs/ has (methods), in alphabetical order."""
+    return sorted(path.stem for path in (CONFIGS / folder).glob("*.yaml"))

@@ -27,7 +27,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         count, tokens, width = x.shape
-        qkv = self.qkv(x).reshape(count, tokens, 3, width // HEAD, HEAD)
+        qkv = self.qkv(x).reshape(count, tokens, 3, width // HEAD, HEAD)  # [N, T, 3, heads, HEAD]
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [N, heads, T, HEAD]
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
 

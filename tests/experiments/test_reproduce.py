@@ -9,11 +9,11 @@ from click.testing import CliRunner
 
 from benchmarks.harness.report import Report, write_report
 from benchmarks.train_step import TRAINING_IMAGE
-from experiments.reproduce import NOT_MEASURED, PAGE, RESULTS, gpu_hours, main, page, read_reports, read_rows
+from experiments.reproduce import NOT_MEASURED, PAGE, RESULTS, gpu_hours, main, page, read_reports
 from tests.benchmarks.reports import around, make_report
-from training.presets.resolve import known_names
+from training.presets.tables import rows
 
-ROWS = read_rows()
+ROWS = list(rows().values())
 
 
 def row(name: str):
@@ -38,10 +38,9 @@ def test_the_page_is_up_to_date():
 def test_every_row_is_on_the_page_in_the_papers_order():
     text = page(ROWS, [])
     assert [one.name for one in ROWS if f"--method={one.name}`" not in text] == []
-    assert len(ROWS) == len(known_names("tables")) == 53
-    for source in {one.source for one in ROWS}:
-        places = [one.place for one in ROWS if one.source == source]
-        assert places == list(range(1, len(places) + 1))
+    assert len(ROWS) == 53 + 11  # and those of EqGAN-SA that have a text of their own
+    first = "EqGAN-SA, table 1"
+    assert [one.label for one in ROWS if one.table == first] == ["Baseline", "+ SEL", "+ L_align"]
     sel = next(line for line in text.splitlines() if "eqgan-1-sel" in line)
     assert sel.startswith("| + SEL | `--cfg=paper256 --method=eqgan-1-sel` | 7.82 | 3.12 | 3.39 | 1.38 | 3.55 | 2.59 |")
 
@@ -53,17 +52,17 @@ def test_nothing_measured_is_said_so():
 def test_cost_is_seconds_per_image_times_the_images_of_the_run():
     hours = gpu_hours(row("spatialgan-4-hierarchical"), [report(spatialgan=0.036, stylegan2=0.018)])
     assert hours == pytest.approx(0.036 * 25e6 / 3600)
-    assert gpu_hours(row("eqgan-1-baseline"), [report(stylegan2=0.018)]) == pytest.approx(125)
+    assert gpu_hours(row("spatialgan-3-baseline"), [report(stylegan2=0.018)]) == pytest.approx(125)
 
 
 def test_newest_report_counts_and_other_designs_and_machines_do_not():
     found = [report(year=2026, stylegan2=0.036), report(year=2025, stylegan2=0.018)]
-    assert gpu_hours(row("eqgan-1-baseline"), found) == pytest.approx(250)
-    assert gpu_hours(row("eqgan-1-baseline"), [report(ops="reference", stylegan2=0.018)]) is None
+    assert gpu_hours(row("spatialgan-3-baseline"), found) == pytest.approx(250)
+    assert gpu_hours(row("spatialgan-3-baseline"), [report(ops="reference", stylegan2=0.018)]) is None
     assert gpu_hours(row("eqgan-4-flatten"), [report(eqgan_sa=0.05)]) is None
-    assert gpu_hours(row("eqgan-1-baseline"), [report(None, stylegan2=0.018)]) is None
+    assert gpu_hours(row("spatialgan-3-baseline"), [report(None, stylegan2=0.018)]) is None
     elsewhere = report(stylegan2=0.018).model_copy(update={"settings": {"cfg": "demo", "res": 32}})
-    assert gpu_hours(row("eqgan-1-baseline"), [elsewhere]) is None
+    assert gpu_hours(row("spatialgan-3-baseline"), [elsewhere]) is None
 
 
 def test_the_command_writes_the_page(tmp_path: Path):
@@ -75,7 +74,7 @@ def test_the_command_writes_the_page(tmp_path: Path):
     written = tmp_path / "page.md"
     result = CliRunner().invoke(main, ["--results", str(tmp_path / "results"), "--page", str(written)])
     assert result.exit_code == 0, result.output
-    line = next(line for line in written.read_text().splitlines() if "--method=eqgan-1-baseline`" in line)
+    line = next(line for line in written.read_text().splitlines() if "--method=spatialgan-3-baseline`" in line)
     assert line.endswith("| 125 |")
 
 

@@ -156,6 +156,6 @@ def _swap_channels(w: Tensor, groups: int) -> Tensor:
     """[Co, Ci / groups, k, k] as the [Ci, Co / groups, k, k] of a transposed convolution."""
     if groups == 1:
         return w.transpose(0, 1)
-    return w.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return w.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)  # [groups Ci / groups, Co / groups, k, k]
 
 

@@ -179,11 +179,11 @@ def bounded_filters(weight: Tensor) -> Tensor:
 
 def pointwise(x: Tensor, weight: Tensor, styles: Tensor, coefficients: Tensor | None = None) -> Tensor:
     """A 1x1 convolution with weights scaled by styles [N or 1, Ci], and by coefficients [N or 1, Co]."""
-    scaled = weight.flatten(1) * styles[:, None, :]
+    scaled = weight.flatten(1) * styles[:, None, :]  # [N or 1, Co, Ci]
     if coefficients is not None:
         scaled = scaled * coefficients[:, :, None]
     scaled = scaled.to(x.dtype)
     if x.is_contiguous(memory_format=torch.channels_last):
-        y = x.permute(0, 2, 3, 1).flatten(1, 2) @ scaled.transpose(1, 2)
+        y = x.permute(0, 2, 3, 1).flatten(1, 2) @ scaled.transpose(1, 2)  # [N, HW, Co]
         return y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
     return (scaled @ x.flatten(2)).unflatten(2, x.shape[2:])

@@ -32,8 +32,8 @@ def upfirdn2d(
 def _insert_zeros(x: Tensor, up: Sequence[int]) -> Tensor:
     """Sample (i, j) moves to (i * up_y, j * up_x)."""
     count, channels, height, width = x.shape
-    x = x.reshape(count, channels, height, 1, width, 1)
-    x = F.pad(x, [0, up[0] - 1, 0, 0, 0, up[1] - 1])
+    x = x.reshape(count, channels, height, 1, width, 1)  # [N, C, H, 1, W, 1]
+    x = F.pad(x, [0, up[0] - 1, 0, 0, 0, up[1] - 1])  # [N, C, H, up_y, W, up_x]
     return x.reshape(count, channels, height * up[1], width * up[0])
 
 
@@ -58,6 +58,6 @@ def modulated_conv2d(
 ) -> Tensor:
     """Each sample is a group of one convolution; `convolve` is conv2d_resample."""
     count, co = len(x), len(weight)
-    w = modulated_weights(weight, styles, demodulate).flatten(0, 1)
-    y = convolve(x.reshape(1, -1, *x.shape[2:]), w.to(x.dtype), groups=count, **options)
+    w = modulated_weights(weight, styles, demodulate).flatten(0, 1)  # [N Co, Ci, k, k]
+    y = convolve(x.reshape(1, -1, *x.shape[2:]), w.to(x.dtype), groups=count, **options)  # [1, N Co, h, w]
     return y.reshape(count, co, *y.shape[2:])

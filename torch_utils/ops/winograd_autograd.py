@@ -195,13 +195,13 @@ def _strided_weights(small: Tensor, large: Tensor) -> Tensor:
     """One matrix product for each tap; PyTorch's own way takes up to four times as long."""
     height, width = small.shape[2:]
     rows = small.permute(0, 2, 3, 1).flatten(0, 2)  # [N H W, Cs]
-    image = large.permute(0, 2, 3, 1)
+    image = large.permute(0, 2, 3, 1)  # [N, 2H + 1, 2W + 1, Cl]
     taps = [
         rows.T @ image[:, y : y + 2 * height : 2, x : x + 2 * width : 2].flatten(0, 2)
         for y in range(3)
         for x in range(3)
     ]
-    return torch.stack(taps, dim=2).unflatten(2, (3, 3))
+    return torch.stack(taps, dim=2).unflatten(2, (3, 3))  # [Cs, Cl, 3, 3]
 
 
 # ---- which gradients are wanted

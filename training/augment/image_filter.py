@@ -35,8 +35,8 @@ def _draw_gains(config: TransformsConfig, p: Tensor, draws: Draws, images: Tenso
 def _convolve(images: Tensor, taps: Tensor) -> Tensor:
     """Each sample of [N, C, H, W] with its own symmetric taps [N, taps] along x and y, mirrored at the borders."""
     count, channels, height, width = images.shape
-    kernels = taps[:, None].expand(-1, channels, -1).reshape(count * channels, 1, 1, -1)
-    planes = F.pad(images, [taps.shape[1] // 2] * 4, mode="reflect").flatten(0, 1)[None]
+    kernels = taps[:, None].expand(-1, channels, -1).reshape(count * channels, 1, 1, -1)  # [N C, 1, 1, taps]
+    planes = F.pad(images, [taps.shape[1] // 2] * 4, mode="reflect").flatten(0, 1)[None]  # [1, N C, H + 2p, W + 2p]
     planes = F.conv2d(planes, kernels, groups=count * channels)
     planes = F.conv2d(planes, kernels.transpose(2, 3), groups=count * channels)
     return planes.reshape(count, channels, height, width)

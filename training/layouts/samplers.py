@@ -48,9 +48,19 @@ def released(count: int, config: SamplerConfig, generator: torch.Generator, coun
     return Layout((first, *others), _spreads(shapes, config.spread, generator))
 
 
+@SAMPLERS.register("released-non-hierarchical")
+def released_non_hierarchical(
+    count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]
+) -> Layout:
+    """Each level as the released sampler has it, around a center of its own (an ablation: only the hierarchy goes)."""
+    levels = [released(count, config, generator, counts) for _ in counts]
+    pairs = [(drawn.centers[level], drawn.spreads[level]) for level, drawn in enumerate(levels)]
+    return Layout(*map(tuple, zip(*pairs, strict=True)))
+
+
 @SAMPLERS.register("non-hierarchical")
 def non_hierarchical(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
-    """Every level by itself (an ablation)."""
+    """Every level by itself, around the middle of the image (an ablation of "paper")."""
     shapes = _shapes(count, counts)
     centers = tuple(_truncated_normal((*shape, 2), 2 / 3, generator) for shape in shapes)
     return Layout(centers, _spreads(shapes, config.spread, generator))

@@ -77,7 +77,7 @@ def candidate_maps(layout: HeatmapSource, level: int, resolution: int) -> Tensor
     parts = layout.heatmaps(level, resolution)
     together = normalize(parts.mean(1, keepdim=True))
     if registration_of(layout) == "cells":
-        parts = normalize(parts.flatten(0, 1)[:, None]).unflatten(0, parts.shape[:2])[:, :, 0]
+        parts = normalize(parts.flatten(0, 1)[:, None]).unflatten(0, parts.shape[:2])[:, :, 0]  # [N, n, r, r]
     return torch.cat([parts, together], dim=1)
 
 

@@ -257,7 +257,7 @@ def logits_of_both(
     if kind_of(fake) != "cuda" or not BACKBONES[config.backbone].scores_both_at_once(config, len(fake)):
         return D(fake, fake_c).logits, D(real, real_c).logits
     images, labels = (torch.stack(pair, 1).flatten(0, 1) for pair in ((fake, real), (fake_c, real_c)))
-    return D(images, labels).logits.unflatten(0, (-1, 2)).unbind(1)
+    return D(images, labels).logits.unflatten(0, (-1, 2)).unbind(1)  # twice [N, 1]
 
 
 def d_r1(

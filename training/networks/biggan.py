@@ -67,7 +67,7 @@ class BigSynthesis(SteeredSynthesis):
         if self.embed is not None:
             embedding = self.embed(c)
             chunks = [torch.cat([embedding, chunk], dim=1) for chunk in chunks]
-        x = self.first(begin).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)
+        x = self.first(begin).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)  # [N, C, 4, 4]
         x = self._kept(x, block_outputs)
         for block, condition in zip(self.blocks.values(), chunks, strict=True):
             x = self._kept(block(self.steered(x, features), condition), block_outputs)
@@ -122,7 +122,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         f = self.f(x).flatten(2)  # [N, C / 8, HW]
         g = F.max_pool2d(self.g(x), 2).flatten(2)  # [N, C / 8, HW / 4]
-        h = F.max_pool2d(self.h(x), 2).flatten(2)
+        h = F.max_pool2d(self.h(x), 2).flatten(2)  # [N, C / 2, HW / 4]
         attention = (f.transpose(1, 2) @ g).softmax(dim=2)  # [N, HW, HW / 4]
         return x + self.gamma * self.o((h @ attention.transpose(1, 2)).unflatten(2, x.shape[2:]))
 

@@ -140,7 +140,7 @@ def minibatch_std(x: Tensor, group_size: int | None, num_channels: int) -> Tenso
     size = min(group_size or count, count)
     if count % size:
         raise ValueError(f"minibatch std: {count} samples do not divide into groups of {size}")
-    grouped = x.reshape(size, count // size, num_channels, channels // num_channels, height, width)
+    grouped = x.reshape(size, count // size, num_channels, channels // num_channels, height, width)  # G first
     variance = (grouped - grouped.mean(0)).square().mean(0)  # [N / G, num_channels, channels / num_channels, H, W]
     std = (variance + 1e-8).sqrt().mean((2, 3, 4))  # [N / G, num_channels]
     plane = std.repeat(size, 1)[:, :, None, None].expand(-1, -1, height, width)  # [N, num_channels, H, W]

@@ -69,7 +69,7 @@ class Generator(nn.Module):
             return self.mapping(z, c, update_w_avg=update_w_avg)
         labels = None if c is None else c.repeat_interleave(z.shape[1], 0)
         rows = update_w_avg if isinstance(update_w_avg, bool) else update_w_avg * z.shape[1]
-        return self.mapping(z.flatten(0, 1), labels, update_w_avg=rows).unflatten(0, z.shape[:2])
+        return self.mapping(z.flatten(0, 1), labels, update_w_avg=rows).unflatten(0, z.shape[:2])  # [N, codes, w_dim]
 
     def forward(
         self,

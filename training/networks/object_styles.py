@@ -54,7 +54,7 @@ class StyleMap:
         heatmaps = self.heatmaps.to(like.dtype).flatten(2)
         if like.is_contiguous(memory_format=torch.channels_last):
             rows = torch.baddbmm(background[:, None], heatmaps.transpose(1, 2), objects)  # [N, hw, C]
-            return rows.unflatten(1, like.shape[2:]).permute(0, 3, 1, 2)
+            return rows.unflatten(1, like.shape[2:]).permute(0, 3, 1, 2)  # [N, C, h, w]
         return torch.baddbmm(background[:, :, None], objects.transpose(1, 2), heatmaps).unflatten(2, like.shape[2:])
 
 
@@ -70,7 +70,7 @@ class ObjectAffine(nn.Module):
 
     def forward(self, ws: Tensor) -> Tensor:
         """w [N, n, w_dim] -> [N, n, channels]."""
-        return self.affine(ws.flatten(0, 1)).unflatten(0, ws.shape[:2])
+        return self.affine(ws.flatten(0, 1)).unflatten(0, ws.shape[:2])  # [N, n, channels]
 
 
 def style_map(background: Linear, objects: ObjectAffine, ws: Tensor, heatmaps: Tensor) -> StyleMap:
@@ -128,8 +128,8 @@ def pointwise_by_map(x: Tensor, weight: Tensor, styles: StyleMap) -> Tensor:
     scaled = (styles.objects[:, :, None] * weight[:, :, 0, 0]).flatten(1, 2).to(x.dtype)  # [N, n Co, C]
     heatmaps = styles.heatmaps.to(x.dtype)
     if x.is_contiguous(memory_format=torch.channels_last):
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ scaled.transpose(1, 2)
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ scaled.transpose(1, 2)  # [N, hw, n Co]
         each = rows.unflatten(2, (-1, len(weight))).unflatten(1, x.shape[2:])  # [N, h, w, n, Co]
         return y + (each * heatmaps.permute(0, 2, 3, 1)[..., None]).sum(3).permute(0, 3, 1, 2)
-    each = (scaled @ x.flatten(2)).unflatten(1, (-1, len(weight))).unflatten(3, x.shape[2:])
+    each = (scaled @ x.flatten(2)).unflatten(1, (-1, len(weight))).unflatten(3, x.shape[2:])  # [N, n, Co, h, w]
     return y + (each * heatmaps[:, :, None]).sum(1)

@@ -39,7 +39,7 @@ class ProSynthesis(GrowingSynthesis):
     def block(self, r: int, x: Tensor | None, ws: Tensor, features: dict[int, Tensor], noise: Noise) -> Tensor:
         """As GrowingSynthesis has it; `noise` is not used."""
         if x is None:
-            x = self.first(normalize_pixels(ws[:, 0])).unflatten(1, (-1, 4, 4))
+            x = self.first(normalize_pixels(ws[:, 0])).unflatten(1, (-1, 4, 4))  # [N, C, 4, 4]
             x = normalize_pixels(x.contiguous(memory_format=self.memory_format))
             return normalize_pixels(self.conv1["4"](self.steered(x, features)))
         x = self.steered(upsample2d(x, self.resample_filter), features)

@@ -2,8 +2,8 @@
 
 Layers, later ones win:
 1. the base configuration, configs/CFG.yaml (with `auto: true`: after what auto_settings computes);
-2. the method, configs/methods/METHOD.yaml or, for a row of the papers' tables, configs/tables/METHOD.yaml; before it
-   the method that it `inherits:`;
+2. the method, configs/methods/METHOD.yaml or a row of the papers' tables (training/presets/tables.py); before it the
+   method that it `inherits:`;
 3. what the base configuration says of a method under `methods:` (right after that method's own);
 4. named options such as --gamma;
 5. --set KEY=VALUE, in the order given;
@@ -12,8 +12,10 @@ A YAML file has the sections and keys of RunConfig, and the shared sections of t
 the same keys. Nothing here opens a file of the user's.
 """
 
+import copy
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -30,9 +32,9 @@ from training.config import Condition, RunConfig
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
+from training.presets.tables import rows
 from training.runs.sources import address_in
 
-METHOD_FOLDERS = ("methods", "tables")
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
 # Of new runs, as a GPU is faster with them; a CPU has neither TF32 nor passes by memory, and always channels last.
 NEW_HARDWARE = {"channels_last": True, "allow_tf32": True, "pass_size": "memory"}
@@ -129,9 +131,8 @@ def method_chain(method: str) -> list[tuple[str, Layer]]:
 
     Raises UserError when there is no such method.
     """
-    layer = _load("--method", method, *METHOD_FOLDERS)
+    layer = copy.deepcopy(rows()[method].layer) if method in rows() else _load("--method", method, "methods", rows())
     parent = layer.pop("inherits", None)
-    layer.pop("about", None)  # what a row of a table is, for docs/reproduce.md
     return [*(method_chain(parent) if parent else []), (method, layer)]
 
 
@@ -153,15 +154,14 @@ def auto_settings(resolution: int, gpus: int) -> Layer:
     }
 
 
-def _load(option: str, name: str, *folders: str) -> Layer:
-    """Raises UserError when none of the folders of configs/ has a file of that name."""
-    names = known_names(*folders)
+def _load(option: str, name: str, folder: str = "", others: Iterable[str] = ()) -> Layer:
+    """A file of configs/. Raises UserError when there is none of that name; `others` may have been meant, too."""
+    names = known_names(folder)
     if name not in names:
-        close = nearest(name, names)
-        listed = f"; known: {', '.join(known_names(*folders[:1]))}"
+        close = nearest(name, [*names, *others])
+        listed = f"; known: {', '.join(names)}"
         raise UserError(f"{option} '{name}' is unknown{close if 'known:' not in close else listed}")
-    path = next(path for folder in folders or ("",) if (path := CONFIGS / folder / f"{name}.yaml").is_file())
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.safe_load((CONFIGS / folder / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _divided(schedule: Layer, gpus: int) -> Layer:

@@ -14,9 +14,10 @@ pytestmark = pytest.mark.numeric
 MANY = 20000
 PAPER, RELEASED = SamplerConfig(kind="paper"), SamplerConfig(kind="released")
 FREE, NOISE = SamplerConfig(kind="non-hierarchical"), SamplerConfig(kind="noise")
+RELEASED_FREE = SamplerConfig(kind="released-non-hierarchical")
 OBJECTS = SamplerConfig(kind="multi-object", spread=(0.1, 0.5))
 each_sampler = pytest.mark.parametrize(
-    "config", [PAPER, RELEASED, FREE, NOISE], ids=["paper", "released", "non-hierarchical", "noise"]
+    "config", [PAPER, RELEASED, FREE, RELEASED_FREE, NOISE], ids=lambda config: config.kind
 )
 
 
@@ -171,3 +172,16 @@ def test_several_objects_keep_their_distance_and_a_margin():
     crowded = draw(SamplerConfig(kind="multi-object", apart=1.9, margin=0.5), 50, counts=(4,)).centers[0]
     assert crowded.abs().max() <= 0.5  # no room: the most scattered of the tries
     assert least_distances(crowded).mean() > 0.45  # 0.2 for places at random
+
+
+def test_without_the_hierarchy_of_the_released_sampler_only_the_hierarchy_goes():
+    whole, free = draw(RELEASED), draw(RELEASED_FREE, seed=12)
+    for level in range(3):
+        for axis in range(2):
+            pair = [layout.centers[level][:, 0, axis].numpy() for layout in (whole, free)]
+            assert scipy.stats.ks_2samp(*pair).pvalue > 1e-3
+    for layout, related in ((whole, True), (free, False)):
+        for level in (1, 2):
+            together = torch.stack([layout.centers[0][:, 0, 0], layout.centers[level][:, 0, 0]])
+            assert (torch.corrcoef(together)[0, 1] > 0.5) == related
+            assert related or torch.corrcoef(together)[0, 1].abs() < 0.03

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from dnnlib.errors import UserError
+from training.choices import SAMPLERS as SAMPLER_NAMES
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
@@ -278,7 +279,7 @@ def test_options_for_several_objects_bring_their_kind_of_scene(options: dict):
     assert (config.sampler.kind, config.sampler.spread, config.align.match) == ("multi-object", (0.1, 0.5), "best")
 
 
-@pytest.mark.parametrize("sampler", ["paper", "released", "non-hierarchical", "noise", "impulse"])
+@pytest.mark.parametrize("sampler", sorted({*SAMPLER_NAMES} - {"multi-object"}))
 def test_samplers_for_one_object_bring_theirs(sampler: str):
     config = run(cfg="paper256", method="spatialgan-indoor", sel="norm", sampler=sampler)
     encoding = config.generator.encoding
@@ -402,7 +403,10 @@ def test_only_grey_and_color_images_are_augmented():
 # ---- refusals
 
 BASES = "auto, cifar, demo, paper1024, paper256, paper512, sndcgan, stylegan2"
-SAMPLERS = "impulse, multi-object, noise, non-hierarchical, paper, released (--plugin=MODULE adds others)"
+SAMPLERS = (
+    "impulse, multi-object, noise, non-hierarchical, paper, released, released-non-hierarchical "
+    "(--plugin=MODULE adds others)"
+)
 BY_ITSELF = "and cannot be set by itself"
 HEATMAP_OPTIONS = [("sel_max_res", "8"), ("heatmap_mode", "fine"), ("sampler", "paper"), ("align", 1.0), ("tau", 0.1)]
 
