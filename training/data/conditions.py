@@ -16,6 +16,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
 from training.data import ground_truth
+from training.data.archives import METADATA, Archive
 from training.data.image_files import DAMAGE, reason
 from training.data.labels import MAX_CLASSES
 from training.data.opening import open_image
@@ -202,6 +203,21 @@ class Captions:
 
     def row(self, index: int) -> np.ndarray:
         return word_row(words_of(self._source.caption(index) or ""), self._index, self.width)
+
+
+def read_captions(archive: Archive) -> dict[str, str]:
+    """By name in dataset.json; {} when there are none. Raises UserError for something else than texts by name."""
+    captions = (archive.metadata() or {}).get("captions") or {}
+    if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
+        where = archive.where(archive.metadata_name or METADATA)
+        raise UserError(f'{where}: "captions" must be texts by image name: {{"file.png": "a ball"}}')
+    return captions
+
+
+def captions_of(archive: Archive, names: Sequence[str]) -> list[str | None] | None:
+    """Those of images of an archive; None when there are none at all."""
+    captions = read_captions(archive)
+    return [captions.get(archive.in_metadata(name)) for name in names] if captions else None
 
 
 def words_of(text: str) -> list[str]:

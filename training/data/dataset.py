@@ -131,7 +131,10 @@ class ImageDataset(torch.utils.data.Dataset):
             return []
         count = max(min(_EXAMPLES, len(self.image_names), _EXAMPLE_NUMBERS // self.label_dim), 1)
         chosen = (i * len(self.image_names) // count for i in range(count))
-        return [self._rows.row(i).tolist() if self._rows else self._labels[i] for i in chosen]
+        if self._rows is not None:
+            return [self._rows.row(i).tolist() for i in chosen]
+        labels = self._labels or []
+        return [label for label in (labels[i] for i in chosen) if isinstance(label, list)]
 
     @cached_property
     def scenes(self) -> dict[str, dict]:
@@ -153,10 +156,7 @@ class ImageDataset(torch.utils.data.Dataset):
     @cached_property
     def captions(self) -> dict[str, str]:
         """Captions by image name, unmirrored; empty when dataset.json has none."""
-        captions = (self._archive.metadata() or {}).get("captions") or {}
-        if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
-            raise UserError(f'{self.path}: "captions" of dataset.json must hold a text for each image')
-        return captions
+        return conditions.read_captions(self._archive)
 
     def caption(self, index: int) -> str | None:
         """The caption of item `index`, mirrored like its image; None when there is none."""

@@ -13,7 +13,7 @@ def feature_distance(fake: Mapping[int, Tensor], real: Mapping[int, Tensor], mat
     over resolutions (Wang et al. 2018, equation 3; Park et al. 2019), where a pair has one condition. "batches": the
     same of the means over the images of a pass (Salimans et al. 2016, section 3.1), for images without any.
     """
-    pairs = [(fake[r], real[r].detach()) for r in fake]
+    pairs = [(fake[r], real[r].detach()) for r in real]
     if matched == "batches":
         pairs = [(ours.mean(0), theirs.mean(0)) for ours, theirs in pairs]
     return torch.stack([(ours - theirs).abs().mean() for ours, theirs in pairs]).mean()

@@ -118,7 +118,7 @@ def g_main(
     layout = inputs.layout
     images = _generate(networks.G, inputs, streams)
     align = config.align.weight > 0 and layout is not None
-    drawn = streams["augment"].get_state() if matching else None
+    drawn = streams["augment"].get_state() if matching else torch.empty(0)
     augmented = _augmented(networks, images, streams)
     matched = _feature_resolutions(config) if matching else ()
     out = networks.D(augmented.images, inputs.c, features={*matched, *(LEVEL_RESOLUTIONS if align else ())})
@@ -129,8 +129,7 @@ def g_main(
         streams["augment"].set_state(drawn)  # both images of a pair are changed alike
         with torch.no_grad():
             real = networks.D(_augmented(networks, batch.real_images, streams).images, inputs.c, features=matched)
-        fake = {r: out.features[r] for r in real.features}
-        statistics["loss/G_features"] = feature_distance(fake, real.features, config.loss.matched)
+        statistics["loss/G_features"] = feature_distance(out.features, real.features, config.loss.matched)
         loss = loss + config.loss.feature_matching * statistics["loss/G_features"]
     if config.loss.kl_weight > 0:
         statistics["loss/G_kl"] = kl_to_standard_normal(*cast(Any, networks.G).condition_gaussian(inputs.c))

@@ -9,8 +9,11 @@ from PIL import Image
 from dnnlib.errors import UserError
 from tests.training.data_samples import picture, write_zip
 from training.data.conditions import discs, label_map, mirrored, parse_text, read_label_map, word_row
+from training.data.conversion import convert
 from training.data.dataset import ImageDataset
 from training.data.ground_truth import encode_mask
+from training.data.sources import open_source
+from training.data.transforms import Transform
 
 NAMES = ["background", "ball", "cone"]
 
@@ -93,7 +96,15 @@ def test_images_without_captions_are_refused(tmp_path: Path, captions):
 
 @pytest.mark.parametrize("captions", [["a"], {"0.png": 3, "1.png": "a"}])
 def test_captions_that_are_no_texts_are_refused(tmp_path: Path, captions):
-    assert '"captions" of dataset.json' in complaint(archive(tmp_path, captions=captions), "text")
+    message = complaint(archive(tmp_path, captions=captions), "text")
+    assert 'dataset.json: "captions" must be texts by image name' in message
+
+
+def test_conversion_keeps_captions(tmp_path: Path):
+    captions = {"0.png": "a ball", "1.png": "two cones"}
+    convert(open_source(archive(tmp_path, captions=captions)), str(tmp_path / "out.zip"), Transform(4, 4))
+    dataset = ImageDataset(tmp_path / "out.zip", use_labels=True, condition="text")
+    assert [dataset.caption(i) for i in range(2)] == ["a ball", "two cones"]
 
 
 def test_an_unknown_condition_is_refused(tmp_path: Path):
