@@ -23,7 +23,9 @@ def test_the_list_that_comes_with_it():
     assert len(study.attributes) == 3
 
 
-@pytest.mark.parametrize("text", ["rows: 3", "[", "rows: {a: {space: w}}", "rows: {a: {method: sgf, strengths: x}}", "rows: {}\nmoon: 1", "3"])
+@pytest.mark.parametrize("text", [
+    "rows: 3", "[", "rows: {a: {space: w}}", "rows: {a: {method: sgf, strengths: x}}", "rows: {}\nmoon: 1", "3",
+])  # fmt: skip
 def test_other_files_are_refused(tmp_path: Path, text: str):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(UserError, match="not a study"):

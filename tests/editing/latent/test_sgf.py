@@ -94,7 +94,8 @@ def test_the_mapping_has_learnt_to_reconstruct_latents(straight: Sgf):
 
 @pytest.mark.parametrize("aim", ["measured", "start"])
 def test_a_hundred_edits_arrive_and_keep_the_other_attribute(straight: Sgf, aim: str):
-    method = Sgf(straight.subject, straight.mapping, straight.latents, straight.conditions, SgfOptions(step=0.1, aim=aim))
+    options = SgfOptions(step=0.1, aim=aim)
+    method = Sgf(straight.subject, straight.mapping, straight.latents, straight.conditions, options)
     points = straight.subject.draw(100, 7)
     start = straight.subject.measure(points)
     edit = method.edit(points, toward(start, {0: start[:, 0] + 1.0}, 0.1))
