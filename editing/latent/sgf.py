@@ -5,6 +5,7 @@ dz/dt = (I - dF/dz)^-1 dF/dc v (equations 5 to 7). It is followed in steps of fi
 anew at each, and the path ends where it is near enough to the target (algorithm 1). Nothing is differentiated but F.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -25,15 +26,15 @@ class SgfOptions:
     """step: of the way from the start's condition to the target's, a step. order: of the Neumann series at most.
 
     aim: "measured", v leads from the condition as measured to the target, at constant speed; "start", v is the
-    difference of target and start throughout (equation 7). keep: whether v is 0 in the entries that do not count, or
-    takes what has drifted there back to the target, too. fast: the mapping is trusted, the condition measured at the
-    start and the end only (appendix J).
+    difference of target and start throughout (equation 7). keep: whether v takes back what has drifted in entries that
+    do not count; else it is 0 there. fast: the mapping is trusted, the condition measured at the start and the end only
+    (appendix J); there are as many steps as it takes to go all the way.
     """
 
-    step: float = 0.1
+    step: float = 0.25
     order: int = 100
     aim: str = "measured"
-    keep: bool = True
+    keep: bool = False
     fast: bool = False
     mapping: MappingOptions = field(default_factory=MappingOptions)
     walk: WalkOptions = field(default_factory=WalkOptions)
@@ -145,10 +146,10 @@ class Sgf(Method):
         with torch.no_grad():
             condition = self.subject.measure(points)
         values, start = points.values, condition
-        steps = min(round(1 / self.options.step), self.options.walk.max_steps)
+        steps = math.ceil(1 / self.options.step)
         nowhere = torch.zeros(len(points), dtype=torch.bool)
         trusting = Sgf(self.subject, self.mapping, self.latents, self.conditions,
-                       replace(self.options, aim="start"))  # fmt: skip
+                       replace(self.options, aim="start", step=1 / steps))  # fmt: skip
         for number in range(steps + 1):
             yield Step(number, values, None, nowhere)
             rate = trusting._rate(condition, start, target)

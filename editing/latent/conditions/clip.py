@@ -57,7 +57,7 @@ def clip_condition(words: str, device: torch.device) -> ClipCondition:
     try:
         with torch.no_grad():
             directions = F.normalize(network.encode_text(tokens).float(), dim=1)
-    except (AttributeError, RuntimeError) as error:
+    except (AttributeError, RuntimeError, torch.jit.Error) as error:
         raise UserError(f"{parts[0]}: no CLIP model ({in_one_line(error, REASON)})") from error
     return ClipCondition(tuple(texts), network, directions, int(getattr(network, "input_resolution", SIDE)))
 

@@ -35,7 +35,7 @@ class FileCondition:
     def __call__(self, images: Tensor) -> Tensor:
         try:
             found = self._compute(images)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, torch.jit.Error) as error:
             raise UserError(f"{self.path}: cannot take pictures {list(images.shape)} ({_reason(error)})") from error
         if not isinstance(found, Tensor) or found.ndim not in (1, 2) or len(found) != len(images):
             shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__

@@ -22,13 +22,13 @@ SMALL = MappingOptions(layers=2, features=64, steps=400, batch=128)
 @pytest.fixture(scope="module")
 def straight() -> Sgf:
     subject = ToySubject(linear)
-    return Sgf.fit(subject, draw_pairs(subject, 2000), SgfOptions(mapping=SMALL))
+    return Sgf.fit(subject, draw_pairs(subject, 2000), SgfOptions(step=0.1, mapping=SMALL))
 
 
 @pytest.fixture(scope="module")
 def bent() -> Sgf:
     subject = ToySubject(curved)
-    return Sgf.fit(subject, draw_pairs(subject, 2000), SgfOptions(mapping=SMALL))
+    return Sgf.fit(subject, draw_pairs(subject, 2000), SgfOptions(step=0.1, mapping=SMALL))
 
 
 def jacobians(mapping: AuxiliaryMapping, z: torch.Tensor, c: torch.Tensor, of: int) -> torch.Tensor:
@@ -94,7 +94,8 @@ def test_the_mapping_has_learnt_to_reconstruct_latents(straight: Sgf):
 
 @pytest.mark.parametrize("aim", ["measured", "start"])
 def test_a_hundred_edits_arrive_and_keep_the_other_attribute(straight: Sgf, aim: str):
-    method = Sgf(straight.subject, straight.mapping, straight.latents, straight.conditions, SgfOptions(aim=aim))
+    options = SgfOptions(step=0.1, aim=aim)
+    method = Sgf(straight.subject, straight.mapping, straight.latents, straight.conditions, options)
     points = straight.subject.draw(100, 7)
     start = straight.subject.measure(points)
     edit = method.edit(points, toward(start, {0: start[:, 0] + 1.0}, 0.1))
@@ -109,7 +110,7 @@ def test_a_hundred_edits_arrive_and_keep_the_other_attribute(straight: Sgf, aim:
 
 
 def test_an_unreachable_target_ends_with_the_best_latent_and_says_so(bent: Sgf):
-    options = SgfOptions(walk=WalkOptions(max_steps=40, patience=8))
+    options = SgfOptions(step=0.1, walk=WalkOptions(max_steps=40, patience=8))
     method = Sgf(bent.subject, bent.mapping, bent.latents, bent.conditions, options)
     points = bent.subject.draw(10, 3)
     start = bent.subject.measure(points)
@@ -136,7 +137,7 @@ def test_points_that_have_arrived_stay_while_others_go_on(straight: Sgf):
 
 def test_the_fast_variant_measures_twice(straight: Sgf):
     subject = ToySubject(linear)
-    method = Sgf(subject, straight.mapping, straight.latents, straight.conditions, SgfOptions(fast=True))
+    method = Sgf(subject, straight.mapping, straight.latents, straight.conditions, SgfOptions(step=0.1, fast=True))
     points = subject.draw(30, 7)
     start = linear(points.values)
     edit = method.edit(points, toward(start, {0: start[:, 0] + 1.0}, 0.3))
@@ -144,6 +145,14 @@ def test_the_fast_variant_measures_twice(straight: Sgf):
     assert edit.steps.tolist() == [10] * 30
     assert ((linear(edit.values) - start)[:, 0] - 1).abs().mean() < 0.3
     assert torch.equal(edit.reached, ((linear(edit.values) - start)[:, 0] - 1).abs() <= 0.3)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_has_drifted_is_taken_back_where_that_is_asked_for(bent: Sgf, keep: bool):
+    method = Sgf(bent.subject, bent.mapping, bent.latents, bent.conditions, SgfOptions(keep=keep))
+    condition, start = torch.tensor([[0.1, 0.5]]), torch.tensor([[0.0, 0.0]])
+    rate = method._rate(condition, start, toward(start, {0: 0.8}, 0.1))
+    torch.testing.assert_close(rate, torch.tensor([[0.2, -0.125 if keep else 0.0]]))
 
 
 def test_a_strength_is_a_target_so_many_deviations_away(straight: Sgf):
