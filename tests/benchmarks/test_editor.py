@@ -55,5 +55,5 @@ def test_what_the_server_complains_of_is_said():
 
 
 def test_a_folder_that_is_no_page(tmp_path):
-    with pytest.raises(UserError, match="no page that `edit.py export` wrote"), editor.hosted(tmp_path):
+    with pytest.raises(UserError, match=r"no page that `edit\.py export` wrote"), editor.hosted(tmp_path):
         pass
