@@ -51,7 +51,8 @@ def show_shipped(results: Path) -> None:
 
     for line in show(SHIPPED, make_dir(results)):
         click.echo(line)
-    run("calc_metrics.py", f"--network={SHIPPED}", "--metrics=centroid_co_move", "--num=64", "--no-save", "--device=cpu")
+    words = ("--metrics=centroid_co_move", "--num=64", "--no-save", "--device=cpu")
+    run("calc_metrics.py", f"--network={SHIPPED}", *words)
 
 
 def train(runs: Path, data: Path, kimg: float | None) -> None:
