@@ -20,11 +20,12 @@ from benchmarks.editor_process import browser, opened, served  # noqa: E402
 from dnnlib.cli import PATH, Command, option  # noqa: E402
 from dnnlib.files import write_bytes  # noqa: E402
 
-WINDOW = {"width": 1180, "height": 640}
-SEEDS = (3, 14, 8)
-STEPS = 18  # frames of a drag
-FRAME = 80  # milliseconds
-COLORS = 128
+WINDOW = {"width": 1280, "height": 860}
+SEEDS = (3, 14)
+STEPS = 13  # frames of a drag
+FRAME = 100  # milliseconds
+COLORS = 160  # of a drag
+WIDTH = 520  # pixels
 MARGIN = 12  # CSS pixels around what is shown
 
 
@@ -66,7 +67,7 @@ def way(number: int, x: float, y: float, share: float) -> tuple[float, float]:
     """Where the pointer is: a loop that ends where it began."""
     angle = 2 * math.pi * share
     side = 1 if number % 2 == 0 else -1
-    return x + side * 95 * math.sin(angle), y - 55 * (1 - math.cos(angle)) * (1 if number < 2 else -0.8)
+    return x + side * 150 * math.sin(angle), y - 85 * (1 - math.cos(angle))
 
 
 def shown(page: Any) -> dict[str, float]:
@@ -87,19 +88,26 @@ def settle(page: Any) -> None:
 
 
 def shot(page: Any, clip: dict[str, float]) -> Image.Image:
-    return Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    image = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    return image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
 
 
 def film(frames: list[Image.Image]) -> bytes:
-    """A GIF with one palette, so that what does not move costs nothing."""
-    sheet = Image.new("RGB", (frames[0].width, frames[0].height * len(frames[::6])))
-    for place, each in enumerate(frames[::6]):
-        sheet.paste(each, (0, place * each.height))
-    palette = sheet.quantize(COLORS, dither=Image.Dither.NONE)
-    plain = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in frames]
+    """A GIF with one palette a drag, so that what does not move in it costs nothing."""
+    drags = [frames[start : start + STEPS + 1] for start in range(0, len(frames), STEPS + 1)]
+    plain = [each for drag in drags for each in _with_palette(drag)]
     stream = io.BytesIO()
     plain[0].save(stream, "GIF", save_all=True, append_images=plain[1:], duration=FRAME, loop=0, optimize=True)
     return stream.getvalue()
+
+
+def _with_palette(frames: list[Image.Image]) -> list[Image.Image]:
+    chosen = frames[::4]
+    sheet = Image.new("RGB", (chosen[0].width, chosen[0].height * len(chosen)))
+    for place, each in enumerate(chosen):
+        sheet.paste(each, (0, place * each.height))
+    palette = sheet.quantize(COLORS, dither=Image.Dither.NONE)
+    return [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in frames]
 
 
 if __name__ == "__main__":
