@@ -14,7 +14,7 @@ from tests.test_packaging import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 WORDS = {*re.findall(r"\w+", "PATH DIR FILE FOLDER RUN SRC DST png json npz safetensors")}
-OTHERS = {"--weights", "--mask"}  # more than a path: whoever reads them looks for ~
+OTHERS = {"--weights", "--mask", "--layers"}  # more than a path, or none: whoever reads them looks for ~
 PROGRAMS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo"]
 MODULES = [
     f"{folder}.{path.stem}"

@@ -68,7 +68,7 @@ def parse_moves(texts: Sequence[str]) -> list[Center]:
 
     Raises UserError for any other form.
     """
-    return [_parse(part, "--move", "dx,dy") for text in texts for part in text.split(";") if part.strip()]
+    return [_parse(part, "--move", "dx,dy") for text in texts for part in text.strip(" ;").split(";")]
 
 
 def parse_removals(texts: Sequence[str]) -> list[tuple[int, int]]:
