@@ -53,7 +53,10 @@ class Mask:
 
 @dataclass(frozen=True)
 class Direction:
-    """A step of length `strength` along direction `index` of a file of directions. Nothing applies them yet."""
+    """A step by `strength` standard deviations along direction `index` of a file of directions.
+
+    file: its name among those that the editor was started with (no path, and nothing is opened by it).
+    """
 
     file: str
     index: int = 0

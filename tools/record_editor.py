@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.editor_process import browser, opened, served  # noqa: E402
 from dnnlib.cli import PATH, Command, option  # noqa: E402
 from dnnlib.files import write_bytes  # noqa: E402
+from training.data.opening import open_image  # noqa: E402
 
 WINDOW = {"width": 1280, "height": 860}
 SEEDS = (3, 14)
@@ -88,7 +89,8 @@ def settle(page: Any) -> None:
 
 
 def shot(page: Any, clip: dict[str, float]) -> Image.Image:
-    image = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    with open_image(io.BytesIO(page.screenshot(clip=clip)), "shot.png") as shown:
+        image = shown.convert("RGB")
     return image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
 
 

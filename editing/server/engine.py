@@ -1,7 +1,7 @@
 """The model in memory, and what is done with it: each task is a generator for the worker, which hands over frames."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.film import film_frames
+from editing.latent.registry import about_directions, known_directions
 from editing.masks import mask_array
 from editing.model_facts import facts
 from editing.registration import registration_of_model
@@ -38,11 +39,15 @@ Task = Generator[None, None, None]
 
 
 class Engine:
-    """A snapshot opened for the editor. Raises UserError as Model.load does."""
+    """A snapshot opened for the editor, with files of directions that documents may name.
 
-    def __init__(self, network: str, device: str = "auto"):
+    Raises UserError as Model.load does, and for a file that is none or is of another model.
+    """
+
+    def __init__(self, network: str, device: str = "auto", directions: Sequence[str] = ()):
         self.snapshot: Snapshot = open_snapshot(network)
         self.model = Model.load(self.snapshot.path, device)
+        self.directions = known_directions(directions, self.model.G.w_shape)
         self._discriminator: Discriminator | None = None
         if self.model.device.type == "cpu":
             keep_memory()
@@ -64,7 +69,8 @@ class Engine:
 
     def about(self) -> dict[str, Any]:
         """What the page has to know of the model."""
-        return facts(self.model, self.snapshot)
+        known = [about_directions(name, found) for name, found in self.directions.items()]
+        return {**facts(self.model, self.snapshot), "directions": known}
 
     # ---- tasks
 
@@ -73,7 +79,7 @@ class Engine:
         start = time.perf_counter()
         document = replace(request.document, history=())
         with_features = request.overlay is not None and request.overlay.kind == "features"
-        rendering = render(self.model, document, with_features)
+        rendering = render(self.model, document, with_features, self.directions)
         parts = [picture_part(rendering.image)]
         if request.overlay is not None:
             parts.append(picture_part(self._overlay(request.overlay, rendering, document), "overlay"))
@@ -93,7 +99,7 @@ class Engine:
         mask = mask_array(document.mask, resolution, registration_of_model(self.model))
         steps = drag(
             self.model,
-            styles_of(self.model, document, layout),
+            styles_of(self.model, document, layout, self.directions),
             layout,
             [(point.start, point.target) for point in document.points],
             None if mask is None else torch.from_numpy(mask).to(self.model.device),
@@ -126,7 +132,7 @@ class Engine:
         check_video(path)
         documents = [replace(document, history=()) for document in request.documents]
         frames = []
-        for picture in film_frames(self.model, documents, request.frames, request.marks):
+        for picture in film_frames(self.model, documents, request.frames, request.marks, self.directions):
             frames.append(picture)
             total = (len(documents) - 1) * request.frames + 1
             send(frame("progress", {"id": request.id, "slot": "film", "done": len(frames), "total": total}))

@@ -14,7 +14,8 @@ from training.networks.mapping import MappingNetwork
 
 
 class DiscriminatorOutput(NamedTuple):
-    """logits [N, 1], and {resolution: block output [N, C, resolution, resolution]} where asked for."""
+    """logits [N, 1], or [N, K] of K patches, and {resolution: block output [N, C, resolution, resolution]} where asked
+    for."""
 
     logits: Tensor
     features: dict[int, Tensor]
