@@ -399,6 +399,11 @@ def test_class_names_are_printed_where_one_is_needed(tool: Tool, tmp_path: Path)
     assert "did you mean 'dog'?" in tool.refuses("--seeds 1 --class dogg", network=path)
 
 
+def test_a_name_of_two_classes_is_refused(tool: Tool, tmp_path: Path):
+    path = str(with_names(tmp_path, ["crane", "dog", "crane"], inside=True))
+    assert "2 classes are called so; give a number: [0, 2]" in tool.refuses("--seeds 1 --class crane", network=path)
+
+
 def test_a_whole_label(tool: Tool, runs: Path):
     made = tool.made("--seeds 1 --class 0.5,-1,2", network="conditional")
     expected = Model.load(runs / "conditional", "cpu").images([1], labels=torch.tensor([[0.5, -1, 2]]))

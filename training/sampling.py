@@ -212,7 +212,7 @@ class Model:
         if labels is None:
             wanted = f"a class from 0 to {c_dim - 1}" if of_classes else f"rows of {c_dim} numbers"
             raise UserError(f"this model was trained with {'labels' if of_classes else 'conditions'}; give {wanted}")
-        labels = torch.as_tensor(labels, device=self.device)
+        labels = _as_tensor(labels).to(self.device)
         if not of_classes and labels.ndim != 2:
             raise UserError(f"this model was trained with {self.config.data.condition}; give rows of {c_dim} numbers")
         rows = labels if labels.ndim == 2 else _one_hot(labels.reshape(-1), c_dim)
@@ -243,6 +243,13 @@ def _checked_shape(name: str, value: Tensor, shape: list[int]) -> Tensor:
         wanted = ", ".join(map(str, ["N", *shape]))
         raise UserError(f"{name} must have the shape [{wanted}] for this model, not {list(value.shape)}")
     return value.float()
+
+
+def _as_tensor(labels: Labels) -> Tensor:
+    try:
+        return torch.as_tensor(labels)
+    except (RuntimeError, TypeError, ValueError) as error:  # numbers beyond 64 bits, rows of different lengths
+        raise UserError(f"labels are class numbers, or rows of numbers, all of one length ({error})") from error
 
 
 def _one_hot(classes: Tensor, c_dim: int) -> Tensor:

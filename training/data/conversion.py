@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dnnlib.errors import UserError
 from training.data.depth import Depth
-from training.data.image_files import DAMAGE, is_power_of_two, reason
+from training.data.image_files import DAMAGE, has_more_frames, is_power_of_two, reason
 from training.data.opening import OverLimit
 from training.data.sources import Source
 from training.data.transforms import Transform, is_grey, is_grey_color, to_plain, upright_size
@@ -129,7 +129,10 @@ def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
     first: tuple[str, tuple[int, int]] | None = None
 
     def look(index: int, image: Image.Image) -> tuple[tuple[int, int], bool]:
-        return _look(source.names[index], image, depth)
+        found = _look(source.names[index], image, depth)
+        if has_more_frames(image):
+            log.remark("only the first of several frames or pages taken", source.names[index])
+        return found
 
     looked = _readable(source, range(len(source.names)), look, log, "checking")
     for i, (original, is_colorless) in looked:

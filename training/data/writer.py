@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path, make_dir
+from dnnlib.files import atomic_path, make_dir, temporary_prefix
 
 _OTHER_ARCHIVES = {".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 _IMAGES_PER_FOLDER = 1000
@@ -124,7 +124,7 @@ def _zip_entry(name: str) -> zipfile.ZipInfo:
 @contextmanager
 def _folder_saver(dest: Path) -> Iterator[Callable[[str, bytes], None]]:
     _check_folder(dest)
-    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=temporary_prefix(dest.name)))
     try:
         yield lambda name, data: _save_file(temporary / name, data)
         temporary.chmod(dest.stat().st_mode if dest.exists() else 0o755)
@@ -136,7 +136,7 @@ def _folder_saver(dest: Path) -> Iterator[Callable[[str, bytes], None]]:
 def _check_folder(dest: Path) -> None:
     if _OTHER_ARCHIVES & set(dest.suffixes):
         raise UserError(f"--dest {dest}: only .zip archives and folders can be written")
-    if dest.is_file():
+    if dest.exists() and not dest.is_dir():
         raise UserError(f"--dest {dest} is a file; name a .zip archive or a folder")
     if dest.is_dir() and any(dest.iterdir()):
         raise UserError(f"--dest {dest} already holds files; name a new or empty folder, or a .zip archive")
