@@ -35,7 +35,7 @@ def check_precision(name: str, device: torch.device) -> None:
         raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
 
 
-def set_precision(synthesis: nn.Module, name: Precision) -> None:
+def set_precision(synthesis: object, name: Precision) -> None:
     """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16"; "trained" changes nothing.
 
     Raises UserError for a network that knows float32 only.
