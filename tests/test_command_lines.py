@@ -4,7 +4,6 @@ import importlib
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -12,16 +11,14 @@ import pytest
 from dnnlib.cli import Number, PathText
 from tests.test_packaging import COMMANDS
 
-ROOT = Path(__file__).parents[1]
 WORDS = {*re.findall(r"\w+", "PATH DIR FILE FOLDER RUN SRC DST png json npz safetensors")}
 OTHERS = {"--weights", "--mask"}  # more than a path: whoever reads them looks for ~
 PROGRAMS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo"]
 MODULES = [
-    f"{folder}.{path.stem}"
-    for folder in ("benchmarks", "experiments")
-    for path in sorted((ROOT / folder).glob("*.py"))
-    if "click.command" in path.read_text() or "@benchmark(" in path.read_text()
-]
+    *(f"benchmarks.{name}" for name in ("checkpoint", "crash", "data", "figures", "inference", "metrics", "ops",
+                                        "profile", "train_step")),
+    *(f"experiments.{name}" for name in ("collapse", "evidence", "reproduce", "ship", "steer", "tables")),
+]  # fmt: skip
 
 
 def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -57,6 +54,5 @@ def test_paths_know_the_home_directory_and_numbers_have_bounds(module: str):
             assert math.isfinite(each.type.most), name
 
 
-def test_the_list_has_every_command():
-    assert len(MODULES) >= 12
+def test_paths_are_found():
     assert sum(is_path(each) for _, each in parameters("dataset_tool")) == 7
