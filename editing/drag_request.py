@@ -1,6 +1,5 @@
 """From a request to files on disk: what `edit.py drag` does. All checks come before the first file."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +89,7 @@ def read_mask(text: str, resolution: int) -> Tensor:
     Raises UserError when it is neither.
     """
     if not re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+){2}", text):
-        return (read_picture(Path(os.path.expanduser(text)), resolution, 1)[0] > 0).float()
+        return (read_picture(Path(text), resolution, 1)[0] > 0).float()
     x, y, radius = floats(text, 3, "--mask")
     axis = torch.linspace(-1, 1, resolution)
     mask = ((axis[None, :] - x).square() + (axis[:, None] - y).square() <= radius * radius).float()

@@ -12,7 +12,7 @@ from dnnlib.cli import Number, PathText
 from tests.test_packaging import COMMANDS
 
 WORDS = {*re.findall(r"\w+", "PATH DIR FILE FOLDER RUN SRC DST png json npz safetensors")}
-OTHERS = {"--weights", "--mask"}  # more than a path: whoever reads them looks for ~
+OTHERS = {"--weights"}  # more than a path: what reads it looks for ~
 PROGRAMS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo"]
 MODULES = [
     *(f"benchmarks.{name}" for name in ("checkpoint", "crash", "data", "figures", "inference", "metrics", "ops",

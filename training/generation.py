@@ -15,7 +15,7 @@ from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, NoiseMode, Precision
-from training.data.class_names import chosen_class
+from training.data.class_names import listed, parse_class, read_class_names
 from training.layouts.edits import (
     Center,
     check_moves,
@@ -241,10 +241,15 @@ def _styles(
 
 def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
     """What --class says. Raises UserError when a model with labels is given none, or has no such class."""
-    classes, text = model.config.generator.c_dim, request.class_label
-    if classes > 0 and text is None and request.latents:
+    classes = model.config.generator.c_dim
+    if classes == 0:
+        if request.class_label is not None:
+            raise UserError("--class: this model was trained without labels; leave it out")
         return None
-    return chosen_class(text, classes, find_snapshot(request.network))
+    names = read_class_names(find_snapshot(request.network), classes)
+    if request.class_label is None and not request.latents:
+        raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
+    return None if request.class_label is None else parse_class(request.class_label, classes, names)
 
 
 def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts: tuple[str, ...]) -> Tensor:

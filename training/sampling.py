@@ -210,7 +210,7 @@ class Model:
             return None
         if labels is None:
             raise UserError(f"this model was trained with labels; give a class from 0 to {c_dim - 1}")
-        labels = _as_tensor(labels).to(self.device)
+        labels = torch.as_tensor(labels, device=self.device)
         rows = labels if labels.ndim == 2 else _one_hot(labels.reshape(-1), c_dim)
         return _one_each(_checked_shape("labels", rows, [c_dim]), count, "labels")
 
@@ -239,13 +239,6 @@ def _checked_shape(name: str, value: Tensor, shape: list[int]) -> Tensor:
         wanted = ", ".join(map(str, ["N", *shape]))
         raise UserError(f"{name} must have the shape [{wanted}] for this model, not {list(value.shape)}")
     return value.float()
-
-
-def _as_tensor(labels: Labels) -> Tensor:
-    try:
-        return torch.as_tensor(labels)
-    except (RuntimeError, TypeError, ValueError) as error:  # numbers beyond 64 bits, rows of different lengths
-        raise UserError(f"labels are class numbers, or rows of numbers, all of one length ({error})") from error
 
 
 def _one_hot(classes: Tensor, c_dim: int) -> Tensor:
