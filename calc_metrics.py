@@ -19,6 +19,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 
 if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported where it is called
+    from editing.latent.manipulation import Manipulate
     from metrics.runs import Measured, MetricsRequest
 
 DETECTORS = ("auto", "color", "mask-rcnn")
@@ -62,6 +63,14 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
         help="What finds objects for co_move; auto: by colour in toy and composed scenes, else Mask R-CNN.")
 @option("--detector-weights", group=HOW, metavar="FILE", type=PATH, show_default="in torchvision's cache",
         help="Weights of Mask R-CNN.")
+@option("--method", group=HOW, metavar="FILE|NAME",
+        help="For mds: a file of edit.py directions, or what is fitted now: sgf, sgf-fast, "
+             "interfacegan, interfacegan-conditional, ganspace, sefa or optimization.")
+@option("--condition", "conditions", group=HOW, metavar="WHAT", multiple=True,
+        show_default="scene: and the kind of toy scenes in the data's name",
+        help="For mds: what scores attributes (docs/directions.md). Can be repeated.")
+@option("--attributes", group=HOW, metavar="NAME,...", show_default="all",
+        help="For mds: those that are edited in turn.")
 @option("--no-cache", group=HOW, is_flag=True, help="Compute the statistics of real images anew, and keep none.")
 @option("--trunc", group=PICTURES, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,
         help="Truncation of the generated images; 1 is off.")
@@ -75,7 +84,7 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
         help="Pictures per pass; changes speed and memory, not the values.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cuda or cpu.")
 @plugin_option(WHAT)
-def main(network, compare, names, procs, no_cache, no_save, **given):
+def main(network, compare, names, procs, no_cache, no_save, method, conditions, attributes, **given):
     if not (network or compare or given["images"]):
         raise UserError("--network is needed: a network-snapshot-*.safetensors or a run directory")
     if network and compare:
@@ -90,11 +99,24 @@ def main(network, compare, names, procs, no_cache, no_save, **given):
         use_cache=not no_cache,
         save=not no_save,
         progress=not given["as_json"],
+        manipulation=manipulation(method, conditions, attributes),
         **given,
     )
     for remark in check(request):
         click.echo(remark, err=True)
     launch(run, procs, request.device, request)
+
+
+def manipulation(method: str | None, conditions: tuple[str, ...], attributes: str | None) -> "Manipulate | None":
+    """What the metric mds measures; None without a method. Raises UserError for one that is unknown."""
+    if method is None:
+        if conditions or attributes:
+            raise UserError("--condition and --attributes are of the metric mds; name what it measures with --method")
+        return None
+    from editing.latent.manipulation import Manipulate
+
+    wanted = tuple(name.strip() for name in attributes.split(",")) if attributes else ()
+    return Manipulate(method, conditions, wanted).checked()
 
 
 def run(request: "MetricsRequest") -> None:

@@ -22,6 +22,7 @@ from training.data.opening import Limits, limits_set
 from training.data.sources import KNOWN, open_source
 from training.data.transforms import CROPS, FILTERS, Transform, parse_color
 from training.data.writer import DatasetWriter, open_writer
+from training.scenes.captions import caption
 from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
 from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
 from training.scenes.several import Arrangement, Grounds, compose_several
@@ -97,18 +98,22 @@ def main(ctx, source, dest, max_images, transform, background, width, height, re
 
 @main.command()
 @option("--kind", group=OUTPUT, type=click.Choice(list(KINDS)), default="critters", show_default=True,
-        help="One animal or face a picture, rooms with two to four things, or playrooms with three large toys.")
+        help="One animal, ball or face a picture, rooms with two to four things, or playrooms with three large toys.")
 @option("--objects", group=OUTPUT, type=Int(1, 5), metavar="N", show_default="the kind's",
         help="So many things in every room.")
+@option("--masks", group=OUTPUT, is_flag=True, help="Which pixels show each object, in dataset.json.")
+@option("--captions", group=OUTPUT, is_flag=True,
+        help="Every picture in words, in dataset.json; toys of playrooms have colors with names.")
 @_drawn(images=5000)
-def toy(dest, kind, objects, images, resolution, seed):
+def toy(dest, kind, objects, images, resolution, seed, masks, captions):
     """Draw simple scenes whose ground truth is known."""
     _check_resolution(resolution)
     if objects is not None and kind not in SEVERAL_OBJECTS:
         raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind={' or '.join(SEVERAL_OBJECTS)}")
     options = {} if objects is None else {"objects": objects}
+    options |= {"named": True} if captions and kind == "playrooms" else {}
     with open_writer(dest) as writer:
-        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options))
+        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options), masks, captions)
     _report(dest, images, resolution)
 
 
@@ -133,6 +138,7 @@ def toy(dest, kind, objects, images, resolution, seed):
         help="With --objects: least distance of their middles from the border.")
 @option("--masks", group=OBJECTS, is_flag=True,
         help="With --objects: which pixels show each object, in dataset.json.")
+@option("--captions", group=OBJECTS, is_flag=True, help="Every picture in words, in dataset.json.")
 @option("--backgrounds", group=GROUNDS, type=PATH, metavar="FOLDER", show_default="two-color gradients",
         help="Photographs to put objects on.")
 @option("--floors", group=GROUNDS, type=PATH, metavar="FOLDER",
@@ -141,7 +147,7 @@ def toy(dest, kind, objects, images, resolution, seed):
         help="Least difference of gradients from the object's mean color, summed over channels in [-1, 1].")
 @_drawn(images=8000)
 def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors, objects, apart, margin, masks,
-                    min_size, max_size, include, exclude, min_coverage, subject_contrast):
+                    captions, min_size, max_size, include, exclude, min_coverage, subject_contrast):
     """Put cut-outs of objects on backgrounds, one a picture or several, at random places and sizes."""
     count = _object_count(objects, floors, masks)
     _check_resolution(resolution)
@@ -160,7 +166,7 @@ def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors
             return compose_several(rng, things, placement, arrangement, Grounds(photos, ground))
     with open_writer(dest) as writer:
         writer.metadata["sources"] = list(found)
-        _fill(writer, images, seed, make)
+        _fill(writer, images, seed, make, masks, captions)
     _report(dest, images, resolution)
 
 
@@ -185,11 +191,20 @@ def _photos(place: str | None, resolution: int, name: str) -> list:
     return list(photos.values())
 
 
-def _fill(writer: DatasetWriter, images: int, seed: int, make: Callable[[np.random.Generator], tuple]) -> None:
+def _fill(
+    writer: DatasetWriter,
+    images: int,
+    seed: int,
+    make: Callable[[np.random.Generator], tuple],
+    masks: bool,
+    captions: bool,
+) -> None:
     """Write pictures that each depend on the seed and their own number only."""
     for i in tqdm(range(images), "drawing", unit=" images", disable=None):
         pixels, scene = make(np.random.default_rng([seed, i]))
-        writer.add(pixels, scene=scene)
+        if not masks:
+            scene = {"objects": [{key: thing[key] for key in thing if key != "mask"} for thing in scene["objects"]]}
+        writer.add(pixels, scene=scene, caption=caption(scene) if captions else None)
 
 
 def _check_resolution(resolution: int) -> None:

@@ -15,6 +15,7 @@ from dnnlib.files import make_dir, write_by
 from dnnlib.parsing import floats, shown
 from editing.dragging import DragOptions, DragStep, drag
 from editing.own_pictures import read_picture
+from editing.registration import disc_of_pixels, registration_of_model
 from training.data.class_names import chosen_class
 from training.layouts.edits import load_latents
 from training.layouts.files import load_layout, save_layout
@@ -62,7 +63,7 @@ def drag_to_files(request: DragRequest) -> tuple[list[Path], DragStep]:
         raise UserError("--save-layout: this model hears no layout; leave it out")
     layout = _layout(model, request)
     ws = _styles(model, request, layout)
-    mask = None if request.mask is None else read_mask(request.mask, model.config.generator.img_resolution)
+    mask = None if request.mask is None else read_mask(request.mask, model)
     steps = drag(model, ws, layout, points, mask, options)
     for path in filter(None, (request.out, request.video, request.save_latents, request.save_layout)):
         make_dir(Path(path).parent)
@@ -83,16 +84,16 @@ def parse_points(texts: Sequence[str]) -> list[tuple[tuple[float, float], tuple[
     return found
 
 
-def read_mask(text: str, resolution: int) -> Tensor:
-    """[resolution, resolution], 1 where the picture may change: inside of a circle 'x,y,r', or where a PNG is white.
+def read_mask(text: str, model: Model) -> Tensor:
+    """[R, R], 1 where a model's picture may change: inside of a circle 'x,y,r', or where a PNG is white.
 
     Raises UserError when it is neither.
     """
+    resolution = model.config.generator.img_resolution
     if not re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+){2}", text):
         return (read_picture(Path(text), resolution, 1)[0] > 0).float()
     x, y, radius = floats(text, 3, "--mask")
-    axis = torch.linspace(-1, 1, resolution)
-    mask = ((axis[None, :] - x).square() + (axis[:, None] - y).square() <= radius * radius).float()
+    mask = torch.from_numpy(disc_of_pixels(x, y, radius, resolution, registration_of_model(model)))
     if radius <= 0 or not mask.any():
         raise UserError(f"--mask {text}: no pixel is inside of this circle")
     return mask

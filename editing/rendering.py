@@ -1,6 +1,8 @@
 """What a session looks like: the one pure function behind the server, the page's exports and the tests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,16 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from editing.document import Document
+from dnnlib.parsing import nearest, shown
+from editing.document import Direction, Document
+from training.latent.directions import Directions
 from training.layouts.files import FORMAT, VERSION, layout_from_json, layout_to_json
 from training.layouts.layout import Layout
 from training.pictures.grids import to_uint8
 from training.sampling import Model
+
+Known = Mapping[str, Directions]  # files of directions that fit the model, by the names that documents call them
+NONE: Known = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,15 @@ class Rendering:
         return None if self.layout is None else layout_to_json(self.layout)["layouts"][0]
 
 
-def render(model: Model, document: Document, with_features: bool = False) -> Rendering:
+def render(
+    model: Model, document: Document, with_features: bool = False, directions: Known = NONE
+) -> Rendering:
     """The picture of a document. The same document and model give the same picture, whatever was rendered before.
 
-    Raises UserError when the document does not fit the model.
+    directions: those that the document may name. Raises UserError when the document does not fit the model.
     """
     layout = layout_of(model, document)
-    ws = styles_of(model, document, layout)
+    ws = styles_of(model, document, layout, directions)
     blocks: dict[int, Tensor] | None = {} if with_features else None
     noise = {"noise_mode": document.noise_mode, "block_outputs": blocks}
     seeds = [document.seed if document.noise_seed is None else document.noise_seed]
@@ -66,18 +75,15 @@ def layout_of(model: Model, document: Document) -> Layout | None:
     """
     if document.layout is None:
         return model.layout([document.seed])
-    if not model.is_layout_conditioned:
-        raise UserError(f"layout: this model (method {model.config.method}) takes none; leave it out")
     whole = {"format": FORMAT, "version": VERSION, "layouts": [document.layout]}
-    layout = layout_from_json(whole)
-    counts = tuple(model.config.generator.encoding.counts)
-    if layout.counts != counts:
-        raise UserError(f"layout: it has {layout.counts} centres a level, but this model takes {counts}")
-    return layout.to(model.device)
+    return model.fitted(layout_from_json(whole)).to(model.device)
 
 
-def styles_of(model: Model, document: Document, layout: Layout | None) -> Tensor:
-    """ws [1, *w_shape] of a document. Raises UserError when they do not fit the model, or directions are named."""
+def styles_of(model: Model, document: Document, layout: Layout | None, directions: Known = NONE) -> Tensor:
+    """ws [1, *w_shape] of a document, after its steps along directions.
+
+    Raises UserError when they do not fit the model, or name directions that are not among those given.
+    """
     given = document.styles()
     if given is not None:
         ws = model.styles(ws=torch.from_numpy(given.copy()))
@@ -85,9 +91,21 @@ def styles_of(model: Model, document: Document, layout: Layout | None) -> Tensor
         truncation = {"truncation_psi": document.truncation_psi, "truncation_cutoff": document.truncation_cutoff}
         z = latents_of(model, document)
         ws = model.styles(z=z, layout=layout, labels=_label(document, model), **truncation)
-    if document.directions:
-        raise UserError("directions: the editor has no directions yet; leave them out")
+    for number, step in enumerate(document.directions):
+        ws = _known(directions, step, f"directions[{number}]").moved(ws, step.index, step.strength)
     return ws
+
+
+def _known(directions: Known, step: Direction, where: str) -> Directions:
+    """The file that a step names. Raises UserError when the editor was given none such."""
+    if not directions:
+        raise UserError(f"{where}: this editor was given no directions; start it with --directions FILE")
+    if step.file not in directions:
+        raise UserError(f"{where}.file: no directions '{shown(step.file)}' here{nearest(step.file, directions)}")
+    found = directions[step.file]
+    if step.index >= len(found):
+        raise UserError(f"{where}.index: '{shown(step.file)}' has {len(found)} directions; there is no {step.index}")
+    return found
 
 
 def latents_of(model: Model, document: Document) -> Tensor:

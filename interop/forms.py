@@ -39,7 +39,10 @@ def _snapshot(source: str, dest: str) -> list[str]:
 
 
 def _state_dict(source: str, dest: str) -> list[str]:
-    """G, D and G_ema as dictionaries of tensors under the reference's names, by torch.save or as safetensors."""
+    """The networks of a file, as dictionaries of tensors under the reference's names, by torch.save or as safetensors.
+
+    They are G, D and G_ema, or D and G_ema of a model that is given away.
+    """
     import torch
 
     from interop.reference_state import reference_state
@@ -47,15 +50,15 @@ def _state_dict(source: str, dest: str) -> list[str]:
     from training.runs.snapshot import open_snapshot
 
     snapshot = open_snapshot(source)
-    networks = {"G": snapshot.generator("G"), "D": snapshot.discriminator(), "G_ema": snapshot.generator("G_ema")}
-    states = {name: reference_state(network) for name, network in networks.items()}
+    readers = {"G": snapshot.generator, "D": lambda _: snapshot.discriminator(), "G_ema": snapshot.generator}
+    states = {name: reference_state(readers[name](name)) for name in snapshot.networks()}
     make_dir(Path(dest).parent)
     if Path(dest).suffix == ".safetensors":
         flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
         write_tensors(dest, flat, {"format": "pt"})
     else:
         write_by(dest, lambda file: torch.save(states, file))
-    return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of G, D and G_ema in the reference's names"]
+    return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of {', '.join(states)} in the reference's names"]
 
 
 def _exported(source: str, dest: str, form: str, latent: str, license_name: str) -> list[str]:

@@ -44,7 +44,8 @@ class MetricOptions:
 
     num: draws, latents or images; None: as many as the metric takes by default. batch_size: pictures per pass; no
     value depends on it beyond rounding. progress: show a bar. use_cache: keep statistics of real images on disk.
-    detector, detector_weights: what finds objects (see metrics/detectors/choice).
+    detector, detector_weights: what finds objects (see metrics/detectors/choice). manipulation: makes, for a model, the
+    method of editing that is measured (see metrics/mds).
     """
 
     seed: int = 0
@@ -54,6 +55,12 @@ class MetricOptions:
     use_cache: bool = True
     detector: DetectorName = "auto"
     detector_weights: str | None = None
+    manipulation: Callable[[Model], Any] | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Options of calc_metrics.py that only some metrics need."""
+        return () if self.manipulation is None else ("--method",)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class Metric:
 
     extractor: what it looks at pictures with, if anything. template: its name with {n} for the number, where any
     number may stand there. takes_pictures: whether it can be computed from files instead of a network. reals: it needs
-    so many real images at least.
+    so many real images at least; 0: it looks at none. needs: the option of calc_metrics.py that names what it measures,
+    where that is more than a network.
     uses_truncation_and_layout: --trunc and --layout apply to the pictures it looks at. best: which of its values.
     """
 
@@ -68,6 +69,7 @@ class Metric:
     best: Best = "lowest"
     takes_pictures: bool = False
     reals: int = 1
+    needs: str | None = None
 
     def score_to_minimize(self, results: Values) -> float:
         """Its first quantity as a number that is the smaller, the better; NaN where it could not be measured."""
@@ -110,6 +112,7 @@ def metric(
     best: Best = "lowest",
     template: str | None = None,
     reals: int = 1,
+    needs: str | None = None,
 ) -> Callable:
     """Register a function (context, num) -> {quantity: number}.
 
@@ -118,8 +121,9 @@ def metric(
 
     def register(compute: Callable[[MetricContext, int], Values]) -> Callable[[MetricContext, int], Values]:
         _METRICS[name] = Metric(
-            name, compute, num, unit, refuse, extractor, template, uses_truncation_and_layout, best, reals=reals
-        )
+            name, compute, num, unit, refuse, extractor, template, uses_truncation_and_layout, best,
+            reals=reals, needs=needs,
+        )  # fmt: skip
         return compute
 
     return register
@@ -193,11 +197,14 @@ def find(name: str) -> Metric:
     raise UserError(f"unknown metric '{shown(name)}'{nearest(name, _METRICS)}")
 
 
-def check(names: Sequence[str], config: RunConfig | None = None) -> None:
-    """Raises UserError when a name is unknown or, given `config`, when a metric does not apply to such a model."""
+def check(names: Sequence[str], config: RunConfig | None = None, given: Sequence[str] = ()) -> None:
+    """Raises UserError when a name is unknown or, given `config`, when a metric does not apply to such a model.
+
+    given: options of calc_metrics.py, of those that a metric may need.
+    """
     for name in names:
         found = find(name)
-        reason = None if config is None else _objection(found, config)
+        reason = None if config is None else _objection(found, config, given)
         if reason is not None:
             raise UserError(f"metric '{name}' does not apply: {reason}; leave it out of --metrics")
 
@@ -236,7 +243,9 @@ def fetch_weights(names: Sequence[str], extractors: Extractors | None = None) ->
         (extractors or Extractors()).fetch(extractor)
 
 
-def _objection(found: Metric, config: RunConfig) -> str | None:
+def _objection(found: Metric, config: RunConfig, given: Sequence[str]) -> str | None:
+    if found.needs is not None and found.needs not in given:
+        return f"it measures what {found.needs} of calc_metrics.py names"
     if found.num is None:
         return f"a network makes any number of images, say how many, as in {found.with_num(50_000).name}"
     return found.refuse(config)
@@ -252,7 +261,7 @@ def evaluate(name: str, context: MetricContext) -> dict[str, Any]:
     if context.options.num is not None:
         found = found.with_num(context.options.num)
     if not context.compares_folders:
-        check([found.name], context.model.config)
+        check([found.name], context.model.config, context.options.given)
     elif not found.takes_pictures:
         raise UserError(f"metric '{name}' does not apply: it needs a network; leave it out of --metrics")
     context.record.clear()

@@ -1,6 +1,6 @@
 """From a request to results: what calc_metrics.py does, in one process or several."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +21,12 @@ from torch_utils.distributed import World, current
 from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
 from training.data.dataset import ImageDataset
-from training.data.of_run import open_data
+from training.data.of_run import open_data, open_data_if_there
 from training.layouts.files import load_layout
 from training.layouts.layout import Layout, check_counts
 from training.networks.generator import set_memory_format
 from training.runs.snapshot import Snapshot
+from training.sampling import Model
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class MetricsRequest:
     use_cache: bool = True
     detector: DetectorName = "auto"
     detector_weights: str | None = None
+    manipulation: Callable[[Model], Any] | None = None
     progress: bool = False
     as_json: bool = False
     save: bool = True
@@ -76,9 +78,9 @@ def check(request: MetricsRequest) -> list[str]:
     remarks = [] if request.images is None else _check_files(request)
     for network in request.networks:
         snapshot = open_network(network)
-        registry.check(request.names, snapshot.config)
+        registry.check(request.names, snapshot.config, _options(request).given)
         _layout(request, snapshot.config)
-        _check_enough(request.names, open_data(snapshot.config, request.data, request.mirror))
+        _check_enough(request.names, _real_images(request, snapshot.config))
         if request.save:
             make_dir(snapshot.path.parent)
     choose_device(request.device)
@@ -111,7 +113,7 @@ def _measure(request: MetricsRequest, context: MetricContext, snapshot: Snapshot
 def _context_of_network(
     request: MetricsRequest, snapshot: Snapshot, extractors: Extractors, world: World
 ) -> MetricContext:
-    dataset = open_data(snapshot.config, request.data, request.mirror)
+    dataset = _real_images(request, snapshot.config)
     model = load_model(snapshot, world.device)
     on_cpu = model.device.type == "cpu"
     if on_cpu:
@@ -137,7 +139,14 @@ def _options(request: MetricsRequest) -> MetricOptions:
         use_cache=request.use_cache,
         detector=request.detector,
         detector_weights=request.detector_weights,
+        manipulation=request.manipulation,
     )
+
+
+def _real_images(request: MetricsRequest, config: RunConfig) -> ImageDataset:
+    """Those of --data or of the run. Raises UserError when they are not there, and a metric looks at some."""
+    looks = any(registry.find(name).reals > 0 for name in request.names)
+    return (open_data if looks else open_data_if_there)(config, request.data, request.mirror)
 
 
 def _check_enough(names: Sequence[str], real: ImageDataset | ImageFiles) -> None:

@@ -4,6 +4,7 @@ import importlib
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -11,14 +12,16 @@ import pytest
 from dnnlib.cli import Number, PathText
 from tests.test_packaging import COMMANDS
 
+ROOT = Path(__file__).parents[1]
 WORDS = {*re.findall(r"\w+", "PATH DIR FILE FOLDER RUN SRC DST png json npz safetensors")}
-OTHERS = {"--weights"}  # more than a path: what reads it looks for ~
+OTHERS = {"--weights", "--mask", "--layers"}  # more than a path, or none: whoever reads them looks for ~
 PROGRAMS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo"]
 MODULES = [
-    *(f"benchmarks.{name}" for name in ("checkpoint", "crash", "data", "figures", "inference", "metrics", "ops",
-                                        "profile", "train_step")),
-    *(f"experiments.{name}" for name in ("collapse", "evidence", "reproduce", "ship", "steer", "tables")),
-]  # fmt: skip
+    f"{folder}.{path.stem}"
+    for folder in ("benchmarks", "experiments")
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if "click.command" in path.read_text() or "@benchmark(" in path.read_text()
+]
 
 
 def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -46,6 +49,7 @@ def is_path(each: click.Parameter) -> bool:
 def test_paths_know_the_home_directory_and_numbers_have_bounds(module: str):
     for name, each in parameters(module):
         assert isinstance(each.type, PathText) or not (is_path(each) or isinstance(each.type, click.Path)), name
+        assert getattr(each.type, "func", None) is not Path, f"{name} does not know ~"
         assert each.type not in (click.INT, click.FLOAT), name
         assert not isinstance(each.type, click.FloatRange), f"{name} takes NaN"
         if isinstance(each.type, click.IntRange):
@@ -54,5 +58,6 @@ def test_paths_know_the_home_directory_and_numbers_have_bounds(module: str):
             assert math.isfinite(each.type.most), name
 
 
-def test_paths_are_found():
+def test_the_list_has_every_command():
+    assert len(MODULES) >= 12
     assert sum(is_path(each) for _, each in parameters("dataset_tool")) == 7

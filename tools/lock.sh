@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes requirements.txt anew: resolves the ranges of pyproject.toml (extras fast, video, metrics, export,
-# hub and dev included) in an empty environment and pins everything that came of it.
+# hub, clip and dev included) in an empty environment and pins everything that came of it.
 #
 #   PYTHON=python3.11 tools/lock.sh        the oldest supported Python, so that the pins fit all
 set -euo pipefail
@@ -18,7 +18,7 @@ import tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 extras = project["optional-dependencies"]
 print(*project["dependencies"], *extras["fast"], *extras["video"], *extras["metrics"],
-      *extras["export"], *extras["hub"], *extras["dev"], sep="\n")
+      *extras["export"], *extras["hub"], *extras["clip"], *extras["dev"], sep="\n")
 PY
 # setuptools: torch builds native code with it, and Python 3.12 and later no longer bring it along.
 "$work/venv/bin/python" -m pip install --quiet --upgrade \

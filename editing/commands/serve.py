@@ -10,6 +10,8 @@ MODEL, ADDRESS = "Model", "Address"
 @click.command("serve", cls=Command)
 @option("--network", group=MODEL, metavar="PATH", required=True, type=PATH,
         help="Run directory (its newest snapshot), snapshot or checkpoint.")
+@option("--directions", group=MODEL, metavar="FILE", multiple=True, type=PATH,
+        help="Directions of edit.py directions that sessions may go along. Can be repeated.")
 @option("--device", group=MODEL, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @option("--host", group=ADDRESS, default="127.0.0.1", show_default=True, metavar="ADDRESS",
         help="Where to listen; other than this machine's own address only with --password.")
@@ -19,7 +21,7 @@ MODEL, ADDRESS = "Model", "Address"
         help="What others have to know; also read from STEERGAN_PASSWORD.")
 @option("--no-browser", group=ADDRESS, is_flag=True, help="Print the address, but open no browser.")
 @plugin_option(MODEL)
-def command(network, device, host, port, password, no_browser):
+def command(network, directions, device, host, port, password, no_browser):
     """Open the editor in the browser (what `edit.py --network=...` does)."""
     from pathlib import Path
 
@@ -36,6 +38,6 @@ def command(network, device, host, port, password, no_browser):
     def open_engine():
         from editing.server.engine import Engine
 
-        return Engine(network, device)
+        return Engine(network, device, directions)
 
     serve(open_engine, host, port, password, not no_browser, click.echo)

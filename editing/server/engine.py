@@ -1,7 +1,7 @@
 """The model in memory, and what is done with it: each task is a generator for the worker, which hands over frames."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.film import film_frames
+from editing.latent.registry import about_directions, known_directions
 from editing.masks import mask_array
+from editing.model_facts import facts
+from editing.registration import registration_of_model
 from editing.rendering import Rendering, layout_of, render, styles_of
 from editing.server.protocol import DragRequest, FilmRequest, InvertRequest, Overlay, Render, frame, picture_part
 from editing.server.uploads import decode_upload
@@ -21,8 +24,7 @@ from torch_utils import ops
 from torch_utils.allocator import keep_memory
 from torch_utils.native.loader import is_loaded
 from torch_utils.threads import yield_when_crowded
-from training.data.class_names import read_class_names
-from training.figures.attention import attention, shown_resolutions
+from training.figures.attention import attention
 from training.figures.subject import ImagesWithLabels, discriminator_of
 from training.layouts.files import layout_to_json
 from training.layouts.layout import Layout
@@ -37,11 +39,15 @@ Task = Generator[None, None, None]
 
 
 class Engine:
-    """A snapshot opened for the editor. Raises UserError as Model.load does."""
+    """A snapshot opened for the editor, with files of directions that documents may name.
 
-    def __init__(self, network: str, device: str = "auto"):
+    Raises UserError as Model.load does, and for a file that is none or is of another model.
+    """
+
+    def __init__(self, network: str, device: str = "auto", directions: Sequence[str] = ()):
         self.snapshot: Snapshot = open_snapshot(network)
         self.model = Model.load(self.snapshot.path, device)
+        self.directions = known_directions(directions, self.model.G.w_shape)
         self._discriminator: Discriminator | None = None
         if self.model.device.type == "cpu":
             keep_memory()
@@ -63,33 +69,8 @@ class Engine:
 
     def about(self) -> dict[str, Any]:
         """What the page has to know of the model."""
-        generator = self.snapshot.config.generator
-        return {
-            "name": self.snapshot.config.name,
-            "network": self._address(),
-            "method": self.snapshot.config.method,
-            "kimg": self.snapshot.kimg,
-            "resolution": generator.img_resolution,
-            "channels": generator.img_channels,
-            "counts": list(generator.encoding.counts) if self.model.is_layout_conditioned else [],
-            "objects": self._objects(),
-            "classes": generator.c_dim,
-            "class_names": list(read_class_names(self.snapshot.path, generator.c_dim) or []) if generator.c_dim else [],
-            "spread": list(self.snapshot.config.sampler.spread),
-            "truncates": generator.mapping.w_avg_beta is not None,
-            "attention": shown_resolutions(self.snapshot.config.discriminator),
-            "features": [2**k for k in range(2, generator.img_resolution.bit_length())],
-        }
-
-    def _address(self) -> str:
-        """The run's folder, which commands can be given: of the file, where it is not in a run."""
-        path = self.snapshot.path
-        return str(path.parent if path.name.startswith("network-snapshot") else path)
-
-    def _objects(self) -> int:
-        """How many objects have codes of their own; 0 for models with one code."""
-        shape = self.snapshot.config.generator.latent_shape
-        return shape[0] - 1 if len(shape) == 2 else 0
+        known = [about_directions(name, found) for name, found in self.directions.items()]
+        return {**facts(self.model, self.snapshot), "directions": known}
 
     # ---- tasks
 
@@ -98,7 +79,7 @@ class Engine:
         start = time.perf_counter()
         document = replace(request.document, history=())
         with_features = request.overlay is not None and request.overlay.kind == "features"
-        rendering = render(self.model, document, with_features)
+        rendering = render(self.model, document, with_features, self.directions)
         parts = [picture_part(rendering.image)]
         if request.overlay is not None:
             parts.append(picture_part(self._overlay(request.overlay, rendering, document), "overlay"))
@@ -114,10 +95,11 @@ class Engine:
         if not document.points:
             raise UserError("there is no point to drag; press one in the picture and pull it")
         layout = layout_of(self.model, document)
-        mask = mask_array(document.mask, self.snapshot.config.generator.img_resolution)
+        resolution = self.snapshot.config.generator.img_resolution
+        mask = mask_array(document.mask, resolution, registration_of_model(self.model))
         steps = drag(
             self.model,
-            styles_of(self.model, document, layout),
+            styles_of(self.model, document, layout, self.directions),
             layout,
             [(point.start, point.target) for point in document.points],
             None if mask is None else torch.from_numpy(mask).to(self.model.device),
@@ -150,7 +132,7 @@ class Engine:
         check_video(path)
         documents = [replace(document, history=()) for document in request.documents]
         frames = []
-        for picture in film_frames(self.model, documents, request.frames, request.marks):
+        for picture in film_frames(self.model, documents, request.frames, request.marks, self.directions):
             frames.append(picture)
             total = (len(documents) - 1) * request.frames + 1
             send(frame("progress", {"id": request.id, "slot": "film", "done": len(frames), "total": total}))

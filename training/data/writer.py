@@ -34,10 +34,13 @@ class DatasetWriter:
         self._save = save
         self._labels: list[list] = []
         self._scenes: dict[str, Any] = {}
+        self._captions: dict[str, str] = {}
         self.metadata: dict[str, Any] = {}
         self.count = 0
 
-    def add(self, pixels: np.ndarray, label: Label | None = None, scene: dict | None = None) -> str:
+    def add(
+        self, pixels: np.ndarray, label: Label | None = None, scene: dict | None = None, caption: str | None = None
+    ) -> str:
         """Write uint8 pixels [H, W] or [H, W, 3]; return the image's name in the data set."""
         name = f"{self.count // _IMAGES_PER_FOLDER:05d}/img{self.count:08d}.png"
         self._store(name, encode_png(pixels))
@@ -46,6 +49,8 @@ class DatasetWriter:
             self._labels.append([name, label])
         if scene is not None:
             self._scenes[name] = scene
+        if caption is not None:
+            self._captions[name] = caption
         return name
 
     def finish(self) -> None:
@@ -54,6 +59,8 @@ class DatasetWriter:
         content: dict[str, Any] = {"labels": self._labels if complete else None, **self.metadata}
         if self._scenes:
             content["scenes"] = self._scenes
+        if self._captions:
+            content["captions"] = self._captions
         self._store("dataset.json", json.dumps(content).encode())
 
     def _store(self, name: str, data: bytes) -> None:

@@ -104,7 +104,7 @@ def test_documents_open_no_files(server: Running):
     with open_page(server) as page:
         for document in (Document(directions=(Direction("/etc/passwd"),)), Document(directions=(Direction("x.npz"),))):
             page.render(document)
-            assert "the editor has no directions yet" in page.wait_for("error")[0]["message"]
+            assert "this editor was given no directions" in page.wait_for("error")[0]["message"]
         page.render(Document(network="/etc/passwd"), id=5)
         assert page.wait_for("picture")[0]["id"] == 5
         page.send("render", document={**to_json(Document()), "layout": "/etc/passwd"})

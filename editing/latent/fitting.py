@@ -1,0 +1,177 @@
+"""From a request to files on disk: what `edit.py directions` does. All checks come before the first file."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from dnnlib.files import make_dir
+from dnnlib.parsing import shown
+from editing.latent.conditions import make_condition
+from editing.latent.field_files import About, save_field
+from editing.latent.ganspace import ganspace
+from editing.latent.interface import Pairs, Strength, draw_pairs
+from editing.latent.interfacegan import InterFaceGan, InterFaceOptions
+from editing.latent.manipulation import default_condition, example_of
+from editing.latent.sefa import sefa
+from editing.latent.sgf import Sgf
+from editing.latent.space import ModelSubject
+from training.latent.directions import Directions, Part, save_directions
+from training.pictures.grids import PAPER, save_png, tile, to_cells
+from training.sampling import Model
+
+TITLE_WIDTH = 120  # pixels in front of the rows of a figure
+
+
+@dataclass(frozen=True)
+class DirectionsRequest:
+    """What the command was asked for, in the form of its options."""
+
+    network: str
+    dest: str
+    method: str = "sefa"
+    conditions: tuple[str, ...] = ()
+    count: int = 10
+    layers: str | None = None
+    part: Part | None = None
+    space: str = "w"
+    samples: int = 10_000
+    fit_seed: int = 0
+    seed: int = 0
+    class_number: int | None = None
+    trunc: float = 1.0
+    span: float = 3.0
+    columns: int = 7
+    figure: str | None = None
+    device: str = "auto"
+
+
+def fit_to_files(request: DirectionsRequest) -> tuple[list[Path], list[str]]:
+    """Find directions, write file and figure; the paths written, and what is to be said of them.
+
+    Raises UserError, before any file is written, on bad input.
+    """
+    layers = parse_layers(request.layers)
+    figure = _check(request)
+    model = Model.load(request.network, request.device)
+    if request.method in ("sefa", "ganspace"):
+        directions = _unsupervised(model, request, layers)
+        page = directions_page(model, directions, request)
+        return [save_directions(request.dest, directions), save_png(figure, page)], []
+    subject, words = _subject(model, request, layers)
+    pairs = draw_pairs(subject, request.samples, request.fit_seed)
+    said = [f"{name}: {low:.2f} to {high:.2f}" for name, low, high in _ranges(subject, pairs)]
+    if request.method == "sgf":
+        field = Sgf.fit(subject, pairs, seed=request.fit_seed)
+        page = field_page(subject, field, request)
+        about = About(subject.names, words, subject.space, subject.layers, model.config.name)
+        return [save_field(request.dest, field, about), save_png(figure, page)], said
+    options = InterFaceOptions(conditional=request.method == "interfacegan-conditional")
+    fitted = InterFaceGan.fit(subject, pairs, options)
+    directions = fitted.directions(subject.names, subject.layers, model.config.name)
+    page = directions_page(model, directions, request)
+    return [save_directions(request.dest, directions), save_png(figure, page)], said
+
+
+def parse_layers(text: str | None) -> tuple[int, int] | None:
+    """(first, last) of 'A-B' or 'A'. Raises UserError for any other form."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*([0-9]{1,4})(?:-([0-9]{1,4}))?\s*", text)
+    if match is None or int(match[2] or match[1]) < int(match[1]):
+        raise UserError(f"--layers '{shown(text)}' is not of the form A-B, such as 0-3")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _check(request: DirectionsRequest) -> Path:
+    """Where the figure goes. Raises UserError for paths that cannot be written, and options that do not go together."""
+    dest, learns = Path(request.dest), request.method not in ("sefa", "ganspace")
+    if dest.suffix != ".safetensors":
+        raise UserError(f"--dest {request.dest}: the file is called something.safetensors")
+    if request.conditions and not learns:
+        raise UserError(
+            f"--condition: {request.method} looks at no pictures; leave it out, or take interfacegan or sgf"
+        )
+    if request.part and learns:
+        raise UserError(f"--part: {request.method} is for models with one latent for an image")
+    if request.space == "z" and request.method != "sgf":
+        raise UserError(f"--space=z: {request.method} finds directions in w")
+    figure = Path(request.figure) if request.figure else dest.with_suffix(".png")
+    for option, path in (("--dest", dest), ("--figure", figure)):
+        if path.is_dir():
+            raise UserError(f"{option} {path}: this is a directory; name a file")
+        make_dir(path.parent)
+    return figure
+
+
+def _unsupervised(model: Model, request: DirectionsRequest, layers: tuple[int, int] | None) -> Directions:
+    if request.part and len(model.G.w_shape) == 2:
+        raise UserError("--part: this model has one style for all of an image; leave it out")
+    if request.method == "sefa":
+        return sefa(model, request.count, layers, request.part)
+    return ganspace(model, request.count, layers, request.part, request.samples, request.fit_seed)
+
+
+def _subject(
+    model: Model, request: DirectionsRequest, layers: tuple[int, int] | None
+) -> tuple[ModelSubject, tuple[str, ...]]:
+    """What is edited, and its condition in words."""
+    words = request.conditions or default_condition(model.config)
+    condition = make_condition(words, example_of(model))
+    space = "z" if request.space == "z" else "w"
+    return ModelSubject(model, condition, space, layers, request.trunc, request.class_number), words
+
+
+def _ranges(subject: ModelSubject, pairs: Pairs) -> list[tuple[str, float, float]]:
+    """Of each attribute the values that one picture in twenty is below, and above."""
+    low, high = (torch.quantile(pairs.conditions[:100_000], share, dim=0).tolist() for share in (0.05, 0.95))
+    return list(zip(subject.names, low, high, strict=True))
+
+
+# ---- figures
+
+
+def directions_page(model: Model, directions: Directions, request: DirectionsRequest) -> np.ndarray:
+    """Rows of the picture's strengths along each direction, uint8 [H, W, 3]."""
+    layout = model.layout([request.seed])
+    how = {"labels": request.class_number, "truncation_psi": request.trunc}
+    ws, strengths = model.styles([request.seed], layout=layout, **how), _strengths(request).to(model.device)
+    seeds, rows = [request.seed] * len(strengths), []
+    for index in range(len(directions)):
+        moved = directions.moved(ws.expand(len(strengths), *ws.shape[1:]), index, strengths)
+        rows.append(model.images(seeds, ws=moved, layout=layout))
+    return page(rows, directions.names)
+
+
+def field_page(subject: ModelSubject, field: Sgf, request: DirectionsRequest) -> np.ndarray:
+    """The same for the attributes of a field: each strength is a target that many deviations from the picture."""
+    strengths = _strengths(request).to(subject.model.device)
+    points = subject.of_seeds([request.seed] * len(strengths))
+    rows = []
+    for index in range(len(subject.names)):
+        edit = field.edit(points, Strength(index, strengths))
+        rows.append(subject.pictures(points.at(edit.values)))
+    return page(rows, subject.names)
+
+
+def _strengths(request: DirectionsRequest) -> Tensor:
+    return torch.linspace(-request.span, request.span, request.columns)
+
+
+def page(rows: list[Tensor], names: tuple[str, ...]) -> np.ndarray:
+    """Pictures [n, C, R, R] a row, behind the rows' names: uint8 [H, W, 3]."""
+    cells = to_cells(torch.cat(rows))
+    titles = tile([_title(name, cells.shape[1]) for name in names], 1)
+    return np.concatenate([titles, tile(cells, len(rows[0]))], axis=1)
+
+
+def _title(text: str, side: int) -> np.ndarray:
+    """A cell with a text, uint8 [side, TITLE_WIDTH, 3]."""
+    picture = Image.new("RGB", (TITLE_WIDTH, side), (PAPER,) * 3)
+    ImageDraw.Draw(picture).text((4, side // 2 - 6), text[:18], fill=(0, 0, 0))
+    return np.asarray(picture)

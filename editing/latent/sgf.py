@@ -1,0 +1,156 @@
+"""SGF: latents follow a surrogate gradient field (paper 004, Li et al. 2021).
+
+With an auxiliary mapping F(z, c(z)) = z, a path on which conditions change at the rate v has
+dz/dt = (I - dF/dz)^-1 dF/dc v (equations 5 to 7). It is followed in steps of fixed size; the condition is measured
+anew at each, and the path ends where it is near enough to the target (algorithm 1). Nothing is differentiated but F.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+
+from dnnlib.errors import UserError
+from editing.latent.auxiliary import AuxiliaryMapping, MappingOptions, learn
+from editing.latent.interface import Edit, Method, Pairs, Points, Step, Subject, Target, Wish
+from editing.latent.neumann import neumann
+from editing.latent.walking import Walk, WalkOptions
+
+
+@dataclass(frozen=True)
+class SgfOptions:
+    """step: of the way from the start's condition to the target's, a step. order: of the Neumann series at most.
+
+    aim: "measured", v leads from the condition as measured to the target, at constant speed; "start", v is the
+    difference of target and start throughout (equation 7). keep: whether v takes back what has drifted in entries that
+    do not count; else it is 0 there. fast: the mapping is trusted, the condition measured at the start and the end only
+    (appendix J); there are as many steps as it takes to go all the way.
+    """
+
+    step: float = 0.25
+    order: int = 100
+    aim: str = "measured"
+    keep: bool = False
+    fast: bool = False
+    mapping: MappingOptions = field(default_factory=MappingOptions)
+    walk: WalkOptions = field(default_factory=WalkOptions)
+
+    def __post_init__(self):
+        if self.aim not in ("measured", "start"):
+            raise UserError(f"aim '{self.aim}' is none of measured, start")
+        if not 0 < self.step <= 1:
+            raise UserError(f"a step of {self.step:g} of the way: give one above 0, 1 at most")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Standardised numbers: (x - mean) / deviation. Latents share one deviation, conditions [C] have one each."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def to_standard(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.deviation
+
+    @classmethod
+    def of(cls, x: Tensor, shared: bool) -> "Scale":
+        deviation = (x - x.mean(0)).square().mean().sqrt() if shared else x.std(0)
+        return cls(x.mean(0), deviation.clamp_min(1e-8))
+
+
+class Sgf(Method):
+    """A surrogate gradient field for one subject."""
+
+    name = "sgf"
+
+    def __init__(
+        self, subject: Subject, mapping: AuxiliaryMapping, latents: Scale, conditions: Scale,
+        options: SgfOptions | None = None,
+    ):  # fmt: skip
+        """Raises ValueError when the mapping's Jacobian is not certain to have a norm below 1."""
+        self.subject, self.mapping, self.options = subject, mapping, options or SgfOptions()
+        self.latents, self.conditions = latents, conditions
+        self.bound = mapping.bound()
+        if not self.bound < 1:
+            raise ValueError(f"the mapping may lengthen latents by {self.bound:g}; its bound must be below 1")
+
+    @classmethod
+    def fit(cls, subject: Subject, pairs: Pairs, options: SgfOptions | None = None, seed: int = 0) -> Self:
+        options = options or SgfOptions()
+        latents, conditions = Scale.of(pairs.values, shared=True), Scale.of(pairs.conditions, shared=False)
+        standard = latents.to_standard(pairs.values), conditions.to_standard(pairs.conditions)
+        return cls(subject, learn(*standard, options.mapping, seed), latents, conditions, options)
+
+    def path(self, points: Points, wish: Wish) -> Iterator[Step]:
+        if self.options.fast:
+            yield from self._trusting(points, self._target(points, wish))
+        else:
+            yield from self._walk(points, self._target(points, wish)).steps()
+
+    def edit(self, points: Points, wish: Wish) -> Edit:
+        target = self._target(points, wish)
+        if not self.options.fast:
+            return self._walk(points, target).edit()
+        *_, last = self._trusting(points, target)
+        with torch.no_grad():
+            condition = self.subject.measure(points.at(last.values))
+        reached = target.distance(condition) <= 1
+        reasons = tuple("reached" if there else "step limit" for there in reached.tolist())
+        return Edit(last.values, condition, reached, torch.full([len(points)], last.number), reasons)
+
+    def field(self, values: Tensor, condition: Tensor, rate: Tensor) -> Tensor:
+        """dz/dt [N, D] at latents [N, D] with conditions [N, C], for conditions that change at `rate` [N, C]."""
+        z, c = self.latents.to_standard(values), self.conditions.to_standard(condition)
+        v = rate / self.conditions.deviation
+        with torch.no_grad():
+            _, b = jvp(lambda each: self.mapping(z, each), (c,), (v,))
+            way = neumann(self.mapping.product(z, c), b, self.bound, self.options.order)
+        return way * self.latents.deviation
+
+    def _target(self, points: Points, wish: Wish) -> Target:
+        """A strength is a target that many deviations of the attribute away."""
+        if isinstance(wish, Target):
+            return wish
+        if not 0 <= wish.index < len(self.conditions.mean):
+            raise UserError(f"no attribute {wish.index}; there are 0 to {len(self.conditions.mean) - 1}")
+        with torch.no_grad():
+            values = self.subject.measure(points)
+        values[:, wish.index] += wish.amount * self.conditions.deviation[wish.index]
+        return Target(values, (wish.index,), 0.1 * self.conditions.deviation)
+
+    def _walk(self, points: Points, target: Target) -> Walk:
+        return Walk(self.subject, points, target, self._advance, self.options.walk)
+
+    def _advance(self, values: Tensor, condition: Tensor, start: Tensor, target: Target, rows: Tensor) -> Tensor:
+        return values + self.field(values, condition, self._rate(condition, start, target))
+
+    def _rate(self, condition: Tensor, start: Tensor, target: Target) -> Tensor:
+        """[N, C], of one step."""
+        counts = torch.zeros(condition.shape[1], dtype=torch.bool, device=condition.device)
+        counts[list(target.of)] = True
+        whole = target.values - start
+        if self.options.aim == "start":
+            return torch.where(counts, whole, 0.0) * self.options.step
+        left = target.values - condition
+        share = self.options.step * (whole / left).abs().nan_to_num(0.0, 0.0, 0.0)
+        rate = left * share.clamp(max=1.0)
+        drift = left * self.options.step if self.options.keep else torch.zeros_like(left)
+        return torch.where(counts, rate, drift)
+
+    def _trusting(self, points: Points, target: Target) -> Iterator[Step]:
+        """Steps without measuring: conditions are taken to change as they should, in 1 / step steps."""
+        with torch.no_grad():
+            condition = self.subject.measure(points)
+        values, start = points.values, condition
+        steps = math.ceil(1 / self.options.step)
+        nowhere = torch.zeros(len(points), dtype=torch.bool)
+        trusting = Sgf(self.subject, self.mapping, self.latents, self.conditions,
+                       replace(self.options, aim="start", step=1 / steps))  # fmt: skip
+        for number in range(steps + 1):
+            yield Step(number, values, None, nowhere)
+            rate = trusting._rate(condition, start, target)
+            values, condition = values + self.field(values, condition, rate), condition + rate

@@ -1,0 +1,130 @@
+"""A model as what is edited: points in its Z or W, their pictures, and what a condition measures in these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from dnnlib.errors import UserError
+from editing.latent.conditions import Condition
+from editing.latent.interface import Context, Points, index_of
+from editing.latent.styles import check_mapped, check_range, drawn_seeds
+from editing.observation import Observer
+from training.layouts.layout import Layout
+from training.sampling import Model
+
+Space = Literal["w", "z"]
+
+
+@dataclass(frozen=True)
+class ModelSubject:
+    """A model's Z or W, with a condition.
+
+    layers: (first, last) of num_ws, both included, that an edit in W changes; None: all. trunc: of random latents.
+    label: the class of all pictures, for models that have any.
+    Raises UserError for a model with a code for each object, or without a W where that is asked for.
+    """
+
+    model: Model
+    condition: Condition
+    space: Space = "w"
+    layers: tuple[int, int] | None = None
+    trunc: float = 1.0
+    label: int | None = None
+    batch: int = 64
+
+    def __post_init__(self):
+        if self.space not in get_args(Space):
+            raise UserError(f"unknown space '{self.space}'; use {' or '.join(get_args(Space))}")
+        if len(self.model.G.w_shape) == 3:
+            raise UserError("an image of this model has a latent for each object; one alone cannot be edited towards a "
+                            "condition (sefa and ganspace find directions for all)")  # fmt: skip
+        if self.space == "w":
+            check_mapped(self.model)
+        elif self.layers is not None:
+            raise UserError("--layers are of space w; a z is that of all layers")
+        check_range(self.layers, self.model.G.num_ws)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.condition.names
+
+    def index(self, name: str) -> int:
+        """The number of an attribute. Raises UserError when there is none."""
+        return index_of(self.names, name)
+
+    def draw(self, count: int, seed: int) -> Points:
+        return self.of_seeds(drawn_seeds(count, seed))
+
+    def of_seeds(self, seeds: Sequence[int]) -> Points:
+        """The pictures of these seeds, each with the layout that it has."""
+        layout = self.model.layout(seeds)
+        ws = self._styles(seeds=seeds, layout=layout)
+        z = self.model.latents(seeds)
+        values = ws[:, 0] if self.space == "w" else z
+        return Points(values.clone(), Context(ws, values.clone(), layout))
+
+    def of_styles(self, ws: Tensor, layout: Layout | None) -> Points:
+        """Pictures of final styles ws [N, *w_shape], such as those of a projected one; their latent in W is the mean.
+
+        Raises UserError in Z, where they have none.
+        """
+        if self.space != "w":
+            raise UserError("final styles have no z; edit them in space w")
+        values = ws.mean(1)
+        return Points(values, Context(ws, values.clone(), layout))
+
+    def styles(self, points: Points) -> Tensor:
+        """ws [N, *w_shape]."""
+        context = _context(points)
+        if self.space == "z":
+            return self._styles(z=points.values, layout=context.layout)
+        first, last = check_range(self.layers, self.model.G.num_ws)
+        moved = (points.values - context.origin)[:, None]
+        return torch.cat([context.ws[:, :first], context.ws[:, first : last + 1] + moved, context.ws[:, last + 1 :]], 1)
+
+    def pictures(self, points: Points) -> Tensor:
+        """[N, C, R, R] in about [-1, 1]."""
+        layout = _context(points).layout
+        return self.model.images(ws=self.styles(points), layout=layout, batch_size=self.batch)
+
+    def measure(self, points: Points, with_gradients: bool = False) -> Tensor:
+        """Conditions [N, C]. Raises UserError where the condition gives something else."""
+        if with_gradients:
+            ws, layout = self._styles_with_gradients(points), _context(points).layout
+            return _checked(self.condition(Observer(self.model)(ws, layout).image), len(points), self.names)
+        rows = torch.arange(len(points)).split(self.batch)
+        parts = [self.condition(self.pictures(points[part.to(points.values.device)])) for part in rows]
+        return _checked(torch.cat(parts).clone(), len(points), self.names)
+
+    def _styles_with_gradients(self, points: Points) -> Tensor:
+        if self.space == "w":
+            return self.styles(points)
+        labels = None if self.label is None else self._rows(len(points))
+        return self.model.G.styles(points.values, labels, self.trunc, layout=_context(points).layout)
+
+    def _rows(self, count: int) -> Tensor:
+        classes = self.model.config.generator.c_dim
+        numbers = torch.full([count], self.label, device=self.model.device)
+        return torch.nn.functional.one_hot(numbers, classes).float()
+
+    def _styles(self, **which) -> Tensor:
+        return self.model.styles(**which, labels=self.label, truncation_psi=self.trunc)
+
+
+def _context(points: Points) -> Context:
+    assert points.context is not None, "points of a model have a context"
+    return points.context
+
+
+def _checked(found: Tensor, count: int, names: tuple[str, ...]) -> Tensor:
+    """A condition's answer, float32. Raises UserError unless it is finite numbers [count, C]."""
+    if list(found.shape) != [count, len(names)]:
+        raise UserError(
+            f"the condition gives {list(found.shape)} numbers for {count} pictures, not [{count}, {len(names)}]"
+        )
+    if not found.isfinite().all():
+        raise UserError("the condition is not a finite number for some pictures")
+    return found.float()

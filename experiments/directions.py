@@ -1,0 +1,202 @@
+"""How well methods edit one attribute and leave the others alone: several seeds, error bars, curves.
+
+    python -m experiments.directions --outdir=directions --seeds=0,1,2
+
+The list names a network, what measures attributes, and rows, each a method in W or Z. A seed chooses the random latents
+that a method is fitted to, what it learns from, and the pictures that are edited. The same command again goes on where
+it was stopped. OUTDIR/results.json holds every value, table.md means over seeds with 95% intervals (Student's),
+curves.png the curves of the first seed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+import yaml
+from torch import Tensor
+
+from dnnlib.cli import FILE, Command
+from dnnlib.errors import REASON, UserError, in_one_line
+from dnnlib.files import make_dir, write_by, write_json, write_text
+from editing.latent.conditions import make_condition
+from editing.latent.interface import Method, Pairs, draw_pairs, toward
+from editing.latent.linear import correlation
+from editing.latent.manipulation import TOLERANCE, Manipulation, example_of
+from editing.latent.methods import make_method
+from editing.latent.space import ModelSubject
+from editing.latent.walking import WalkOptions
+from experiments.steer import cell, parse_seeds
+from metrics.mds import CHANGED, curve_of
+from training.sampling import Model
+
+LIST = Path(__file__).with_suffix(".yaml")
+EDIT_STEPS = WalkOptions(max_steps=60, patience=20)
+
+Results = dict[str, dict[str, dict[str, Any]]]  # {row: {seed: what was measured}}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a list says; rows: {name: (method, space, points of its curve)}."""
+
+    network: str
+    condition: list[str]
+    attributes: list[str]
+    samples: int
+    edits: int
+    rows: dict[str, tuple[str, str, int]]
+
+
+def read_study(path: Path) -> Study:
+    """Raises UserError when a file does not have the form of experiments/directions.yaml."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows = content.pop("rows").items()
+        found = {str(name): (row["method"], row.get("space", "w"), int(row["strengths"])) for name, row in rows}
+        return Study(**content, rows=found)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}: not a study ({type(error).__name__}: {in_one_line(error, REASON)})") from error
+
+
+class Laboratory:
+    """The model of a study with its condition, and the pairs of each seed, drawn once for all methods."""
+
+    def __init__(self, study: Study, device: str):
+        self.study, self.model = study, Model.load(study.network, device)
+        self.condition = make_condition(study.condition, example_of(self.model))
+        self._drawn: dict[tuple[str, int], tuple[ModelSubject, Pairs]] = {}
+
+    def pairs(self, space: str, seed: int) -> tuple[ModelSubject, Pairs]:
+        """What is edited, with random latents and their conditions."""
+        if (space, seed) not in self._drawn:
+            subject = ModelSubject(self.model, self.condition, "z" if space == "z" else "w")
+            self._drawn[space, seed] = subject, draw_pairs(subject, self.study.samples, seed)
+        return self._drawn[space, seed]
+
+    def measure(self, row: str, seed: int) -> dict[str, Any]:
+        """Curves of each attribute, and what came of edits to targets, of one row."""
+        name, space, count = self.study.rows[row]
+        subject, pairs = self.pairs(space, seed)
+        strengths = WalkOptions(count, count + 1)
+        manipulation = Manipulation(make_method(name, subject, pairs, strengths, stops=False), subject, pairs)
+        curves = {}
+        for attribute in self.study.attributes:
+            index = subject.index(attribute)
+            curve = curve_of(manipulation.scores(index, self.study.edits, seed), index)
+            values = {"accuracy": curve.accuracy.tolist(), "disentanglement": curve.disentanglement.tolist()}
+            curves[attribute] = {"mds": curve.area, **values}
+        method = make_method(name, subject, pairs, EDIT_STEPS)
+        return {"curves": curves, "edits": self.edits(manipulation, method, seed)}
+
+    def edits(self, manipulation: Manipulation, method: Method, seed: int) -> dict[str, float | None]:
+        """Success rate, mean steps of those that arrived, mean share of other attributes that did not change."""
+        each = -(-self.study.edits // len(self.study.attributes))
+        reached, steps, kept = [], [], []
+        for attribute in self.study.attributes:
+            index = manipulation.subject.index(attribute)
+            points, start = manipulation.starts(index, each, seed)
+            scale = manipulation.scale
+            goal = torch.where(start[:, index] > scale.median[index], scale.low[index], scale.high[index])
+            edit = method.edit(points, toward(start, {index: goal}, TOLERANCE * scale.deviation))
+            changed = (scale.scores(manipulation.subject.measure(points.at(edit.values))) - scale.scores(start)).abs()
+            others = [other for other in range(start.shape[1]) if other != index]
+            reached.append(edit.reached)
+            steps.append(edit.steps)
+            kept.append(1 - (changed[:, others] > CHANGED).double().mean(1))
+        return _summary(*map(torch.cat, (reached, steps, kept)))
+
+
+def _summary(reached: Tensor, steps: Tensor, kept: Tensor) -> dict[str, float | None]:
+    arrived = steps[reached].float()
+    mean_steps = float(arrived.mean()) if len(arrived) else None
+    success = float(reached.double().mean())
+    return {"count": len(reached), "success": success, "steps": mean_steps, "kept": float(kept.mean())}
+
+
+# ---- what is written
+
+
+def table(study: Study, results: Results) -> str:
+    """Markdown: MDS of each attribute and their mean, then what came of edits."""
+    titles = ["method", *study.attributes, "MDS, mean", "edits that arrived", "steps", "others unchanged"]
+    lines = [titles, ["---"] * len(titles)]
+    for row, by_seed in results.items():
+        runs = list(by_seed.values())
+        each = [[run["curves"][name]["mds"] for run in runs] for name in study.attributes]
+        means = [sum(values) / len(values) for values in zip(*each, strict=True)]
+        edits = [[run["edits"][key] for run in runs] for key in ("success", "steps", "kept")]
+        lines.append([row, *map(cell, [*each, means, *edits])])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def plot(study: Study, results: Mapping[str, Mapping[str, Mapping[str, Any]]], path: Path) -> None:
+    """Curves of the first seed, a panel for each attribute."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    count = len(study.attributes)
+    figure, panels = plt.subplots(1, count, figsize=(4 * count, 3.6), sharey=True, layout="constrained", squeeze=False)
+    for panel, attribute in zip(panels[0], study.attributes, strict=True):
+        for row, by_seed in results.items():
+            curve = next(iter(by_seed.values()))["curves"][attribute]
+            panel.plot([0, *curve["accuracy"]], [1, *curve["disentanglement"]], ".-", ms=4, lw=1, label=row)
+        panel.set(title=attribute, xlabel="accuracy", xlim=(0, 1.02))
+        panel.grid(alpha=0.3)
+    panels[0][0].set_ylabel("disentanglement")
+    panels[0][0].legend(fontsize="x-small")
+    write_by(path, lambda file: figure.savefig(file, dpi=110, format="png"))
+    plt.close(figure)
+
+
+def entanglement(laboratory: Laboratory, seed: int) -> dict[str, float]:
+    """How attributes go together among random pictures: Pearson's correlations of those that are edited."""
+    subject, pairs = laboratory.pairs("w", seed)
+    rows = [subject.index(name) for name in laboratory.study.attributes]
+    found = correlation(pairs.conditions, pairs.conditions)
+    names = laboratory.study.attributes
+    return {f"{names[i]}, {names[j]}": float(found[rows[i], rows[j]]) for j in range(len(rows)) for i in range(j)}
+
+
+@click.command(cls=Command)
+@click.option("--outdir", type=FILE, default=Path("directions"), show_default=True, help="Folder for what is written.")
+@click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/directions.yaml.")
+@click.option("--seeds", default="0,1,2", show_default=True, help="Of latents, of what is learnt, and of edits.")
+@click.option("--only", metavar="NAME;...", help="Some of the rows.")
+@click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
+def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) -> None:
+    """Measure every row with every seed; write results.json, table.md and curves.png."""
+    study, numbers = read_study(path), parse_seeds(seeds)
+    names = _chosen(study, only)
+    known = make_dir(outdir) / "results.json"
+    results: Results = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+    laboratory = Laboratory(study, device)
+    for seed in numbers:  # half a table with one seed says more than a part of it with all
+        for row in names:
+            if str(seed) not in results.setdefault(row, {}):
+                results[row][str(seed)] = laboratory.measure(row, seed)
+                write_json(known, results)
+                write_text(outdir / "table.md", table(study, results))
+                plot(study, results, outdir / "curves.png")
+    said = ", ".join(f"{pair} {value:.2f}" for pair, value in entanglement(laboratory, numbers[0]).items())
+    click.echo(f"correlations: {said}\n\n{table(study, results)}", nl=False)
+
+
+def _chosen(study: Study, only: str | None) -> Sequence[str]:
+    """Raises UserError for a name that is not a row."""
+    names = list(study.rows) if only is None else [name.strip() for name in only.split(";")]
+    for name in names:
+        if name not in study.rows:
+            raise UserError(f"--only '{name}' is not in the list; known: {'; '.join(study.rows)}")
+    return names
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Edits in the space of styles that files carry."""
