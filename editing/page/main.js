@@ -127,9 +127,14 @@ class Page {
     if (frame.slot.startsWith("direction")) return this.directions.showPreview(frame);
     if (frame.slot === "original") return this.picture.setOriginal(toImageData(frame.picture));
     if (this.pull.running || this.photo.running || !this.picture.show(frame)) return;
-    if (this.store.document.layout === null && frame.layout) this.#drawn(frame);
-    if (frame.id === this.picture.wantedId) this.#settled();
+    if (frame.id === this.picture.wantedId) this.#newest(frame);
     this.look.draw();
+  }
+
+  // Of the document as it is now; an older picture's layout is no longer anybody's.
+  #newest(frame) {
+    if (this.store.document.layout === null && frame.layout) this.#drawn(frame);
+    this.#settled();
   }
 
   #drawn(frame) {

@@ -85,6 +85,25 @@ def test_a_held_key_is_one_entry(visitor: Visitor):
     assert visitor.centers() == centers
 
 
+def test_a_late_picture_does_not_move_the_points_of_a_newer_state(visitor: Visitor):
+    """Undone at once: the picture of what was undone comes, and its layout is not taken for the seed's."""
+    centers = visitor.centers()
+    handle = "document.querySelector('#stage g.handle.level-0')"
+    visitor.page.evaluate(f"""() => {{
+      const {{ store }} = globalThis.steergan;
+      globalThis.seen = [];
+      store.addEventListener("change", () => globalThis.seen.push(store.layout.levels[0].centers[0][0]));
+      {handle}.focus();
+      {handle}.dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowLeft", bubbles: true }}));
+      {handle}.dispatchEvent(new KeyboardEvent("keyup", {{ key: "ArrowLeft", bubbles: true }}));
+      store.undo();
+    }}""")
+    visitor.page.evaluate("globalThis.seen = []")
+    visitor.rest()
+    assert visitor.centers() == centers
+    assert set(visitor.page.evaluate("globalThis.seen")) <= {centers[0][0][0]}
+
+
 def test_the_strip_keeps_the_pictures_that_it_has(visitor: Visitor):
     visitor.page.focus("#stage g.handle.level-0")
     for number in range(3):
