@@ -1,6 +1,5 @@
 """From a request to files on disk: what `edit.py drag` does. All checks come before the first file."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +91,7 @@ def read_mask(text: str, model: Model) -> Tensor:
     """
     resolution = model.config.generator.img_resolution
     if not re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+){2}", text):
-        return (read_picture(Path(os.path.expanduser(text)), resolution, 1)[0] > 0).float()
+        return (read_picture(Path(text), resolution, 1)[0] > 0).float()
     x, y, radius = floats(text, 3, "--mask")
     mask = torch.from_numpy(disc_of_pixels(x, y, radius, resolution, registration_of_model(model)))
     if radius <= 0 or not mask.any():

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, Command
 from experiments.evidence import Evidence, newest_run, read_list, values_of
 from training.runs.checkpoint import latest_checkpoint, read_about
 from training.runs.snapshot import open_snapshot
@@ -66,8 +66,8 @@ def _cell(values: list[float]) -> str:
 
 
 @click.command(cls=Command, help=__doc__)
-@click.option("--outdir", type=Path, default=Path("lineage"), show_default=True, help="Folder of the runs.")
-@click.option("--list", "path", type=Path, default=LIST, help="Another list than experiments/lineage.yaml.")
+@click.option("--outdir", type=FILE, default=Path("lineage"), show_default=True, help="Folder of the runs.")
+@click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/lineage.yaml.")
 def main(outdir: Path, path: Path) -> None:
     click.echo(table(read_list(path), outdir), nl=False)
 

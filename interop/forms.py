@@ -50,8 +50,9 @@ def _state_dict(source: str, dest: str) -> list[str]:
     from training.runs.snapshot import open_snapshot
 
     snapshot = open_snapshot(source)
-    readers = {"G": snapshot.generator, "D": lambda _: snapshot.discriminator(), "G_ema": snapshot.generator}
-    states = {name: reference_state(readers[name](name)) for name in snapshot.networks()}
+    states = {}
+    for name in snapshot.networks():
+        states[name] = reference_state(snapshot.discriminator() if name == "D" else snapshot.generator(name))
     make_dir(Path(dest).parent)
     if Path(dest).suffix == ".safetensors":
         flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}

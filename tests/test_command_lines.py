@@ -49,6 +49,7 @@ def is_path(each: click.Parameter) -> bool:
 def test_paths_know_the_home_directory_and_numbers_have_bounds(module: str):
     for name, each in parameters(module):
         assert isinstance(each.type, PathText) or not (is_path(each) or isinstance(each.type, click.Path)), name
+        assert getattr(each.type, "func", None) is not Path, f"{name} does not know ~"
         assert each.type not in (click.INT, click.FLOAT), name
         assert not isinstance(each.type, click.FloatRange), f"{name} takes NaN"
         if isinstance(each.type, click.IntRange):

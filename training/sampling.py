@@ -23,7 +23,8 @@ from training.layouts.layout import Layout, check_counts, concatenate
 from training.layouts.samplers import sample_layout
 from training.networks.backbones import GeneratorNetwork
 from training.networks.cuda_graphs import CapturedSynthesis
-from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
+from training.networks.generator import set_memory_format
+from training.networks.precision import Precision, check_precision, set_precision
 from training.networks.synthesis import Noise, NoiseMode
 from training.networks.truncation import resampled
 from training.runs.snapshot import open_snapshot
@@ -67,7 +68,7 @@ class Model:
         with torch.random.fork_rng(devices=[]):  # a new network draws weights, although they are replaced at once
             generator = snapshot.generator(weights)
         set_memory_format(generator, channels_last=True)
-        set_precision(generator, precision)
+        set_precision(generator.synthesis, precision)
         return cls(generator, snapshot.config, device, snapshot.kimg)
 
     @property

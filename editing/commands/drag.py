@@ -23,7 +23,7 @@ WHICH, HOW, OUTPUT, HARDWARE = "Which picture", "How it is dragged", "Output", "
 @option("--mode", group=HOW, type=click.Choice(["latent", "alternate", "hybrid"]), default="hybrid",
         show_default=True,
         help="Change styles only; styles and centers in turn; or centers first, then both.")
-@option("--mask", group=HOW, metavar="FILE.png|X,Y,R",
+@option("--mask", group=HOW, metavar="FILE.png|X,Y,R", type=PATH,
         help="Where the picture may change: white in a picture, or inside of a circle.")
 @option("--max-steps", group=HOW, metavar="N", type=Int(1, 10_000), default=200, show_default=True,
         help="Gradient steps at most.")

@@ -183,7 +183,8 @@ def _write_all(source: Source, survey: _Survey, transform: Transform, writer: Da
     for i, (plain, done) in _readable(source, survey.indices, read, log, "writing"):
         for what in done:
             log.remark(what, source.names[i])
-        label, caption = (given[i] if given else None for given in (source.labels, source.captions))
+        label = source.labels[i] if source.labels else None
+        caption = source.captions[i] if source.captions else None
         writer.add(_pixels(transform(plain), survey.channels), label, caption=caption)
     if source.classes:
         writer.metadata["classes"] = source.classes

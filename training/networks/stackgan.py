@@ -175,10 +175,12 @@ class _Critic(nn.Module):
         super().__init__()
         self.resolution, code = resolution, config.channels(4)
         sizes = [resolution >> k for k in range(resolution.bit_length() - 3)]  # resolution to 8
-        widths = [config.img_channels, *(config.channels(r // 2) for r in sizes)]
-        self.blocks = nn.ModuleList(nn.Conv2d(ci, co, 4, stride=2, padding=1) for ci, co in pairwise(widths))
+        widths = [config.channels(resolution), *(config.channels(r // 2) for r in sizes)]
+        halving = (nn.Conv2d(ci, co, 4, stride=2, padding=1) for ci, co in pairwise(widths))
+        self.blocks = nn.ModuleList([nn.Conv2d(config.img_channels, widths[0], 3, padding=1), *halving])
         self.encoder = TextEncoder(config.c_dim, config.c_values, code)
-        self.join = nn.Conv2d(widths[-1] + code, config.channels(4), 1)
+        self.join = nn.Conv2d(widths[-1] + code, config.channels(4), 3, padding=1)
+        self.last = nn.Conv2d(config.channels(4), config.channels(4), 3, padding=1)
         self.out = nn.Conv2d(config.channels(4), 1, 4)
 
     def forward(self, x: Tensor, c: Tensor, kept: dict[int, Tensor]) -> Tensor:
@@ -186,7 +188,7 @@ class _Critic(nn.Module):
             x = F.leaky_relu(block(x), 0.2)
             kept[x.shape[2]] = x
         x = F.leaky_relu(self.join(torch.cat([x, _at_every_pixel(self.encoder(c), x)], dim=1)), 0.2)
-        return self.out(x).flatten(1)
+        return self.out(F.leaky_relu(self.last(x), 0.2)).flatten(1)
 
 
 def _normalized(ci: int, co: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -224,4 +226,4 @@ class StackGAN(Backbone):
 
     @staticmethod
     def freezable_layers(config: DiscriminatorConfig) -> int:
-        return config.img_resolution.bit_length() - 3
+        return config.img_resolution.bit_length() - 2

@@ -112,7 +112,7 @@ def write_grid(scenes: Scenes, columns: int, show_heatmaps: bool, outdir: Path) 
 def write_strips(scenes: Scenes, frames: int, show_heatmaps: bool, video: str | None, outdir: Path) -> list[Path]:
     """A strip each; perhaps its frames beside their heatmaps; perhaps a video of all."""
     written, films, folder = [], [], make_dir(outdir / STRIPS)
-    level = [*scenes.moves, *scenes.changes][0].level
+    level = scenes.moves[0].level if scenes.moves else scenes.changes[0].level
     for i, name in enumerate(tqdm(scenes.names, unit="strip", disable=None)):
         images, layout = scenes.moving(i, frames)
         written.append(save_png(folder / f"{name}.png", moving_strip(images, layout, level=level)))

@@ -26,7 +26,7 @@ def ball(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict]:
     canvas = Canvas(gradient(rng, resolution, np.array(color), _CONTRAST))
     model = _model(color).moved(diameter / 2, middle)
     canvas.draw(model, owner=1)
-    return canvas.pixels(), {"objects": [canvas.truth("ball", 1, model.parts)]}
+    return canvas.pixels(), {"objects": [canvas.truth("ball", 1, model.parts, color)]}
 
 
 def _model(color: Color) -> Model:
