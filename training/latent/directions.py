@@ -146,7 +146,8 @@ def load_directions(path: str | Path) -> Directions:
         raise UserError(f"{path}: damaged, its tensors are not vectors [k, w_dim] and deviations [k] in float32")
     if max(file.kinds["vectors"].shape) > MOST or 0 in file.kinds["vectors"].shape:
         raise UserError(f"{path}: {list(file.kinds['vectors'].shape)} are no directions; 1 to {MOST} are")
-    found = Directions(**file.read(), **_checked(about, path))
+    tensors = file.read()
+    found = Directions(tensors["vectors"], tensors["deviations"], **_checked(about, path))
     _check_numbers(found, path)
     return found
 
