@@ -27,7 +27,7 @@ export PYTHON PIP_OPTIONS
 .DEFAULT_GOAL := help
 GPU_PARTS := build tests ops bench sanitizer
 
-.PHONY: help venv demo ops test test-portable test-slow lint kernels bench lock clean clean-venv
+.PHONY: help venv demo editor ops test test-portable test-slow lint kernels bench lock clean clean-venv
 .PHONY: gpu-check gpu-check-ready $(GPU_PARTS:%=gpu-check-%)
 
 help:  ## list these targets
@@ -41,6 +41,9 @@ $(INSTALLED): requirements.txt
 
 demo: $(INSTALLED)  ## train a small steerable GAN on toy scenes on the CPU and show what it learnt
 	@$(RUN) demo.py
+
+editor: $(INSTALLED)  ## drag what a model that comes with the project draws about, in the browser
+	@$(RUN) edit.py --network=models/smileys64.safetensors
 
 ops: $(INSTALLED)  ## build the native operators (the first use does so, too)
 	@$(RUN) -m torch_utils.ops build

@@ -13,7 +13,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from dnnlib.cli import Group
+from dnnlib.cli import PATH, SEED, Group, Int, Number, option
 from dnnlib.errors import UserError
 from dnnlib.parsing import shown
 from training.data.conversion import convert
@@ -22,32 +22,62 @@ from training.data.opening import Limits, limits_set
 from training.data.sources import KNOWN, open_source
 from training.data.transforms import CROPS, FILTERS, Transform, parse_color
 from training.data.writer import DatasetWriter, open_writer
+from training.scenes.captions import caption
 from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
 from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
 from training.scenes.several import Arrangement, Grounds, compose_several
 
+SOURCE, SHAPE, LIMITS = "Pictures", "Their shape", "What is read"
+OUTPUT, OBJECTS, GROUNDS, FILES = "Output", "Objects", "Behind them", "Which cut-outs"
+LARGEST_SIDE, MOST = 4096, 10**8  # pixels, and pictures, that are drawn or composed
+
 _SHOWN_SKIPPED = 20
-_LIMIT = click.IntRange(1, 10**15 - 1)
+_LIMIT = Int(1, 10**15 - 1)
+_DEST = {"group": OUTPUT, "metavar": "PATH", "type": PATH, "help": "Zip archive (.zip) or folder to write."}
+
+
+def _drawn(images: int) -> Callable:
+    """The options of commands that make pictures; `images`: how many by default."""
+
+    def decorate(command: Callable) -> Callable:
+        for each in (
+            option("--seed", group=OUTPUT, type=SEED, default=0, show_default=True,
+                   help="Other seeds, other pictures."),
+            option("--resolution", group=OUTPUT, type=Int(4, LARGEST_SIDE), metavar="PIXELS", default=32,
+                   show_default=True, help="Their side, a power of two."),
+            option("--images", group=OUTPUT, type=Int(1, MOST), metavar="N", default=images, show_default=True,
+                   help="How many pictures."),
+            option("--dest", required=True, **_DEST),
+        ):  # fmt: skip
+            command = each(command)
+        return command
+
+    return decorate
 
 
 @click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
-@click.option("--source", metavar="PATH", help=f"Images to convert: {KNOWN}.")
-@click.option("--dest", metavar="PATH", help="Zip archive (.zip) or folder to write.")
-@click.option("--max-images", type=click.IntRange(min=1), metavar="N", help="Take the first N images only.")
-@click.option("--transform", type=click.Choice(CROPS), help="How pictures become squares: cut out the middle (-wide: "
-              "of a wide picture, padded above and below), or pad the whole picture.")
-@click.option("--background", metavar="COLOR", help="Under transparent pictures and around padded ones: a name or "
-              "#rrggbb. [default: white under, black around]")
-@click.option("--width", type=click.IntRange(min=1), metavar="PIXELS", help="Resize to this width, a power of two.")
-@click.option("--height", type=click.IntRange(min=1), metavar="PIXELS", help="Resize to this height.")
-@click.option("--resize-filter", type=click.Choice(list(FILTERS)), default="lanczos", show_default=True,
-              help="How pixels are averaged in resizing.")
-@click.option("--max-pixels", type=_LIMIT, metavar="N", help="Refuse pictures of more pixels. "
-              f"[default: {Limits.pixels}, or STEERGAN_MAX_PIXELS]")
-@click.option("--max-text", type=_LIMIT, metavar="BYTES", help="Refuse pictures with longer comments or color "
-              f"profiles. [default: {Limits.text}, or STEERGAN_MAX_TEXT]")
-@click.option("--strict", is_flag=True, help="Stop at the first damaged image instead of leaving it out.")
+@option("--source", group=SOURCE, metavar="PATH", type=PATH, help=f"Images to convert: {KNOWN}.")
+@option("--max-images", group=SOURCE, type=Int(1), metavar="N", show_default="all",
+        help="Take the first N images only.")
+@option("--strict", group=SOURCE, is_flag=True, help="Stop at the first damaged image instead of leaving it out.")
+@option("--transform", group=SHAPE, type=click.Choice(CROPS), show_default="none: they have to be squares",
+        help="How pictures become squares: cut out the middle (-wide: of a wide picture, padded above and below), or "
+             "pad the whole picture.")
+@option("--background", group=SHAPE, metavar="COLOR", show_default="white under, black around",
+        help="Under transparent pictures and around padded ones: a name or #rrggbb.")
+@option("--width", group=SHAPE, type=Int(1), metavar="PIXELS", show_default="their own",
+        help="Resize to this width, a power of two.")
+@option("--height", group=SHAPE, type=Int(1), metavar="PIXELS", show_default="the width",
+        help="Resize to this height.")
+@option("--resize-filter", group=SHAPE, type=click.Choice(list(FILTERS)), default="lanczos", show_default=True,
+        help="How pixels are averaged in resizing.")
+@option("--max-pixels", group=LIMITS, type=_LIMIT, metavar="N",
+        show_default=f"{Limits.pixels}, or STEERGAN_MAX_PIXELS", help="Refuse pictures of more pixels.")
+@option("--max-text", group=LIMITS, type=_LIMIT, metavar="BYTES",
+        show_default=f"{Limits.text}, or STEERGAN_MAX_TEXT",
+        help="Refuse pictures with longer comments or color profiles.")
+@option("--dest", **_DEST)
 def main(ctx, source, dest, max_images, transform, background, width, height, resize_filter, max_pixels, max_text,
          strict):
     """Convert images into a data set for training: 8-bit PNG files of one size, with dataset.json.
@@ -67,58 +97,62 @@ def main(ctx, source, dest, max_images, transform, background, width, height, re
 
 
 @main.command()
-@click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
-@click.option("--kind", type=click.Choice(list(KINDS)), default="critters", show_default=True,
-              help="One animal or face a picture, rooms with two to four things, or playrooms with three large toys.")
-@click.option("--objects", type=click.IntRange(1, 5), metavar="N", help="So many things in every room.")
-@click.option("--images", type=click.IntRange(min=1), default=5000, show_default=True, help="How many pictures.")
-@click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other pictures.")
-def toy(dest, kind, objects, images, resolution, seed):
+@option("--kind", group=OUTPUT, type=click.Choice(list(KINDS)), default="critters", show_default=True,
+        help="One animal, ball or face a picture, rooms with two to four things, or playrooms with three large toys.")
+@option("--objects", group=OUTPUT, type=Int(1, 5), metavar="N", show_default="the kind's",
+        help="So many things in every room.")
+@option("--masks", group=OUTPUT, is_flag=True, help="Which pixels show each object, in dataset.json.")
+@option("--captions", group=OUTPUT, is_flag=True,
+        help="Every picture in words, in dataset.json; toys of playrooms have colors with names.")
+@_drawn(images=5000)
+def toy(dest, kind, objects, images, resolution, seed, masks, captions):
     """Draw simple scenes whose ground truth is known."""
     _check_resolution(resolution)
     if objects is not None and kind not in SEVERAL_OBJECTS:
         raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind={' or '.join(SEVERAL_OBJECTS)}")
     options = {} if objects is None else {"objects": objects}
+    options |= {"named": True} if captions and kind == "playrooms" else {}
     with open_writer(dest) as writer:
-        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options))
+        _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options), masks, captions)
     _report(dest, images, resolution)
 
 
 @main.command("compose")
-@click.option("--cutouts", required=True, type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Pictures of one object each, with transparent surroundings: a folder, a .zip or a .sh3f file.")
-@click.option("--dest", required=True, metavar="PATH", help="Zip archive (.zip) or folder to write.")
-@click.option("--images", type=click.IntRange(min=1), default=8000, show_default=True, help="How many pictures.")
-@click.option("--resolution", type=int, default=32, show_default=True, help="Their side in pixels, a power of two.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other pictures.")
-@click.option("--backgrounds", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Photographs to put objects on, instead of two-colour gradients.")
-@click.option("--floors", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Pictures of floors, to lie below a horizon; takes --objects.")
-@click.option("--objects", metavar="N", help="So many objects a picture, such as 3, or from 2 to 4: 2-4.")
-@click.option("--apart", type=float, default=0.3, show_default=True,
-              help="With --objects: least distance of their middles, as a fraction of the picture's side.")
-@click.option("--margin", type=float, default=0.16, show_default=True,
-              help="With --objects: least distance of their middles from the border.")
-@click.option("--masks", is_flag=True, help="With --objects: which pixels show each object, in dataset.json.")
-@click.option("--min-size", type=float, default=0.4, show_default=True,
-              help="Least length of an object's larger side, as a fraction of the picture's.")
-@click.option("--max-size", type=float, default=0.6, show_default=True, help="Greatest length of it.")
-@click.option("--include", multiple=True, metavar="TEXT", help="Use only files with this in their path (repeatable).")
-@click.option("--exclude", multiple=True, metavar="TEXT", default=["cartoon"], show_default=True,
-              help="Leave out files with this in their path (repeatable).")
-@click.option("--min-coverage", type=click.FloatRange(0, 1), default=0.25, show_default=True,
-              help="Leave out objects that fill less of their bounding box than this fraction.")
-@click.option("--subject-contrast", type=click.FloatRange(0, 6), default=0.5, show_default=True,
-              help="Least difference of gradients from the object's mean colour, summed over channels in [-1, 1].")
+@option("--cutouts", group=FILES, required=True, type=PATH, metavar="FOLDER",
+        help="Pictures of one object each, with transparent surroundings: a folder, a .zip or a .sh3f file.")
+@option("--include", group=FILES, multiple=True, metavar="TEXT",
+        help="Use only files with this in their path (repeatable).")
+@option("--exclude", group=FILES, multiple=True, metavar="TEXT", default=["cartoon"], show_default=True,
+        help="Leave out files with this in their path (repeatable).")
+@option("--min-coverage", group=FILES, type=Number(0, 1), default=0.25, show_default=True,
+        help="Leave out objects that fill less of their bounding box than this fraction.")
+@option("--objects", group=OBJECTS, metavar="N", show_default="one",
+        help="So many objects a picture, such as 3, or from 2 to 4: 2-4.")
+@option("--min-size", group=OBJECTS, type=Number(0, 1), default=0.4, show_default=True,
+        help="Least length of an object's larger side, as a fraction of the picture's.")
+@option("--max-size", group=OBJECTS, type=Number(0, 1), default=0.6, show_default=True,
+        help="Greatest length of it.")
+@option("--apart", group=OBJECTS, type=Number(0, 1), default=0.3, show_default=True,
+        help="With --objects: least distance of their middles, as a fraction of the picture's side.")
+@option("--margin", group=OBJECTS, type=Number(0, 1), default=0.16, show_default=True,
+        help="With --objects: least distance of their middles from the border.")
+@option("--masks", group=OBJECTS, is_flag=True,
+        help="With --objects: which pixels show each object, in dataset.json.")
+@option("--captions", group=OBJECTS, is_flag=True, help="Every picture in words, in dataset.json.")
+@option("--backgrounds", group=GROUNDS, type=PATH, metavar="FOLDER", show_default="two-color gradients",
+        help="Photographs to put objects on.")
+@option("--floors", group=GROUNDS, type=PATH, metavar="FOLDER",
+        help="Pictures of floors, to lie below a horizon; takes --objects.")
+@option("--subject-contrast", group=GROUNDS, type=Number(0, 6), default=0.5, show_default=True,
+        help="Least difference of gradients from the object's mean color, summed over channels in [-1, 1].")
+@_drawn(images=8000)
 def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors, objects, apart, margin, masks,
-                    min_size, max_size, include, exclude, min_coverage, subject_contrast):
+                    captions, min_size, max_size, include, exclude, min_coverage, subject_contrast):
     """Put cut-outs of objects on backgrounds, one a picture or several, at random places and sizes."""
     count = _object_count(objects, floors, masks)
     _check_resolution(resolution)
     placement = Placement(resolution, min_size, max_size, subject_contrast)
-    found, skipped = load_cutouts(cutouts, Selection(include, exclude, min_coverage), placement)
+    found, skipped = load_cutouts(Path(cutouts), Selection(include, exclude, min_coverage), placement)
     _tell_skipped(cutouts, len(found), skipped)
     photos, ground = _photos(backgrounds, resolution, "--backgrounds"), _photos(floors, resolution, "--floors")
     things = list(found.values())
@@ -132,11 +166,11 @@ def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors
             return compose_several(rng, things, placement, arrangement, Grounds(photos, ground))
     with open_writer(dest) as writer:
         writer.metadata["sources"] = list(found)
-        _fill(writer, images, seed, make)
+        _fill(writer, images, seed, make, masks, captions)
     _report(dest, images, resolution)
 
 
-def _object_count(text: str | None, floors: Path | None, masks: bool) -> tuple[int, int] | None:
+def _object_count(text: str | None, floors: str | None, masks: bool) -> tuple[int, int] | None:
     """(least, most) of '3' or '2-4'; None without --objects. Raises UserError for any other form."""
     if text is None:
         if floors is not None or masks:
@@ -149,19 +183,28 @@ def _object_count(text: str | None, floors: Path | None, masks: bool) -> tuple[i
     return least, most
 
 
-def _photos(folder: Path | None, resolution: int, option: str) -> list:
-    if folder is None:
+def _photos(place: str | None, resolution: int, name: str) -> list:
+    if place is None:
         return []
-    photos, skipped = load_photos(folder, resolution, option)
-    _tell_skipped(folder, len(photos), skipped)
+    photos, skipped = load_photos(Path(place), resolution, name)
+    _tell_skipped(place, len(photos), skipped)
     return list(photos.values())
 
 
-def _fill(writer: DatasetWriter, images: int, seed: int, make: Callable[[np.random.Generator], tuple]) -> None:
+def _fill(
+    writer: DatasetWriter,
+    images: int,
+    seed: int,
+    make: Callable[[np.random.Generator], tuple],
+    masks: bool,
+    captions: bool,
+) -> None:
     """Write pictures that each depend on the seed and their own number only."""
     for i in tqdm(range(images), "drawing", unit=" images", disable=None):
         pixels, scene = make(np.random.default_rng([seed, i]))
-        writer.add(pixels, scene=scene)
+        if not masks:
+            scene = {"objects": [{key: thing[key] for key in thing if key != "mask"} for thing in scene["objects"]]}
+        writer.add(pixels, scene=scene, caption=caption(scene) if captions else None)
 
 
 def _check_resolution(resolution: int) -> None:
@@ -169,7 +212,7 @@ def _check_resolution(resolution: int) -> None:
         raise UserError(f"--resolution {resolution} must be a power of two: 4, 8, 16, 32, ...")
 
 
-def _tell_skipped(folder: Path, used: int, skipped: list[tuple[str, str]]) -> None:
+def _tell_skipped(folder: str, used: int, skipped: list[tuple[str, str]]) -> None:
     for name, reason in skipped[:_SHOWN_SKIPPED]:
         click.echo(f"skipped: {name}: {reason}")
     click.echo(f"{folder}: {used} pictures used, {len(skipped)} skipped")

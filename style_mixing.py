@@ -23,19 +23,24 @@ MOST = 64  # rows or columns
 @option("--layers", "--styles", group=WHAT, metavar="WHICH", default="middle", show_default=True,
         help="Layers whose styles the columns give: coarse (up to 8x8), middle (16x16 and 32x32), fine (above), or "
              "numbers such as 0-3.")
-@option("--class", "class_number", group=WHAT, metavar="K", type=int, help="For models trained with labels.")
+@option("--class", "class_label", group=WHAT, metavar="NAME|K|LIST",
+        help="For models trained with labels: a class by its name or number, or a whole label.")
 @option("--trunc", group=WHAT, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,
         help="Less variety for more typical pictures: 1 is off.")
 @option("--outdir", group=OUTPUT, metavar="DIR", required=True, type=PATH, help="Folder for grid.png.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @plugin_option(WHAT)
-def main(network, rows, cols, layers, class_number, trunc, outdir, device):
+def main(network, rows, cols, layers, class_label, trunc, outdir, device):
     from dnnlib.files import make_dir
     from editing.style_mixing import mixing_grid
+    from training.data.class_names import chosen_class
     from training.pictures.grids import save_png
+    from training.runs.snapshot import find_snapshot
     from training.sampling import Model
 
-    grid = mixing_grid(Model.load(network, device), rows, cols, layers, class_number, trunc)
+    model = Model.load(network, device)
+    label = chosen_class(class_label, model.config.generator.c_dim, find_snapshot(network))
+    grid = mixing_grid(model, rows, cols, layers, label, trunc)
     click.echo(f"wrote {save_png(make_dir(outdir) / 'grid.png', grid)}")
 
 

@@ -103,9 +103,11 @@ def preview(outdir: str | None, new: bool, options: Options, card: str | None = 
     registry.check(config.schedule.metrics, config)
     remark(plan, options)
     click.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), nl=False)
-    click.echo(textwrap.indent(cost.table(cost.summarize(config)), "# ", lambda line: True))
-    if chosen is not None and config.hardware.device != "cpu":
-        guess = gpu_estimate.estimate(config, chosen)
+    card_used = chosen if config.hardware.device != "cpu" else None
+    sized = config if card_used is None else gpu_estimate.fitted_to(config, card_used)
+    click.echo(textwrap.indent(cost.table(cost.summarize(sized)), "# ", lambda line: True))
+    if card_used is not None:
+        guess = gpu_estimate.estimate(config, card_used)
         click.echo(textwrap.indent(gpu_estimate.table(guess, config.hardware.gpus), "# ", lambda line: True))
     if not options.data and options.resume is None:
         side = plan.facts.resolution

@@ -29,6 +29,7 @@ import torch._dynamo  # otherwise every child would import it anew, for its opti
 
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
+from dnnlib.cli import SEED, Int, Number
 from dnnlib.errors import UserError
 from training import loop
 from training.config import RunConfig
@@ -234,11 +235,11 @@ def lines(facts: dict[str, Any]) -> list[str]:
 )
 @click.option("--steps-between", type=click.IntRange(1, 10_000), default=4, show_default=True,
               help="Steps from one checkpoint to the next.")
-@click.option("--longest", type=click.FloatRange(0.01, 3600), default=8.0, show_default=True,
+@click.option("--longest", type=Number(0.01, 3600), default=8.0, show_default=True,
               help="Seconds until a kill, at most.")
-@click.option("--wait-every", type=click.IntRange(1), default=3, show_default=True, metavar="N",
+@click.option("--wait-every", type=Int(1), default=3, show_default=True, metavar="N",
               help="Every Nth kill waits until a checkpoint is half written; 1: all of them.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the moments.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the moments.")
 def main(run: Run, steps_between: int, longest: float, wait_every: int, seed: int):
     if math.isnan(longest):
         raise UserError("--longest nan is no number of seconds")

@@ -21,7 +21,8 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
 from training.config import RunConfig
 from training.networks.backbones import make_generator
-from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
+from training.networks.generator import set_memory_format
+from training.networks.precision import Precision, check_precision, set_precision
 from training.sampling import Model
 
 OWN, ONE = "own styles", "one style"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import field, fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -221,11 +222,24 @@ class PathText(click.ParamType):
 
     name = "path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if "\0" in value:
             self.fail("a path has no zero byte.", param, ctx)
-        return os.path.expanduser(value)
+        if not value:
+            self.fail("a path is empty; the current folder is '.'.", param, ctx)
+        expanded = os.path.expanduser(value)
+        if expanded.startswith("~"):
+            user = shown(expanded.partition("/")[0])
+            self.fail(f"there is no home directory {user}; './{user}' is the one of that name here.", param, ctx)
+        return expanded
+
+
+class FilePath(PathText):
+    """The same as a Path."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return Path(super().convert(os.fspath(value), param, ctx))
 
 
 SEED = Int(0, SEED_LIMIT - 1)
-PATH = PathText()
+PATH, FILE = PathText(), FilePath()

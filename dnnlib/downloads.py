@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from tqdm import tqdm
@@ -69,7 +70,9 @@ def fetch(file: RemoteFile, folder: Path, show_progress: bool = False, limits: L
     """`folder`/`file.name`, downloaded unless it is there and whole.
 
     What a broken or slow connection leaves is kept as NAME.part, and the next call goes on from there; an error of the
-    server does not touch it. It is emptied where it turns out not to be of the published file. Several processes may
+    server does not touch it. It is emptied where it turns out not to be of the published file. Without a digest, which
+    alone tells whether parts belong together, the next call begins anew, and this one goes on only in a file whose
+    ETag is still the same. Several processes may
     call at once: one downloads, the others wait. Raises UserError when there is no network, when `limits` are passed,
     when the disk is full, or when what arrives is not what was published.
     """
@@ -80,6 +83,8 @@ def fetch(file: RemoteFile, folder: Path, show_progress: bool = False, limits: L
     with _locked(part) as output:
         if is_whole(path, file):  # another process was faster
             return path
+        if not file.sha256:
+            output.truncate(0)
         if not (file.sha256 and part.stat().st_size == file.size and is_whole(part, file)):
             _download(file, output, path, show_progress, limits)
         if file.sha256 and sha256_of(part) != file.sha256:
@@ -132,15 +137,16 @@ class _Transfer:
         self.file, self.output, self.bar, self.limits = file, output, bar, limits
         self.largest = file.size or limits.unknown_size
         self.resumes = True  # until the server turns out to be unable to
+        self.version = ""  # the server's name for what it sends (ETag), where nothing else tells it from another file
         self.end = time.monotonic() + limits.whole
 
     def go_on(self) -> None:
         """Append what is still missing; from the beginning where the server cannot go on in the middle."""
         have = self.output.seek(0, os.SEEK_END)
-        if not self.resumes or have >= self.largest:
+        if not self.resumes or have >= self.largest or not (self.file.sha256 or self.version):
             have = 0
         patience = self._time(self.limits.head)
-        with _Answer(self.file.url, have) as answer:
+        with _Answer(self.file.url, have, self.version) as answer:
             head = answer.wait(patience, f"no answer within {patience:.3g} s")
             have = self._start(head, have)
             if have == 0:
@@ -149,6 +155,8 @@ class _Transfer:
             have = self._append(answer, have)
         if have < self.file.size:
             raise requests.RequestException("the connection broke off")
+        if have == 0:
+            raise requests.RequestException("the server sent an empty file")
 
     def _time(self, limit: float) -> float:
         """Seconds that may be waited now."""
@@ -166,8 +174,12 @@ class _Transfer:
             raise requests.RequestException("the server sent it compressed, unasked")
         if head.status_code == requests.codes.partial and have:
             self._check_range(head.headers.get("Content-Range", ""), have)
+            if self.version and head.headers.get("ETag", self.version) != self.version:
+                self.resumes = False
+                raise requests.RequestException("the file has changed meanwhile")
         elif head.status_code == requests.codes.ok:
             have = 0
+            self.version = "" if self.file.sha256 else _strong(head.headers.get("ETag", ""))
         else:
             raise requests.RequestException(f"the server answered with status {head.status_code}")
         self._check_size(have + _number(head.headers.get("Content-Length", "")))
@@ -206,10 +218,12 @@ class _Answer:
     with the block that it is at, or with the process.
     """
 
-    def __init__(self, url: str, start: int):
+    def __init__(self, url: str, start: int, version: str):
         self._arrived: queue.Queue[Any] = queue.Queue(maxsize=4)
         self._given_up = threading.Event()
-        threading.Thread(target=self._receive, args=(url, start), daemon=True).start()
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        headers |= {"If-Range": version} if start and version else {}
+        threading.Thread(target=self._receive, args=(url, headers), daemon=True).start()
 
     def __enter__(self) -> "_Answer":
         return self
@@ -231,9 +245,8 @@ class _Answer:
             raise requests.RequestException(f"{type(item).__name__}: {item}") from item
         return item
 
-    def _receive(self, url: str, start: int) -> None:
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        hooks = {"response": _leave_redirection}
+    def _receive(self, url: str, headers: dict[str, str]) -> None:
+        hooks = {"response": leave_redirection}
         try:
             with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT, hooks=hooks) as answer:
                 self._arrived.put(answer)
@@ -246,10 +259,24 @@ class _Answer:
             self._arrived.put(error)
 
 
-def _leave_redirection(answer: requests.Response, **_: Any) -> None:
-    """Close it before its body, of any size, is read."""
-    if answer.is_redirect:
-        answer.close()
+def leave_redirection(answer: requests.Response, **_: Any) -> None:
+    """Close it before its body, of any size, is read. Raises RequestException where it leaves encryption behind."""
+    if not answer.is_redirect:
+        return
+    answer.close()
+    if _is_private(answer.url) and not _is_private(urljoin(answer.url, answer.headers["location"])):
+        raise requests.RequestException("the server leads on to an address that is not https://")
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way can change what comes from there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost")
+
+
+def _strong(version: str) -> str:
+    """An ETag by which every byte is the same; "" for another."""
+    return version if re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', version) else ""
 
 
 def _number(text: str) -> int:

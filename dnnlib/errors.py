@@ -13,8 +13,8 @@ class UserError(ValueError):
     """
 
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FILES = _FULL | {
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
+_FILES = FULL | {
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EIO, errno.EINVAL, errno.ESTALE, errno.EMFILE, errno.ENXIO),
 }
@@ -38,7 +38,7 @@ def as_user_error(error: BaseException) -> UserError | None:
 def _of_file(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename is not None else ""
     reason = (error.strerror or str(error)).lower()
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return f"{where}cannot write, {reason}; make room, or choose another place"
     return f"{where}{reason}"
 

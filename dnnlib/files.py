@@ -12,13 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dnnlib.errors import UserError
+from dnnlib.errors import FULL, UserError
 from dnnlib.json_files import parse_json
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
+
+LONGEST_PREFIX, LONGEST_SUFFIX = 200, 20  # bytes and characters of temporary names, of which file systems allow 255
 
 
 @contextmanager
@@ -30,7 +32,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, for writers that choose a format by it.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    suffix = path.suffix if len(path.suffix) < LONGEST_SUFFIX else ""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.stem), suffix=suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -39,8 +42,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         sync(path.parent)
+    except OSError as error:
+        if error.filename == name or (error.filename is None and error.errno in FULL):
+            raise OSError(error.errno, error.strerror, str(path)) from error  # rather than the temporary name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_prefix(name: str) -> str:
+    """How names of temporary files begin that stand for `name`: as it does, so far as there is room for more."""
+    return f".{name.encode('utf-8', 'surrogateescape')[:LONGEST_PREFIX].decode('utf-8', 'ignore')}."
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -1,7 +1,8 @@
 """A session of the editor as one document: which picture it is, what was changed in it, and how to write that down.
 
 Nothing here needs torch: a document is parsed before the model is there. What it looks like is in rendering.py.
-Coordinates are (x, y) in [-1, 1], x to the right and y down; -1 and 1 are the centres of the border pixels.
+Coordinates are (x, y) in [-1, 1], x to the right and y down; what -1 and 1 are is the model's own registration
+(training/layouts/registration.py): the borders of the picture, or the middles of its border pixels.
 """
 
 import base64

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,14 @@ from dnnlib.files import make_dir, write_by
 from dnnlib.parsing import floats, shown
 from editing.dragging import DragOptions, DragStep, drag
 from editing.own_pictures import read_picture
+from editing.registration import disc_of_pixels, registration_of_model
+from training.data.class_names import chosen_class
 from training.layouts.edits import load_latents
 from training.layouts.files import load_layout, save_layout
 from training.layouts.layout import Layout
 from training.pictures.grids import image_grid, save_png, to_cells
 from training.pictures.videos import check_video, save_video
+from training.runs.snapshot import find_snapshot
 from training.sampling import Model
 
 VIDEO_SIDE = 256  # pixels at least
@@ -34,7 +38,7 @@ class DragRequest:
     seed: int = 0
     layout: str | None = None
     latents: str | None = None
-    class_number: int | None = None
+    class_label: str | None = None
     trunc: float = 1.0
     mode: str = "hybrid"
     mask: str | None = None
@@ -59,7 +63,7 @@ def drag_to_files(request: DragRequest) -> tuple[list[Path], DragStep]:
         raise UserError("--save-layout: this model hears no layout; leave it out")
     layout = _layout(model, request)
     ws = _styles(model, request, layout)
-    mask = None if request.mask is None else read_mask(request.mask, model.config.generator.img_resolution)
+    mask = None if request.mask is None else read_mask(request.mask, model)
     steps = drag(model, ws, layout, points, mask, options)
     for path in filter(None, (request.out, request.video, request.save_latents, request.save_layout)):
         make_dir(Path(path).parent)
@@ -80,16 +84,16 @@ def parse_points(texts: Sequence[str]) -> list[tuple[tuple[float, float], tuple[
     return found
 
 
-def read_mask(text: str, resolution: int) -> Tensor:
-    """[resolution, resolution], 1 where the picture may change: inside of a circle 'x,y,r', or where a PNG is white.
+def read_mask(text: str, model: Model) -> Tensor:
+    """[R, R], 1 where a model's picture may change: inside of a circle 'x,y,r', or where a PNG is white.
 
     Raises UserError when it is neither.
     """
+    resolution = model.config.generator.img_resolution
     if not re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+){2}", text):
         return (read_picture(Path(text), resolution, 1)[0] > 0).float()
     x, y, radius = floats(text, 3, "--mask")
-    axis = torch.linspace(-1, 1, resolution)
-    mask = ((axis[None, :] - x).square() + (axis[:, None] - y).square() <= radius * radius).float()
+    mask = torch.from_numpy(disc_of_pixels(x, y, radius, resolution, registration_of_model(model)))
     if radius <= 0 or not mask.any():
         raise UserError(f"--mask {text}: no pixel is inside of this circle")
     return mask
@@ -107,7 +111,9 @@ def _layout(model: Model, request: DragRequest) -> Layout | None:
 
 
 def _styles(model: Model, request: DragRequest, layout: Layout | None) -> Tensor:
-    how = {"labels": request.class_number, "truncation_psi": request.trunc}
+    how: dict[str, Any] = {"truncation_psi": request.trunc}
+    if request.latents is None or request.class_label is not None:
+        how["labels"] = chosen_class(request.class_label, model.config.generator.c_dim, find_snapshot(request.network))
     if request.latents is None:
         return model.styles([request.seed], layout=layout, **how)
     latents = {name: values[:1] for name, values in load_latents(request.latents).items()}

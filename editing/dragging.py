@@ -21,13 +21,13 @@ from editing.feature_points import (
     disc,
     mask_loss,
     motion_loss,
-    pixel_size,
     sample_features,
     square,
     step_towards,
     track,
 )
 from editing.observation import Observation, Observer, detached, leaf, leaf_centers, with_gradients
+from editing.registration import pixel_size, registration_of_model
 from training.layouts.layout import Layout, check_counts
 from training.layouts.registration import resize
 from training.networks.synthesis import NoiseMode
@@ -142,19 +142,24 @@ class _Drag:
     def __init__(self, observer: Observer, options: DragOptions, points: Points, mask: Tensor | None):
         self.observe, self.options = observer, options
         side = observer.model.config.generator.img_resolution
-        self.pixel = pixel_size(side)
+        self.registration = registration_of_model(observer.model)
+        self.pixel = pixel_size(side, self.registration)
         self.unit = self.pixel * min(1.0, side / PAPER_RESOLUTION)  # of r1, r2 and the grids that they span
         ends = torch.tensor(points, dtype=torch.float32, device=observer.model.device)  # [P, 2, 2]
         self.starts, self.targets = ends[:, 0], ends[:, 1]
         self.disc = disc(max(options.r1 * self.unit, LEAST_R1 * self.pixel), self.pixel / 2, ends)
         self.window = square(options.r2 * self.unit, self.unit, ends)
-        self.mask = None if mask is None else resize(mask.to(ends)[None, None].clamp(0, 1), observer.resolution)[0, 0]
+        self.mask = None if mask is None else self._fitted(mask.to(ends))
+
+    def _fitted(self, mask: Tensor) -> Tensor:
+        """A mask [r, r] at the resolution of the features."""
+        return resize(mask[None, None].clamp(0, 1), self.observe.resolution, self.registration)[0, 0]
 
     def run(self, ws: Tensor, layout: Layout | None) -> Iterator[DragStep]:
         with with_gradients():
             seen = self.observe(leaf(ws), leaf_centers(layout))
             self.first = seen.features.detach()  # F_0
-            self.references = sample_features(self.first, self.starts)  # [P, C]
+            self.references = sample_features(self.first, self.starts, self.registration)  # [P, C]
             step = self._step(0, seen, self.starts)
         yield step
         if self.options.mode == "hybrid" and not step.done:
@@ -219,7 +224,8 @@ class _Drag:
 
     def _loss(self, features: Tensor, points: Tensor) -> Tensor:
         """DragGAN's equation 1."""
-        loss = motion_loss(features, points, step_towards(points, self.targets, self.pixel), self.disc)
+        ahead = step_towards(points, self.targets, self.pixel)
+        loss = motion_loss(features, points, ahead, self.disc, self.registration)
         if self.mask is None:
             return loss
         return loss + self.options.mask_weight * mask_loss(features, self.first, self.mask)
@@ -236,7 +242,7 @@ class _Drag:
 
     def _found(self, seen: Observation, candidates: Tensor) -> Tensor:
         """Handle points [P, 2], inside the picture."""
-        return track(seen.features.detach(), self.references, candidates.clamp(-1, 1))
+        return track(seen.features.detach(), self.references, candidates.clamp(-1, 1), self.registration)
 
     def _step(self, number: int, seen: Observation, points: Tensor) -> DragStep:
         distances = ((points - self.targets).norm(dim=-1) / self.pixel).tolist()

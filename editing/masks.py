@@ -8,28 +8,24 @@ import numpy as np
 
 from dnnlib.errors import UserError
 from editing.document import Mask
+from editing.registration import disc_of_pixels
+from training.config import Registration
 from training.data.opening import open_image
 
 PIXELS_LIMIT = 4096 * 4096
 
 
-def mask_array(mask: Mask | None, resolution: int) -> np.ndarray | None:
+def mask_array(mask: Mask | None, resolution: int, registration: Registration) -> np.ndarray | None:
     """float32 [resolution, resolution], 1 where the picture may change; None without a mask.
 
-    A circle's coordinates are those of documents; a PNG covers the whole picture and is resized to it. Raises
-    UserError when it is no readable picture.
+    A circle's coordinates are those of layouts with this registration; a PNG covers the whole picture and is resized
+    to it. Raises UserError when it is no readable picture.
     """
     if mask is None:
         return None
     if mask.circle is not None:
-        return _inside(mask.circle, resolution)
+        return disc_of_pixels(*mask.circle, resolution, registration)
     return _decoded(mask.png, resolution)
-
-
-def _inside(circle: tuple[float, float, float], resolution: int) -> np.ndarray:
-    x, y, r = circle
-    axis = np.linspace(-1, 1, resolution)
-    return ((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2 <= r * r).astype(np.float32)
 
 
 def _decoded(text: str, resolution: int) -> np.ndarray:

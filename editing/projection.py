@@ -74,12 +74,13 @@ def _batches(
     every = max(1, steps // VIDEO_FRAMES)
     with tqdm(total=-(-len(target) // request.batch) * (steps + 1), unit="step", disable=None) as bar:
         for start in range(0, len(target), request.batch):
-            now, shown = target[start : start + request.batch], []
+            now, shown, done = target[start : start + request.batch], list[Tensor](), -1
             for step in invert(model, now, request.options, distance):
                 if request.video and (step.step % every == 0 or step.step == steps):
                     shown.append(step.image.cpu())
                 bar.set_postfix_str(f"rms {step.rms.mean().item():.4f}")
-                bar.update()
+                bar.update(step.step - done)
+                done = step.step
             frames.append(shown)
             yield step
 
@@ -140,8 +141,9 @@ def _columns(count: int) -> int:
 def _film(target: Tensor, frames: list[list[Tensor]]) -> list[np.ndarray]:
     """Target and picture found so far, side by side for each, a page a frame."""
     columns = 2 * _columns(len(target))
-    pages = []
-    for now in zip(*frames, strict=True):
+    pages, longest = [], max(map(len, frames))
+    stays = [each + each[-1:] * (longest - len(each)) for each in frames]  # a batch may have been done before others
+    for now in zip(*stays, strict=True):
         pairs = torch.stack([target, torch.cat(now)], 1).flatten(0, 1)
         pages.append(image_grid(pairs, columns, smallest=128))
     return pages

@@ -75,14 +75,8 @@ def layout_of(model: Model, document: Document) -> Layout | None:
     """
     if document.layout is None:
         return model.layout([document.seed])
-    if not model.is_layout_conditioned:
-        raise UserError(f"layout: this model (method {model.config.method}) takes none; leave it out")
     whole = {"format": FORMAT, "version": VERSION, "layouts": [document.layout]}
-    layout = layout_from_json(whole)
-    counts = tuple(model.config.generator.encoding.counts)
-    if layout.counts != counts:
-        raise UserError(f"layout: it has {layout.counts} centres a level, but this model takes {counts}")
-    return layout.to(model.device)
+    return model.fitted(layout_from_json(whole)).to(model.device)
 
 
 def styles_of(model: Model, document: Document, layout: Layout | None, directions: Known = NONE) -> Tensor:

@@ -38,7 +38,12 @@ def mixed(ws: Tensor, others: Tensor, layers: Sequence[int]) -> Tensor:
 
 
 def mixing_grid(
-    model: Model, rows: Sequence[int], cols: Sequence[int], layers: str, label: int | None = None, psi: float = 1.0
+    model: Model,
+    rows: Sequence[int],
+    cols: Sequence[int],
+    layers: str,
+    label: int | Tensor | None = None,
+    psi: float = 1.0,
 ) -> np.ndarray:
     """The table as a picture, uint8 [H, W, 3]; rows and cols are seeds. Raises UserError on bad input."""
     chosen, how = parse_layers(layers, model), {"labels": label, "truncation_psi": psi}

@@ -16,7 +16,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, PATH, Command
+from dnnlib.errors import UserError
 from dnnlib.files import write_by
 from training.config import DiscriminatorConfig
 from training.data.dataset import ImageDataset
@@ -29,8 +30,10 @@ EVERY = 10  # steps between two scores
 
 
 def load_images(path: str) -> Tensor:
-    """All images of a data set, [N, C, R, R] in [-1, 1]."""
-    dataset = ImageDataset(path)
+    """All images of a data set, [N, C, R, R] in [-1, 1]. Raises UserError when there are too few."""
+    dataset, needed = ImageDataset(path), HELD_OUT + BATCH + 1
+    if len(dataset) < needed:
+        raise UserError(f"{path} holds {len(dataset)} images; {needed} are the least, of which {HELD_OUT} are held out")
     pixels = np.stack([dataset[i][0] for i in range(len(dataset))])
     return torch.from_numpy(pixels).float() / 127.5 - 1
 
@@ -90,8 +93,9 @@ def plot(path: Path, curves: dict[str, list[list[float]]]) -> Path:
 
 
 @click.command(cls=Command, help=__doc__)
-@click.option("--data", required=True, metavar="PATH", help="Images: a zip or folder made by dataset_tool.py.")
-@click.option("--out", type=Path, required=True, metavar="FILE.png", help="The plot to write.")
+@click.option("--data", required=True, metavar="PATH", type=PATH,
+              help="Images: a zip or folder made by dataset_tool.py.")
+@click.option("--out", type=FILE, required=True, metavar="FILE.png", help="The plot to write.")
 @click.option("--steps", type=click.IntRange(1, 10**6), default=200, show_default=True, help="Of each D.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=2, show_default=True, help="How many of each kind.")
 def main(data: str, out: Path, steps: int, seeds: int) -> None:

@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, Command
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, write_by, write_json, write_text
 from editing.latent.conditions import make_condition
@@ -166,8 +166,8 @@ def entanglement(laboratory: Laboratory, seed: int) -> dict[str, float]:
 
 
 @click.command(cls=Command)
-@click.option("--outdir", type=Path, default=Path("directions"), show_default=True, help="Folder for what is written.")
-@click.option("--list", "path", type=Path, default=LIST, help="Another list than experiments/directions.yaml.")
+@click.option("--outdir", type=FILE, default=Path("directions"), show_default=True, help="Folder for what is written.")
+@click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/directions.yaml.")
 @click.option("--seeds", default="0,1,2", show_default=True, help="Of latents, of what is learnt, and of edits.")
 @click.option("--only", metavar="NAME;...", help="Some of the rows.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")

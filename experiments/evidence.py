@@ -19,7 +19,7 @@ from typing import Any
 import click
 import yaml
 
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, Command
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, write_text
 from dnnlib.parsing import nearest
@@ -145,9 +145,9 @@ def table(runs: Iterable[Evidence], outdir: Path) -> str:
 
 
 @click.command(cls=Command)
-@click.option("--outdir", type=Path, default=Path("evidence"), show_default=True, help="Folder for data and runs.")
+@click.option("--outdir", type=FILE, default=Path("evidence"), show_default=True, help="Folder for data and runs.")
 @click.option("--only", metavar="NAME,...", help="Some of the runs.")
-@click.option("--list", "path", type=Path, default=LIST, help="Another list than experiments/evidence.yaml.")
+@click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/evidence.yaml.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
 @click.option("--show", is_flag=True, help="Run nothing; print the table of what there is.")
 def main(outdir: Path, only: str | None, path: Path, device: str, show: bool) -> None:

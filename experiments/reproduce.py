@@ -15,7 +15,7 @@ import click
 
 from benchmarks.harness.report import Report, read_report
 from benchmarks.train_step import TRAINING_IMAGE
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, Command
 from dnnlib.files import write_text
 from dnnlib.json_files import read_json
 from training.config import RunConfig
@@ -158,8 +158,8 @@ def read_reports(folder: Path) -> list[Report]:
 
 
 @click.command(cls=Command)
-@click.option("--results", type=Path, default=RESULTS, help="Folder of JSON files of benchmarks.train_step.")
-@click.option("--page", "path", type=Path, default=PAGE, help="Where to write it.")
+@click.option("--results", type=FILE, default=RESULTS, help="Folder of JSON files of benchmarks.train_step.")
+@click.option("--page", "path", type=FILE, default=PAGE, help="Where to write it.")
 def main(results: Path, path: Path) -> None:
     """Write docs/reproduce.md: commands, the papers' numbers, and what each row costs."""
     rows = list(table_rows().values())

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from dnnlib.cli import Command, option
+from dnnlib.cli import FILE, Command, option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_lines, write_text
 
@@ -28,12 +28,12 @@ SAMPLES = range(16)
 
 
 @click.command(cls=Command)
-@option("--network", required=True, type=Path, metavar="PATH", help="A run directory, or a snapshot in one.")
+@option("--network", required=True, type=FILE, metavar="PATH", help="A run directory, or a snapshot in one.")
 @option("--name", required=True, help="Name of the model's files.")
-@option("--data", required=True, type=Path, help="The images it was trained on.")
+@option("--data", required=True, type=FILE, help="The images it was trained on.")
 @option("--about", required=True, help="What the images are and how they were made, in a sentence.")
 @option("--licence", required=True, help="Under which terms data and model may be used.")
-@option("--outdir", type=Path, default=Path("models"), show_default=True, help="Folder to write.")
+@option("--outdir", type=FILE, default=Path("models"), show_default=True, help="Folder to write.")
 def main(network: Path, name: str, data: Path, about: str, licence: str, outdir: Path) -> None:
     """Write a model with its card and picture."""
     from training.runs.shipped import save_shipped

@@ -19,7 +19,7 @@ import click
 import numpy as np
 import yaml
 
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, Command
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, read_lines, write_json, write_text
 from dnnlib.parsing import nearest
@@ -134,8 +134,8 @@ def parse_seeds(text: str) -> list[int]:
 
 
 @click.command(cls=Command)
-@click.option("--outdir", type=Path, default=Path("steer"), show_default=True, help="Folder for data, runs and table.")
-@click.option("--list", "path", type=Path, default=LIST, help="Another list than experiments/steer.yaml.")
+@click.option("--outdir", type=FILE, default=Path("steer"), show_default=True, help="Folder for data, runs and table.")
+@click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/steer.yaml.")
 @click.option("--seeds", default="0,1,2", show_default=True, help="Of training.")
 @click.option("--only", metavar="NAME,...", help="Some of the rows.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, Command
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_text
 from dnnlib.parsing import nearest
@@ -45,7 +45,14 @@ def comparison(found: Sequence[Row], cfg: str | None, train: str, metrics: str |
     if metrics is not None:
         pairs = [(name, key or name) for name, _, key in (each.strip().partition(":") for each in metrics.split(","))]
     words = {row.name: [f"--cfg={cfg or row.cfg}", f"--method={row.name}"] for row in found}
-    return Comparison([], shlex.split(train), pairs, words)
+    return Comparison([], _split(train), pairs, words)
+
+
+def _split(words: str) -> list[str]:
+    try:
+        return shlex.split(words)
+    except ValueError as error:
+        raise UserError(f"--train '{words}': {str(error).lower()}; close what is quoted") from error
 
 
 def of_the_paper(found: Sequence[Row], data: str | None) -> dict[str, dict[str, str]]:
@@ -61,9 +68,9 @@ def of_the_paper(found: Sequence[Row], data: str | None) -> dict[str, dict[str, 
 
 @click.command(cls=Command)
 @click.option("--table", "title", required=True, help='As docs/reproduce.md has it, for example "EqGAN-SA, table 1".')
-@click.option("--data", required=True, type=Path, help="The images to train on.")
+@click.option("--data", required=True, type=FILE, help="The images to train on.")
 @click.option("--on", metavar="NAME", help='Whose numbers to show, for example "LSUN Cat"; all, if not given.')
-@click.option("--outdir", type=Path, default=Path("table"), show_default=True, help="Folder for runs and table.")
+@click.option("--outdir", type=FILE, default=Path("table"), show_default=True, help="Folder for runs and table.")
 @click.option("--cfg", help="Another base configuration than the papers'.")
 @click.option("--train", default="", metavar="WORDS", help='More options of train.py, such as "--kimg=10 --gpus=8".')
 @click.option("--metrics", metavar="NAME[:KEY],...", help="Others than the paper's quantities, see calc_metrics.py.")

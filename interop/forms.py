@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path, make_dir
+from dnnlib.files import make_dir, write_by
 from training.runs.snapshot import find_snapshot
 
 _BY_SUFFIX = {".safetensors": "snapshot", ".pth": "state-dict", ".onnx": "onnx", ".pt2": "program", "": "bundle"}
@@ -39,7 +39,10 @@ def _snapshot(source: str, dest: str) -> list[str]:
 
 
 def _state_dict(source: str, dest: str) -> list[str]:
-    """G, D and G_ema as dictionaries of tensors under the reference's names, by torch.save or as safetensors."""
+    """The networks of a file, as dictionaries of tensors under the reference's names, by torch.save or as safetensors.
+
+    They are G, D and G_ema, or D and G_ema of a model that is given away.
+    """
     import torch
 
     from interop.reference_state import reference_state
@@ -47,16 +50,16 @@ def _state_dict(source: str, dest: str) -> list[str]:
     from training.runs.snapshot import open_snapshot
 
     snapshot = open_snapshot(source)
-    networks = {"G": snapshot.generator("G"), "D": snapshot.discriminator(), "G_ema": snapshot.generator("G_ema")}
-    states = {name: reference_state(network) for name, network in networks.items()}
+    states = {}
+    for name in snapshot.networks():
+        states[name] = reference_state(snapshot.discriminator() if name == "D" else snapshot.generator(name))
     make_dir(Path(dest).parent)
     if Path(dest).suffix == ".safetensors":
         flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
         write_tensors(dest, flat, {"format": "pt"})
     else:
-        with atomic_path(dest) as temporary:
-            torch.save(states, temporary)
-    return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of G, D and G_ema in the reference's names"]
+        write_by(dest, lambda file: torch.save(states, file))
+    return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of {', '.join(states)} in the reference's names"]
 
 
 def _exported(source: str, dest: str, form: str, latent: str, license_name: str) -> list[str]:

@@ -3,13 +3,14 @@
 Inputs and outputs are those of interop/onnx_export.py, in that order; the number of pictures is free.
 """
 
+import io
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path
+from dnnlib.files import write_bytes
 from interop.exportable import DEFAULT, Exportable, ExportOptions, eager_images, example_inputs
 from training.sampling import Model
 
@@ -38,9 +39,10 @@ def export_program(model: Model, dest: str | Path, options: ExportOptions = DEFA
     """
     exportable = Exportable(model, options)
     program = traced(exportable, model)
-    with atomic_path(dest) as temporary:
-        torch.export.save(program, temporary)
-        worst = check(torch.export.load(temporary), exportable, model, dest)
+    written = io.BytesIO()
+    torch.export.save(program, written)
+    worst = check(torch.export.load(io.BytesIO(written.getvalue())), exportable, model, dest)
+    write_bytes(dest, written.getvalue())
     return worst
 
 

@@ -17,10 +17,11 @@ import requests
 import urllib3
 
 from dnnlib.cache import cache_folder
-from dnnlib.downloads import RemoteFile, fetch, sha256_of
+from dnnlib.downloads import RemoteFile, fetch, leave_redirection, sha256_of
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import write_text
 from dnnlib.json_files import parse_json
+from interop.pickles.families import LARGEST_FILE
 
 HUB = "https://huggingface.co"
 ENDPOINT = "HF_ENDPOINT"  # the hub's address, as its own library has it
@@ -44,7 +45,9 @@ def fetch_network(address: str) -> Path:
     file = hub_file(parse_hub(address)) if address.startswith("hf://") else web_file(address)
     folder = cache_folder("networks") / hashlib.sha256(file.url.encode()).hexdigest()[:16]
     path = fetch(file, folder, show_progress=True)
-    _check_again(path, file)
+    if not file.sha256:
+        _check_begins_as_network(path, address)
+        _check_again(path)
     return path
 
 
@@ -71,10 +74,11 @@ def hub_file(address: HubAddress) -> RemoteFile:
     facts = listed[name].get("lfs") if isinstance(listed[name].get("lfs"), dict) else {}
     digest, size = facts.get("oid", ""), listed[name].get("size", 0)
     known = isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
+    size = size if isinstance(size, int) and size >= 0 else 0
+    if size > LARGEST_FILE:
+        raise UserError(f"{where}: {name} has {size / 1e9:,.0f} GB, which no network of a kind that is read here has")
     url = f"{hub()}/{address.repository}/resolve/main/{quote(name)}"
-    return RemoteFile(
-        PurePosixPath(name).name, url, digest if known else "", size if isinstance(size, int) else 0, _INSTEAD
-    )
+    return RemoteFile(PurePosixPath(name).name, url, digest if known else "", size, _INSTEAD)
 
 
 def hub() -> str:
@@ -96,10 +100,17 @@ def web_file(address: str) -> RemoteFile:
     return RemoteFile(name, parts._replace(fragment="").geturl(), digest, 0, _INSTEAD)
 
 
-def _check_again(path: Path, file: RemoteFile) -> None:
+def _check_begins_as_network(path: Path, address: str) -> None:
+    """Raises UserError, and forgets the file, when it is neither a pickle nor an archive nor safetensors."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    if start[:1] != b"\x80" and start[:4] != b"PK\x03\x04" and start[8:] != b"{":
+        path.unlink()
+        raise UserError(f"{in_one_line(address, 200)}: what came is no network; is it a page that asks something?")
+
+
+def _check_again(path: Path) -> None:
     """Where no digest was published: hold the file against the one that it had when it came."""
-    if file.sha256:
-        return
     noted, digest = path.with_name(f"{path.name}.sha256"), sha256_of(path)
     if not noted.exists():
         write_text(noted, digest + "\n")
@@ -119,9 +130,9 @@ def _only_network(names: list[str], where: str) -> str:
 
 def _listing(repository: str, where: str) -> list[dict[str, Any]]:
     """The files of a repository, as the hub lists them."""
-    url = f"{hub()}/api/models/{repository}/tree/main"
+    url, hooks = f"{hub()}/api/models/{repository}/tree/main", {"response": leave_redirection}
     try:
-        with requests.get(url, params={"recursive": "true"}, timeout=TIMEOUT, stream=True) as answer:
+        with requests.get(url, params={"recursive": "true"}, timeout=TIMEOUT, stream=True, hooks=hooks) as answer:
             if answer.status_code in (401, 403, 404):
                 raise UserError(f"{where}: no such repository, or a private one")
             answer.raise_for_status()

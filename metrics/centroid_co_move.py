@@ -55,7 +55,7 @@ def _no_single_object(config: RunConfig) -> str | None:
     return no_heatmaps(config)
 
 
-@metric("centroid_co_move", num=LATENTS, unit="latents", refuse=_no_single_object, best="highest")
+@metric("centroid_co_move", num=LATENTS, unit="latents", refuse=_no_single_object, best="highest", reals=0)
 def centroid_co_move(context: MetricContext, num: int) -> Values:
     """How far the object follows when the level-0 centre moves by 0.3 (1: all the way; plain backgrounds only)."""
     rng = np.random.default_rng(context.seed)

@@ -104,7 +104,7 @@ def score(D: DiscriminatorNetwork, images: Tensor, labels: Tensor | None, batch_
     for part in members.split(max(batch_size // group, 1), dim=1):
         chosen = part.flatten()
         scores = D(images[chosen], None if labels is None else labels[chosen]).logits
-        logits[chosen.cpu()] = scores[:, 0].double().cpu()
+        logits[chosen.cpu()] = scores.double().mean(1).cpu()
     return logits
 
 

@@ -32,7 +32,7 @@ def changes(before: Tensor, after: Tensor, inside: Tensor) -> tuple[Tensor, Tens
     return near, far
 
 
-@metric("locality", num=LATENTS, unit="latents", refuse=no_heatmaps)
+@metric("locality", num=LATENTS, unit="latents", refuse=no_heatmaps, reals=0)
 def locality(context: MetricContext, num: int) -> Values:
     """Change outside the neighborhood of a moved level-0 centre, relative to inside (0: nothing else changes)."""
     rng = np.random.default_rng(context.seed)

@@ -94,7 +94,7 @@ def curve_of(scores: Sequence[Tensor], attribute: int) -> Curve:
     return Curve(np.array(accuracy), np.array(disentanglement))
 
 
-@metric("mds", num=100, unit="edits", best="highest", needs="--method")
+@metric("mds", num=100, unit="edits", best="highest", needs="--method", reals=0)
 def mds(context: MetricContext, num: int) -> Values:
     """Manipulation Disentanglement Score of --method: the mean, and that of each attribute (SGF, section 4.4.1)."""
     make = context.options.manipulation

@@ -21,31 +21,31 @@ SIDE = 256  # larger pictures are averaged down to this, pixels
 Space = Literal["z", "w"]
 
 
-@metric("ppl2_wend", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True)
+@metric("ppl2_wend", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True, reals=0)
 def ppl2_wend(context: MetricContext, num: int) -> Values:
     """Perceptual path length in W at the ends of paths, whole pictures (StyleGAN2's)."""
     return {"ppl2_wend": path_length(context, num, "w", full=False, crop=False)}
 
 
-@metric("ppl_zfull", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True)
+@metric("ppl_zfull", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True, reals=0)
 def ppl_zfull(context: MetricContext, num: int) -> Values:
     """Perceptual path length in Z along whole paths, middle of the pictures (StyleGAN's)."""
     return {"ppl_zfull": path_length(context, num, "z", full=True, crop=True)}
 
 
-@metric("ppl_wfull", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True)
+@metric("ppl_wfull", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True, reals=0)
 def ppl_wfull(context: MetricContext, num: int) -> Values:
     """Perceptual path length in W along whole paths, middle of the pictures (StyleGAN's)."""
     return {"ppl_wfull": path_length(context, num, "w", full=True, crop=True)}
 
 
-@metric("ppl_zend", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True)
+@metric("ppl_zend", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True, reals=0)
 def ppl_zend(context: MetricContext, num: int) -> Values:
     """Perceptual path length in Z at the ends of paths, middle of the pictures (StyleGAN's)."""
     return {"ppl_zend": path_length(context, num, "z", full=False, crop=True)}
 
 
-@metric("ppl_wend", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True)
+@metric("ppl_wend", num=NUM, unit="images", extractor="lpips", uses_truncation_and_layout=True, reals=0)
 def ppl_wend(context: MetricContext, num: int) -> Values:
     """Perceptual path length in W at the ends of paths, middle of the pictures (StyleGAN's)."""
     return {"ppl_wend": path_length(context, num, "w", full=False, crop=True)}

@@ -53,8 +53,8 @@ class Metric:
 
     extractor: what it looks at pictures with, if anything. template: its name with {n} for the number, where any
     number may stand there. takes_pictures: whether it can be computed from files instead of a network. reals: it needs
-    so many real images at least. needs: the option of calc_metrics.py that names what it measures, where that is more
-    than a network.
+    so many real images at least; 0: it looks at none. needs: the option of calc_metrics.py that names what it measures,
+    where that is more than a network.
     uses_truncation_and_layout: --trunc and --layout apply to the pictures it looks at. best: which of its values.
     """
 

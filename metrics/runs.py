@@ -21,7 +21,7 @@ from torch_utils.distributed import World, current
 from torch_utils.threads import yield_when_crowded
 from training.config import RunConfig
 from training.data.dataset import ImageDataset
-from training.data.of_run import open_data
+from training.data.of_run import open_data, open_data_if_there
 from training.layouts.files import load_layout
 from training.layouts.layout import Layout, check_counts
 from training.networks.generator import set_memory_format
@@ -80,7 +80,7 @@ def check(request: MetricsRequest) -> list[str]:
         snapshot = open_network(network)
         registry.check(request.names, snapshot.config, _options(request).given)
         _layout(request, snapshot.config)
-        _check_enough(request.names, open_data(snapshot.config, request.data, request.mirror))
+        _check_enough(request.names, _real_images(request, snapshot.config))
         if request.save:
             make_dir(snapshot.path.parent)
     choose_device(request.device)
@@ -113,7 +113,7 @@ def _measure(request: MetricsRequest, context: MetricContext, snapshot: Snapshot
 def _context_of_network(
     request: MetricsRequest, snapshot: Snapshot, extractors: Extractors, world: World
 ) -> MetricContext:
-    dataset = open_data(snapshot.config, request.data, request.mirror)
+    dataset = _real_images(request, snapshot.config)
     model = load_model(snapshot, world.device)
     on_cpu = model.device.type == "cpu"
     if on_cpu:
@@ -141,6 +141,12 @@ def _options(request: MetricsRequest) -> MetricOptions:
         detector_weights=request.detector_weights,
         manipulation=request.manipulation,
     )
+
+
+def _real_images(request: MetricsRequest, config: RunConfig) -> ImageDataset:
+    """Those of --data or of the run. Raises UserError when they are not there, and a metric looks at some."""
+    looks = any(registry.find(name).reals > 0 for name in request.names)
+    return (open_data if looks else open_data_if_there)(config, request.data, request.mirror)
 
 
 def _check_enough(names: Sequence[str], real: ImageDataset | ImageFiles) -> None:

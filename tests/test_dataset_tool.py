@@ -62,6 +62,13 @@ def test_a_converted_set_converts_to_itself(photos, tmp_path):
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
+def test_paths_from_the_home_directory(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    convert("~/photos", "~/out.zip")
+    run("toy", "--dest=~/toy.zip", "--images=1", "--resolution=16")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zip", "photos", "toy.zip"]
+
+
 def test_existing_destinations(photos, tmp_path):
     write_folder(tmp_path / "full", {"note.txt": b"mine"})
     (tmp_path / "empty").mkdir()
@@ -224,6 +231,10 @@ def test_compose(tmp_path):
         ["compose", "--cutouts=OUT", "--dest=OUT"],
         ["compose", "--cutouts=OUT", "--dest=OUT", "--min-size=0.7"],
         ["compose", "--cutouts=OUT", "--dest=OUT", "--resolution=0"],
+        ["compose", "--cutouts=OUT", "--dest=OUT", "--min-coverage=nan"],
+        ["compose", "--cutouts=OUT", "--dest=OUT", "--subject-contrast=nan"],
+        ["toy", "--dest=OUT", "--resolution=1099511627776"],
+        ["toy", "--dest=OUT", "--images=1000000000"],
     ],
 )
 def test_sub_commands_refuse_in_one_line(tmp_path, arguments):

@@ -236,6 +236,24 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == []
 
 
+def test_names_as_long_as_a_file_system_allows(tmp_path: Path):
+    for name in ("a" * 251 + ".png", "é" * 125 + ".json", "x." + "y" * 253, "a" * 255):
+        files.write_text(tmp_path / name, "x")
+        assert (tmp_path / name).read_text() == "x"
+    with pytest.raises(OSError, match="too long") as caught:
+        files.write_text(tmp_path / ("a" * 256), "x")
+    assert caught.value.filename == str(tmp_path / ("a" * 256))
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_directory_in_the_way_is_named(tmp_path: Path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        files.write_text(tmp_path / "a.png", "x")
+    assert caught.value.filename == str(tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
 def failing(error: BaseException) -> Result:
     @click.command(cls=cli.Command)
     def broken() -> None:
@@ -326,6 +344,9 @@ def test_int_takes_whole_numbers_in_bounds(text: str):
 
 def test_home_in_a_path(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/h")
+    for wrong in ("", "a\0b", "~nobody-of-that-name/x.zip"):
+        with pytest.raises(click.BadParameter):
+            cli.PATH.convert(wrong, None, None)
     assert [cli.PATH.convert(text, None, None) for text in ("~/toy.zip", "~", "a/~b")] == ["/h/toy.zip", "/h", "a/~b"]
 
 

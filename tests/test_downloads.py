@@ -1,17 +1,20 @@
 """Downloads from a server on this machine that breaks off, knows no ranges, drips, or sends something else."""
 
 import hashlib
+import io
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.pool import ThreadPool
 
 import pytest
+import requests
 
 from dnnlib.cache import cache_dir
-from dnnlib.downloads import BLOCK, TRIES, Limits, RemoteFile, fetch
+from dnnlib.downloads import BLOCK, TRIES, Limits, RemoteFile, fetch, leave_redirection
 from dnnlib.errors import UserError
 
 CONTENT = bytes(range(256)) * 4000
@@ -243,6 +246,91 @@ def test_a_file_said_to_be_too_large_is_refused_before_the_part_is_touched(serve
     assert f"it has more than {len(CONTENT)} bytes" in refusal_of(server.file(), tmp_path)
     assert part.read_bytes() == CONTENT[: 3 * BLOCK]
     assert len(server.starts) == 2  # no further tries
+
+
+# ---- without a published digest
+
+
+def undigested(server: Server) -> RemoteFile:
+    return replace(server.file(), sha256="", size=0)
+
+
+def versions(server: Server, *texts: str) -> None:
+    """The next answers are whole files, or their rest, of these versions; each breaks off, but the last."""
+    pieces = [3 * BLOCK + 7] * (len(texts) - 1) + [len(CONTENT)]
+
+    def answers(version: str, piece: int):
+        def answer(handler) -> None:
+            same = handler.headers.get("If-Range", version) == version
+            start = server.starts[-1] if same else 0
+            handler.send_response(206 if start else 200)
+            handler.send_header("ETag", version)
+            handler.send_header("Content-Length", str(len(CONTENT) - start))
+            if start:
+                handler.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+            handler.end_headers()
+            handler.wfile.write(CONTENT[start : start + piece])
+
+        return answer
+
+    server.instead = [answers(*pair) for pair in zip(texts, pieces, strict=True)]
+
+
+def test_without_a_digest_the_same_version_is_taken_up_where_it_broke(serve, tmp_path):
+    server = serve()
+    versions(server, '"a"', '"a"')
+    assert fetch(undigested(server), tmp_path).read_bytes() == CONTENT
+    assert server.starts == [0, 3 * BLOCK]
+
+
+def test_without_a_digest_another_version_comes_whole(serve, tmp_path):
+    server = serve()
+    versions(server, '"a"', '"b"')
+    assert fetch(undigested(server), tmp_path).read_bytes() == CONTENT
+    assert (tmp_path / "weights.pth").stat().st_size == len(CONTENT)
+
+
+def test_without_a_digest_or_a_version_it_begins_anew(serve, tmp_path):
+    server = serve()
+    server.breaks = [3 * BLOCK]
+    (tmp_path / "weights.pth.part").write_bytes(b"of another file" * 10000)
+    assert fetch(undigested(server), tmp_path).read_bytes() == CONTENT
+    assert server.starts == [0, 0]
+
+
+def test_an_empty_file_is_refused_and_not_kept(serve, tmp_path):
+    server = serve(content=b"")
+    server.instead = [lambda handler: handler.answer(200, Content_Length="0")] * TRIES
+    assert "sent an empty file" in refusal_of(undigested(server), tmp_path)
+    assert not (tmp_path / "weights.pth").exists()
+
+
+def test_a_file_that_is_said_to_be_huge_is_not_fetched(serve, tmp_path):
+    server = serve()
+    server.instead = [lambda handler: handler.answer(200, b"x", Content_Length=str(10**15))]
+    assert "it has more than 4294967296 bytes" in refusal_of(undigested(server), tmp_path)
+    assert len(server.starts) == 1
+
+
+def test_a_redirection_away_from_encryption_is_not_followed(serve, tmp_path):
+    server = serve()
+    server.instead = [lambda handler: handler.answer(302, Location="http://example.org/a.pkl")] * TRIES
+    assert "leads on to an address that is not https://" in refusal_of(undigested(server), tmp_path)
+
+
+@pytest.mark.parametrize("start, target, is_followed", [
+    ("https://a.org/x", "https://b.org/y", True),
+    ("https://a.org/x", "/y", True),
+    ("https://a.org/x", "http://a.org/y", False),
+    ("https://a.org/x", "//b.org/y", True),
+    ("http://mirror/x", "http://mirror/y", True),
+])  # fmt: skip
+def test_which_redirections_are_followed(start: str, target: str, is_followed: bool):
+    answer = requests.Response()
+    answer.raw = io.BytesIO()
+    answer.url, answer.status_code, answer.headers["location"] = start, 302, target
+    with nullcontext() if is_followed else pytest.raises(requests.RequestException, match="not https"):
+        leave_redirection(answer)
 
 
 def endless(handler) -> None:

@@ -12,18 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as safetensors
 
 from dnnlib.errors import UserError
 from dnnlib.npz_files import read_npz
 from metrics import statistics_cache
 from metrics.extractors.weights import read_tensors
-from tests.mutations import COUNT, bytes_changed, survives
+from tests.mutations import COUNT, bytes_changed, survives, tree_changed, zip_changed
 from tests.training.small import make_layout
 from training.layouts.edits import load_latents
 from training.layouts.files import layout_to_json, load_layout
 
 KEY = {"data": "abc", "mirror": False}
 STATISTICS = {"count": torch.tensor(7), "mean": torch.linspace(0, 1, 5, dtype=torch.float64), "sum": torch.eye(3)}
+WEIGHTS = {"a.weight": torch.arange(12.0).reshape(3, 4), "a.bias": torch.ones(3, dtype=torch.float16)}
+changed_bytes = pytest.mark.parametrize("kind", ["bytes", "structure"])
 
 
 def layout_file() -> bytes:
@@ -38,6 +41,40 @@ def npz(save: Callable = np.savez, **arrays: np.ndarray) -> bytes:
     output = io.BytesIO()
     save(output, **arrays)
     return output.getvalue()
+
+
+def pth(legacy: bool = False) -> bytes:
+    output = io.BytesIO()
+    torch.save(WEIGHTS, output, _use_new_zipfile_serialization=not legacy)
+    return output.getvalue()
+
+
+def header_changed(data: bytes, chance: random.Random) -> bytes:
+    """An array whose header says something else."""
+    new = chance.choice([b"<f8", b"|O", b">i2", b"<U9", b"|V0", b"|b1", b"<c8", b"<f2", b"(3,)f4", b"<M8[D]"])
+    shape = chance.choice([b"(2,)", b"()", b"(0,)", b"(-1, -5)", b"(9999999999, 9999999999)", b"(1e9,)", b"(1,)*99"])
+    parts = data.split(b"'", 4)
+    if len(parts) < 5 or chance.random() < 0.4:
+        return bytes_changed(data, chance)
+    if chance.random() < 0.5:
+        return b"'".join([*parts[:3], new, parts[4]])
+    start, end = data.find(b"("), data.find(b")")
+    return data[:start] + shape + data[end + 1 :]
+
+
+def pickle_changed(data: bytes, chance: random.Random) -> bytes:
+    """Small numbers become large ones or negative, names become others; or any bytes are changed."""
+    wanted = chance.choice([b"K", b"X", b"c", b"q", b"J", b"\x85", b"\x86", b"Q", b"R"])
+    places = [at for at in range(len(data)) if data[at : at + 1] == wanted]
+    if not places or chance.random() < 0.3:
+        return bytes_changed(data, chance)
+    at = chance.choice(places)
+    return chance.choice([
+        data[:at] + b"J" + chance.randbytes(4) + data[at + 2 :], data[:at] + b"\x8a\x08" + b"\xff" * 7 + data[at:],
+        data[:at] + b"(" + data[at + 1 :], data[:at] + b"N" + data[at + 2 :],
+        data[:at] + b"ctorch\nzeros\n" + data[at:],
+        data[:at] + b"cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R" + data[at:], data[:at] + b"]" + data[at:],
+    ])  # fmt: skip
 
 
 def mutations(seed: int, change: Callable[[random.Random], bytes]):
@@ -66,22 +103,30 @@ def rendered(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_layouts_with_bytes_changed(tmp_path):
+@changed_bytes
+def test_layouts(tmp_path, kind):
     data = layout_file()
-    changed = mutations(1, lambda chance: bytes_changed(data, chance))
-    taken, refused = survives(reader(tmp_path / "a.json", rendered), changed)
+    change = {
+        "bytes": lambda chance: bytes_changed(data, chance),
+        "structure": lambda chance: json.dumps(tree_changed(json.loads(data), chance)).encode(),
+    }[kind]
+    taken, refused = survives(reader(tmp_path / "a.json", rendered), mutations(1, change))
     assert taken + refused == COUNT
     assert refused > COUNT / 4
 
 
 @pytest.mark.slow
-def test_statistics_with_bytes_changed():
+@changed_bytes
+def test_statistics(kind):
     """Never another one, either: what was saved, or nothing."""
     assert statistics_cache.save("some", KEY, STATISTICS)
     path = statistics_cache.path_of("some", KEY)
     data, found = path.read_bytes(), []
-    changed = mutations(2, lambda chance: bytes_changed(data, chance))
-    survives(reader(path, lambda _: found.append(statistics_cache.load("some", KEY))), changed)
+    change = {
+        "bytes": lambda chance: bytes_changed(data, chance),
+        "structure": lambda chance: zip_changed(data, chance, header_changed),
+    }[kind]
+    survives(reader(path, lambda _: found.append(statistics_cache.load("some", KEY))), mutations(2, change))
     assert len(found) == COUNT
     assert sum(one is None for one in found) > COUNT / 4
     expected = {name: tensor.tolist() for name, tensor in STATISTICS.items()}
@@ -90,11 +135,39 @@ def test_statistics_with_bytes_changed():
 
 
 @pytest.mark.slow
+@changed_bytes
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+def test_weights(tmp_path, form, kind):
+    path = tmp_path / ("a.safetensors" if form == "safetensors" else "a.pth")
+    data = safetensors(WEIGHTS) if form == "safetensors" else pth(legacy=form == "legacy")
+    structure = {
+        "zip": lambda chance: zip_changed(data, chance, pickle_changed),
+        "legacy": lambda chance: pickle_changed(data, chance),
+        "safetensors": lambda chance: header_of_safetensors_changed(data, chance),
+    }[form]
+    change = structure if kind == "structure" else lambda chance: bytes_changed(data, chance)
+    taken, refused = survives(reader(path, lambda path: [t.sum() for t in read_tensors(path).values()]),
+                              mutations(3, change))  # fmt: skip
+    assert taken + refused == COUNT
+    assert refused > COUNT / 10
+
+
+def header_of_safetensors_changed(data: bytes, chance: random.Random) -> bytes:
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(tree_changed(json.loads(data[8 : 8 + length]), chance)).encode()
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+
+
+@pytest.mark.slow
+@changed_bytes
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_latents_with_bytes_changed(tmp_path, save):
+def test_latents(tmp_path, kind, save):
     data = npz(save, w=np.arange(48.0, dtype=np.float32).reshape(2, 3, 8))
-    changed = mutations(4, lambda chance: bytes_changed(data, chance))
-    taken, refused = survives(reader(tmp_path / "a.npz", load_latents), changed)
+    change = {
+        "bytes": lambda chance: bytes_changed(data, chance),
+        "structure": lambda chance: zip_changed(data, chance, header_changed),
+    }[kind]
+    taken, refused = survives(reader(tmp_path / "a.npz", load_latents), mutations(4, change))
     assert taken + refused == COUNT
     assert refused > COUNT / 4
 

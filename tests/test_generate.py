@@ -17,9 +17,11 @@ from safetensors.torch import save_file
 from dnnlib.files import write_json
 from generate import main
 from tests.tiny_models import save_tiny_snapshot
-from tests.training.small import global_streams
+from tests.training.networks.lineage import CONDITIONED, conditioned_config
+from tests.training.small import global_streams, make_networks
 from training.layouts.files import load_layout, save_layout
 from training.pictures import grids
+from training.runs.snapshot import save_snapshot, snapshot_name
 from training.sampling import Model
 
 
@@ -397,6 +399,11 @@ def test_class_names_are_printed_where_one_is_needed(tool: Tool, tmp_path: Path)
     assert "did you mean 'dog'?" in tool.refuses("--seeds 1 --class dogg", network=path)
 
 
+def test_a_name_of_two_classes_is_refused(tool: Tool, tmp_path: Path):
+    path = str(with_names(tmp_path, ["crane", "dog", "crane"], inside=True))
+    assert "2 classes are called so; give a number: [0, 2]" in tool.refuses("--seeds 1 --class crane", network=path)
+
+
 def test_a_whole_label(tool: Tool, runs: Path):
     made = tool.made("--seeds 1 --class 0.5,-1,2", network="conditional")
     expected = Model.load(runs / "conditional", "cpu").images([1], labels=torch.tensor([[0.5, -1, 2]]))
@@ -519,3 +526,60 @@ def test_unwritable_places(tool: Tool, tmp_path: Path):
 def test_mp4_without_an_encoder(tool: Tool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     assert "imageio-ffmpeg" in tool.refuses("--seeds 1 --move 0,0 --video a.mp4")
+
+
+# ---- label maps and captions
+
+
+@pytest.fixture(scope="module")
+def conditioned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Run directories of "spade" (32x32, classes background, ball, cone) and "stackgan" (words a, ball, left, of)."""
+    folders = {}
+    for backbone in CONDITIONED:
+        of = conditioned_config(backbone, None)
+        networks, folder = make_networks(of), tmp_path_factory.mktemp(backbone)
+        save_snapshot(folder / snapshot_name(1), of, 1, {"G": networks.G, "G_ema": networks.G, "D": networks.D})
+        folders[backbone] = folder
+    return folders
+
+
+def test_a_text(tool: Tool, conditioned: dict[str, Path]):
+    made = tool.made("--seeds 1 --text=Ball,left,of,a,ball", network=str(conditioned["stackgan"]))
+    row = torch.tensor([[2.0, 3, 4, 1, 2, 0]])
+    expected = Model.load(conditioned["stackgan"], "cpu").images([1], labels=row)
+    assert_alike(made["seed0001.png"], pixels(expected)[0])
+
+
+def test_a_label_map_of_a_file_and_of_discs(tool: Tool, conditioned: dict[str, Path], tmp_path: Path):
+    classes = np.zeros([32, 32], dtype=np.uint8)
+    classes[15:17, 15:17] = 2
+    Image.fromarray(classes).save(tmp_path / "map.png")
+    network = str(conditioned["spade"])
+    expected = Model.load(network, "cpu").images([1], labels=torch.from_numpy(classes).reshape(1, -1).float())
+    made = tool.made("--seeds 1 --label-map {map}", network=network, map=tmp_path / "map.png")
+    assert_alike(made["seed0001.png"], pixels(expected)[0])
+    made = tool.made("--seeds 1 --label-map=cone:0,0,0.05", network=network)
+    assert_alike(made["seed0001.png"], pixels(expected)[0])
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "said"),
+    [
+        ("stackgan", "", "this model makes images of a text; give one"),
+        ("stackgan", "--text=bal", "the word bal; did you mean 'ball'?"),
+        ("stackgan", "--text=ball --class=1", "--class: this model makes images of a text"),
+        ("stackgan", "--text=ball --label-map=ball:0,0,1", "--label-map: this model (method"),
+        ("spade", "", "this model makes images of a label map; give"),
+        ("spade", "--label-map=tree:0,0,1", "there is no class tree"),
+        ("spade", "--label-map=missing.png", "--label-map missing.png: cannot be read"),
+        ("spade", "--text=ball", "--text: this model (method"),
+    ],
+)
+def test_conditions_that_are_refused(tool: Tool, conditioned: dict[str, Path], network: str, options: str, said: str):
+    assert said in tool.refuses(f"--seeds 1 {options}", network=str(conditioned[network]))
+
+
+@pytest.mark.parametrize("option", ["--text=a", "--label-map=a:0,0,1"])
+@pytest.mark.parametrize("network", ["plain", "conditional"])
+def test_models_without_such_conditions(tool: Tool, option: str, network: str):
+    assert f"{option.split('=')[0]}: this model" in tool.refuses(f"--seeds 1 {option}", network=network)

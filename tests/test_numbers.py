@@ -15,14 +15,19 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import calc_metrics
+import dataset_tool
 import generate
+import projector
+import style_mixing
 import train
 import visualize
 from dnnlib.errors import UserError
+from editing.commands import drag
 from tests.tiny_models import save_tiny_snapshot
-from tests.training.data_samples import picture, write_zip
+from tests.training.data_samples import picture, write_folder, write_zip
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.cost import summary as cost
 from training.networks.backbones import make_discriminator, make_generator
@@ -144,13 +149,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_tiny_snapshot(folder)
     write_zip(folder / "noise.zip", {f"{i}.png": picture(i, 16) for i in range(64)})
     write_zip(folder / "toys.zip", {f"{i}.png": picture(i, 32) for i in range(4)})
+    write_folder(folder / "cutouts", {"fox.png": cutout()})
     return folder
+
+
+def cutout() -> Image.Image:
+    image = Image.new("RGBA", (60, 40))
+    image.paste((250, 120, 0, 255), (10, 10, 50, 30))
+    return image
 
 
 def numeric(command: click.Command) -> Iterator[str]:
     """Options of a command that take a value and are not names of files."""
     paths = {"--network", "--data", "--out", "--outdir", "--images", "--compare", "--layout", "--weights", "--versus",
-             "--detector-weights", "--resume", "--save-layout", "--video", "--latents"}  # fmt: skip
+             "--detector-weights", "--resume", "--save-layout", "--video", "--latents", "--source", "--dest",
+             "--cutouts", "--backgrounds", "--floors", "--target", "--save-latents"}  # fmt: skip
     for option in command.params:
         if isinstance(option, click.Option) and not option.is_flag and option.opts[0] not in paths:
             yield option.opts[0]
@@ -172,12 +185,34 @@ def commands(place: Path) -> dict[str, tuple[click.Command, list[str], list[str]
         "train": (train.main, ["--dry-run", "--cfg=demo", f"--data={place / 'toys.zip'}", "--device=cpu"]),
         "generate": (generate.main, [network, f"--outdir={place / 'out'}", "--device=cpu", "--seeds=1"]),
         "calc_metrics": (calc_metrics.main, measured),
+        **commands_of_data(place),
+        **commands_of_editing(place),
     }
     for name, command in visualize.main.commands.items():
         if name not in ("all", "scores"):
             out = [network, f"--out={place / 'figure.png'}", "--device=cpu"]
             found[f"visualize {name}"] = (command, out)
     return {name: (command, words, [*numeric(command)]) for name, (command, words) in found.items()}
+
+
+def commands_of_data(place: Path) -> dict[str, tuple[click.Command, list[str]]]:
+    dest = [f"--dest={place / 'made.zip'}"]
+    drawn = [*dest, "--images=1", "--resolution=16"]
+    return {
+        "dataset_tool": (dataset_tool.main, [f"--source={place / 'toys.zip'}", *dest]),
+        "toy": (dataset_tool.toy, ["--kind=rooms", *drawn]),
+        "compose": (dataset_tool.compose_command, [f"--cutouts={place / 'cutouts'}", "--objects=2", *drawn]),
+    }
+
+
+def commands_of_editing(place: Path) -> dict[str, tuple[click.Command, list[str]]]:
+    model, out = [f"--network={place}", "--device=cpu"], f"--outdir={place / 'out'}"
+    target = f"--target={place / 'cutouts' / 'fox.png'}"
+    return {
+        "projector": (projector.main, [*model, out, target, "--num-steps=1", "--loss=pixels"]),
+        "drag": (drag.command, [*model, f"--out={place / 'strip.png'}", "--points=0,0>0.1,0", "--max-steps=1"]),
+        "style_mixing": (style_mixing.main, [*model, out, "--rows=1", "--cols=2"]),
+    }
 
 
 @pytest.fixture
@@ -190,7 +225,12 @@ NUMBERS_OF_FIGURES = ["nan", "inf", "1e308", "-1", "10000000000", "9" * 5000, ""
 ODD = [word for word in WORDS if "\0" not in word and word not in ("1", "2", "3")]
 
 
-@pytest.mark.parametrize("name", ["train", "generate", pytest.param("calc_metrics", marks=pytest.mark.slow)])
+SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "style_mixing")
+
+
+@pytest.mark.parametrize(
+    "name", ["train", "generate", "dataset_tool", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)]
+)
 def test_every_option_with_every_odd_value(place: Path, no_summary: None, name: str):
     command, words, options = commands(place)[name]
     for option in options:

@@ -64,7 +64,8 @@ def test_every_command_is_there(target: str):
 
 
 @pytest.mark.parametrize(
-    "script", ["train", "generate", "calc_metrics", "visualize", "convert", "edit", "projector", "style_mixing"]
+    "script",
+    ["train", "generate", "calc_metrics", "visualize", "dataset_tool", "convert", "edit", "projector", "style_mixing"],
 )
 def test_help_needs_none_of_the_slow_packages(script: str):
     code = f"import sys, {script}; print([m for m in ('torch', 'scipy', 'matplotlib', 'pydantic') if m in sys.modules])"

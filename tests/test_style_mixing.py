@@ -41,6 +41,18 @@ def test_a_cell_is_the_row_with_the_columns_layers(method: str):
     assert np.abs(shown.astype(int) - cell).max() <= 1
 
 
+def test_a_class_by_name_and_number(tmp_path: Path):
+    save_tiny_snapshot(tmp_path, classes=3)
+    fixed = ["--network", str(tmp_path), "--rows", "0", "--cols", "1", "--device", "cpu", "--layers", "0"]
+    for number, text in enumerate(["1", "0,1,0"]):
+        given = ["--class", text, "--outdir", str(tmp_path / str(number))]
+        assert CliRunner().invoke(main, [*fixed, *given]).exit_code == 0
+    assert (tmp_path / "0" / "grid.png").read_bytes() == (tmp_path / "1" / "grid.png").read_bytes()
+    for wrong in ([], ["--class=3"], ["--class=" + "9" * 30], ["--class=-1"], ["--class=0,nan,0"]):
+        refused = CliRunner().invoke(main, [*fixed, *wrong, "--outdir", str(tmp_path / "new")])
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1), wrong
+
+
 def test_the_command(tmp_path: Path):
     (tmp_path / "run").mkdir()
     save_tiny_snapshot(tmp_path / "run")

@@ -37,6 +37,9 @@ class World:
         """Whether this is the rank that writes files and talks to people."""
         return self.rank == 0
 
+    def ready(self) -> None:
+        """Called before every exchange, when all that this rank needs for it is there (see agreement.py)."""
+
     def mean_(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over the ranks; one reduction for all of them."""
         if self.size > 1 and tensors:
@@ -44,13 +47,17 @@ class World:
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean of the ranks' x; gradients flow back to all of them."""
-        return x if self.size == 1 else _Mean.apply(x, self.size)
+        if self.size == 1:
+            return x
+        self.ready()
+        return _Mean.apply(x, self.size)
 
     def reduce_(self, tensors: Sequence[Tensor], operation: str = "sum") -> None:
         """Replace each tensor by the "sum", "min" or "max" over the ranks, in one reduction. All have one type."""
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([t.reshape(-1) for t in tensors])
+        self.ready()
         dist.all_reduce(flat, _OPERATIONS[operation])
         scatter_(flat, tensors)
 
@@ -59,11 +66,13 @@ class World:
         if self.size == 1:
             return x
         counts = [torch.zeros([1], dtype=torch.int64, device=self.device) for _ in range(self.size)]
+        self.ready()
         dist.all_gather(counts, torch.tensor([len(x)], device=self.device))
         longest = max(int(count) for count in counts)
         padded = torch.zeros([longest, *x.shape[1:]], dtype=x.dtype, device=self.device)
         padded[: len(x)] = x
         parts = [torch.empty_like(padded) for _ in range(self.size)]
+        self.ready()
         dist.all_gather(parts, padded)
         return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)]).to(x.device)
 
@@ -72,6 +81,7 @@ class World:
         if self.size == 1:
             return value
         box: list[Any] = [value]
+        self.ready()
         dist.broadcast_object_list(box, device=self.device)
         return box[0]
 
@@ -91,6 +101,7 @@ class World:
     def barrier(self) -> None:
         """Wait until every rank is here."""
         if self.size > 1:
+            self.ready()
             dist.barrier()
 
 

@@ -189,5 +189,7 @@ def _kind(path: Path, name: str, part: Any) -> TensorKind:
 def _foreign(path: Path) -> str | None:
     """What else a file is, by its first bytes."""
     with open(path, "rb") as file:
-        start = file.read(4)
+        start = file.read(64)
+    if len(start) > 8 and start[8:9] != b"{" and start.isascii() and start.decode().replace("\n", " ").isprintable():
+        return "it is a text"
     return next((what for begin, what in _FOREIGN.items() if start.startswith(begin)), None)

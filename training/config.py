@@ -31,6 +31,7 @@ from training.settings import (
 
 ActivationName = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 Architecture = Literal["skip", "resnet", "orig"]
+Condition = Literal["labels", "label-map", "text"]  # of conditional runs (training/data/conditions.py)
 Registration = Literal["cells", "corners"]  # what -1 and 1 are on a grid (training/layouts/registration.py)
 
 LEVEL_RESOLUTIONS = (4, 8, 16)  # of the features that levels 0, 1 and 2 of a layout belong to
@@ -121,6 +122,7 @@ class GeneratorConfig(Section):
 
     z_dim: int = Field(512, ge=0, le=2**16)
     c_dim: Labels = 0
+    c_values: Labels = 0  # what the numbers of c are indices below, those of a label map or of words; 0: just numbers
     w_dim: Width = 512
     img_resolution: PowerOfTwo
     img_channels: Channels = 3
@@ -150,6 +152,7 @@ class DiscriminatorConfig(ConvConfig):
 
     architecture: Architecture = "resnet"
     c_dim: Labels = 0
+    c_values: Labels = 0  # as G's
     img_resolution: PowerOfTwo
     img_channels: Channels = 3
     cmap_dim: int | None = Field(None, ge=0, le=2**16)  # width of the projected label; None: channels(4)
@@ -215,6 +218,10 @@ class LossConfig(Section):
     pl_batch_shrink: Count = 2
     pl_decay: Fraction = 0.01
     style_mixing_prob: Fraction = 0.9
+    feature_matching: NonNegative = 0.0  # weight of the matching of D's features in G's loss; 0 switches it off
+    matched: Literal["images", "batches"] = "images"  # with the real image of the same condition, or means of a pass
+    matching_aware: bool = False  # D's loss has the score of real images with wrong conditions, too
+    kl_weight: NonNegative = 0.0  # of the conditioning augmentation's distance from a normal distribution, in G's loss
     move_weight: NonNegative = 0.0  # of the regularisation of centre movement (ours); 0 switches it off
     move_step: Annotated[float, Field(ge=1e-6, le=2)] = 0.1  # how far it moves a centre, in half sides of the image
     move_interval: Count = 8  # steps from one time to the next
@@ -257,11 +264,12 @@ class DataConfig(Section):
 
     path: str
     conditional: bool = False
+    condition: Condition = "labels"  # what on, where it is
     mirror: bool = False
     subset: Count | None = None
     workers: int = Field(2, ge=0, le=1024)
     # Found in the data, and kept so that a snapshot can name its classes:
-    class_names: tuple[str, ...] = ()  # by class number; () where they are the numbers, or unknown
+    class_names: tuple[str, ...] = ()  # by class number, of words by index; () where they are the numbers, or unknown
     label_examples: tuple[tuple[float, ...], ...] = ()  # some labels, where these are lists of numbers and no classes
 
 
@@ -289,13 +297,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _check(self):
-        for key in ("img_resolution", "img_channels", "c_dim", "backbone"):
+        for key in ("img_resolution", "img_channels", "c_dim", "c_values", "backbone"):
             ours, theirs = getattr(self.generator, key), getattr(self.discriminator, key)
             if ours != theirs:
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
         _check_growth(self.growth, self.generator.img_resolution)
+        _check_conditions(self.loss, self.generator.c_dim)
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
         per_pass = schedule.batch_gpu or schedule.batch_size // self.hardware.gpus
         if per_pass == 0:
@@ -315,11 +324,16 @@ class RunConfig(Section):
 
 
 def _check_growth(growth: GrowthConfig | None, resolution: int) -> None:
-    if growth is None:
+    if growth is None or growth.start_resolution is None:
         return
     _check_resolution(growth.start_resolution)
     if growth.start_resolution > resolution:
         raise ValueError(f"growth.start_resolution {growth.start_resolution} is above the images' {resolution}")
+
+
+def _check_conditions(loss: LossConfig, c_dim: int) -> None:
+    if loss.matching_aware and c_dim == 0:
+        raise ValueError("loss.matching_aware is about conditions, and there are none; set it to false, or --cond=1")
 
 
 def _check_graphs(hardware: HardwareConfig, several_passes: bool) -> None:

@@ -1,7 +1,7 @@
 """Real images and labels on their way into the training."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from dnnlib.errors import UserError
 from training.config import RunConfig
 from training.data.dataset import ImageDataset, SampleOrder, batches
 from training.state import TrainingState
+
+_KEPT_NUMBERS = 2**28  # of the labels of all images; where they are more, such as label maps, they are read when drawn
 
 
 def open_dataset(config: RunConfig) -> ImageDataset:
@@ -24,6 +26,7 @@ def open_dataset(config: RunConfig) -> ImageDataset:
         data.path,
         resolution=wanted.img_resolution,
         use_labels=data.conditional,
+        condition=data.condition,
         mirror=data.mirror,
         max_size=data.subset,
         seed=config.seed,
@@ -67,6 +70,14 @@ def label_drawer(dataset: ImageDataset, state: TrainingState) -> Callable[[int],
     device = state.device
     if dataset.label_dim == 0:
         return lambda count: torch.zeros([count, 0], device=device)
-    labels = torch.stack([torch.as_tensor(dataset.get_label(i)) for i in range(len(dataset))]).to(device)
-    stream = state.common["labels"]
-    return lambda count: labels[torch.randint(len(labels), [count], generator=stream, device=device)]
+
+    def drawn(count: int) -> Tensor:
+        return torch.randint(len(dataset), [count], generator=state.common["labels"], device=device)
+
+    def rows(indices: Iterable[int]) -> Tensor:
+        return torch.stack([torch.as_tensor(dataset.get_label(i)) for i in indices]).to(device)
+
+    if len(dataset) * dataset.label_dim > _KEPT_NUMBERS:
+        return lambda count: rows(drawn(count).tolist())
+    labels = rows(range(len(dataset)))
+    return lambda count: labels[drawn(count)]

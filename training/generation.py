@@ -1,13 +1,12 @@
 """From a request to pictures on disk: what generate.py does. All checks come before the first file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
@@ -15,14 +14,16 @@ from dnnlib.parsing import int_ranges
 from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, NoiseMode, Precision
-from training.data.class_names import listed, parse_class, read_class_names
+from training.data.class_names import chosen_class
+from training.data.conditions import discs, parse_text, read_label_map
 from training.latent.directions import moved_along, parse_steps
 from training.layouts.edits import (
-    Center,
+    changed,
     check_moves,
+    is_gradual,
     load_latents,
-    moved,
     parse_centers,
+    parse_changes,
     parse_grid,
     parse_moves,
     parse_removals,
@@ -31,21 +32,13 @@ from training.layouts.edits import (
     without,
 )
 from training.layouts.files import load_layout, save_layout
-from training.layouts.layout import Layout
-from training.pictures.grids import (
-    enlarged,
-    image_grid,
-    moving_strip,
-    samples_beside_heatmaps,
-    save_png,
-    square_columns,
-)
-from training.pictures.products import GRIDS, HEATMAPS, STRIPS
-from training.pictures.videos import check_video, save_video
+from training.layouts.layout import Layout, concatenate
+from training.pictures.series import VIDEO_SIDE, Scenes, write_film, write_grid, write_pictures, write_strips
+from training.pictures.videos import check_video
 from training.runs.snapshot import find_snapshot
-from training.sampling import SEED_LIMIT, Model, to_uint8
+from training.sampling import SEED_LIMIT, Model
 
-VIDEO_SIDE = 256  # small pictures are enlarged until a video is at least this wide, pixels
+FILM = "film.gif"  # of --interpolate, where --video names no other
 PAGE_LIMIT = 2**28  # pixels of a grid, a strip or a video
 LATENTS_LIMIT = 2**30  # numbers in the latents of all pictures
 
@@ -60,16 +53,21 @@ class GenerateRequest:
     trunc: float = 1.0
     trunc_cutoff: int | None = None
     class_label: str | None = None
+    text: str | None = None
+    label_map: str | None = None
     noise_mode: NoiseMode = "const"
     latents: str | None = None
     centers: tuple[str, ...] = ()
-    layout: str | None = None
+    layouts: tuple[str, ...] = ()
     save_layout: str | None = None
+    spreads: tuple[str, ...] = ()
+    strengths: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     removals: tuple[str, ...] = ()
     restyles: tuple[str, ...] = ()
     directions: tuple[str, ...] = ()
     frames: int | None = None
+    interpolate: int | None = None
     video: str | None = None
     show_heatmaps: bool = False
     grid: str | None = None
@@ -78,45 +76,10 @@ class GenerateRequest:
     precision: Precision = "trained"
     device: str = "auto"
 
-
-@dataclass(frozen=True)
-class Scenes:
-    """N pictures to be made; everything in it has been checked. `names` are those of their files."""
-
-    model: Model
-    names: list[str]
-    seeds: list[int]
-    ws: Tensor  # [N, num_ws, w_dim]
-    layout: Layout | None
-    noise_mode: NoiseMode
-    batch: int
-    moves: list[Center] = field(default_factory=list)
-    scale: int = 1
-
-    def __len__(self) -> int:
-        return len(self.seeds)
-
-    def images(self, chosen: slice) -> Tensor:
-        """[n, C, R, R] of some of them."""
-        layout = None if self.layout is None else self.layout[chosen]
-        return self._draw(self.seeds[chosen], self.ws[chosen], layout)
-
-    def moving(self, number: int, frames: int) -> tuple[Tensor, Layout]:
-        """One of them while its centres move: images [frames, C, R, R] and their layouts."""
-        layout = self.known_layout
-        share = torch.linspace(0, 1, frames, device=layout.centers[0].device)
-        layout = moved(layout[[number]].repeat(frames), self.moves, share)
-        return self._draw([self.seeds[number]] * frames, self.ws[[number]], layout), layout
-
     @property
-    def known_layout(self) -> Layout:
-        """That of a model which takes one; _check_steerable has looked."""
-        assert self.layout is not None
-        return self.layout
-
-    def _draw(self, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
-        images = self.model.images(seeds, ws=ws, layout=layout, noise_mode=self.noise_mode, batch_size=self.batch)
-        return enlarged(images, self.scale)
+    def has_strips(self) -> bool:
+        """Whether each picture is to be shown while something of it changes."""
+        return self.interpolate is None and (bool(self.moves) or is_gradual((*self.spreads, *self.strengths)))
 
 
 def generate(request: GenerateRequest) -> list[Path]:
@@ -127,12 +90,14 @@ def generate(request: GenerateRequest) -> list[Path]:
     outdir = make_dir(request.outdir)
     for path in filter(None, (request.save_layout, request.video)):
         make_dir(Path(path).parent)
-    if scenes.moves:
-        written = _write_strips(scenes, request, outdir)
+    if request.interpolate:
+        written = write_film(scenes, request.interpolate, request.show_heatmaps, _film_path(request))
+    elif request.has_strips:
+        written = write_strips(scenes, request.frames or FRAMES, request.show_heatmaps, request.video, outdir)
     elif grid:
-        written = _write_grid(scenes, grid[0], request.show_heatmaps, outdir)
+        written = write_grid(scenes, grid[0], request.show_heatmaps, outdir)
     else:
-        written = _write_pictures(scenes, request.show_heatmaps, outdir)
+        written = write_pictures(scenes, request.show_heatmaps, outdir)
     if request.save_layout:
         save_layout(request.save_layout, scenes.known_layout)
         written.append(Path(request.save_layout))
@@ -143,19 +108,33 @@ def generate(request: GenerateRequest) -> list[Path]:
 
 
 def _check_together(request: GenerateRequest) -> None:
-    if not request.moves and (request.video or request.frames):
-        raise UserError(f"{'--video' if request.video else '--frames'} is about a moving centre; add --move")
-    if request.moves and request.grid:
-        raise UserError("--grid and --move cannot be combined; --video shows all seeds side by side")
-    if request.video:
-        check_video(request.video)
+    if request.frames and not request.has_strips:
+        raise UserError("--frames is about a moving centre; add --move (--interpolate has a number of its own)")
+    if request.video and not request.has_strips and not request.interpolate:
+        raise UserError("--video is about a moving centre; add --move, or --interpolate")
+    if request.interpolate and request.moves:
+        raise UserError("--move and --interpolate make two films; for one, give the end of the move as a --layout")
+    if request.grid and (request.has_strips or request.interpolate):
+        raise UserError(f"--grid and {_film_option(request)} cannot be combined; --video shows all seeds side by side")
+    if request.video or request.interpolate:
+        check_video(_film_path(request))
     if request.save_layout and Path(request.save_layout).is_dir():
         raise UserError(f"--save-layout {request.save_layout}: this is a directory; name a file")
+
+
+def _film_path(request: GenerateRequest) -> Path:
+    return Path(request.video) if request.video else Path(request.outdir) / FILM
+
+
+def _film_option(request: GenerateRequest) -> str:
+    """The option that asks for more than pictures."""
+    return "--interpolate" if request.interpolate else "--move" if request.moves else "a range of spreads or strengths"
 
 
 def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
     """Read all inputs and check that they fit each other."""
     centers, moves, steps = parse_centers(request.centers), parse_moves(request.moves), parse_steps(request.directions)
+    changes = [*parse_changes("spread", request.spreads), *parse_changes("strength", request.strengths)]
     latents = load_latents(request.latents) if request.latents else {}
     kind, seeds = _which(request.seeds, grid, latents)
     names = [f"{kind}{seed:04d}" for seed in seeds]
@@ -164,13 +143,18 @@ def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
         keep_memory()
         yield_when_crowded()
     _check_steerable(model, request)
+    layout = _given_layout(model, request.layouts)
+    if request.interpolate:
+        seeds = _keyframes(seeds, layout)
     _check_amount(model, len(seeds), grid, request)
-    layout = _layout(model, request.layout, seeds)
+    layout = model.layout(seeds) if layout is None else _one_each(layout, seeds, request.layouts)
     if layout is not None:
-        layout = without(placed(layout, centers), parse_removals(request.removals)).validate()
+        layout = without(placed(layout, centers), parse_removals(request.removals))
+        layout = changed(layout, changes).validate()
         check_moves(layout, moves, names)
     ws = moved_along(_styles(model, seeds, latents, layout, request), steps)
-    return Scenes(model, names, seeds, ws, layout, request.noise_mode, request.batch, moves, request.scale)
+    how = request.noise_mode, request.batch, moves, changes, request.scale
+    return Scenes(model, names, seeds, ws, layout, *how)
 
 
 def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Tensor]) -> tuple[str, list[int]]:
@@ -192,17 +176,21 @@ def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Te
 def _check_steerable(model: Model, request: GenerateRequest) -> None:
     wishes = {
         "--centers": request.centers,
-        "--layout": request.layout,
+        "--layout": request.layouts,
         "--save-layout": request.save_layout,
         "--move": request.moves,
         "--remove": request.removals,
+        "--spread": request.spreads,
+        "--strength": request.strengths,
         "--show-heatmaps": request.show_heatmaps,
     }
     named = [option for option, value in wishes.items() if value]
     if named and not model.is_layout_conditioned:
         raise UserError(f"{named[0]}: the model {request.network} (method {model.config.method}) takes no layout")
-    if request.moves and model.G.takes_layout_in_latent:
-        raise UserError("--move: this model takes its layout as a part of the latent; give --centers instead")
+    gradual = request.moves or is_gradual((*request.spreads, *request.strengths))
+    if gradual and model.G.takes_layout_in_latent:
+        option = "--move" if request.moves else "a range"
+        raise UserError(f"{option}: this model takes its layout as a part of the latent; give --centers instead")
 
 
 def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, request: GenerateRequest) -> None:
@@ -210,22 +198,49 @@ def _check_amount(model: Model, count: int, grid: tuple[int, int] | None, reques
     numbers = count * int(np.prod(model.G.w_shape))
     if numbers > LATENTS_LIMIT:
         raise UserError(f"{count} pictures are too many at a time; make them in several calls, with other --seeds")
-    cells = grid[0] * grid[1] if grid else (request.frames or FRAMES) if request.moves else 1
-    films = count if request.video else 1
-    pixels = cells * films * (model.config.generator.img_resolution * request.scale) ** 2
+    cells = _cells(count, grid, request)
+    side = model.config.generator.img_resolution * request.scale
+    pixels = cells * (max(side, VIDEO_SIDE) if request.interpolate else side) ** 2
     if pixels > PAGE_LIMIT:
-        smaller = "--grid" if grid else "fewer --frames or --seeds" if request.moves else "--scale"
-        raise UserError(f"a page of {pixels / 1e6:,.0f} million pixels is too large; choose a smaller {smaller}")
+        kind, smaller = "page", f"a smaller {'--grid' if grid else '--scale'}"
+        if request.interpolate:
+            kind, smaller = "film", "a smaller --interpolate, or fewer keyframes"
+        elif request.has_strips:
+            smaller = "fewer --frames or --seeds"
+        raise UserError(f"a {kind} of {pixels / 1e6:,.0f} million pixels is too large; choose {smaller}")
 
 
-def _layout(model: Model, path: str | None, seeds: list[int]) -> Layout | None:
-    """The layouts of the file, one a seed, or those that the model's sampler draws."""
-    if path is None:
-        return model.layout(seeds)
-    layout = model.fitted(load_layout(path), path)
+def _cells(count: int, grid: tuple[int, int] | None, request: GenerateRequest) -> int:
+    """How many pictures are in memory at the same time, as a page or a film."""
+    if request.interpolate:
+        return (count - 1) * request.interpolate + 1
+    if request.has_strips:
+        return (request.frames or FRAMES) * (count if request.video else 1)
+    return grid[0] * grid[1] if grid else 1
+
+
+def _given_layout(model: Model, paths: tuple[str, ...]) -> Layout | None:
+    """The layouts of all files, in order; None where there are no files."""
+    layouts = [model.fitted(load_layout(path), path) for path in paths]
+    if len({None if each.noise is None else each.noise.kind for each in layouts}) > 1:
+        raise UserError(f"{', '.join(paths)}: only some of these layouts have noise; they cannot go together")
+    return concatenate(layouts) if layouts else None
+
+
+def _one_each(layout: Layout, seeds: list[int], paths: tuple[str, ...]) -> Layout:
+    """Layouts for so many pictures: one each, or the only one for all."""
     if len(layout) not in (1, len(seeds)):
-        raise UserError(f"{path} holds {len(layout)} layouts for {len(seeds)} pictures; it needs one, or one for each")
+        files = f"{', '.join(paths)} hold{'s' if len(paths) == 1 else ''}"
+        raise UserError(f"{files} {len(layout)} layouts for {len(seeds)} pictures; it needs one, or one for each")
     return layout if len(layout) == len(seeds) else layout.repeat(len(seeds))
+
+
+def _keyframes(seeds: list[int], layout: Layout | None) -> list[int]:
+    """Seeds, one a keyframe: a single one serves all layouts. Raises UserError where there is but one of either."""
+    count = max(len(seeds), 1 if layout is None else len(layout))
+    if count == 1:
+        raise UserError("--interpolate needs two keyframes or more: several --seeds, or several layouts")
+    return seeds * count if len(seeds) == 1 else seeds
 
 
 def _styles(
@@ -243,15 +258,36 @@ def _styles(
 
 def _labels(model: Model, request: GenerateRequest) -> int | Tensor | None:
     """What --class says. Raises UserError when a model with labels is given none, or has no such class."""
-    classes = model.config.generator.c_dim
-    if classes == 0:
-        if request.class_label is not None:
-            raise UserError("--class: this model was trained without labels; leave it out")
+    classes, text, condition = model.config.generator.c_dim, request.class_label, model.config.data.condition
+    for name, kind, given in (("--text", "text", request.text), ("--label-map", "label-map", request.label_map)):
+        if given is not None and (condition != kind or classes == 0):
+            raise UserError(f"{name}: this model (method {model.config.method}) makes no images of that; leave it out")
+    if classes > 0 and condition != "labels":
+        return _condition(model, request)
+    if classes > 0 and text is None and request.latents:
         return None
-    names = read_class_names(find_snapshot(request.network), classes)
-    if request.class_label is None and not request.latents:
-        raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
-    return None if request.class_label is None else parse_class(request.class_label, classes, names)
+    return chosen_class(text, classes, find_snapshot(request.network))
+
+
+def _condition(model: Model, request: GenerateRequest) -> Tensor | None:
+    """The row [1, c_dim] of what --text or --label-map says."""
+    settings, names = model.config.generator, model.config.data.class_names
+    by_text = model.config.data.condition == "text"
+    if request.class_label is not None:
+        raise UserError(f"--class: this model makes images of a {'text' if by_text else 'label map'}; leave it out")
+    given = request.text if by_text else request.label_map
+    if given is None:
+        if request.latents:
+            return None
+        raise UserError('this model makes images of a text; give one, such as --text="a red ball"' if by_text else
+                        "this model makes images of a label map; give --label-map=FILE.png or discs")  # fmt: skip
+    if by_text:
+        row = parse_text(given, names, settings.c_dim)
+    elif Path(given).suffix.lower() == ".png":
+        row = read_label_map(given, names, settings.img_resolution)
+    else:
+        row = discs(given, names, settings.img_resolution)
+    return torch.from_numpy(row.reshape(1, -1)).float()
 
 
 def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts: tuple[str, ...]) -> Tensor:
@@ -266,51 +302,3 @@ def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts:
             raise UserError(f"--restyle {number}:{seed}: objects are 0 to {last - 1}, {last} the background")
         z[:, number] = model.latents([seed])[:, number]
     return z
-
-
-# --- files ------------------------------------------------------------------------------------------------------
-
-
-def _write_pictures(scenes: Scenes, show_heatmaps: bool, outdir: Path) -> list[Path]:
-    """One PNG each, and perhaps a second one with the heatmaps."""
-    written = []
-    for start in tqdm(range(0, len(scenes), scenes.batch), unit="batch", disable=None):
-        chosen = slice(start, start + scenes.batch)
-        images = scenes.images(chosen)
-        pixels = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
-        for i, name in enumerate(scenes.names[chosen]):
-            written.append(save_png(outdir / f"{name}.png", pixels[i]))
-            if show_heatmaps:
-                beside = samples_beside_heatmaps(images[i : i + 1], scenes.known_layout[[start + i]])
-                written.append(save_png(make_dir(outdir / HEATMAPS) / f"{name}.png", beside))
-    return written
-
-
-def _write_grid(scenes: Scenes, columns: int, show_heatmaps: bool, outdir: Path) -> list[Path]:
-    images, folder = scenes.images(slice(None)), make_dir(outdir / GRIDS)
-    written = [save_png(folder / "grid.png", image_grid(images, columns))]
-    if show_heatmaps:
-        written.append(save_png(folder / "grid-heatmaps.png", samples_beside_heatmaps(images, scenes.known_layout)))
-    return written
-
-
-def _write_strips(scenes: Scenes, request: GenerateRequest, outdir: Path) -> list[Path]:
-    """A strip each; perhaps its frames beside their heatmaps; perhaps a video of all."""
-    written, films, folder = [], [], make_dir(outdir / STRIPS)
-    for i, name in enumerate(tqdm(scenes.names, unit="strip", disable=None)):
-        images, layout = scenes.moving(i, request.frames or FRAMES)
-        strip = moving_strip(images, layout, level=scenes.moves[0].level)
-        written.append(save_png(folder / f"{name}.png", strip))
-        if request.show_heatmaps:
-            written.append(save_png(folder / f"{name}-heatmaps.png", samples_beside_heatmaps(images, layout)))
-        if request.video:
-            films.append(to_uint8(images).cpu())
-    if request.video:
-        written.append(save_video(request.video, _video_frames(torch.stack(films))))
-    return written
-
-
-def _video_frames(films: Tensor) -> list[np.ndarray]:
-    """Films [N, frames, C, R, R] of all seeds to one grid a frame."""
-    columns = square_columns(len(films))
-    return [image_grid(films[:, frame], columns, smallest=VIDEO_SIDE // columns) for frame in range(films.shape[1])]

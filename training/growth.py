@@ -11,7 +11,7 @@ from training.state import TrainingState
 def level_at(growth: GrowthConfig, images: int, img_resolution: int) -> float:
     """The level (training/networks/growing.py) after so many images: it stands still for stable_kimg and rises by 1 in
     fade_kimg, by turns, until the networks are grown up."""
-    first, last = growth.start_resolution.bit_length() - 3, img_resolution.bit_length() - 3
+    first, last = ((r or img_resolution // 2).bit_length() - 3 for r in (growth.start_resolution, img_resolution))
     fade, since = growth.fade_kimg * 1000, images - growth.stable_kimg * 1000
     if since < 0:
         return min(first, last)

@@ -23,7 +23,8 @@ from training.layouts.layout import Layout, check_counts, concatenate
 from training.layouts.samplers import sample_layout
 from training.networks.backbones import GeneratorNetwork
 from training.networks.cuda_graphs import CapturedSynthesis
-from training.networks.generator import Precision, check_precision, set_memory_format, set_precision
+from training.networks.generator import set_memory_format
+from training.networks.precision import Precision, check_precision, set_precision
 from training.networks.synthesis import Noise, NoiseMode
 from training.networks.truncation import resampled
 from training.runs.snapshot import open_snapshot
@@ -67,7 +68,7 @@ class Model:
         with torch.random.fork_rng(devices=[]):  # a new network draws weights, although they are replaced at once
             generator = snapshot.generator(weights)
         set_memory_format(generator, channels_last=True)
-        set_precision(generator, precision)
+        set_precision(generator.synthesis, precision)
         return cls(generator, snapshot.config, device, snapshot.kimg)
 
     @property
@@ -208,9 +209,13 @@ class Model:
             if labels is not None:
                 raise UserError("this model was trained without labels; leave the class out")
             return None
+        of_classes = self.config.generator.c_values == 0
         if labels is None:
-            raise UserError(f"this model was trained with labels; give a class from 0 to {c_dim - 1}")
-        labels = torch.as_tensor(labels, device=self.device)
+            wanted = f"a class from 0 to {c_dim - 1}" if of_classes else f"rows of {c_dim} numbers"
+            raise UserError(f"this model was trained with {'labels' if of_classes else 'conditions'}; give {wanted}")
+        labels = _as_tensor(labels).to(self.device)
+        if not of_classes and labels.ndim != 2:
+            raise UserError(f"this model was trained with {self.config.data.condition}; give rows of {c_dim} numbers")
         rows = labels if labels.ndim == 2 else _one_hot(labels.reshape(-1), c_dim)
         return _one_each(_checked_shape("labels", rows, [c_dim]), count, "labels")
 
@@ -239,6 +244,13 @@ def _checked_shape(name: str, value: Tensor, shape: list[int]) -> Tensor:
         wanted = ", ".join(map(str, ["N", *shape]))
         raise UserError(f"{name} must have the shape [{wanted}] for this model, not {list(value.shape)}")
     return value.float()
+
+
+def _as_tensor(labels: Labels) -> Tensor:
+    try:
+        return torch.as_tensor(labels)
+    except (RuntimeError, TypeError, ValueError) as error:  # numbers beyond 64 bits, rows of different lengths
+        raise UserError(f"labels are class numbers, or rows of numbers, all of one length ({error})") from error
 
 
 def _one_hot(classes: Tensor, c_dim: int) -> Tensor:

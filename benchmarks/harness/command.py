@@ -17,7 +17,7 @@ from benchmarks.harness.report import Groups, Rate, Report, commit, now, ratios_
 from benchmarks.harness.series import LEAST_ROUNDS
 from benchmarks.harness.table import closing, table
 from benchmarks.harness.turns import Samples, Subject, take_turns
-from dnnlib.cli import Command
+from dnnlib.cli import FILE, Command
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from torch_utils.devices import choose_device
@@ -137,7 +137,7 @@ def _common_options(
                      help=f"{rounds_help}  [default: {rounds}]"),
         click.Option(["--quick"], is_flag=True,
                      help=f"{quick_rounds} rounds, to see that it runs; never to be cited."),
-        click.Option(["--json", "json_path"], type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        click.Option(["--json", "json_path"], type=FILE, metavar="FILE",
                      help="Write the report here, too."),
     ]  # fmt: skip
 

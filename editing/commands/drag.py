@@ -14,7 +14,8 @@ WHICH, HOW, OUTPUT, HARDWARE = "Which picture", "How it is dragged", "Output", "
 @option("--layout", group=WHICH, metavar="FILE.json", type=PATH, help="Another layout than the seed's.")
 @option("--latents", group=WHICH, metavar="FILE.npz", type=PATH,
         help="Other latents than the seed's: array w or z, such as projector.py writes; the first one.")
-@option("--class", "class_number", group=WHICH, metavar="K", type=Int(0), help="For models trained with labels.")
+@option("--class", "class_label", group=WHICH, metavar="NAME|K|LIST",
+        help="For models trained with labels: a class by its name or number, or a whole label.")
 @option("--trunc", group=WHICH, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,
         help="Less variety for a more typical picture: 1 is off.")
 @option("--points", group=HOW, metavar="X,Y>X,Y", required=True, multiple=True,
@@ -22,7 +23,7 @@ WHICH, HOW, OUTPUT, HARDWARE = "Which picture", "How it is dragged", "Output", "
 @option("--mode", group=HOW, type=click.Choice(["latent", "alternate", "hybrid"]), default="hybrid",
         show_default=True,
         help="Change styles only; styles and centers in turn; or centers first, then both.")
-@option("--mask", group=HOW, metavar="FILE.png|X,Y,R",
+@option("--mask", group=HOW, metavar="FILE.png|X,Y,R", type=PATH,
         help="Where the picture may change: white in a picture, or inside of a circle.")
 @option("--max-steps", group=HOW, metavar="N", type=Int(1, 10_000), default=200, show_default=True,
         help="Gradient steps at most.")

@@ -1,1 +1,1 @@
-"""The page: one HTML file, plain ES modules, a style sheet. Served from memory, exported as it is."""
+"""The page: one HTML file, plain ES modules, a style sheet. Served from memory, exported with another back end."""

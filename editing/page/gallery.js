@@ -7,8 +7,8 @@ import { draw } from "./picture.js";
 const COUNT = 9;
 
 export class Gallery {
-  constructor({ store, backend }) {
-    Object.assign(this, { store, backend, kind: "latents", first: 1, entries: [] });
+  constructor({ store, backend, model }) {
+    Object.assign(this, { store, backend, model, kind: "latents", first: 1, entries: [] });
     $("#gallery-more").onclick = () => {
       this.first += COUNT;
       this.fill();
@@ -23,7 +23,7 @@ export class Gallery {
   }
 
   fill() {
-    const seeds = Array.from({ length: COUNT }, (_, i) => (this.store.document.seed + this.first + i) % 2 ** 32);
+    const seeds = Array.from({ length: COUNT }, (_, i) => (this.store.document.seed + this.first + i) % this.model.seeds);
     this.entries = seeds.map((seed, number) => this.#entry(seed, number));
     $("#gallery").replaceChildren(...this.entries.map(({ button }) => button));
     this.entries.forEach((entry, number) => this.#ask(entry, number));

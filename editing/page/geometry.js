@@ -1,11 +1,39 @@
-// Where things are. Image coordinates are (x, y) in [-1, 1], y down; -1 and 1 are the centres of the border pixels.
+// Where things are. Image coordinates are (x, y) in [-1, 1], y down; what -1 and 1 are is the model's own: with the
+// registration "cells" the borders of the picture, with "corners" the centres of its border pixels.
 // This is the only place that turns them into pixels of the screen and back.
 
-export class View {
-  // element: what shows the picture from edge to edge, at any size. resolution: pixels of the picture, each way.
-  constructor(element, resolution) {
-    this.element = element;
+export class Grid {
+  // resolution: pixels of the picture, each way.
+  constructor(resolution, registration) {
     this.resolution = resolution;
+    this.span = registration === "cells" ? resolution : resolution - 1; // pixels from -1 to 1
+  }
+
+  // One pixel of the picture in image coordinates.
+  get pixel() {
+    return 2 / this.span;
+  }
+
+  // The share [0, 1] of the picture's side, of an image coordinate, and back.
+  toShare(x) {
+    return 0.5 + (x / 2) * (this.span / this.resolution);
+  }
+
+  fromShare(share) {
+    return (share - 0.5) * 2 * (this.resolution / this.span);
+  }
+
+  // The share of the picture's side, of a length in image coordinates.
+  share(distance) {
+    return (distance / 2) * (this.span / this.resolution);
+  }
+}
+
+export class View {
+  // element: what shows the picture from edge to edge, at any size.
+  constructor(element, grid) {
+    this.element = element;
+    this.grid = grid;
   }
 
   get width() {
@@ -19,34 +47,24 @@ export class View {
   // Of a pointer event's position in the window.
   toImage(clientX, clientY) {
     const box = this.element.getBoundingClientRect();
-    return [
-      fromShare((clientX - box.left) / box.width, this.resolution),
-      fromShare((clientY - box.top) / box.height, this.resolution),
-    ];
+    return [this.grid.fromShare((clientX - box.left) / box.width), this.grid.fromShare((clientY - box.top) / box.height)];
   }
 
   // In CSS pixels from the element's left top corner.
   toScreen([x, y]) {
-    return [toShare(x, this.resolution) * this.width, toShare(y, this.resolution) * this.height];
+    return [this.grid.toShare(x) * this.width, this.grid.toShare(y) * this.height];
   }
 
   // A length in image coordinates as CSS pixels.
   length(distance) {
-    return ((distance / 2) * (this.resolution - 1) * this.width) / this.resolution;
+    return this.grid.share(distance) * this.width;
   }
 
   // CSS pixels as a length in image coordinates.
   distance(length) {
-    return (length / this.width) * (2 * this.resolution / (this.resolution - 1));
+    return length / this.width / this.grid.share(1);
   }
 }
-
-// The share [0, 1] of the picture's side, of an image coordinate, and back.
-export const toShare = (x, resolution) => (((x + 1) / 2) * (resolution - 1) + 0.5) / resolution;
-export const fromShare = (share, resolution) => ((share * resolution - 0.5) / (resolution - 1)) * 2 - 1;
-
-// One pixel of the picture in image coordinates.
-export const pixel = (resolution) => 2 / (resolution - 1);
 
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 

@@ -14,14 +14,14 @@ const RAMP = Uint8ClampedArray.from({ length: 256 * 3 }, (_, i) => {
   return STOPS[first][i % 3] + (STOPS[first + 1][i % 3] - STOPS[first][i % 3]) * (at - first);
 });
 
-// Values [0, 1] of a level, or of one centre of it, at size x size points from border to border.
-export function heatmap(layout, level, size, only = null) {
+// Values [0, 1] of a level, or of one centre of it, at the middles of size x size cells of the picture.
+export function heatmap(layout, level, size, grid, only = null) {
   const { centers, spreads } = layout.levels[level];
   const values = new Float32Array(size * size);
   centers.forEach(([cx, cy], index) => {
     if (only !== null && only !== index) return;
-    const across = bell(cx, spreads[index], size);
-    const down = bell(cy, spreads[index], size);
+    const across = bell(cx, spreads[index], size, grid);
+    const down = bell(cy, spreads[index], size, grid);
     const peak = strength(layout, level, index);
     for (let y = 0; y < size; y++) {
       for (let x = 0; x < size; x++) {
@@ -33,8 +33,8 @@ export function heatmap(layout, level, size, only = null) {
   return values;
 }
 
-function bell(center, spread, size) {
-  return Float32Array.from({ length: size }, (_, i) => Math.exp(-(((i / (size - 1)) * 2 - 1 - center) ** 2) / spread));
+function bell(center, spread, size, grid) {
+  return Float32Array.from({ length: size }, (_, i) => Math.exp(-((grid.fromShare((i + 0.5) / size) - center) ** 2) / spread));
 }
 
 // Paints values onto a canvas in colour; alpha(value) is how opaque a point is, 0 to 255.

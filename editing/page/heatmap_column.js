@@ -5,25 +5,25 @@ import { heatmap, paint } from "./heat.js";
 import { Surface } from "./surface.js";
 
 const SIZE = 96; // points of a heatmap, each way
-const TITLES = ["Whole object", "Parts", "Details"];
+const TITLES = ["Object", "Parts", "Details"];
 
 export class HeatmapColumn {
   constructor(host, options) {
-    const { model, store, selection } = options;
-    Object.assign(this, { store, selection });
+    const { model, store, selection, grid } = options;
+    Object.assign(this, { store, selection, grid });
     const many = model.counts.length === 1;
     host.classList.toggle("one", many);
     this.maps = model.counts.map((_, level) => this.#make(level, many, options));
     host.replaceChildren(...this.maps.map(({ figure }) => figure));
   }
 
-  #make(level, many, { model, store, selection, isFree }) {
+  #make(level, many, { store, selection, grid, isFree }) {
     const canvas = element("canvas", { role: "img", "aria-label": `Heatmap of level ${level}` });
     const map = element("div", { class: "map" }, canvas);
     const title = many ? "Objects" : `${TITLES[level]} · ${4 << level}×${4 << level}`;
     const figure = element("div", { class: "heatmap" }, element("div", { class: "title" }, many ? null : sign(level), title), map);
     figure.dataset.level = level;
-    const surface = new Surface(map, { store, selection, resolution: model.resolution, levels: [level], many, isFree });
+    const surface = new Surface(map, { store, selection, grid, levels: [level], many, isFree });
     map.addEventListener("pointerenter", () => this.#pulse(level, true));
     map.addEventListener("pointerleave", () => this.#pulse(level, false));
     return { figure, canvas, map, surface, level };
@@ -42,7 +42,7 @@ export class HeatmapColumn {
     const { over } = this.selection;
     for (const { canvas, map, surface, level } of this.maps) {
       const glows = over?.level === level;
-      paint(canvas, heatmap(layout, level, SIZE, glows ? over.index : null), SIZE);
+      paint(canvas, heatmap(layout, level, SIZE, this.grid, glows ? over.index : null), SIZE);
       canvas.style.opacity = over && !glows ? 0.45 : 1;
       map.classList.toggle("pulse", glows);
       surface.draw();

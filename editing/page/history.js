@@ -15,6 +15,8 @@ export class History {
     $("#film-mp4").onclick = () => this.film(".mp4");
     $("#film-play").onclick = () => this.play();
     this.filming = null;
+    this.chosen = null;
+    this.buttons = new WeakMap(); // of each state's document
   }
 
   // The picture of the present state has come.
@@ -35,25 +37,44 @@ export class History {
       const able = name === "play" || this.backend.can.films;
       $(`#film-${name}`).disabled = !able || this.store.states.length < 2 || this.filming !== null;
     }
-    const buttons = this.store.states.map(({ thumbnail }, number) => this.#entry(thumbnail, number, now));
-    $("#strip").replaceChildren(...buttons);
-    const chosen = buttons[now];
-    const strip = $("#strip");
-    if (chosen) strip.scrollLeft = chosen.offsetLeft - strip.offsetLeft - strip.clientWidth + 2 * THUMBNAIL;
+    if (this.store.before === null) this.#drawStrip(now); // what is being changed is no state yet
   }
 
-  #entry(thumbnail, number, now) {
-    const button = element("button", {
-      role: "option", "aria-selected": String(number === now), class: number > now ? "undone" : "",
-      "aria-label": `State ${number + 1}`, onclick: () => this.store.goTo(number),
-    });
-    if (thumbnail) {
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
-      canvas.getContext("2d").drawImage(thumbnail, 0, 0);
-      button.append(canvas);
-    } else button.append(String(number + 1));
+  // A state keeps its button; only what has changed is drawn.
+  #drawStrip(now) {
+    const buttons = this.store.states.map((state, number) => this.#entry(state, number, now));
+    const strip = $("#strip");
+    if (buttons.length !== strip.children.length || buttons.some((button, i) => button !== strip.children[i])) {
+      strip.replaceChildren(...buttons);
+    }
+    if (buttons[now] === this.chosen) return;
+    this.chosen = buttons[now];
+    strip.scrollLeft = this.chosen.offsetLeft - strip.offsetLeft - strip.clientWidth + 2 * THUMBNAIL;
+  }
+
+  #entry({ document, thumbnail }, number, now) {
+    const button = this.#buttonOf(document);
+    const selected = String(number === now);
+    if (button.getAttribute("aria-selected") !== selected) button.setAttribute("aria-selected", selected);
+    button.classList.toggle("undone", number > now);
+    if (button.dataset.number !== String(number)) {
+      button.dataset.number = number;
+      button.setAttribute("aria-label", `State ${number + 1}`);
+      if (!button.shown) button.textContent = String(number + 1);
+    }
+    if (thumbnail && button.shown !== thumbnail) {
+      button.shown = thumbnail;
+      button.replaceChildren(thumbnail);
+    }
     return button;
+  }
+
+  #buttonOf(document) {
+    if (!this.buttons.has(document)) {
+      const button = element("button", { role: "option", onclick: () => this.store.goTo(Number(button.dataset.number)) });
+      this.buttons.set(document, button);
+    }
+    return this.buttons.get(document);
   }
 
   async play() {
@@ -83,6 +104,7 @@ export class History {
   }
 
   failed() {
+    if (this.filming === null) return;
     this.filming = null;
     this.draw();
   }

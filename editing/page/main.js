@@ -1,8 +1,10 @@
 // The page: what listens to what. One store, one back end, surfaces with handles, and panes.
 
+import { Directions } from "./directions.js";
 import { $, isTyping, toast } from "./dom.js";
 import { toImageData } from "./frames.js";
 import { Gallery } from "./gallery.js";
+import { Grid } from "./geometry.js";
 import { HeatmapColumn } from "./heatmap_column.js";
 import { firstHint } from "./hint.js";
 import { History } from "./history.js";
@@ -31,7 +33,7 @@ class Page {
     on("loading", () => this.#status("loading", "loading", "the model is being loaded"));
     on("failed", ({ message }) => this.#notice(`The model could not be opened: ${message}`, true));
     on("gone", () => this.#gone());
-    on("operators", () => this.refresh());
+    on("operators", ({ native }) => this.#switched(native));
     on("picture", (frame) => this.#arrived(frame));
     on("error", (message) => this.#error(message));
     setInterval(() => this.#showAge(), 50);
@@ -39,7 +41,13 @@ class Page {
 
   // ---- beginning, and beginning again after the server was away
 
-  #begin(model) {
+  #switched(native) {
+    this.isNative = native;
+    this.refresh();
+  }
+
+  #begin(model, native) {
+    this.isNative = native;
     this.#notice("");
     const isFirst = this.model === null;
     const isOther = !isFirst && (model.name !== this.model.name || String(model.counts) !== String(this.model.counts));
@@ -58,14 +66,16 @@ class Page {
     const many = model.counts.length === 1;
     const isFree = () => !this.pull?.isOpen && !this.pull?.running;
     const levels = model.counts.map((_, level) => level);
-    this.surface = new Surface(this.stage, { store, selection, resolution: model.resolution, levels, many, isFree });
+    const grid = new Grid(model.resolution, model.registration);
+    this.surface = new Surface(this.stage, { store, selection, grid, levels, many, isFree });
     this.surface.svg.classList.add("centres");
-    this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, isFree: () => !this.pull.running });
+    this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, grid, isFree: () => !this.pull.running });
     $("#heatmaps").hidden = model.counts.length === 0;
-    this.pull = new Pull(this.stage, { store, backend, picture, resolution: model.resolution });
+    this.pull = new Pull(this.stage, { store, backend, picture, grid });
     this.photo = new Photo({ store, backend, picture, say: toast });
     this.panels = new Panels({ store, backend, selection, model, say: toast });
-    this.gallery = new Gallery({ store, backend });
+    this.directions = new Directions({ store, backend, model });
+    this.gallery = new Gallery({ store, backend, model });
     this.history = new History({ store, backend, picture });
     this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
     this.menu = new Menu({ store, picture, photo: this.photo, model, openPane: (name) => this.openPane(name) });
@@ -101,6 +111,7 @@ class Page {
     this.pull.draw();
     this.pull.restoreMask();
     this.panels.draw();
+    this.directions.draw();
     this.menu.draw();
     this.history.draw();
   }
@@ -113,11 +124,17 @@ class Page {
   #arrived(frame) {
     if (frame.slot.startsWith("gallery")) return this.gallery.show(frame);
     if (frame.slot.startsWith("truncation")) return this.panels.showPreview(frame);
+    if (frame.slot.startsWith("direction")) return this.directions.showPreview(frame);
     if (frame.slot === "original") return this.picture.setOriginal(toImageData(frame.picture));
     if (this.pull.running || this.photo.running || !this.picture.show(frame)) return;
-    if (this.store.document.layout === null && frame.layout) this.#drawn(frame);
-    if (frame.id === this.picture.wantedId) this.#settled();
+    if (frame.id === this.picture.wantedId) this.#newest(frame);
     this.look.draw();
+  }
+
+  // Of the document as it is now; an older picture's layout is no longer anybody's.
+  #newest(frame) {
+    if (this.store.document.layout === null && frame.layout) this.#drawn(frame);
+    this.#settled();
   }
 
   #drawn(frame) {
@@ -155,6 +172,7 @@ class Page {
   #gone() {
     this.pull?.failed("the server has gone");
     this.photo?.failed("the server has gone");
+    this.history?.failed();
     this.picture.asked.clear();
     this.#notice("The server does not answer. Start it again (python edit.py --network=…); this page goes on by itself when it is back. Nothing is lost.", true);
   }
@@ -178,7 +196,7 @@ class Page {
     if (!this.backend.isConnected) return this.#status("gone", "gone", "the server does not answer");
     const { latency, age, isLate } = this.picture;
     const ms = Math.round(isLate ? age : latency);
-    this.#status(isLate ? "late" : "live", `${ms} ms`, `${ms} ms from a change to its picture`);
+    this.#status(isLate ? "late" : "live", `${ms} ms`, `${ms} ms from a change to its picture, made ${this.backend.where(this.isNative)}`);
   }
 
   #greyOut() {
@@ -186,7 +204,8 @@ class Page {
       $(`#tab-${name}`).disabled = true;
       $(`#tab-${name}`).title = "This needs gradients: open the editor itself for it.";
     }
-    if (!this.backend.can.overlays) $("#look").title = "This needs the editor itself.";
+    for (const name of ["look", "film-gif", "film-mp4"]) $(`#${name}`).title = "This needs the editor itself.";
+    for (const option of document.querySelectorAll("#noise option:not([value=const])")) option.disabled = true;
   }
 
   // ---- panes
@@ -279,7 +298,7 @@ class Page {
 }
 
 const kind = $('meta[name="steergan-backend"]').content;
-const { makeBackend } = await import(kind === "local" ? "./local_backend.js" : "./server_backend.js");
+const { makeBackend } = await import(kind === "onnx" ? "./onnx_backend.js" : "./server_backend.js");
 const backend = makeBackend();
 globalThis.steergan = new Page(backend); // for the console, and for tests
 backend.connect();

@@ -111,7 +111,7 @@ export class Panels {
   }
 
   #restyle(number) {
-    this.#setStyle(number, Math.floor(Math.random() * 2 ** 32));
+    this.#setStyle(number, Math.floor(Math.random() * this.model.seeds));
   }
 
   // The code that another object has: of its own seed, or of the document's.
@@ -135,11 +135,12 @@ export class Panels {
       seed, w: null, object_seeds: null, noise_seed: null, drag: { points: [], mask: null },
       layout: $("#keep-layout").checked ? store.layout : null,
     });
-    $("#new").onclick = () => begin(Math.floor(Math.random() * 1e6));
+    $("#new").onclick = () => begin(Math.floor(Math.random() * Math.min(model.seeds, 1e6)));
+    $("#seed").max = model.seeds - 1;
     $("#seed").onchange = ({ target }) => {
       const seed = Math.round(Number(target.value));
-      if (target.value !== "" && seed >= 0 && seed < 2 ** 32) begin(seed);
-      else setValue("#seed", store.document.seed);
+      if (target.value !== "" && seed >= 0 && seed < model.seeds) begin(seed);
+      else this.#refuseSeed();
     };
     $("#keep-layout").closest("label").hidden = model.counts.length === 0;
     $("#reset").hidden = model.counts.length === 0;
@@ -154,6 +155,11 @@ export class Panels {
     $("#new-noise").onclick = () => store.change({ noise_seed: Math.floor(Math.random() * 2 ** 32) });
     $("#pixels").onchange = ({ target }) => $("#stage").classList.toggle("single-pixels", target.checked);
     this.#classes();
+  }
+
+  #refuseSeed() {
+    this.say(`Seeds here are whole numbers from 0 to ${this.model.seeds - 1}.`, true);
+    setValue("#seed", this.store.document.seed);
   }
 
   #classes() {

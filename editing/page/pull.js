@@ -1,16 +1,16 @@
 // Pulling points (DragGAN): press one and pull it to its target in one gesture; what may change; the run itself.
 
 import { $, element, svg } from "./dom.js";
-import { View, clamp, pixel } from "./geometry.js";
+import { View, clamp } from "./geometry.js";
 
 const CIRCLE = [0, 0, 0.5];
 const SHORTEST = 6; // CSS pixels of an arrow
 const MASK_SIDE = 256; // pixels of a painted mask, each way
 
 export class Pull {
-  constructor(host, { store, backend, picture, resolution }) {
-    Object.assign(this, { host, store, backend, picture, resolution });
-    this.view = new View(host, resolution);
+  constructor(host, { store, backend, picture, grid }) {
+    Object.assign(this, { host, store, backend, picture, grid });
+    this.view = new View(host, grid);
     this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
     this.svg.style.display = "none";
     host.append(this.svg);
@@ -103,16 +103,16 @@ export class Pull {
 
   // A disc in image coordinates, on a canvas that covers the picture.
   #disc(pen, [x, y], r) {
-    const side = (value) => ((((value + 1) / 2) * (this.resolution - 1) + 0.5) / this.resolution) * MASK_SIDE;
+    const side = (value) => this.grid.toShare(value) * MASK_SIDE;
     pen.beginPath();
-    pen.arc(side(x), side(y), ((r / 2) * (this.resolution - 1) * MASK_SIDE) / this.resolution, 0, 2 * Math.PI);
+    pen.arc(side(x), side(y), this.grid.share(r) * MASK_SIDE, 0, 2 * Math.PI);
     pen.fill();
   }
 
   #list() {
     const pixels = (point, index) => {
       const distance = this.running?.distances?.[index];
-      return distance ?? Math.hypot(point.to[0] - point.from[0], point.to[1] - point.from[1]) / pixel(this.resolution);
+      return distance ?? Math.hypot(point.to[0] - point.from[0], point.to[1] - point.from[1]) / this.grid.pixel;
     };
     const rows = this.drag.points.map((point, index) =>
       element("li", {}, `Point ${index + 1}`, element("output", { class: "quiet" }, `${pixels(point, index).toFixed(1)} px to go`),
@@ -280,7 +280,7 @@ export class Pull {
     this.#say(`${reason ?? "done"}${left}`);
     if (!last) return this.draw();
     const moved = this.drag.points.map((point, i) => ({ ...point, from: points[i] ?? point.from }));
-    this.store.change({ w: last.w, layout: last.layout, drag: { ...this.drag, points: moved } });
+    this.store.change({ w: last.w, layout: last.layout, directions: [], drag: { ...this.drag, points: moved } }); // w has them
   }
 
   #say(text) {

@@ -8,6 +8,7 @@ const LONGEST_WAIT = 3000;
 
 export class ServerBackend extends EventTarget {
   can = { gradients: true, overlays: true, films: true };
+  where = (isNative) => (isNative ? "by the server" : "by the server with PyTorch's operators, as the native ones are not ready");
   #socket = null;
   #wait = FIRST_WAIT;
   #next = 1;
@@ -26,21 +27,21 @@ export class ServerBackend extends EventTarget {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  // Each returns the number of its request, which the answers have as `id`.
+  // Each returns the number of its request, which the answers have as `id`. What takes long and cannot be asked fails.
   render(document, { slot = "main", overlay = null } = {}) {
     return this.#send("render", { document: plain(document), slot, overlay });
   }
 
   drag(document, options) {
-    return this.#send("drag", { document: plain(document), options });
+    return this.#ask("drag", { document: plain(document), options });
   }
 
   invert(document, options) {
-    return this.#send("invert", { document: plain(document), options });
+    return this.#ask("invert", { document: plain(document), options });
   }
 
   film(documents, { suffix, frames, marks }) {
-    return this.#send("film", { documents: documents.map(plain), suffix, frames, marks });
+    return this.#ask("film", { documents: documents.map(plain), suffix, frames, marks });
   }
 
   stop() {
@@ -50,6 +51,13 @@ export class ServerBackend extends EventTarget {
   // A picture's file, for `invert`.
   async upload(file) {
     if (this.isConnected) this.#socket.send(await file.arrayBuffer());
+  }
+
+  #ask(type, fields) {
+    const id = this.#send(type, fields);
+    const said = { type: "error", id, slot: "long", message: "The server does not answer; try again when it is back." };
+    if (!this.isConnected) setTimeout(() => this.dispatchEvent(new CustomEvent("error", { detail: said })));
+    return id;
   }
 
   #send(type, fields) {

@@ -20,6 +20,7 @@ export class Store extends EventTarget {
     this.future = [];
     this.drawn = null; // the layout that the seed itself has, as soon as the first picture tells
     this.before = null; // the state at the beginning of a change that is not finished
+    this.thumbnail = null; // canvas with the picture of this state, which is no other's
   }
 
   // What is where: the document's own layout, or the seed's.
@@ -112,13 +113,12 @@ export class Store extends EventTarget {
 
   #restore({ document, layout, thumbnail }) {
     this.drawn = layout;
-    this.thumbnail = thumbnail;
-    this.#show(document);
+    this.#show(document, thumbnail);
   }
 
-  #show(document) {
-    if (document.seed !== this.document.seed) this.thumbnail = null;
+  #show(document, thumbnail = null) {
     this.document = document;
+    this.thumbnail = thumbnail;
     this.#tell();
   }
 

@@ -2,20 +2,21 @@
 // pictures come later, from whoever listens to it.
 
 import { svg } from "./dom.js";
-import { View, nearest, pixel } from "./geometry.js";
+import { View, nearest } from "./geometry.js";
 import { SPREADS, placed, strength, withSpread, withStrength } from "./layouts.js";
 
 const SNAP = 6; // CSS pixels
 const STEP = 1.15; // factor of a spread at a turn of the wheel
 const CLICK = 4; // CSS pixels that a pointer may move and still have clicked
+const WHEEL_END = 300; // milliseconds after which a wheel has come to rest
 const SIZES = [8, 6.5, 6]; // half of a handle's, by level
 
 export class Surface {
   // host: the element with the picture; levels: whose handles are shown; selection: {level, index} shared by all
   // surfaces, in an EventTarget with `value`. many: a scene of several objects.
-  constructor(host, { store, selection, resolution, levels, many, isFree = () => true }) {
-    Object.assign(this, { host, store, selection, levels, many, isFree });
-    this.view = new View(host, resolution);
+  constructor(host, { store, selection, grid, levels, many, isFree = () => true }) {
+    Object.assign(this, { host, store, selection, levels, many, isFree, stepping: false, wheelEnd: null });
+    this.view = new View(host, grid);
     this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Centres" });
     this.guides = svg("g", { class: "guides" });
     this.rings = svg("g", { class: "rings" });
@@ -31,6 +32,7 @@ export class Surface {
     this.svg.addEventListener("lostpointercapture", () => this.cancel());
     this.svg.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.svg.addEventListener("keydown", (event) => this.#key(event));
+    for (const end of ["keyup", "focusout"]) this.svg.addEventListener(end, () => this.#endKeys());
     new ResizeObserver(() => this.draw()).observe(host);
   }
 
@@ -127,7 +129,7 @@ export class Surface {
   }
 
   #label(at, from, [x, y]) {
-    const far = Math.hypot(at[0] - from[0], at[1] - from[1]) / pixel(this.view.resolution);
+    const far = Math.hypot(at[0] - from[0], at[1] - from[1]) / this.view.grid.pixel;
     const text = `${far.toFixed(1)} px  →  ${at[0].toFixed(2)}, ${at[1].toFixed(2)}`;
     const [width, height] = [text.length * 6.4 + 14, 22];
     const left = Math.min(Math.max(x + 16, 4), this.view.width - width - 4);
@@ -157,6 +159,7 @@ export class Surface {
   }
 
   #begin(kind, level, index, event) {
+    this.#endKeys();
     const layout = this.store.layout;
     const from = layout.levels[level].centers[index];
     const start = this.view.toImage(event.clientX, event.clientY);
@@ -237,14 +240,17 @@ export class Surface {
     if (!this.isFree() || !chosen || (!event.target.dataset?.grip && !(handle && this.#isSelected(...Object.values(pointOf(handle)))))) return;
     event.preventDefault();
     this.#widen(chosen, event.deltaY < 0 ? STEP : 1 / STEP);
+    clearTimeout(this.wheelEnd);
+    this.wheelEnd = setTimeout(() => this.#endKeys(), WHEEL_END);
   }
 
-  // ---- keys, while a handle has the focus
+  // ---- keys, while a handle has the focus: what one does while it is held is one entry of the history
 
   #key(event) {
     const handle = event.target.closest?.(".handle");
     if (!handle || event.ctrlKey || event.metaKey || !this.isFree()) return;
     const { level, index } = pointOf(handle);
+    if (!event.repeat) this.#endKeys();
     if (!this.#keyed(event, level, index)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -261,15 +267,26 @@ export class Surface {
   }
 
   #nudge(level, index, [dx, dy], { shiftKey, altKey }) {
-    const step = pixel(this.view.resolution) * (shiftKey ? 10 : 1);
+    const step = this.view.grid.pixel * (shiftKey ? 10 : 1);
     const [x, y] = this.store.layout.levels[level].centers[index];
     const alone = altKey && level === 0;
-    this.store.change({ layout: placed(this.store.layout, level, index, [x + dx * step, y + dy * step], alone) });
+    this.#step(placed(this.store.layout, level, index, [x + dx * step, y + dy * step], alone));
   }
 
   #widen({ level, index }, factor) {
     const spread = this.store.layout.levels[level].spreads[index];
-    this.store.change({ layout: withSpread(this.store.layout, level, index, spread * factor) });
+    this.#step(withSpread(this.store.layout, level, index, spread * factor));
+  }
+
+  #step(layout) {
+    this.stepping = true;
+    this.store.preview({ layout });
+  }
+
+  #endKeys() {
+    clearTimeout(this.wheelEnd);
+    if (this.stepping && !this.gesture) this.store.commit();
+    this.stepping = false;
   }
 
   #strengthen(level, index, value) {

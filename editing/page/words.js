@@ -14,16 +14,22 @@ export function commandLine(document, layout, model) {
       if (typeof seed === "number") words.push(`--restyle=${i}:${seed}`);
     });
   }
+  for (const { file, index, strength } of document.directions) {
+    words.push(`--direction=${quoted(`${file}.safetensors:${index}:${strength}`)}`);
+  }
   if (document.noise_mode !== "const") words.push(`--noise-mode=${document.noise_mode}`);
   if (document.layout && layout) words.push("--layout=layout.json");
   return [...words, "--outdir=out"].join(" ");
 }
 
 export function python(document, model) {
+  const files = [...new Set(document.directions.map(({ file }) => `${file}.safetensors`))];
+  const along = files.length ? `, directions=known_directions(${JSON.stringify(files)}, model.G.w_shape)` : "";
   return [
     "from editing.document import load_session; from editing.rendering import render; from training.sampling import Model",
+    ...(files.length ? ["from editing.latent.registry import known_directions"] : []),
     `model = Model.load(${JSON.stringify(model.network)})`,
-    `picture = render(model, load_session("session.json")).image  # uint8 [${model.resolution}, ${model.resolution}, ${model.channels}]`,
+    `picture = render(model, load_session("session.json")${along}).image  # uint8 [${model.resolution}, ${model.resolution}, ${model.channels}]`,
   ].join("\n");
 }
 

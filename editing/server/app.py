@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dnnlib.errors import as_user_error, in_one_line
+from editing.page.files import page_files
 from editing.server.security import COOKIE, Guard, Lock
 from editing.server.session import Session
 from editing.server.worker import Worker
@@ -44,7 +44,7 @@ class Editor:
         self.worker = Worker()
         self.engine: Engine | None = None
         self.failure: str | None = None
-        self.is_native = False
+        self.is_native = False  # whether it has the operators that it is going to keep
         self.sessions: set[Session] = set()
         self._files = page_files()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,7 +77,7 @@ class Editor:
             self._in_loop(self._failed, in_one_line(as_user_error(error) or f"{type(error).__name__}: {error}"))
             return
         waits = engine.use_pytorch_operators()
-        self._in_loop(self._loaded, engine)
+        self._in_loop(self._loaded, engine, not waits)
         if waits and engine.wait_for_native():
             self.worker.submit(self, "switch", self._switching(engine), lambda error: None)
 
@@ -91,8 +91,8 @@ class Editor:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(call, *values)
 
-    def _loaded(self, engine: "Engine") -> None:
-        self.engine = engine
+    def _loaded(self, engine: "Engine", is_native: bool) -> None:
+        self.engine, self.is_native = engine, is_native
         for session in self.sessions:
             self._greet(session)
 
@@ -131,10 +131,11 @@ class Editor:
             self.sessions.discard(session)
 
     async def _file(self, request: Request) -> Response:
-        found = self._files.get(request.path_params.get("name", "index.html"))
-        if found is None:
+        """From memory; nothing else is ever served, whatever a request says."""
+        name = request.path_params.get("name", "index.html")
+        if name not in self._files:
             return PlainTextResponse("not found", 404)
-        return Response(found[0], media_type=found[1])
+        return Response(self._files[name], media_type=KINDS[name[name.rindex(".") :]])
 
     async def _login(self, request: Request) -> Response:
         if self._lock is None:
@@ -166,13 +167,3 @@ async def _password_of(request: Request) -> str:
         if len(body) > FORM_LIMIT:
             return ""
     return parse_qs(body.decode("utf-8", "replace")).get("password", [""])[0]
-
-
-def page_files() -> dict[str, tuple[bytes, str]]:
-    """{name: (contents, media type)} of the page; nothing else is ever served, whatever a request says."""
-    found = {}
-    for file in resources.files("editing.page").iterdir():
-        kind = next((kind for suffix, kind in KINDS.items() if file.name.endswith(suffix)), None)
-        if kind is not None:
-            found[file.name] = (file.read_bytes(), kind)
-    return found

@@ -15,6 +15,8 @@ from editing.document import Document, encode_array
 from editing.film import film_frames
 from editing.latent.registry import about_directions, known_directions
 from editing.masks import mask_array
+from editing.model_facts import facts
+from editing.registration import registration_of_model
 from editing.rendering import Rendering, layout_of, render, styles_of
 from editing.server.protocol import DragRequest, FilmRequest, InvertRequest, Overlay, Render, frame, picture_part
 from editing.server.uploads import decode_upload
@@ -22,8 +24,7 @@ from torch_utils import ops
 from torch_utils.allocator import keep_memory
 from torch_utils.native.loader import is_loaded
 from torch_utils.threads import yield_when_crowded
-from training.data.class_names import read_class_names
-from training.figures.attention import attention, shown_resolutions
+from training.figures.attention import attention
 from training.figures.subject import ImagesWithLabels, discriminator_of
 from training.layouts.files import layout_to_json
 from training.layouts.layout import Layout
@@ -68,34 +69,8 @@ class Engine:
 
     def about(self) -> dict[str, Any]:
         """What the page has to know of the model."""
-        generator = self.snapshot.config.generator
-        return {
-            "name": self.snapshot.config.name,
-            "network": self._address(),
-            "method": self.snapshot.config.method,
-            "kimg": self.snapshot.kimg,
-            "resolution": generator.img_resolution,
-            "channels": generator.img_channels,
-            "counts": list(generator.encoding.counts) if self.model.is_layout_conditioned else [],
-            "objects": self._objects(),
-            "classes": generator.c_dim,
-            "class_names": list(read_class_names(self.snapshot.path, generator.c_dim) or []) if generator.c_dim else [],
-            "spread": list(self.snapshot.config.sampler.spread),
-            "truncates": generator.mapping.w_avg_beta is not None,
-            "attention": shown_resolutions(self.snapshot.config.discriminator),
-            "directions": [about_directions(name, found) for name, found in self.directions.items()],
-            "features": [2**k for k in range(2, generator.img_resolution.bit_length())],
-        }
-
-    def _address(self) -> str:
-        """The run's folder, which commands can be given: of the file, where it is not in a run."""
-        path = self.snapshot.path
-        return str(path.parent if path.name.startswith("network-snapshot") else path)
-
-    def _objects(self) -> int:
-        """How many objects have codes of their own; 0 for models with one code."""
-        shape = self.snapshot.config.generator.latent_shape
-        return shape[0] - 1 if len(shape) == 2 else 0
+        known = [about_directions(name, found) for name, found in self.directions.items()]
+        return {**facts(self.model, self.snapshot), "directions": known}
 
     # ---- tasks
 
@@ -120,7 +95,8 @@ class Engine:
         if not document.points:
             raise UserError("there is no point to drag; press one in the picture and pull it")
         layout = layout_of(self.model, document)
-        mask = mask_array(document.mask, self.snapshot.config.generator.img_resolution)
+        resolution = self.snapshot.config.generator.img_resolution
+        mask = mask_array(document.mask, resolution, registration_of_model(self.model))
         steps = drag(
             self.model,
             styles_of(self.model, document, layout, self.directions),

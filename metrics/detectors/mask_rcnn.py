@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from metrics.detectors.instances import Instances
+from metrics.extractors.weights import read_tensors
 
 SURE = 0.5  # least score of an object, and least value of its mask's pixels
 WEIGHTS = "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"  # torchvision's file, trained on COCO
@@ -56,7 +57,7 @@ def load_mask_rcnn(weights: str | Path | None, device: torch.device) -> MaskRCNN
     path = _weights_file(weights)
     network = _torchvision_network()
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network.load_state_dict(read_tensors(path))
     except Exception as error:  # of many kinds: unpickling, a zip, a missing or misshapen tensor
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: no weights of torchvision's maskrcnn_resnet50_fpn ({reason})") from error

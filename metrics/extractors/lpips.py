@@ -45,7 +45,8 @@ class Lpips(nn.Module):
         for number, layer in enumerate(self.layers):
             x = layer(x)
             if number + 1 in self.ends:
-                found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
+                length = x.square().sum(1, keepdim=True).clamp_min(1e-20).sqrt()  # the root has no derivative at 0
+                found.append(x / (length + 1e-10))
         return found
 
 

@@ -1,5 +1,6 @@
 """Weights of the feature extractors: published files, fetched and checked, or files of the user's choice."""
 
+import os
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from dnnlib.cache import cache_folder
 from dnnlib.downloads import RemoteFile, fetch, sha256_of
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from metrics.extractors.torch_files import check_torch_file
 
 _FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
 
@@ -72,6 +74,7 @@ def parse_weights(texts: Iterable[str], wanted: Iterable[str]) -> dict[str, Path
     wanted, given = sorted(set(wanted)), {}
     for text in texts:
         name, _, file = text.rpartition("=")
+        file = os.path.expanduser(file)
         if not name and len(wanted) != 1:
             needed = f"these metrics need those of {', '.join(wanted)}" if wanted else "these metrics need none"
             raise UserError(f"--weights {text}: whose weights are they? Write NAME=FILE; {needed}")
@@ -104,6 +107,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _unpickled(path: Path) -> Any:
     """Of a zip, tensors are parts of the mapped file: torch before 2.13 may read beyond a part that is too small."""
+    check_torch_file(path)
     return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 

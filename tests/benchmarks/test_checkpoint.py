@@ -35,7 +35,7 @@ def test_optimizers_have_their_moments():
 @pytest.mark.parametrize("arguments, text", [
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
     (["--res=48"], "power of two"),
-    (["--folder=README.md"], "is a file"),
+    (["--folder=README.md"], "File exists"),
     (["--folder=README.md/below"], "cannot write to directory"),
 ])
 def test_refusals(arguments, text):

@@ -110,9 +110,9 @@ def test_kills_while_a_checkpoint_is_written(tmp_path):
 
 @pytest.mark.parametrize("arguments, text", [
     (["--longest=nan"], "nan"),
-    (["--longest=inf"], "not in the range"),
-    (["--longest=0"], "not in the range"),
-    (["--wait-every=0"], "not in the range"),
+    (["--longest=inf"], "no finite number"),
+    (["--longest=0"], "out of range"),
+    (["--wait-every=0"], "out of range"),
     (["--steps-between=0"], "not in the range"),
     (["--kills=1000000"], "not in the range"),
 ])

@@ -34,6 +34,16 @@ def test_features_between_pixels_are_bilinear():
     torch.testing.assert_close(sample_features(x, places), expected)
 
 
+def test_cells_have_their_middles_between_the_borders():
+    """The middle of cell i is at (2i + 1) / r - 1; half a cell from the border is the border's own cell."""
+    x = features(0, 8)
+    middles = (2 * torch.arange(8, dtype=torch.float64) + 1) / 8 - 1
+    places = torch.stack([middles, torch.full_like(middles, middles[3])], -1)
+    torch.testing.assert_close(sample_features(x, places, "cells"), x[0, :, 3].T)
+    border = torch.tensor([[-1.0, middles[3]]], dtype=torch.float64)
+    torch.testing.assert_close(sample_features(x, border, "cells"), x[0, :, 3, :1].T)
+
+
 def test_disc_and_square():
     like = torch.zeros([], dtype=torch.float64)
     assert square(1.0, 0.5, like).shape == (25, 2)

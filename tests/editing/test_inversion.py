@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
-from editing.inversion import InversionOptions, invert, pyramid, ramp
+from editing.inversion import DONE, InversionOptions, invert, pyramid, ramp, shown_difference
 from tests.tiny_models import tiny_model
 
 QUICK = {"steps": 25, "candidates": 16}
@@ -16,12 +16,12 @@ def test_the_last_step_is_the_nearest_and_makes_its_picture(method: str):
     target = model.images([5, 6]).clone()
     steps = list(invert(model, target, InversionOptions(**QUICK)))
     last = steps[-1]
-    assert [step.step for step in steps] == list(range(26))
+    assert [step.step for step in steps] == [*range(len(steps) - 1), 25]  # it may be done before
     assert (last.rms <= torch.stack([step.rms for step in steps]).amin(0) + 1e-6).all()
     assert (last.rms < 0.9 * steps[0].rms).all()
     again = model.images([5, 6], ws=last.ws, layout=last.layout)
     torch.testing.assert_close(again, last.image, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close((again - target).square().mean((1, 2, 3)).sqrt(), last.rms, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(shown_difference(again, target).sqrt(), last.rms, atol=1e-4, rtol=1e-3)
 
 
 def test_a_picture_is_found_alike_alone_and_among_others():
@@ -34,9 +34,24 @@ def test_a_picture_is_found_alike_alone_and_among_others():
 def test_space_w_has_one_style_and_a_fixed_layout_stays():
     model = tiny_model()
     target = model.images([5]).clone()
-    steps = list(invert(model, target, InversionOptions(space="w", optimize_layout=False, **QUICK)))
+    options = InversionOptions(space="w", optimize_layout=False, second_order=0, **QUICK)
+    steps = list(invert(model, target, options))
     assert steps[-1].ws.equal(steps[-1].ws[:, :1].expand_as(steps[-1].ws))
     assert steps[-1].layout.centers[0].equal(steps[0].layout.centers[0])
+
+
+def test_a_picture_of_the_models_own_is_found_and_the_search_ends_early():
+    model = tiny_model("stylegan2")
+    steps = list(invert(model, model.images([5]).clone(), InversionOptions(steps=90, candidates=64)))
+    assert steps[-1].rms < DONE
+    assert steps[-1].step == 90
+    assert len(steps) < 60
+
+
+def test_pictures_are_compared_as_they_are_shown():
+    a = torch.tensor([3.0, 0.5, -1.0]).view(1, 3, 1, 1)
+    b = torch.tensor([1.0, 0.0, -7.0]).view(1, 3, 1, 1)
+    assert shown_difference(a, b).tolist() == pytest.approx([0.25 / 3])
 
 
 def test_ramp_and_pyramid():

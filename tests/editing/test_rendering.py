@@ -13,7 +13,8 @@ import generate
 from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.rendering import layout_of, render, styles_of
-from tests.tiny_models import save_tiny_snapshot, tiny_model
+from tests.tiny_models import save_tiny_snapshot, tiny_generator, tiny_model
+from tests.training.small import ENCODING, generator_config, run_config
 from training.layouts.files import FORMAT, VERSION, layout_to_json
 from training.pictures.grids import to_uint8
 from training.sampling import Model
@@ -96,6 +97,18 @@ def test_heatmaps_are_those_of_the_layout(model: Model):
         np.testing.assert_allclose(rendering.heatmaps(level, 24) / 255, maps.numpy(), atol=0.5 / 255 + 1e-6)
 
 
+def test_a_layout_has_the_registration_of_the_model():
+    """Wherever it comes from: heatmaps are those that the network hears."""
+    encoding = {**ENCODING, "registration": "cells"}
+    config = run_config(generator=generator_config(encoding=encoding))
+    cells = Model(tiny_generator(config), config, "cpu")
+    own = render(cells, Document(seed=3))
+    again = render(cells, Document(seed=3, layout=own.layout_json()))
+    assert (own.layout.registration, again.layout.registration) == ("cells", "cells")
+    np.testing.assert_array_equal(again.heatmaps(0, 32), own.heatmaps(0, 32))
+    np.testing.assert_array_equal(again.image, own.image)
+
+
 def test_mean_features_come_when_asked_for(model: Model):
     blocks = {}
     model.images([7], block_outputs=blocks)
@@ -129,7 +142,7 @@ def test_labels(model: Model):
 
 
 @pytest.mark.parametrize("document, words", [
-    (Document(layout={"levels": [{"centers": [[0, 0]], "spreads": [1]}]}), "layout: it has"),
+    (Document(layout={"levels": [{"centers": [[0, 0]], "spreads": [1]}]}), "layout has 1 centres at level 0, but"),
     (Document(layout={"levels": [{"centers": [[5, 0]], "spreads": [1]}]}), "outside"),
     (Document(w=encode_array(np.zeros([1, 2, 3]))), "ws must have the shape"),
     (Document(object_seeds=(1, 2)), "object_seeds: 2 seeds"),

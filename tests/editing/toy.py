@@ -28,7 +28,7 @@ class ToySynthesis:
 
 def toy_model(is_layout_conditioned: bool = True) -> SimpleNamespace:
     """What dragging uses of a Model."""
-    encoding = SimpleNamespace(counts=(1,)) if is_layout_conditioned else None
+    encoding = SimpleNamespace(counts=(1,), registration="corners") if is_layout_conditioned else None
     generator = SimpleNamespace(img_resolution=SIZE, img_channels=3, encoding=encoding)
     network = SimpleNamespace(synthesis=ToySynthesis(), w_shape=(1, 2), takes_layout_in_latent=False)
     config = SimpleNamespace(generator=generator)

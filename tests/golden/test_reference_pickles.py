@@ -28,8 +28,12 @@ pytestmark = pytest.mark.numeric
 
 TOLERANCE = 1e-4
 LEVELS = ("b8", "b16", "b32")
-STEMS = ["tiny_reference_nosrc"]  # has to be there
-STEMS += [stem for stem in ("tiny_eqgan_nosrc",) if (FOLDER / f"{stem}.npz").is_file()]
+REQUIRED, OPTIONAL = "tiny_reference_nosrc", "tiny_eqgan_nosrc"
+HAS_OPTIONAL = any((FOLDER / f"{OPTIONAL}{suffix}").is_file() for suffix in (".pkl", ".pkl.xz", ".npz"))
+STEMS = [
+    REQUIRED,
+    pytest.param(OPTIONAL, marks=pytest.mark.skipif(not HAS_OPTIONAL, reason=f"no {OPTIONAL} in {FOLDER.name}/")),
+]
 
 
 class Golden:
@@ -78,6 +82,16 @@ class Golden:
 @pytest.fixture(scope="module", params=STEMS)
 def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Golden:
     return Golden(request.param, tmp_path_factory.mktemp("pickles"))
+
+
+def test_a_compressed_pickle_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "golden").mkdir()
+    data = (FOLDER / f"{REQUIRED}.pkl").read_bytes()
+    (tmp_path / "golden" / "some.pkl.xz").write_bytes(lzma.compress(data))
+    monkeypatch.setattr("tests.golden.test_reference_pickles.FOLDER", tmp_path / "golden")
+    assert Golden._pickle("some", tmp_path).read_bytes() == data
+    with pytest.raises(AssertionError, match=r"other\.pkl is missing"):
+        Golden._pickle("other", tmp_path)
 
 
 def test_images_are_those_of_the_reference(golden: Golden):

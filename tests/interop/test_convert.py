@@ -70,6 +70,14 @@ def test_state_dicts_come_back_from_the_references_names(tmp_path: Path):
     assert (tmp_path / "flat.safetensors").is_file()
 
 
+def test_a_model_that_is_given_away_has_no_g(tmp_path: Path):
+    said = run(Path(__file__).parents[2] / "models/faces32.safetensors", tmp_path / "net.pth")
+    assert "tensors of G_ema, D in the reference's names" in said
+    states = torch.load(tmp_path / "net.pth", weights_only=True)
+    assert set(states) == {"D", "G_ema"}
+    assert "mapping.fc0.weight" in states["G_ema"]
+
+
 def test_names_that_the_reference_has_not(tmp_path: Path):
     snapshot = save_tiny_snapshot(tmp_path, "spatialgan-indoor")
     assert "has no encoding layer indoor" in run(snapshot, tmp_path / "net.pth", status=2)

@@ -127,6 +127,14 @@ def test_no_such_repository_and_answers_that_are_none(hub):
             fetch_network("hf://owner/name")
 
 
+def test_a_file_of_an_absurd_size_is_not_fetched(hub):
+    server = hub(net__pkl=PICKLE)
+    server.listing = json.dumps([{"type": "file", "path": "net.pkl", "size": 10**15}]).encode()
+    with pytest.raises(UserError, match=r"net\.pkl has 1,000,000 GB"):
+        fetch_network("hf://owner/name")
+    assert server.starts == []
+
+
 def test_an_address_on_the_web(hub):
     server = hub(net__pkl=PICKLE)
     digest = hashlib.sha256(PICKLE).hexdigest()
@@ -143,6 +151,22 @@ def test_a_file_without_a_published_digest_is_held_against_its_own(hub):
     path.write_bytes(PICKLE[:-1] + b"x")
     with pytest.raises(UserError, match="changed since it was downloaded"):
         fetch_network(f"{server.address}/net.pkl")
+
+
+def test_a_page_in_the_place_of_a_network_is_refused_and_not_kept(hub):
+    server = hub(net__pkl=b"<!doctype html><title>Please log in</title>")
+    for _ in range(2):
+        with pytest.raises(UserError, match="what came is no network; "):
+            fetch_network(f"{server.address}/net.pkl")
+    assert len(server.starts) == 2
+    server.files["net.pkl"] = PICKLE
+    assert fetch_network(f"{server.address}/net.pkl").read_bytes() == PICKLE
+
+
+def test_a_file_that_is_not_there_is_one_line(hub):
+    server = hub(net__pkl=PICKLE)
+    with pytest.raises(UserError, match=r"cannot download a\.pkl: 404"):
+        fetch_network(f"{server.address}/a.pkl")
 
 
 @pytest.mark.parametrize("address, message", [

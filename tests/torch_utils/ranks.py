@@ -2,13 +2,15 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
-from torch_utils.distributed import current
+from torch_utils.agreement import together
+from torch_utils.distributed import World, current
 
 
 def exchange(folder: Path) -> None:
@@ -47,6 +49,56 @@ def fail(how: str) -> None:
             raise ZeroDivisionError("a bug on rank 1")
         os.kill(os.getpid(), signal.SIGKILL)
     world.barrier()
+
+
+def agree(folder: Path) -> None:
+    """Work that one rank or another fails at, at different places; what each rank got of it is written down."""
+    world = current()
+    row = torch.tensor([world.rank])
+
+    def failing(rank: int, before: int, error: Exception):
+        def work(world: World):
+            for exchange in range(3):
+                if world.rank == rank and exchange == before:
+                    raise error
+                rows = world.gather_rows(row) if exchange % 2 else world.share(exchange)
+            if world.rank == rank:
+                raise error
+            return rows
+
+        return work
+
+    def astray(world: World):
+        return None if world.rank == 1 else world.share(1)
+
+    def deaf(world: World):
+        for _ in range(3):
+            with suppress(UserError):
+                failing(1, 1, ValueError("x"))(world)
+        return "went on"
+
+    tried = {
+        "sound": failing(7, 0, ValueError()),
+        "first exchange": failing(1, 0, ZeroDivisionError("a bug")),
+        "second exchange": failing(1, 1, UserError("b.png is damaged")),
+        "end": failing(1, 7, MemoryError()),
+        "on rank 0": failing(0, 1, KeyError("k")),
+        "first": lambda world: world.first(_broken),
+        "refused": lambda world: world.first(_refuse),
+        "astray": astray,
+        "deaf": deaf,
+    }
+    results = {}
+    for name, work in tried.items():
+        results[name] = _message_of(lambda work=work: together(world, work))
+        total = torch.tensor([1.0 + world.rank])
+        world.reduce_([total])  # the ranks are at the same place
+        assert total.item() == 3
+    write_json(folder / f"{world.rank}.json", results)
+
+
+def _broken() -> None:
+    raise ZeroDivisionError("a bug")
 
 
 def _refuse() -> None:

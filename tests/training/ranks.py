@@ -12,8 +12,11 @@ from tests.training.small import discriminator_config, generator_config, run_con
 from torch_utils.distributed import World, current
 from training import step
 from training.config import RunConfig
+from training.loop import train
 from training.losses import adversarial
 from training.losses.phases import make_phases
+from training.presets.options import Options
+from training.presets.resolve import DataFacts, resolve
 from training.state import TrainingState
 
 BATCH, STEPS = 8, 2
@@ -93,3 +96,23 @@ def _gradients_of(phase, config, state, reals, reducers):
     optimizer.step = original
     return seen
 
+
+GROWING = ("growth.start_resolution=8", "growth.fade_kimg=0.016", "growth.stable_kimg=0.008",
+           "networks.channel_base=128", "networks.channel_max=8", "discriminator.mbstd_num_channels=0",
+           "generator.z_dim=8", "generator.mapping.num_layers=1", "schedule.kimg_per_tick=0.048")  # fmt: skip
+
+
+def growing_config(data: Path, procs: int) -> RunConfig:
+    """Six steps of ProGAN: 8x8, two of the fade to 16x16, which is then there, and the fade to 32x32."""
+    facts = DataFacts("data", resolution=32, num_channels=3, size=16)
+    options = Options(
+        data=str(data), cfg="demo", method="progan", batch=BATCH, kimg=0.048, workers=0, device="cpu", metrics="none",
+        procs=procs, settings=GROWING,
+    )  # fmt: skip
+    return resolve(options, facts)
+
+
+def grow(run_dir: Path, data: Path) -> None:
+    """Train a growing network in as many processes as there are, in float64."""
+    with float64():
+        train(growing_config(data, current().size), run_dir)

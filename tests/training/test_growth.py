@@ -24,6 +24,11 @@ def test_a_schedule_without_fading():
     assert [level_at(growth, images, 32) for images in (0, 999, 1000, 1999, 2000, 3000, 9000)] == [0, 0, 1, 1, 2, 3, 3]
 
 
+def test_a_schedule_that_begins_at_half_the_size():
+    growth = GrowthConfig(start_resolution=None, fade_kimg=0, stable_kimg=1)
+    assert [level_at(growth, images, r) for images in (0, 1000) for r in (32, 256)] == [2, 5, 3, 6]
+
+
 def test_real_images_have_the_detail_of_the_level():
     images = torch.randn([2, 3, 16, 16], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 

@@ -73,10 +73,16 @@ def present_card() -> Card | None:
     return next((card for key, card in CARDS.items() if key in words), None)
 
 
+def fitted_to(config: RunConfig, card: Card) -> RunConfig:
+    """`config` with the images of a pass that fit the card; unchanged where their number is given."""
+    if config.hardware.pass_size == "given":
+        return config
+    return with_pass_size(config, images_per_pass(config, int(card.memory * FREE * GIB)))
+
+
 def estimate(config: RunConfig, card: Card) -> Estimate:
     """What a run of `config` might take on one or more such cards. Costs a few seconds."""
-    if config.hardware.pass_size == "memory":
-        config = with_pass_size(config, images_per_pass(config, int(card.memory * FREE * GIB)))
+    config = fitted_to(config, card)
     work = sum(work_of_step(config).values(), Work())
     share = config.schedule.batch_size / config.hardware.gpus
     steps = 1000 / config.schedule.batch_size

@@ -29,13 +29,31 @@ def read_class_names(snapshot: Path, classes: int) -> list[str] | None:
     return names if usable else None
 
 
+def chosen_class(text: str | None, classes: int, snapshot: Path) -> int | Tensor | None:
+    """What --class says, for a model of `classes` (0: it has none) from this snapshot.
+
+    Raises UserError when a model with classes is given none, or has no such class.
+    """
+    if classes == 0:
+        if text is not None:
+            raise UserError("--class: this model was trained without labels; leave it out")
+        return None
+    names = read_class_names(snapshot, classes)
+    if text is None:
+        raise UserError(f"this model was trained with labels; give a --class: {listed(classes, names)}")
+    return parse_class(text, classes, names)
+
+
 def parse_class(text: str, classes: int, names: Sequence[str] | None = None) -> int | Tensor:
     """A class by its name, else by its number; or a row [1, classes] of numbers with commas between.
 
     Raises UserError when there is no such class.
     """
     if names is not None and text in names:
-        return list(names).index(text)
+        numbers = [number for number, name in enumerate(names) if name == text]
+        if len(numbers) > 1:
+            raise UserError(f"--class {shown(text)}: {len(numbers)} classes are called so; give a number: {numbers}")
+        return numbers[0]
     if "," in text:
         return torch.tensor([_row(text, classes)])
     if text.isdecimal() and text.isascii() and len(text) < 10 and int(text) < classes:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dnnlib.errors import UserError
 from training.data.depth import Depth
-from training.data.image_files import DAMAGE, is_power_of_two, reason
+from training.data.image_files import DAMAGE, has_more_frames, is_power_of_two, reason
 from training.data.opening import OverLimit
 from training.data.sources import Source
 from training.data.transforms import Transform, is_grey, is_grey_color, to_plain, upright_size
@@ -129,7 +129,10 @@ def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
     first: tuple[str, tuple[int, int]] | None = None
 
     def look(index: int, image: Image.Image) -> tuple[tuple[int, int], bool]:
-        return _look(source.names[index], image, depth)
+        found = _look(source.names[index], image, depth)
+        if has_more_frames(image):
+            log.remark("only the first of several frames or pages taken", source.names[index])
+        return found
 
     looked = _readable(source, range(len(source.names)), look, log, "checking")
     for i, (original, is_colorless) in looked:
@@ -180,7 +183,9 @@ def _write_all(source: Source, survey: _Survey, transform: Transform, writer: Da
     for i, (plain, done) in _readable(source, survey.indices, read, log, "writing"):
         for what in done:
             log.remark(what, source.names[i])
-        writer.add(_pixels(transform(plain), survey.channels), source.labels[i] if source.labels else None)
+        label = source.labels[i] if source.labels else None
+        caption = source.captions[i] if source.captions else None
+        writer.add(_pixels(transform(plain), survey.channels), label, caption=caption)
     if source.classes:
         writer.metadata["classes"] = source.classes
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dnnlib.errors import UserError
-from training.data import ground_truth, labels
+from training.data import conditions, ground_truth, labels
 from training.data.archives import open_archive
 from training.data.damage import IN_A_ROW, Damage
 from training.data.image_files import DamagedImage, decode, is_power_of_two, naming_damage, read_header
@@ -32,9 +32,11 @@ class ImageDataset(torch.utils.data.Dataset):
     mirror: doubles the length; the second half are the same images, flipped horizontally.
     max_size: a random subset of this many images (before mirroring), chosen by `seed`.
     cache: keep decoded images in memory, provided that all together they take less than 1 GiB.
+    condition: with `use_labels`, what labels are: those there are ("labels"), or rows of training/data/conditions.py.
     skip_damaged: where a file cannot be read, the item is that of the next index whose file can; `damage` counts.
 
-    class_names: with `use_labels`, a name for each class; None where labels are lists of numbers.
+    class_names: with `use_labels`, a name for each class, or for each index of a condition; None where labels are lists
+    of numbers.
     notes: remarks for the user, one line each, on files passed over and on how labels are read.
 
     Raises UserError, on construction or on reading an item, when the archive is missing, damaged or
@@ -48,6 +50,7 @@ class ImageDataset(torch.utils.data.Dataset):
         *,
         resolution: int | None = None,
         use_labels: bool = False,
+        condition: str = "labels",
         mirror: bool = False,
         max_size: int | None = None,
         seed: int = 0,
@@ -62,15 +65,19 @@ class ImageDataset(torch.utils.data.Dataset):
         self.mirror = mirror
         self.has_labels = bool(found.by_name)
         self.classes = found.classes
-        self.class_names = found.class_names if use_labels else None
+        by_label = use_labels and condition == "labels"
+        self.class_names = found.class_names if by_label else None
         self.notes = [note for note in (self._archive.note, found.note) if note]
-        self.label_dim = labels.width(found.of(all_names, self.path)) if use_labels else 0
+        self.label_dim = labels.width(found.of(all_names, self.path)) if by_label else 0
         self.image_names = _subset(all_names, max_size, seed)
-        self._labels = found.of(self.image_names, self.path) if use_labels else None
+        self._labels = found.of(self.image_names, self.path) if by_label else None
         self.skip_damaged = skip_damaged
         self.damage = Damage(self.path, len(self.image_names))
         self._check_headers(resolution)
         self._cache = self._new_cache() if cache else None
+        self._rows = conditions.open_rows(condition, self) if use_labels and not by_label else None
+        if self._rows is not None:
+            self.class_names, self.label_dim = self._rows.names, self._rows.width
 
     def __len__(self) -> int:
         return len(self.image_names) * (2 if self.mirror else 1)
@@ -99,6 +106,8 @@ class ImageDataset(torch.utils.data.Dataset):
     def get_label(self, index: int) -> np.ndarray:
         """The label of item `index`, float32 [label_dim], one-hot where labels are numbers."""
         base, _ = self._locate(index)
+        if self._rows is not None:
+            return self._rows.row(index)
         if self._labels is None:
             return np.zeros(0, dtype=np.float32)
         return labels.vector(self._labels[base], self.label_dim)
@@ -118,12 +127,14 @@ class ImageDataset(torch.utils.data.Dataset):
 
     def _label_examples(self) -> list[list[float]]:
         """Some labels, evenly spread over the data set, where they are lists of numbers; [] for classes."""
-        labels = self._labels
-        if not self.label_dim or self.class_names is not None or labels is None:
+        if not self.label_dim or (self._rows is None and self.class_names is not None):
             return []
         count = max(min(_EXAMPLES, len(self.image_names), _EXAMPLE_NUMBERS // self.label_dim), 1)
-        chosen = (labels[i * len(self.image_names) // count] for i in range(count))
-        return [label for label in chosen if isinstance(label, list)]
+        chosen = (i * len(self.image_names) // count for i in range(count))
+        if self._rows is not None:
+            return [self._rows.row(i).tolist() for i in chosen]
+        labels = self._labels or []
+        return [label for label in (labels[i] for i in chosen) if isinstance(label, list)]
 
     @cached_property
     def scenes(self) -> dict[str, dict]:
@@ -141,6 +152,17 @@ class ImageDataset(torch.utils.data.Dataset):
             return ground_truth.mirrored(scene) if flipped and scene else scene
         except (TypeError, LookupError, ValueError, AttributeError) as error:
             raise UserError(f'{self.path}: "scenes" of dataset.json: {self.image_names[base]} is no scene') from error
+
+    @cached_property
+    def captions(self) -> dict[str, str]:
+        """Captions by image name, unmirrored; empty when dataset.json has none."""
+        return conditions.read_captions(self._archive)
+
+    def caption(self, index: int) -> str | None:
+        """The caption of item `index`, mirrored like its image; None when there is none."""
+        base, flipped = self._locate(index)
+        text = self.captions.get(self._archive.in_metadata(self.image_names[base]))
+        return conditions.mirrored(text) if flipped and text else text
 
     def content_hash(self) -> str:
         """SHA-256 over the names, file contents and labels in use; mirroring leaves it the same."""

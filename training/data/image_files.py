@@ -84,6 +84,14 @@ def has_alpha(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
+def has_more_frames(image: Image.Image) -> bool:
+    """Whether an opened file holds further pictures: an animation, pages of a TIFF."""
+    try:
+        return getattr(image, "n_frames", 1) > 1
+    except DAMAGE:  # of the others
+        return False
+
+
 def reason(error: Exception) -> str:
     """What a DAMAGE exception says, without the file object that Pillow's words show."""
     if isinstance(error, UnidentifiedImageError):

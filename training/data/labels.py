@@ -3,7 +3,7 @@
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,18 @@ def find_labels(archive: Archive, image_names: Sequence[str]) -> Labels:
     if metadata is None:
         return folder_labels([plain_name(name) for name in image_names])
     name = archive.metadata_name or METADATA
-    return _parse(metadata, archive.where(name), name.removesuffix(METADATA))
+    found = _parse(metadata, archive.where(name), name.removesuffix(METADATA))
+    return _with_note_of_absent(found, image_names, archive.where(name))
+
+
+def _with_note_of_absent(found: Labels, image_names: Sequence[str], where: str) -> Labels:
+    """The same; its note says how many labels are of images that are not there."""
+    there = {plain_name(part) for name in image_names for part in (name, name.removeprefix(found.folder))}
+    absent = [name for name in found.by_name if name not in there]
+    if not absent:
+        return found
+    note = f"{where}: {len(absent)} of {len(found.by_name)} labels are of no image here, the first: {_shown(absent[0])}"
+    return replace(found, note=note if found.note is None else f"{found.note}; {note}")
 
 
 def folder_labels(names: Sequence[str]) -> Labels:
@@ -198,8 +209,9 @@ def _without_gaps(by_name: dict[str, int], where: str, folder: str) -> Labels:
     if numbers[-1] == len(numbers) - 1:
         return Labels(dict(by_name), None, folder)
     index = {number: i for i, number in enumerate(numbers)}
+    gaps = "" if numbers[-1] - numbers[0] == len(numbers) - 1 else " with gaps"
     note = (
-        f"{where}: labels are {len(numbers)} numbers from {numbers[0]} to {numbers[-1]} with gaps; they "
+        f"{where}: labels are {len(numbers)} numbers from {numbers[0]} to {numbers[-1]}{gaps}; they "
         f"become classes 0 to {len(numbers) - 1}, whose names are these numbers"
     )
     names = [str(number) for number in numbers]

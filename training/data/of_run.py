@@ -7,6 +7,26 @@ from training.config import RunConfig
 from training.data.dataset import ImageDataset
 
 
+class NoImages(ImageDataset):
+    """In the place of real images that are not there, for what looks at none."""
+
+    def __init__(self, path: str):
+        self.path, self.name, self.mirror = path, "none", False
+
+    def __len__(self) -> int:
+        return 0
+
+    def content_hash(self) -> str:
+        return "none"
+
+
+def open_data_if_there(config: RunConfig, path: str | None, mirror: bool | None = None) -> ImageDataset:
+    """As open_data; NoImages where those of the run are not there, unless they say which labels there are."""
+    if path is None and not config.data.conditional and not Path(config.data.path).exists():
+        return NoImages(config.data.path)
+    return open_data(config, path, mirror)
+
+
 def open_data(config: RunConfig, path: str | None, mirror: bool | None = None) -> ImageDataset:
     """The real images: those at `path`, else those of the run. `mirror`: flipped as well; None: as in training.
 
@@ -19,6 +39,7 @@ def open_data(config: RunConfig, path: str | None, mirror: bool | None = None) -
         recorded.path if path is None else path,
         resolution=config.generator.img_resolution,
         use_labels=recorded.conditional,
+        condition=recorded.condition,
         mirror=recorded.mirror if mirror is None else mirror,
         max_size=recorded.subset if path is None else None,
         seed=config.seed,

@@ -12,6 +12,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from training.data import published_sets
 from training.data.archives import FolderArchive, ZipArchive
+from training.data.conditions import captions_of
 from training.data.labels import Label, find_labels
 from training.data.listing import check_is_plain
 from training.data.lmdb_reader import Lmdb
@@ -24,7 +25,7 @@ KNOWN = "a folder, a .zip, an LSUN *_lmdb folder, cifar-10-python.tar.gz or *-im
 class Source:
     """Images in a fixed order. `open(i)` gives the i-th one, its header read but not yet its pixels.
 
-    `labels` are as long as `names`, or None; `classes` are their names, if known.
+    `labels` are as long as `names`, or None; `classes` are their names, if known. `captions`: None for those without.
     `notes` are remarks for the user.
     """
 
@@ -33,6 +34,7 @@ class Source:
     labels: Sequence[Label] | None = None
     classes: list[str] | None = None
     notes: tuple[str, ...] = ()
+    captions: Sequence[str | None] | None = None
 
 
 def open_source(path: str | Path, limit: int | None = None) -> Source:
@@ -70,6 +72,7 @@ def _archive(path: Path, limit: int | None) -> Source:
         labels.of(used, str(path)) if labels.by_name else None,
         labels.classes,
         tuple(note for note in (archive.note, labels.note) if note),
+        captions_of(archive, used),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path, make_dir
+from dnnlib.files import atomic_path, make_dir, temporary_prefix
 
 _OTHER_ARCHIVES = {".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 _IMAGES_PER_FOLDER = 1000
@@ -34,10 +34,13 @@ class DatasetWriter:
         self._save = save
         self._labels: list[list] = []
         self._scenes: dict[str, Any] = {}
+        self._captions: dict[str, str] = {}
         self.metadata: dict[str, Any] = {}
         self.count = 0
 
-    def add(self, pixels: np.ndarray, label: Label | None = None, scene: dict | None = None) -> str:
+    def add(
+        self, pixels: np.ndarray, label: Label | None = None, scene: dict | None = None, caption: str | None = None
+    ) -> str:
         """Write uint8 pixels [H, W] or [H, W, 3]; return the image's name in the data set."""
         name = f"{self.count // _IMAGES_PER_FOLDER:05d}/img{self.count:08d}.png"
         self._store(name, encode_png(pixels))
@@ -46,6 +49,8 @@ class DatasetWriter:
             self._labels.append([name, label])
         if scene is not None:
             self._scenes[name] = scene
+        if caption is not None:
+            self._captions[name] = caption
         return name
 
     def finish(self) -> None:
@@ -54,6 +59,8 @@ class DatasetWriter:
         content: dict[str, Any] = {"labels": self._labels if complete else None, **self.metadata}
         if self._scenes:
             content["scenes"] = self._scenes
+        if self._captions:
+            content["captions"] = self._captions
         self._store("dataset.json", json.dumps(content).encode())
 
     def _store(self, name: str, data: bytes) -> None:
@@ -117,7 +124,7 @@ def _zip_entry(name: str) -> zipfile.ZipInfo:
 @contextmanager
 def _folder_saver(dest: Path) -> Iterator[Callable[[str, bytes], None]]:
     _check_folder(dest)
-    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=temporary_prefix(dest.name)))
     try:
         yield lambda name, data: _save_file(temporary / name, data)
         temporary.chmod(dest.stat().st_mode if dest.exists() else 0o755)
@@ -129,7 +136,7 @@ def _folder_saver(dest: Path) -> Iterator[Callable[[str, bytes], None]]:
 def _check_folder(dest: Path) -> None:
     if _OTHER_ARCHIVES & set(dest.suffixes):
         raise UserError(f"--dest {dest}: only .zip archives and folders can be written")
-    if dest.is_file():
+    if dest.exists() and not dest.is_dir():
         raise UserError(f"--dest {dest} is a file; name a .zip archive or a folder")
     if dest.is_dir() and any(dest.iterdir()):
         raise UserError(f"--dest {dest} already holds files; name a new or empty folder, or a .zip archive")

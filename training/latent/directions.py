@@ -147,7 +147,7 @@ def load_directions(path: str | Path) -> Directions:
     if max(file.kinds["vectors"].shape) > MOST or 0 in file.kinds["vectors"].shape:
         raise UserError(f"{path}: {list(file.kinds['vectors'].shape)} are no directions; 1 to {MOST} are")
     tensors = file.read()
-    found = Directions(tensors["vectors"], tensors["deviations"], **_checked(about, path))
+    found = Directions(vectors=tensors["vectors"], deviations=tensors["deviations"], **_checked(about, path))
     _check_numbers(found, path)
     return found
 

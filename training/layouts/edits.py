@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ SEED_LIMIT = 2**32
 FARTHEST = 1e6  # that a way may go, far outside every image
 LATENT_KEYS = {"w": "ws", "z": "z"}  # array in the file: argument of Model.images
 LATENTS_BYTES = 4 << 30  # of a file of latents
+RANGES = {"spread": (1e-4, 100.0), "strength": (0.0, 1.0)}  # of what --spread and --strength take
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Center:
         return abs(self.x) <= 1 and abs(self.y) <= 1
 
 
+@dataclass(frozen=True)
+class Change:
+    """The spread or strength of sub-heatmap `index` of `level`: `first`, in a film on its way to `last`."""
+
+    what: Literal["spread", "strength"]
+    level: int
+    index: int
+    first: float
+    last: float
+
+
 def parse_centers(texts: Sequence[str]) -> list[Center]:
     """Positions from 'level:index:x,y' or 'x,y' (level 0), several in one text apart by ';'. Upper levels come first.
 
@@ -55,7 +68,7 @@ def parse_moves(texts: Sequence[str]) -> list[Center]:
 
     Raises UserError for any other form.
     """
-    return [_parse(part, "--move", "dx,dy") for text in texts for part in text.split(";") if part.strip()]
+    return [_parse(part, "--move", "dx,dy") for text in texts for part in text.strip(" ;").split(";")]
 
 
 def parse_removals(texts: Sequence[str]) -> list[tuple[int, int]]:
@@ -81,6 +94,20 @@ def parse_restyles(texts: Sequence[str]) -> list[tuple[int, int]]:
             raise UserError(f"--restyle '{shown(part)}' is not of the form object:seed")
         found.append((_number(match[1], "--restyle"), whole(match[2], SEED_LIMIT, "--restyle")))
     return found
+
+
+def parse_changes(what: Literal["spread", "strength"], texts: Sequence[str]) -> list[Change]:
+    """Changes from 'object=value' or 'object=from:to', several in one text apart by ','; object: 'level:index' or
+    'index' (level 0).
+
+    Raises UserError for any other form, and for values outside RANGES.
+    """
+    return [_change(what, part) for text in texts for part in text.split(",")]
+
+
+def is_gradual(texts: Sequence[str]) -> bool:
+    """Whether one of such texts has a range."""
+    return any(":" in part.partition("=")[2] for text in texts for part in text.split(","))
 
 
 def parse_grid(text: str) -> tuple[int, int]:
@@ -112,6 +139,18 @@ def without(layout: Layout, removals: Sequence[tuple[int, int]]) -> Layout:
     """A copy in which these sub-heatmaps, (level, index), are 0. Raises UserError when there is none such."""
     for level, index in removals:
         layout = layout.with_strength(level, index, 0.0)
+    return layout
+
+
+def changed(layout: Layout, changes: Sequence[Change], share: float | Tensor = 0.0) -> Layout:
+    """A copy with other spreads and strengths, `share` of the way to the last ones: one number, or [N].
+
+    Raises UserError when there is no such sub-heatmap.
+    """
+    for each in changes:
+        value = each.first + (each.last - each.first) * share
+        change = layout.with_spread if each.what == "spread" else layout.with_strength
+        layout = change(each.level, each.index, value)
     return layout
 
 
@@ -164,6 +203,17 @@ def _parse(text: str, option: str, form: str) -> Center:
         raise UserError(f"{option} '{shown(text)}' is not of the form level:index:{form} or {form}")
     x, y = floats(match[3], 2, option)
     return Center(_number(match[1], option), _number(match[2], option), x, y)
+
+
+def _change(what: Literal["spread", "strength"], text: str) -> Change:
+    match = re.fullmatch(r"\s*(?:([0-9]+):)?([0-9]+)=([^:=]+)(?::([^:=]+))?", text)
+    if match is None:
+        raise UserError(f"--{what} '{shown(text)}' is not of the form object=value or object=from:to")
+    first, last = (floats(value, 1, f"--{what}")[0] for value in (match[3], match[4] or match[3]))
+    low, high = RANGES[what]
+    if not (low <= first <= high and low <= last <= high):
+        raise UserError(f"--{what} {shown(text.strip())}: values must be in [{low:g}, {high:g}]")
+    return Change(what, _number(match[1], f"--{what}"), _number(match[2], f"--{what}"), first, last)
 
 
 def _number(digits: str | None, option: str) -> int:

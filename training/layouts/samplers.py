@@ -54,8 +54,8 @@ def released_non_hierarchical(
 ) -> Layout:
     """Each level as the released sampler has it, around a center of its own (an ablation: only the hierarchy goes)."""
     levels = [released(count, config, generator, counts) for _ in counts]
-    pairs = [(drawn.centers[level], drawn.spreads[level]) for level, drawn in enumerate(levels)]
-    return Layout(*map(tuple, zip(*pairs, strict=True)))
+    centers = tuple(drawn.centers[level] for level, drawn in enumerate(levels))
+    return Layout(centers, tuple(drawn.spreads[level] for level, drawn in enumerate(levels)))
 
 
 @SAMPLERS.register("non-hierarchical")

@@ -40,7 +40,9 @@ def discriminator_hinge_loss(fake: Tensor, real: Tensor) -> Tensor:
 
 
 class AdversarialLoss:
-    """What the players play for: losses per sample [N, 1] of their logits. A new one is a subclass, registered.
+    """What the players play for: losses [N, K] of their logits [N, K]. A new one is a subclass, registered.
+
+    K is 1, or the number of an image's patches that D scores.
 
     With `is_relativistic`, `generator` takes the logits of as many real images, too: generator(fake, real).
     """

@@ -6,8 +6,8 @@ random number comes from the streams given; every loss is a scalar; statistics s
 whole batch, the ranks of `world` work out together.
 """
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -22,6 +22,12 @@ from training.inputs import Batch, Inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
 from training.losses import adversarial
 from training.losses.attention import alignment_loss
+from training.losses.conditional import (
+    feature_distance,
+    kl_to_standard_normal,
+    matching_aware,
+    wrong_conditions,
+)
 from training.losses.orthogonal import orthogonal_penalty
 from training.networks.backbones import BACKBONES, DiscriminatorNetwork, GeneratorNetwork
 from training.networks.synthesis import Noise
@@ -107,23 +113,42 @@ def g_main(
     networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
 ) -> LossAndStatistics:
     """Adversarial loss, plus the alignment of D's attention with the layout (one pass through D)."""
-    layout = batch.inputs.layout
-    images = _generate(networks.G, batch.inputs, streams)
+    matching = config.loss.feature_matching > 0
+    inputs = replace(batch.inputs, c=batch.real_c) if matching else batch.inputs  # a real image of each condition
+    layout = inputs.layout
+    images = _generate(networks.G, inputs, streams)
     align = config.align.weight > 0 and layout is not None
+    drawn = streams["augment"].get_state() if matching else torch.empty(0)
     augmented = _augmented(networks, images, streams)
-    out = networks.D(augmented.images, batch.inputs.c, features=LEVEL_RESOLUTIONS if align else ())
+    matched = _feature_resolutions(config) if matching else ()
+    out = networks.D(augmented.images, inputs.c, features={*matched, *(LEVEL_RESOLUTIONS if align else ())})
     fooling = _fooling(networks, out.logits, batch, config, streams)
     loss = fooling.mean()
     statistics = {"loss/G": fooling, "scores/fake_G": out.logits}
+    if matching:
+        streams["augment"].set_state(drawn)  # both images of a pair are changed alike
+        with torch.no_grad():
+            real = networks.D(_augmented(networks, batch.real_images, streams).images, inputs.c, features=matched)
+        statistics["loss/G_features"] = feature_distance(out.features, real.features, config.loss.matched)
+        loss = loss + config.loss.feature_matching * statistics["loss/G_features"]
+    if config.loss.kl_weight > 0:
+        statistics["loss/G_kl"] = kl_to_standard_normal(*cast(Any, networks.G).condition_gaussian(inputs.c))
+        loss = loss + config.loss.kl_weight * statistics["loss/G_kl"].mean()
     if config.loss.g_orthogonal > 0:
         statistics["loss/G_orthogonal"] = orthogonal_penalty(networks.G, config.loss.orthogonal_form)
         loss = loss + config.loss.g_orthogonal * statistics["loss/G_orthogonal"]
-    if out.features:  # of networks that grow, only as far as they are
+    heard = {r: feature for r, feature in out.features.items() if align and r in LEVEL_RESOLUTIONS}
+    if heard:  # of networks that grow, only as far as they are
         layout = warped(layout, augmented.geometry, images.shape[3])
-        alignment = alignment_loss(out.logits, out.features, layout, config.align, images.shape[3], world)
+        alignment = alignment_loss(out.logits, heard, layout, config.align, images.shape[3], world)
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
     return loss, statistics
+
+
+def _feature_resolutions(config: RunConfig) -> tuple[int, ...]:
+    """All that a D may have features of, R/2 to 4."""
+    return tuple(2**k for k in range(config.discriminator.img_resolution.bit_length() - 2, 1, -1))
 
 
 def _fooling(networks: Networks, fake: Tensor, batch: Batch, config: RunConfig, streams: RandomStreams) -> Tensor:
@@ -199,9 +224,16 @@ def d_main(
     fake, real = logits_of_both(networks.D, config.discriminator, fake_images, fake_c, real_images, real_c)
     if networks.augment is not None:
         networks.augment.strength.observe(real, world)
-    losses = adversarial.ADVERSARIAL_LOSSES[settings.adversarial].discriminator(fake, real)
+    discriminator = adversarial.ADVERSARIAL_LOSSES[settings.adversarial].discriminator
+    if settings.matching_aware:
+        wrong_c = wrong_conditions(real_c)
+        wrong = networks.D(real_images, wrong_c).logits
+        losses = matching_aware(discriminator, fake, real, wrong, (wrong_c != real_c).any(1))
+    else:
+        wrong, losses = None, discriminator(fake, real)
     loss = losses.mean()
     statistics = {"loss/D": losses, "scores/fake": fake, "scores/real": real, "signs/real": real.sign()}
+    statistics |= {} if wrong is None else {"scores/wrong": wrong}
     if not settings.lazy:
         for name, gamma, logits, of in (("r1", settings.r1_gamma, real, real_given),
                                         ("r2", settings.r2_gamma, fake, images)):  # fmt: skip

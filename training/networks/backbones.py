@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, Self
 from torch import Tensor, nn
 
 from dnnlib.registry import Registry
-from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
+from training.config import Condition, DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.layouts.layout import HeatmapSource
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.spectral import normalize_spectra
@@ -90,6 +90,9 @@ class GeneratorNetwork(Module, Protocol):
         """
         ...
 
+    # and condition_gaussian(c: Tensor) -> tuple[Tensor, Tensor], where its Backbone says so: mean and log variance
+    # [N, D] of the distribution that it draws what it makes of a condition from (loss.kl_weight)
+
 
 class DiscriminatorNetwork(Module, Protocol):
     """What training and metrics use of a discriminator, besides that it is an nn.Module."""
@@ -97,7 +100,8 @@ class DiscriminatorNetwork(Module, Protocol):
     config: DiscriminatorConfig
 
     def __call__(self, img: Tensor, c: Tensor | None = ..., features: Collection[int] = ...) -> DiscriminatorOutput:
-        """Logits [N, 1] of images [N, img_channels, R, R]; block outputs at the resolutions in `features`."""
+        """Logits [N, 1] of images [N, img_channels, R, R], or [N, K] of K patches each; block outputs at the
+        resolutions in `features`."""
         ...
 
     def freeze_layers(self, count: int) -> None:
@@ -111,6 +115,9 @@ class Backbone:
     generator: ClassVar[Callable[..., Any]]  # GeneratorConfig -> GeneratorNetwork
     discriminator: ClassVar[Callable[..., Any]]  # DiscriminatorConfig -> DiscriminatorNetwork
     grows: ClassVar[bool] = False  # whether both have modules of training/networks/growing.py
+    conditions: ClassVar[tuple[Condition, ...]] = ("labels",)  # data.condition that both understand
+    needs_condition: ClassVar[bool] = False  # whether there is nothing to generate without one
+    augments_condition: ClassVar[bool] = False  # whether G has condition_gaussian
 
     @staticmethod
     def check(config: RunConfig) -> None:

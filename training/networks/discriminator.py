@@ -6,21 +6,22 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from torch_utils.devices import half_precision
 from torch_utils.ops import downsample2d, setup_filter
 from training.config import DiscriminatorConfig
 from training.networks.layers import Conv2d, Linear, scaled_together
 from training.networks.mapping import MappingNetwork
+from training.networks.precision import MixedPrecision
 
 
 class DiscriminatorOutput(NamedTuple):
-    """logits [N, 1], and {resolution: block output [N, C, resolution, resolution]} where asked for."""
+    """logits [N, 1], or [N, K] of K patches, and {resolution: block output [N, C, resolution, resolution]} where asked
+    for."""
 
     logits: Tensor
     features: dict[int, Tensor]
 
 
-class Discriminator(nn.Module):
+class Discriminator(MixedPrecision):
     """Images [N, img_channels, R, R] and labels [N, c_dim] -> logits, positive for real."""
 
     def __init__(self, config: DiscriminatorConfig):
@@ -28,8 +29,7 @@ class Discriminator(nn.Module):
         self.config = config
         self.memory_format = torch.contiguous_format
         self.resolutions = [2**k for k in range(config.img_resolution.bit_length() - 1, 2, -1)]
-        self.half_type = config.half_type
-        self.half_resolutions = set(self.resolutions[: config.num_fp16_res])
+        self.set_half(self.resolutions, config.num_fp16_res, config.half_type)
         self.blocks = nn.ModuleDict({str(r): DiscriminatorBlock(r, config) for r in self.resolutions})
         cmap_dim = 0
         if config.c_dim > 0:
@@ -40,7 +40,7 @@ class Discriminator(nn.Module):
     def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> DiscriminatorOutput:
         """`features`: resolutions of block outputs to return, from R/2 down to 4."""
         wide = torch.promote_types(img.dtype, torch.float32)
-        parts = [*((self.blocks[str(r)], self._dtype(r, img)) for r in self.resolutions), (self.epilogue, wide)]
+        parts = [*((self.blocks[str(r)], self.type_at(r, img)) for r in self.resolutions), (self.epilogue, wide)]
         with scaled_together(parts):
             return self._run(img, c, features)
 
@@ -48,7 +48,7 @@ class Discriminator(nn.Module):
         x, kept, given = None, {}, img
         img = img.contiguous(memory_format=self.memory_format)
         for r in self.resolutions:
-            x, img = self.blocks[str(r)](x, img, self._dtype(r, given))
+            x, img = self.blocks[str(r)](x, img, self.type_at(r, given))
             if r // 2 in features:
                 kept[r // 2] = x
         cmap = self.mapping(None, c) if self.config.c_dim > 0 else None
@@ -63,9 +63,6 @@ class Discriminator(nn.Module):
         order = ("from_rgb", "conv0", "conv1", "skip")
         in_blocks = [getattr(b, name) for b in self.blocks.values() for name in order if getattr(b, name) is not None]
         return in_blocks
-
-    def _dtype(self, resolution: int, like: Tensor) -> torch.dtype:
-        return half_precision(self.half_type, like) if resolution in self.half_resolutions else like.dtype
 
 
 class DiscriminatorBlock(nn.Module):

@@ -1,15 +1,13 @@
 """The generator: latents, labels and a layout to images."""
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dnnlib.errors import UserError
-from training.choices import Precision
 from training.config import GeneratorConfig
 from training.layouts.layout import HeatmapSource, flattened, registered
-from training.networks.backbones import GeneratorNetwork, Module
+from training.networks.backbones import Module
 from training.networks.mapping import MappingNetwork, truncate
 from training.networks.synthesis import CONSTANT_NOISE, Noise, SynthesisNetwork
 
@@ -91,29 +89,3 @@ def set_memory_format(network: Module, channels_last: bool) -> None:
     for module in network.modules():
         if hasattr(module, "memory_format"):
             vars(module)["memory_format"] = chosen
-
-
-def check_precision(name: str, device: torch.device) -> None:
-    """Raises UserError when there is no such precision, or not on such a device."""
-    if name not in get_args(Precision):
-        raise UserError(f"no precision '{name}'; use {', '.join(get_args(Precision))}")
-    if name == "float16" and device.type == "cpu":
-        raise UserError("--precision float16 is for a GPU, a CPU would compute in float32; use bfloat16")
-
-
-def set_precision(generator: GeneratorNetwork, name: Precision) -> None:
-    """Have all layers above 4x4 compute in "float32", "bfloat16" or, on a GPU, "float16"; "trained" changes nothing.
-
-    Raises UserError for a network that knows float32 only.
-    """
-    if name == "trained":
-        return
-    synthesis = generator.synthesis
-    if not isinstance(synthesis, SynthesisNetwork):
-        if name != "float32":
-            raise UserError(f"this model's network computes in float32 only, not in {name}")
-        return
-    if name == "float32":
-        synthesis.half_resolutions = set()
-        return
-    synthesis.half_resolutions, synthesis.half_type = set(synthesis.resolutions) - {4}, name

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.config import DiscriminatorConfig, GeneratorConfig
+from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.layouts.layout import HeatmapSource
 from training.networks.backbones import BACKBONES, Backbone
 from training.networks.discriminator import DiscriminatorOutput
@@ -168,7 +168,12 @@ class R3GAN(Backbone):
 
     generator = R3Generator
     discriminator = R3Discriminator
-    check = staticmethod(check_plain)
+
+    @staticmethod
+    def check(config: RunConfig) -> None:
+        check_plain(config)
+        if config.generator.synthesis.spectral_norm or config.discriminator.spectral_norm:
+            raise ValueError("networks.spectral_norm must be false with backbone r3gan, whose branches begin as zeros")
 
     @staticmethod
     def freezable_layers(config: DiscriminatorConfig) -> int:

@@ -5,6 +5,7 @@ ProGAN's, as in the paper, and both networks can grow.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torch_utils.ops import setup_filter, upsample2d
@@ -34,7 +35,7 @@ class StyleSynthesis(GrowingSynthesis):
         channels, settings = config.synthesis.channels, config.synthesis
         self.num_ws = 2 * len(self.resolutions)
         self.w_shape = (self.num_ws, config.w_dim)
-        self.const = nn.Parameter(torch.ones(channels(4), 4, 4))
+        self.const = nn.Parameter(torch.randn(channels(4), 4, 4))  # of ones, AdaIN would only see the border's zeros
         widths = {r: channels(max(r // 2, 4)) for r in self.resolutions}
         self.conv0 = nn.ModuleDict(
             {str(r): Conv2d(widths[r], channels(r), 3, bias=False) for r in self.resolutions[1:]}
@@ -54,9 +55,14 @@ class StyleSynthesis(GrowingSynthesis):
             x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=self.memory_format)
             x = self.steered(x, features)
         else:
-            x = self.conv0[str(r)](self.steered(upsample2d(x, self.resample_filter), features))
+            x = self.conv0[str(r)](self.steered(self.upsampled(x), features))
         x = self.after0[str(r)](x, ws[:, first], noise)
         return self.after1[str(r)](self.conv1[str(r)](x), ws[:, first + 1], noise)
+
+    def upsampled(self, x: Tensor) -> Tensor:
+        """[N, C, r, r] -> [N, C, 2 r, 2 r], filtered as if the border went on outside: zeros there would take a part of
+        the border's values, and AdaIN makes a frame around the picture of that."""
+        return upsample2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self.resample_filter)[..., 2:-2, 2:-2]
 
 
 class StyledEnd(nn.Module):

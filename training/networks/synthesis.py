@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from torch_utils.devices import half_precision, kind_of
+from torch_utils.devices import kind_of
 from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, takes_gain_late, upsample2d
 from torch_utils.ops.bias_act import ACTIVATIONS
 from training.choices import NoiseMode
@@ -16,6 +16,7 @@ from training.layouts.layout import HeatmapSource, registered
 from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, check_layout, layer_inputs
 from training.networks.layers import Conv2d, Equalized, Linear, ToScale, scaled_together, split_gain
 from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
+from training.networks.precision import MixedPrecision
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ class SynthesisBlock(nn.Module):
         return x, img
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(MixedPrecision):
     """ws [N, num_ws, w_dim] and heatmaps -> images [N, img_channels, R, R], roughly in [-1, 1].
 
     The w of a block's to_rgb is also that of the next block's first convolution. With SEL_indoor, ws are
@@ -288,8 +289,7 @@ class SynthesisNetwork(nn.Module):
             {str(r): SynthesisBlock(r, w_dim, img_channels, r == img_resolution, config, how) for r in self.resolutions}
         )
         self.num_ws = sum(self._block(r).num_convs for r in self.resolutions) + 1
-        self.half_type = config.half_type
-        self.half_resolutions = set(self.resolutions[-config.num_fp16_res :]) - {4} if config.num_fp16_res else set()
+        self.set_half(self.resolutions, config.num_fp16_res, config.half_type)
         codes = (encoding.codes,) if encoding is not None and how.has_objects else ()
         self.w_shape: tuple[int, ...] = (self.num_ws, *codes, w_dim)  # of one image
         self.is_layout_conditioned = how.is_layout_conditioned
@@ -314,7 +314,7 @@ class SynthesisNetwork(nn.Module):
             raise ValueError(f"ws must be [{wanted}], not {list(ws.shape)}")
         check_layout(layout, self.is_layout_conditioned)
         layout = None if layout is None else registered(layout, self.registration)
-        parts = [(self.blocks[str(r)], self._dtype(r, ws)) for r in self.resolutions]
+        parts = [(self.blocks[str(r)], self.type_at(r, ws)) for r in self.resolutions]
         with scaled_together([(self.encoder, ws.dtype), *parts]):
             return self._run(ws, layout, noise, block_outputs)
 
@@ -333,7 +333,7 @@ class SynthesisNetwork(nn.Module):
             if self.has_objects and r not in self.encoded:
                 window = tuple(w[:, -1] for w in window)
             x, img = block(
-                x.to(self._dtype(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), drawn
+                x.to(self.type_at(r, ws)), img, window, features.get((r, r // 2)), features.get((r, r)), drawn
             )  # x [N, C, r, r], img [N, img_channels, r, r]
             start += block.num_convs
             if block_outputs is not None:
@@ -352,6 +352,3 @@ class SynthesisNetwork(nn.Module):
     def _encoded_inputs(self) -> list[tuple[int, int]]:
         """(block, input size) of every conditioned layer."""
         return [(r, size) for r in self.encoded for size in ((r // 2, r) if r > 4 else (r,))]
-
-    def _dtype(self, resolution: int, like: Tensor) -> torch.dtype:
-        return half_precision(self.half_type, like) if resolution in self.half_resolutions else like.dtype

@@ -31,8 +31,19 @@ def check_choices(config: RunConfig, said: Mapping[str, str] | None = None) -> R
         raise UserError(str(error)) from error
     if config.growth is not None and not backbone.grows:
         raise UserError(f"growth must be null with backbone {config.generator.backbone}, which does not grow")
+    _check_condition(config, backbone)
     _check_frozen(config, backbone)
     return config
+
+
+def _check_condition(config: RunConfig, backbone: type[Backbone]) -> None:
+    name, wanted = config.generator.backbone, " or ".join(backbone.conditions)
+    if config.data.conditional and config.data.condition not in backbone.conditions:
+        raise UserError(f"data.condition is {config.data.condition}, but backbone {name} understands {wanted} only")
+    if not config.data.conditional and backbone.needs_condition:
+        raise UserError(f"backbone {name} makes images of a condition ({wanted}); leave out --cond=0")
+    if config.loss.kl_weight > 0 and not backbone.augments_condition:
+        raise UserError(f"loss.kl_weight must be 0 with backbone {name}, which does not augment conditions")
 
 
 def _check_frozen(config: RunConfig, backbone: type[Backbone]) -> None:

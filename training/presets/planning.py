@@ -12,12 +12,19 @@ from dnnlib.errors import UserError
 from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
-from training.config import HardwareConfig, RunConfig
+from training.config import Condition, HardwareConfig, RunConfig
 from training.cost import summary as cost
 from training.data.dataset import ImageDataset
 from training.presets.changes import changes_of_method
 from training.presets.options import Options
-from training.presets.resolve import DataFacts, keep_saved_hardware, overridden, resolve
+from training.presets.resolve import (
+    DataFacts,
+    assumed_condition,
+    condition_of,
+    keep_saved_hardware,
+    overridden,
+    resolve,
+)
 from training.runs import directory as run_dir
 from training.runs import resume
 from training.runs.directory import Progress, RunDir
@@ -72,7 +79,7 @@ def plan(outdir: str | None, new: bool, options: Options) -> Plan:
 
 def assumed(options: Options) -> Plan:
     """What a run without --data would be, on the images that --cfg is made for."""
-    facts = cost.assumed_facts(options.cfg or "auto")
+    facts = assumed_condition(cost.assumed_facts(options.cfg or "auto"), condition_of(options))
     return Plan(resolve(replace(options, data="DATA"), facts), None, facts)
 
 
@@ -109,7 +116,7 @@ def configure(options: Options) -> tuple[RunConfig, DataFacts]:
     """Look at what the options name, and resolve them. Raises UserError when something is amiss."""
     if not options.data:
         raise UserError("--data is missing; give a zip or folder of images made by dataset_tool.py")
-    facts = look_at(options.data, bool(options.cond))
+    facts = look_at(options.data, condition_of(options))
     return resolve(options, facts), facts
 
 
@@ -131,12 +138,12 @@ def _remarks_on_data(plan: Plan) -> list[str]:
     return [f"only {plan.images} images: D may learn them by heart; use --aug=ada (docs/few-images.md){mirror}"]
 
 
-def look_at(data: str, cond: bool) -> DataFacts:
-    """What a configuration depends on. Raises UserError when the images, or with `cond` the labels, are not usable."""
-    dataset = ImageDataset(data, use_labels=cond, skip_damaged=True)
+def look_at(data: str, condition: Condition | None) -> DataFacts:
+    """What a configuration depends on. Raises UserError when the images or, with `condition`, these are not usable."""
+    dataset = ImageDataset(data, use_labels=bool(condition), condition=condition or "labels", skip_damaged=True)
     for complaint in dataset.damage.found.values():
         click.echo(f"{complaint}; until then another image takes its place", err=True)
-    if dataset.has_labels and not cond:
+    if dataset.has_labels and not condition:
         click.echo(f"{data} has labels, which are left aside without --cond=1", err=True)
     for remark in dataset.remarks():
         click.echo(remark, err=True)

@@ -28,7 +28,7 @@ from dnnlib.registry import plugins_wanted
 from training.augment.pipes import PIPES, multipliers
 from training.augment.settings import AugmentConfig
 from training.choices import CONFIGS, known_names
-from training.config import RunConfig
+from training.config import Condition, RunConfig
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
@@ -64,9 +64,28 @@ DECIDED = {
     "data.path": "--data",
     "data.conditional": "--cond",
     "hardware.gpus": "--gpus or --procs",
-    **{f"generator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
-    **{f"discriminator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim")},
+    **{f"generator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim", "c_values")},
+    **{f"discriminator.{key}": "--data" for key in ("img_resolution", "img_channels", "c_dim", "c_values")},
 }
+
+
+def condition_of(options: Options) -> Condition | None:
+    """What images are conditioned on: what the method is made for, or --set data.condition; None: nothing.
+
+    Raises UserError for an unknown method or key.
+    """
+    method = (layer for _, layer in method_chain(options.method or "spatialgan"))
+    data = merge(*method, *map(_set_layer, options.settings)).get("data", {})
+    conditional = data.get("conditional", False) if options.cond is None else options.cond
+    return data.get("condition", "labels") if conditional else None
+
+
+def assumed_condition(facts: DataFacts, condition: Condition | None) -> DataFacts:
+    """Facts of images without labels, with what a method needs: a label map of two classes, or sixteen words of two."""
+    sizes = {"label-map": facts.resolution**2, "text": 16}
+    if condition not in sizes:
+        return facts
+    return replace(facts, label_dim=sizes[condition], class_names=("", "thing"))
 
 
 def resolve(options: Options, facts: DataFacts) -> RunConfig:
@@ -225,10 +244,12 @@ def _set_layer(text: str) -> Layer:
 
 
 def _facts_layer(options: Options, facts: DataFacts) -> Layer:
+    condition = condition_of(options)
     image = {
         "img_resolution": facts.resolution,
         "img_channels": facts.num_channels,
-        "c_dim": facts.label_dim if options.cond else 0,
+        "c_dim": facts.label_dim if condition else 0,
+        "c_values": len(facts.class_names) if condition in ("label-map", "text") else 0,
     }
     return {
         "name": _run_name(options, facts),
@@ -236,8 +257,8 @@ def _facts_layer(options: Options, facts: DataFacts) -> Layer:
         "method": options.method,
         "data": {
             "path": os.path.abspath(options.data or ""),
-            "class_names": facts.class_names if options.cond else (),
-            "label_examples": facts.label_examples if options.cond else (),
+            "class_names": facts.class_names if condition else (),
+            "label_examples": facts.label_examples if condition else (),
         },
         "generator": image,
         "discriminator": image,

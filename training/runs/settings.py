@@ -46,6 +46,6 @@ class GrowthConfig(Section):
     """Progressive growing (training/growth.py): between resolutions, stable_kimg of one and fade_kimg of the next
     taking over."""
 
-    start_resolution: PowerOfTwo = 4
+    start_resolution: PowerOfTwo | None = 4  # None: half of the images'
     fade_kimg: NonNegative = 600.0
     stable_kimg: Kimg = 600.0

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from training.data import ground_truth
-from training.scenes.colors import Color
+from training.scenes.colors import Color, name_of
 
+_SHOWN = 0.5  # share of a pixel from which on it is an object's
 OVERSAMPLING = 4  # everything is drawn at this many times the size and averaged down
 
 
@@ -100,11 +101,18 @@ class Canvas:
         """Whether anything of object `owner` is to be seen."""
         return bool((self._owner_map() == owner).any())
 
-    def truth(self, kind: str, owner: int, parts: Mapping[str, Any] | None = None) -> dict:
-        """What ground_truth.describe says about the visible part of object `owner`."""
+    def truth(self, kind: str, owner: int, parts: Mapping[str, Any] | None = None, color: Color | None = None) -> dict:
+        """What ground_truth.describe says about the visible part of object `owner`, with its mask and its colour."""
         mask = self._owner_map() == owner
         center, box = ground_truth.centroid(mask) / OVERSAMPLING, ground_truth.bounds(mask) / OVERSAMPLING
-        return ground_truth.describe(kind, center, box, self.resolution, parts)
+        truth = ground_truth.describe(kind, center, box, self.resolution, parts)
+        truth["mask"] = ground_truth.encode_mask(self._shares(mask) >= _SHOWN)
+        return truth if color is None else {**truth, "color": name_of(color)}
+
+    def _shares(self, mask: np.ndarray) -> np.ndarray:
+        """The share of every pixel, [R, R], that a mask of the oversampled picture covers."""
+        side = self.resolution
+        return mask.reshape(side, OVERSAMPLING, side, OVERSAMPLING).mean((1, 3))
 
     def _owner_map(self) -> np.ndarray:
         return np.asarray(self._owners)

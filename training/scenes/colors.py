@@ -9,6 +9,15 @@ Color = tuple[int, int, int]
 BLACK: Color = (0, 0, 0)
 WHITE: Color = (255, 255, 255)
 
+# Colours that have names: those of a description, and what other ones are called.
+NAMED: dict[str, Color] = {
+    "red": (220, 45, 45), "green": (45, 165, 65), "blue": (45, 80, 215), "yellow": (240, 210, 50),
+    "purple": (150, 60, 180), "orange": (240, 135, 35),
+}  # fmt: skip
+_PALE_NAMES: dict[str, Color] = {
+    "black": BLACK, "white": WHITE, "grey": (128, 128, 128), "brown": (120, 75, 40), "pink": (245, 150, 185),
+}  # fmt: skip
+
 _CANDIDATES = 64  # random colours among which one that stands off the others is looked for
 
 
@@ -26,6 +35,12 @@ def mixed(color: Color, other: Color, amount: float) -> Color:
 def random_color(rng: np.random.Generator) -> Color:
     """Any colour."""
     return tuple(rng.integers(0, 256, size=3).tolist())
+
+
+def name_of(color: np.ndarray | Color) -> str:
+    """What the nearest colour with a name is called."""
+    names = {**NAMED, **_PALE_NAMES}
+    return list(names)[int(distance(np.array(list(names.values())), np.asarray(color)).argmin())]
 
 
 def contrasting(rng: np.random.Generator, others: Sequence[Color], contrast: float) -> Color:

@@ -10,6 +10,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from training.data import ground_truth
 from training.data.image_files import DAMAGE, reason
+from training.scenes import colors
 from training.scenes.backgrounds import gradient, load_photo, photo_crop
 from training.scenes.cutouts import Cutout, NoCutout, load_cutout
 from training.scenes.pictures import Picture, list_pictures
@@ -95,6 +96,7 @@ def compose(
     alpha = layer[..., 3] / 255
     pixels = layer[..., :3] + pixels * (1 - alpha[..., None])
     truth = ground_truth.describe(cutout.kind, ground_truth.centroid(alpha), box, placement.resolution)
+    truth["color"] = colors.name_of(cutout.color)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), {"objects": [truth]}
 
 

@@ -26,7 +26,7 @@ def critter(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict
     model = _placed(rng, _model(rng, coat), resolution)
     canvas = Canvas(gradient(rng, resolution, np.array(coat), _CONTRAST))
     canvas.draw(model, owner=1)
-    return canvas.pixels(), {"objects": [canvas.truth("critter", 1, model.parts)]}
+    return canvas.pixels(), {"objects": [canvas.truth("critter", 1, model.parts, coat)]}
 
 
 def _model(rng: np.random.Generator, coat: Color) -> Model:

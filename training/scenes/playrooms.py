@@ -20,19 +20,25 @@ _PALE = 0.7  # white in walls and floors
 _CONTRAST = 0.9  # of a toy to the room and to the other toys
 
 
-def playroom(rng: np.random.Generator, resolution: int, objects: int | None = None) -> tuple[np.ndarray, dict]:
+def playroom(
+    rng: np.random.Generator, resolution: int, objects: int | None = None, named: bool = False
+) -> tuple[np.ndarray, dict]:
     """A room with three, or `objects`, of ball, block and cone in it. See scenes for what is returned; a toy hidden by
-    others is not in the truth."""
+    others is not in the truth. `named`: toys have the colours of colors.NAMED, each another one, as far as they go."""
     room = [colors.mixed(colors.random_color(rng), WHITE, _PALE) for _ in range(2)]
     horizon = round(rng.uniform(0.5, 0.7) * resolution) / resolution
     canvas = Canvas(wall_and_floor(resolution, horizon, *room))
-    kinds, seen = [], list(room)
-    for owner, middle in enumerate(scattered(rng, objects or _OBJECTS, _MARGIN, _APART), start=1):
+    kinds, seen, places = [], list(room), scattered(rng, objects or _OBJECTS, _MARGIN, _APART)
+    palette = [list(colors.NAMED.values())[n] for n in rng.permutation(len(colors.NAMED))] if named else []
+    for owner, middle in enumerate(places, start=1):
         kinds.append(str(rng.choice(list(_BUILDERS))))
-        seen.append(colors.contrasting(rng, seen, _CONTRAST))
+        seen.append(palette[(owner - 1) % len(palette)] if palette else colors.contrasting(rng, seen, _CONTRAST))
         radius = rng.uniform(*_RADIUS)
         canvas.draw(_BUILDERS[kinds[-1]](seen[-1]).moved(radius * resolution, middle * resolution), owner)
-    toys = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
+    toys = [
+        canvas.truth(kind, owner, color=seen[len(room) + owner - 1])
+        for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)
+    ]  # fmt: skip
     return canvas.pixels(), {"objects": toys}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from training.scenes.balls import ball
 from training.scenes.critters import critter
 from training.scenes.faces import face
 from training.scenes.playrooms import playroom
@@ -12,6 +13,8 @@ from training.scenes.rooms import room
 
 Scene = tuple[np.ndarray, dict]
 
-KINDS: dict[str, Callable[..., Scene]] = {"critters": critter, "faces": face, "rooms": room, "playrooms": playroom}
+KINDS: dict[str, Callable[..., Scene]] = {
+    "critters": critter, "balls": ball, "faces": face, "rooms": room, "playrooms": playroom
+}  # fmt: skip
 
 SEVERAL_OBJECTS = ("rooms", "playrooms")  # kinds with the option `objects`

@@ -25,11 +25,12 @@ def room(rng: np.random.Generator, resolution: int, objects: int | None = None) 
     wall = colors.random_color(rng)
     floor = colors.contrasting(rng, [wall], _CONTRAST)
     kinds = _choose_kinds(rng, objects)
-    canvas = Canvas(wall_and_floor(resolution, horizon, wall, floor))
+    canvas, shades = Canvas(wall_and_floor(resolution, horizon, wall, floor)), []
     for owner, (kind, x) in enumerate(kinds.items(), start=1):
-        color = colors.contrasting(rng, _behind(kind, wall, floor), _CONTRAST)
-        canvas.draw(_BUILDERS[kind](rng, x, horizon, color).moved(resolution), owner)
-    truths = [canvas.truth(kind, owner) for owner, kind in enumerate(kinds, start=1) if canvas.shows(owner)]
+        shades.append(colors.contrasting(rng, _behind(kind, wall, floor), _CONTRAST))
+        canvas.draw(_BUILDERS[kind](rng, x, horizon, shades[-1]).moved(resolution), owner)
+    things = enumerate(zip(kinds, shades, strict=True), start=1)
+    truths = [canvas.truth(kind, owner, color=shade) for owner, (kind, shade) in things if canvas.shows(owner)]
     return canvas.pixels(), {"objects": truths}
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from training.data import ground_truth
 from training.scenes.backgrounds import gradient, photo_crop, strip_crop
+from training.scenes.colors import name_of
 from training.scenes.compose import Placement
 from training.scenes.cutouts import Cutout
 from training.scenes.places import scattered
@@ -68,10 +69,8 @@ def compose_several(
     layers = [drawn[n][0] for n in order]
     for layer in layers:
         pixels = layer[..., :3] + pixels * (1 - layer[..., 3:] / 255)
-    shares = zip((things[n].kind for n in order), _visible(layers), layers, strict=True)
-    truths = [
-        _truth(kind, seen, layer[..., 3] / 255, placement.resolution, arrangement) for kind, seen, layer in shares
-    ]
+    shares = zip((things[n] for n in order), _visible(layers), layers, strict=True)
+    truths = [_truth(thing, seen, layer[..., 3] / 255, arrangement) for thing, seen, layer in shares]
     objects = [truth for truth in reversed(truths) if truth is not None]
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), {"objects": objects}
 
@@ -97,12 +96,12 @@ def _visible(layers: Sequence[np.ndarray]) -> list[np.ndarray]:
     return seen[::-1]
 
 
-def _truth(kind: str, seen: np.ndarray, alpha: np.ndarray, resolution: int, arrangement: Arrangement) -> dict | None:
+def _truth(thing: Cutout, seen: np.ndarray, alpha: np.ndarray, arrangement: Arrangement) -> dict | None:
     mask, visible = seen >= _SHOWN, float(seen.sum() / alpha.sum())
     if visible < _LEAST_SEEN or not mask.any():
         return None
-    truth = ground_truth.describe(kind, ground_truth.centroid(seen), ground_truth.bounds(mask), resolution)
-    truth["visible"] = round(visible, 3)
+    truth = ground_truth.describe(thing.kind, ground_truth.centroid(seen), ground_truth.bounds(mask), len(seen))
+    truth |= {"visible": round(visible, 3), "color": name_of(thing.color)}
     if arrangement.masks:
         truth["mask"] = ground_truth.encode_mask(mask)
     return truth

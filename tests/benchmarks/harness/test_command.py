@@ -115,7 +115,7 @@ def bad_options(folder: Path) -> dict[str, str]:
         "--threads=many": "not a valid integer",
         "--threads=1000000000": "1000000000 is not in the range",
         f"--json={folder}": "is a directory",
-        "--json=": "is a directory",
+        "--json=": "a path is empty",
         f"--json={folder}/file/a.json": "cannot write to directory",
         "--unheard-of=1": "No such option",
     }

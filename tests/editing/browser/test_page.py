@@ -1,126 +1,168 @@
 """The page in a real Chromium, on the shipped model: what is dragged moves, comes back, and is one undo entry."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.editing.server.running import running_server
+from tests.editing.browser.visitor import IS_AT_REST, MARKS, Visitor, visiting
+from tests.editing.server.running import Running
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM = Path("/usr/bin/chromium")
-MODEL = Path(__file__).parents[3] / "models" / "faces32.safetensors"
+pytestmark = MARKS
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="apt-get install chromium"),
-]
-
-LAYOUT = "globalThis.steergan.store.layout.levels.map((level) => level.centers)"
-PAST = "globalThis.steergan.store.past.length"
-PICTURE = """(() => {
-  const canvas = document.querySelector("#picture");
-  return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
-})()"""
-IS_SETTLED = "Number(document.body.dataset.settled) === globalThis.steergan.picture.wantedId"
-ROUNDING = 1  # the server goes from PyTorch's operators to the native ones when these are ready
-HEATMAPS = """Array.from(document.querySelectorAll("#heatmaps canvas"), (canvas) => canvas.toDataURL())"""
-
-
-class Visitor:
-    """A page with what is asked of it."""
-
-    def __init__(self, page: Any):
-        self.page = page
-
-    def layout(self) -> list[list[list[float]]]:
-        return self.page.evaluate(LAYOUT)
-
-    def past(self) -> int:
-        return self.page.evaluate(PAST)
-
-    def picture(self) -> list[int]:
-        return self.page.evaluate(PICTURE)
-
-    def shows(self, picture: list[int]) -> bool:
-        """Whether the newest picture has come, and is this one to within a level."""
-        settled = self.page.evaluate(IS_SETTLED)
-        return settled and max(abs(a - b) for a, b in zip(self.picture(), picture, strict=True)) <= ROUNDING
-
-    def press_handle(self) -> tuple[float, float]:
-        """Press the middle of the level-0 handle; where that is."""
-        box = self.page.locator("g.handle.level-0 circle").first.bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        self.page.mouse.move(x, y)
-        self.page.mouse.down()
-        return x, y
-
-    def wait_for(self, condition: Any) -> None:
-        """Until condition() holds. Raises AssertionError when it does not within ten seconds."""
-        for _ in range(100):
-            if condition():
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError("the page did not come to what was waited for")
-
-
-@pytest.fixture
-def visitor() -> Iterator[Visitor]:
-    complaints: list[str] = []
-    with running_server(MODEL) as server, sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.goto(server.url)
-        page.wait_for_selector("body[data-settled]", state="attached")
-        page.get_by_text("Got it").click()  # the hint, which performs a drag and takes it back
-        visitor = Visitor(page)
-        visitor.wait_for(lambda: page.evaluate("globalThis.steergan.store.before === null && " + IS_SETTLED))
-        yield visitor
-        browser.close()
-    assert complaints == []
+LIST_OF_BUTTONS = "globalThis.buttons = [...document.querySelectorAll('#strip button')]"
+AT_PLACE = "([x, y]) => document.elementFromPoint(x, y)?.closest('button, input')?.id"
+IS_SAME_BUTTON = "globalThis.buttons.map((button, i) => button === document.querySelectorAll('#strip button')[i])"
 
 
 def test_the_whole_object_is_dragged_with_its_parts_and_comes_back(visitor: Visitor):
-    layout, picture, heatmaps = visitor.layout(), visitor.picture(), visitor.page.evaluate(HEATMAPS)
+    centers, picture, heatmaps = visitor.centers(), visitor.picture(), visitor.heatmaps()
     assert len(heatmaps) == 3
     x, y = visitor.press_handle()
     visitor.page.mouse.move(x + 80, y + 30, steps=8)
     visitor.page.mouse.up()
-    visitor.wait_for(lambda: not visitor.shows(picture) and visitor.page.evaluate(IS_SETTLED))
-    dx, dy = (new - old for new, old in zip(visitor.layout()[0][0], layout[0][0], strict=True))
+    visitor.wait_for(lambda: visitor.shows_another(picture))
+    dx, dy = (new - old for new, old in zip(visitor.centers()[0][0], centers[0][0], strict=True))
     assert dx > 0.2
     assert dy > 0.05
-    for before, after in zip(layout, visitor.layout(), strict=True):
+    for before, after in zip(centers, visitor.centers(), strict=True):
         for (x0, y0), (x1, y1) in zip(before, after, strict=True):
             assert (x1 - x0, y1 - y0) == pytest.approx((dx, dy), abs=1e-6)
-    assert all(new != old for new, old in zip(visitor.page.evaluate(HEATMAPS), heatmaps, strict=True))
+    assert all(new != old for new, old in zip(visitor.heatmaps(), heatmaps, strict=True))
     assert visitor.past() == 1
     visitor.page.keyboard.press("Control+z")
     visitor.wait_for(lambda: visitor.shows(picture))
-    assert visitor.layout() == layout
+    assert visitor.centers() == centers
     assert visitor.past() == 0
 
 
+def test_a_handle_is_under_the_pointer_that_drags_it(visitor: Visitor):
+    """-1 and 1 are the borders of this model's pictures, on the page as in the model."""
+    visitor.press_handle()
+    for x, y in ((-0.9, 0.8), (0.7, -0.6)):
+        visitor.page.keyboard.down("Alt")  # without snapping
+        visitor.page.mouse.move(*visitor.place(x, y), steps=4)
+        assert visitor.centers()[0][0] == pytest.approx([x, y], abs=0.01)
+    visitor.page.mouse.up()
+    visitor.page.keyboard.up("Alt")
+    visitor.rest()
+
+
 def test_escape_takes_a_drag_back(visitor: Visitor):
-    layout, picture = visitor.layout(), visitor.picture()
+    centers, picture = visitor.centers(), visitor.picture()
     x, y = visitor.press_handle()
     visitor.page.mouse.move(x - 60, y, steps=5)
-    visitor.wait_for(lambda: not visitor.shows(picture) and visitor.page.evaluate(IS_SETTLED))
+    visitor.wait_for(lambda: visitor.shows_another(picture))
     visitor.page.keyboard.press("Escape")
     visitor.page.mouse.up()
     visitor.wait_for(lambda: visitor.shows(picture))
-    assert visitor.layout() == layout
+    assert visitor.centers() == centers
     assert visitor.past() == 0
 
 
 def test_arrow_keys_move_the_object_with_its_parts(visitor: Visitor):
-    layout = visitor.layout()
-    visitor.page.focus("g.handle.level-0")
+    centers = visitor.centers()
+    visitor.page.focus("#stage g.handle.level-0")
     visitor.page.keyboard.press("ArrowRight")
-    steps = [new[0][0] - old[0][0] for new, old in zip(visitor.layout(), layout, strict=True)]
-    assert steps == pytest.approx([2 / 31] * 3, abs=1e-6)  # a pixel
+    steps = [new[0][0] - old[0][0] for new, old in zip(visitor.centers(), centers, strict=True)]
+    assert steps == pytest.approx([2 / 32] * 3, abs=1e-6)  # a pixel
     assert visitor.past() == 1
+
+
+def test_a_held_key_is_one_entry(visitor: Visitor):
+    centers = visitor.centers()
+    visitor.page.focus("#stage g.handle.level-0")
+    for _ in range(5):
+        visitor.page.keyboard.down("ArrowLeft")  # Playwright repeats a key that is down
+    visitor.page.keyboard.up("ArrowLeft")
+    assert visitor.centers()[0][0][0] - centers[0][0][0] == pytest.approx(-5 * 2 / 32, abs=1e-6)
+    assert visitor.past() == 1
+    for _ in range(3):
+        visitor.page.keyboard.down("]")
+    visitor.page.keyboard.up("]")
+    assert visitor.past() == 2
+    visitor.page.keyboard.press("Control+z")
+    visitor.page.keyboard.press("Control+z")
+    assert visitor.centers() == centers
+
+
+def test_a_late_picture_does_not_move_the_points_of_a_newer_state(visitor: Visitor):
+    """Undone at once: the picture of what was undone comes, and its layout is not taken for the seed's."""
+    centers = visitor.centers()
+    handle = "document.querySelector('#stage g.handle.level-0')"
+    visitor.page.evaluate(f"""() => {{
+      const {{ store }} = globalThis.steergan;
+      globalThis.seen = [];
+      store.addEventListener("change", () => globalThis.seen.push(store.layout.levels[0].centers[0][0]));
+      {handle}.focus();
+      {handle}.dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowLeft", bubbles: true }}));
+      {handle}.dispatchEvent(new KeyboardEvent("keyup", {{ key: "ArrowLeft", bubbles: true }}));
+      store.undo();
+    }}""")
+    visitor.page.evaluate("globalThis.seen = []")
+    visitor.rest()
+    assert visitor.centers() == centers
+    assert set(visitor.page.evaluate("globalThis.seen")) <= {centers[0][0][0]}
+
+
+def test_the_strip_keeps_the_pictures_that_it_has(visitor: Visitor):
+    visitor.page.focus("#stage g.handle.level-0")
+    for number in range(3):
+        visitor.page.keyboard.press("ArrowRight")
+        visitor.rest()
+        visitor.wait_for(lambda number=number: visitor.page.locator("#strip canvas").count() == number + 2)
+    visitor.page.evaluate(LIST_OF_BUTTONS)
+    visitor.page.keyboard.press("ArrowRight")
+    visitor.rest()
+    visitor.page.keyboard.press("Control+z")
+    visitor.rest()
+    assert visitor.page.evaluate(IS_SAME_BUTTON) == [True] * 4
+    assert visitor.page.locator("#strip button").count() == 5
+    assert visitor.page.locator("#strip button[aria-selected=true]").get_attribute("aria-label") == "State 4"
+
+
+def test_the_first_visit_sees_a_drag_that_leaves_nothing_behind(browser: Any, server: Running):
+    with visiting(browser, server.url, hint=True) as visitor:
+        seeds_own = visitor.ask("store.drawn")
+        visitor.wait_for(lambda: visitor.ask("store.layout.levels[0].centers") != seeds_own["levels"][0]["centers"])
+        assert visitor.page.locator("#hint").is_visible()
+        visitor.page.get_by_text("Got it").click()
+        visitor.wait_for(lambda: visitor.page.evaluate(IS_AT_REST))
+        assert visitor.ask("store.layout") == seeds_own
+        assert visitor.past() == 0
+        assert not visitor.page.locator("#hint").is_visible()
+
+
+@pytest.mark.parametrize("size", [(1280, 860), (1024, 700), (400, 800), (1920, 1080)])
+def test_nothing_lies_behind_the_strip(browser: Any, server: Running, size: tuple[int, int]):
+    """Every button beside the picture can be brought into view, and what is there is that button."""
+    with visiting(browser, server.url, size) as visitor:
+        for name in ("new", "seed", "reset", "hold", "wipe-toggle"):
+            visitor.page.locator(f"#{name}").scroll_into_view_if_needed()
+            box = visitor.page.locator(f"#{name}").bounding_box()
+            middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+            assert visitor.page.evaluate(AT_PLACE, middle) == name
+        if size[0] > 1020:  # without scrolling, too
+            assert visitor.page.evaluate("document.querySelector('main').scrollTop") == 0
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_a_finger_drags_and_the_page_does_not_scroll(browser: Any, server: Running):
+    with visiting(browser, server.url, (400, 800), has_touch=True) as visitor:
+        picture, start = visitor.picture(), visitor.centers()[0][0]
+        x, y = visitor.place(*start)
+        fingers = visitor.page.context.new_cdp_session(visitor.page)
+
+        def touch(kind: str, *points: tuple[float, float]) -> None:
+            places = [{"x": x, "y": y} for x, y in points]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+        touch("touchStart", (x, y))
+        for step in range(1, 9):
+            touch("touchMove", (x + 6 * step, y - 5 * step))
+        touch("touchEnd")
+        visitor.wait_for(lambda: visitor.shows_another(picture))
+        end = visitor.centers()[0][0]
+        assert end[0] - start[0] > 0.15
+        assert end[1] - start[1] < -0.12
+        assert visitor.past() == 1
+        assert visitor.page.evaluate("scrollY") == 0

@@ -1,5 +1,7 @@
 """LPIPS against torch-fidelity's, with weights made up here."""
 
+import copy
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -64,6 +66,17 @@ def test_a_picture_is_at_distance_zero_from_itself(distance):
 def test_grey_pictures(distance):
     a, b = pictures(1)[:, :1], pictures(2)[:, :1]
     assert torch.equal(distance(a, b), distance(a.repeat(1, 3, 1, 1), b.repeat(1, 3, 1, 1)))
+
+
+def test_gradients_are_finite_where_no_feature_is_active(distance):
+    """A uniform picture can leave every channel of a pixel at 0; a search by gradients must not become NaN there."""
+    network = copy.deepcopy(distance.network)
+    network.layers[2].bias.fill_(-1e4)  # the end of the first group
+    a = pictures(1).requires_grad_()
+    distances = network(a, pictures(2))
+    distances.sum().backward()
+    assert distances.isfinite().all()
+    assert a.grad.isfinite().all()
 
 
 def test_the_record_names_both_files(distance):

@@ -6,7 +6,7 @@ import torch
 from dnnlib.errors import UserError
 from tests.training.small import run_config
 from torch_utils.distributed import World
-from training.cost.gpu_estimate import CARDS, estimate, find_card, table
+from training.cost.gpu_estimate import CARDS, estimate, find_card, fitted_to, table
 from training.cost.pass_size import RESERVE, fitted, images_per_pass, possible, with_pass_size
 from training.cost.summary import summarize
 from training.presets.resolve import DataFacts, Options, keep_saved_hardware, resolve
@@ -75,6 +75,15 @@ def test_estimates_follow_card_and_settings():
     assert "Nothing of this has been measured" in text
     with pytest.raises(UserError, match="--card 'h1000' is unknown"):
         find_card("h1000")
+
+
+def test_the_table_of_memory_is_of_the_pass_that_the_estimate_has():
+    config = run_config(schedule={"batch_size": 64, "batch_gpu": 4}, hardware={"pass_size": "memory"})
+    sized = fitted_to(config, CARDS["a100"])
+    assert sized.schedule.batch_gpu == estimate(config, CARDS["a100"]).images_per_pass == 64
+    assert summarize(sized).total_memory[0] > summarize(config).total_memory[0]
+    given = run_config(schedule={"batch_size": 64, "batch_gpu": 4})
+    assert fitted_to(given, CARDS["a100"]) is given
 
 
 @pytest.mark.slow

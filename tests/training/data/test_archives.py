@@ -196,6 +196,18 @@ def test_numbers_without_gaps_stay(tmp_path):
     assert ImageDataset(path, use_labels=True).label_facts() == (2, (), ())
 
 
+def test_labels_of_images_that_are_not_there_are_said(tmp_path):
+    for folder in ("", "mine/"):
+        metadata = json.dumps({"labels": [[f"{i}.png", i % 2] for i in range(5)]})
+        files = {f"{folder}{i}.png": picture(i) for i in range(3)} | {f"{folder}dataset.json": metadata.encode()}
+        (note,) = ImageDataset(write_zip(tmp_path / "a.zip", files), use_labels=True).notes
+        assert note.endswith("dataset.json: 2 of 5 labels are of no image here, the first: 3.png")
+    metadata = {"labels": [["0.png", 7], ["1.png", 9]]}
+    (note,) = ImageDataset(write_zip(tmp_path / "a.zip", {"0.png": picture(0)}, metadata), use_labels=True).notes
+    assert "become classes 0 to 1" in note
+    assert note.endswith("1 of 2 labels are of no image here, the first: 1.png")
+
+
 def test_lists_of_numbers_give_examples(tmp_path):
     files = {f"{i}.png": picture(i) for i in range(3)}
     path = write_zip(tmp_path / "a.zip", files, {"labels": [[name, [i, 0.5]] for i, name in enumerate(files)]})

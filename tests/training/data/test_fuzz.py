@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import pickle
 import random
 import resource
 import struct
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from dnnlib.errors import UserError
+from tests.mutations import COUNT
 from tests.training.data.test_plain_pickle import python_2_pickle
 from tests.training.data.test_sources import write_cifar
 from tests.training.data_samples import encoded, picture
@@ -22,7 +24,6 @@ from training.data.dataset import ImageDataset
 from training.data.image_files import DAMAGE
 from training.data.sources import open_source
 
-COUNT = 2000
 SECONDS = 5.0  # for one file
 MEMORY = 2 << 30  # bytes beyond what the process has already
 
@@ -182,6 +183,30 @@ def test_cifar_archives_with_changed_bytes(tmp_path, compressed):
         if compressed:
             return written(path, bytes_changed(whole, rng))
         return write_cifar(path, {"data_batch_1": bytes_changed(data[:pixels], rng) + data[pixels:]})
+
+    said = refusals((damaged() for _ in range(COUNT)), read_source)
+    assert COUNT / 4 < len(said) < COUNT
+    assert are_lines(said)
+
+
+CIFAR = {
+    b"batch_label": b"training batch 1 of 5",
+    b"labels": [3, 9],
+    b"data": np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8),
+    b"filenames": [b"a.png", b"b.png"],
+}
+ARRAYS = [np.zeros(shape, kind) for shape in ((2, 3072), (3, 3072), (2, 3, 32, 32), (0, 3072), 6144, ())
+          for kind in (np.uint8, np.int8, np.float32, ">i4", "U3", object, "u1,f4")]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_cifar_archives_with_other_values(tmp_path):
+    """Sound pickles of dictionaries in which something else stands."""
+    rng, path = random.Random(7), tmp_path / "cifar-10-python.tar.gz"
+
+    def damaged() -> Path:
+        content = tree_changed(CIFAR, rng) if rng.random() < 0.5 else CIFAR | {b"data": rng.choice(ARRAYS)}
+        return write_cifar(path, {"data_batch_1": pickle.dumps(content, protocol=rng.choice([0, 2, 2, 2, 4]))})
 
     said = refusals((damaged() for _ in range(COUNT)), read_source)
     assert COUNT / 4 < len(said) < COUNT

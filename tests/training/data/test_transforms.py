@@ -104,6 +104,14 @@ def test_bad_size_options(photos, tmp_path, options, complaint):
     assert complaint in refused(f"--source={photos}", f"--dest={tmp_path / 'out.zip'}", *options)
 
 
+def test_pictures_of_several_frames_are_said(tmp_path):
+    others = {"save_all": True, "append_images": [picture(1, 8), picture(2, 8)]}
+    files = {f"a.{kind}": encoded(picture(0, 8), kind, **others) for kind in ("gif", "webp", "tiff", "png")}
+    output = convert(write_folder(tmp_path / "a", files | {"b.png": picture(0, 8)}), tmp_path / "out.zip")
+    assert "only the first of several frames or pages taken: 4 images, first" in output
+    assert "5 images, 8x8" in output
+
+
 @pytest.mark.parametrize("option", ["--width=8", "--height=8"])
 def test_resizing_averages(tmp_path, option):
     checks = np.indices((16, 16)).sum(axis=0) % 2 * 255

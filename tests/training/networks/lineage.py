@@ -1,8 +1,11 @@
 """Runs of every backbone at the size of tests/training/small.py."""
 
+import torch
+
 from tests.training.small import CHANNELS, ENCODING, make_layout, run_config, seeded
 from training.config import RunConfig
 from training.networks import backbones
+from training.presets.choices import check_choices
 
 PLAIN = {"mapping": {"w_avg_beta": None, "num_layers": 2}}
 
@@ -30,3 +33,30 @@ def discriminator(of: RunConfig):
 def layout_for(of: RunConfig, count: int = 2):
     """Some layout, where the generator takes one."""
     return None if of.generator.encoding is None else make_layout(count)
+
+
+CONDITIONED = {
+    "spade": {"condition": "label-map", "class_names": ("background", "ball", "cone")},
+    "stackgan": {"condition": "text", "class_names": ("", "a", "ball", "left", "of")},
+}
+PLAYERS = ("generator", "discriminator")
+WORDS = 6  # of the longest caption
+
+
+def conditioned_config(backbone: str, encoding: dict | None = ENCODING, resolution: int = 32, **changes) -> RunConfig:
+    """Of a backbone that needs a condition."""
+    c_values = len(CONDITIONED[backbone]["class_names"])
+    growth = {"start_resolution": resolution // 2, "fade_kimg": 0} if backbone == "stackgan" else None
+    of = lineage_config(
+        backbone, encoding, WORDS if backbone == "stackgan" else resolution**2, resolution=resolution,
+        data={"path": "none", "conditional": True, **CONDITIONED[backbone]},
+        growth=growth, **changes,
+    )  # fmt: skip
+    networks = {name: getattr(of, name).model_copy(update={"c_values": c_values}) for name in PLAYERS}
+    return check_choices(of.model_copy(update=networks))
+
+
+def conditions(of: RunConfig, count: int = 2, seed: int = 0) -> torch.Tensor:
+    """Some rows [count, c_dim] of indices."""
+    shape = [count, of.generator.c_dim]
+    return torch.randint(of.generator.c_values, shape, generator=torch.Generator().manual_seed(seed)).float()

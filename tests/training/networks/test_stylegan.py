@@ -52,3 +52,20 @@ def test_each_resolution_has_two_styles():
         assert not torch.equal(G.synthesis(changed, block_outputs=outputs), base)
         same = [r for r in outputs if torch.equal(outputs[r], before[r])]
         assert same == [r for r in (4, 8, 16, 32) if r < 4 << (layer // 2)]
+
+
+def test_a_border_is_not_darker_than_the_middle():
+    """Zeros outside would make a quarter of it, and then a frame around every picture."""
+    G = generator(lineage_config("stylegan", None, networks={"resample_filter": (1, 2, 1)})).synthesis.double()
+    even, ramp = noise(2, 3, 1, 1).expand(-1, -1, 8, 8), torch.arange(8, dtype=torch.float64).expand(1, 1, 8, 8)
+    torch.testing.assert_close(G.upsampled(even), even[:, :, :1, :1].expand(-1, -1, 16, 16), rtol=0, atol=1e-14)
+    found = G.upsampled(ramp)[0, 0]
+    assert found[3].tolist() == found[0].tolist()
+    assert found[0, 0] == 0
+    assert found[0, 2:14].diff().tolist() == pytest.approx([0.5] * 11)
+
+
+def test_the_constant_is_not_even():
+    """AdaIN divides by the deviation over the pixels, which must be there before training."""
+    const = generator(lineage_config("stylegan", None)).synthesis.const
+    assert const.std((1, 2)).min() > 0.3

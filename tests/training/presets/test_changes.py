@@ -3,19 +3,25 @@
 import pytest
 
 from training.choices import known_names
+from training.config import RunConfig
 from training.presets.changes import changes_of_method
-from training.presets.resolve import DataFacts, Options, resolve
+from training.presets.resolve import DataFacts, Options, assumed_condition, condition_of, resolve
 
 FACTS = DataFacts("animals", 32, 3, 5000)
 
 
+def resolved(**given) -> RunConfig:
+    options = Options(data="a.zip", **given)
+    return resolve(options, assumed_condition(FACTS, condition_of(options)))
+
+
 def changes(cfg: str, method: str, **options) -> list[str]:
-    return changes_of_method(resolve(Options(data="a.zip", cfg=cfg, method=method, **options), FACTS), cfg)
+    return changes_of_method(resolved(cfg=cfg, method=method, **options), cfg)
 
 
 def values(cfg: str, method: str, keys: list[str]) -> list[object]:
     """Of a configuration, by dotted key."""
-    config = resolve(Options(data="a.zip", cfg=cfg, method=method), FACTS)
+    config = resolved(cfg=cfg, method=method)
     found = []
     for key in keys:
         value: object = config

@@ -17,8 +17,10 @@ from training.presets.resolve import (
     OPTION_KEYS,
     DataFacts,
     Options,
+    assumed_condition,
     auto_settings,
     base_layer,
+    condition_of,
     known_names,
     method_chain,
     resolve,
@@ -28,7 +30,13 @@ FACTS = DataFacts("animals", resolution=32, num_channels=3, size=5000, label_dim
 
 
 def run(*settings: str, facts: DataFacts = FACTS, **options) -> RunConfig:
-    return resolve(Options(data="data/animals.zip", settings=settings, **{"cfg": "demo", **options}), facts)
+    options = Options(data="data/animals.zip", settings=settings, **{"cfg": "demo", **options})
+    return resolve(options, facts)
+
+
+def facts_for(method: str) -> DataFacts:
+    """With the label maps or captions that it needs."""
+    return assumed_condition(FACTS, condition_of(Options(method=method)))
 
 
 def refusal(*settings: str, **options) -> str:
@@ -41,14 +49,14 @@ def refusal(*settings: str, **options) -> str:
 # ---- the files
 
 
-LINEAGE = ["biggan", "progan", "r3gan", "stylegan"]  # other backbones, each a method of its own
+LINEAGE = ["biggan", "progan", "r3gan", "spade", "stackgan", "stylegan"]  # other backbones, each a method of its own
 NOT_TOGETHER = {("sndcgan", "spatialgan-indoor")}  # styles of objects need StyleGAN2's layers
 EVERY_PAIR = [(cfg, method) for cfg in known_names() for method in known_names("methods")]
 
 
 @pytest.mark.parametrize("cfg, method", [pair for pair in EVERY_PAIR if pair not in NOT_TOGETHER])
 def test_every_base_resolves_with_every_method(cfg: str, method: str):
-    config = run(cfg=cfg, method=method)
+    config = run(cfg=cfg, method=method, facts=facts_for(method))
     assert config.name == f"animals-{cfg}-{method}"
     assert config.method == method
     assert config.data.path == os.path.abspath("data/animals.zip")
@@ -74,12 +82,27 @@ def test_every_file_says_what_it_is_for(path):
 
 @pytest.mark.parametrize("method", LINEAGE)
 def test_other_backbones_are_alone_or_steered(method):
-    alone = run(method=method)
+    facts = facts_for(method)
+    alone = run(method=method, facts=facts)
     assert alone.generator.backbone == alone.discriminator.backbone == method
     assert (alone.generator.encoding, alone.align.weight) == (None, 0)
-    steered = run(method=method, sel="norm", align=1.0)
+    steered = run(method=method, sel="norm", align=1.0, facts=facts)
     assert (steered.generator.encoding.layer, steered.generator.encoding.max_resolution) == ("norm", 16)
     assert steered.align.weight == 1
+
+
+def test_what_images_are_conditioned_on_is_the_methods_or_the_users():
+    assert [condition_of(Options(method=name)) for name in ("spade", "stackgan", "biggan", None)] == [
+        "label-map", "text", None, None,
+    ]  # fmt: skip
+    assert condition_of(Options(method="biggan", cond=True)) == "labels"
+    assert condition_of(Options(method="spade", cond=False)) is None
+    assert condition_of(Options(method="stackgan", settings=("data.condition=labels",))) == "labels"
+    config = run(method="stackgan", facts=facts_for("stackgan"))
+    assert (config.generator.c_dim, config.generator.c_values, config.discriminator.c_values) == (16, 2, 2)
+    assert config.data.class_names == ("", "thing")
+    assert "spade makes images of a condition" in refusal(method="spade", cond=False)
+    assert "generator.c_values follows from --data" in refusal("generator.c_values=3")
 
 
 def test_stylegan2_hears_no_heatmaps():

@@ -118,6 +118,11 @@ def assert_refused(path: Path, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_text_is_called_one(tmp_path: Path):
+    (tmp_path / "README.md").write_text("# A page\n\nof words")
+    assert_refused(tmp_path / "README.md", "not a readable snapshot, it is a text")
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.0001, 0.01, 0.5, 0.999])
 def test_truncated_files_are_refused(saved: Path, kept: float):
     data = saved.read_bytes()

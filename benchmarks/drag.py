@@ -1,0 +1,179 @@
+"""Points dragged by styles alone, and by heatmap centers too: how near, in how many steps, in what time.
+
+    python -m benchmarks.drag --network models/smileys64.safetensors
+
+Each drag has one point, on a seed's object (at most `--near` from the center of level 0), and a target at `--share` of
+the image's size from it, in a random direction; all modes drag the same ones. How far a point is from its target is
+what the tracker of editing/dragging.py says, in parts of the image's size. Modes are compared at an equal distance: of
+each drag, the nearest that both of two modes came; steps and seconds are those until then. A step is a picture: a jump
+of centers, or a gradient step.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import click
+import torch
+
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.series import Series
+from dnnlib.cli import Number
+from dnnlib.errors import UserError
+from editing.dragging import DragMode, DragOptions, drag
+from training.sampling import Model
+
+DRAGS, QUICK_DRAGS = 50, 3
+SHARE, NEAR = 0.2, 0.25  # of the image's size; in coordinates from -1 to 1
+EDGE = 0.9  # points and targets stay within +-EDGE
+BASE = "latent"  # what others are compared with
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One drag: of what is at `start` in the picture of a seed to `target`."""
+
+    seed: int
+    start: Place
+    target: Place
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a drag went through: distances in parts of the image's size and seconds since its beginning, step by step.
+
+    The first is that of the picture as it was.
+    """
+
+    distances: list[float]
+    seconds: list[float]
+
+    @property
+    def nearest(self) -> float:
+        return min(self.distances)
+
+    def until(self, distance: float) -> tuple[int, float]:
+        """Steps and seconds until it had come so near, which it has."""
+        step = next(i for i, each in enumerate(self.distances) if each <= distance)
+        return step, self.seconds[step]
+
+
+def tasks(model: Model, count: int, share: float, near: float) -> list[Task]:
+    """The same for every mode and on every call."""
+    stream = torch.Generator().manual_seed(0)
+    return [_task(model, seed, share, near, stream) for seed in range(count)]
+
+
+def _task(model: Model, seed: int, share: float, near: float, stream: torch.Generator) -> Task:
+    x, y = model.layout([seed]).centers[0][0, 0].clamp(-EDGE + near, EDGE - near).tolist()
+    start = _around(x, y, near * _uniform(stream) ** 0.5, _uniform(stream))
+    while True:
+        target = _around(*start, 2 * share, _uniform(stream))
+        if max(map(abs, target)) <= EDGE:
+            return Task(seed, start, target)
+
+
+def _around(x: float, y: float, radius: float, turn: float) -> Place:
+    return x + radius * math.cos(2 * math.pi * turn), y + radius * math.sin(2 * math.pi * turn)
+
+
+def _uniform(stream: torch.Generator) -> float:
+    return torch.rand([], generator=stream).item()
+
+
+def go(model: Model, task: Task, mode: DragMode, max_steps: int) -> Way:
+    """Drag until it ends by itself."""
+    layout = model.layout([task.seed])
+    ws, side = model.styles([task.seed], layout=layout), model.config.generator.img_resolution
+    distances, seconds, start = [], [], time.perf_counter()
+    for step in drag(model, ws, layout, [(task.start, task.target)], None, DragOptions(mode, max_steps)):
+        distances.append(step.mean_distance / side)
+        seconds.append(time.perf_counter() - start)
+    return Way(distances, seconds)
+
+
+def compared(ways: Sequence[Way], base: Sequence[Way]) -> tuple[list[int], list[float], list[int], list[float]]:
+    """At the equal distance of each drag: steps and seconds of `ways`, then of `base`."""
+    found = []
+    for one, other in zip(ways, base, strict=True):
+        distance = max(one.nearest, other.nearest)
+        found.append((*one.until(distance), *other.until(distance)))
+    return tuple(map(list, zip(*found, strict=True)))
+
+
+def measure(run: Run, model: Model, given: list[Task], modes: Sequence[DragMode], max_steps: int) -> Findings:
+    """Of each mode: final distances, steps and seconds of all drags; at equal distance the same beside BASE's."""
+    run.progress.expect(len(given) * len(modes))
+    go(model, given[0], BASE, 3)  # what is slow the first time
+    ways: dict[str, list[Way]] = {mode: [] for mode in modes}
+    for task in given:
+        for mode in modes:
+            with run.progress.doing(mode):
+                ways[mode].append(go(model, task, mode, max_steps))
+    series = {mode: _summary(each) for mode, each in ways.items()}
+    lines = [_line(mode, each) for mode, each in ways.items()]
+    facts = {mode: {"reached_share": _reached(each)} for mode, each in ways.items()}
+    for mode in modes[1:]:
+        steps, seconds, base_steps, base_seconds = compared(ways[mode], ways[BASE])
+        facts[f"{mode} to {BASE}"] = {
+            "steps": statistics.mean(steps),
+            "base_steps": statistics.mean(base_steps),
+            "seconds": statistics.mean(seconds),
+            "base_seconds": statistics.mean(base_seconds),
+        }
+        lines.append(
+            f"at equal distance, mean of {len(steps)} drags: {mode} {statistics.mean(steps):.1f} steps and "
+            f"{statistics.mean(seconds):.2f} s, {BASE} {statistics.mean(base_steps):.1f} and "
+            f"{statistics.mean(base_seconds):.2f} s"
+        )
+    return Findings(series, facts=facts, lines=lines)
+
+
+def _summary(ways: Sequence[Way]) -> dict[str, Series]:
+    return {
+        "final distance": Series.of("of the image", [way.nearest for way in ways], judged=False),
+        "steps": Series.of("steps", [len(way.distances) - 1 for way in ways], judged=False),
+        "time": Series.of("s", [way.seconds[-1] for way in ways], judged=False),
+    }
+
+
+def _reached(ways: Sequence[Way], distance: float = 0.03) -> float:
+    return sum(way.nearest <= distance for way in ways) / len(ways)
+
+
+def _line(mode: str, ways: Sequence[Way]) -> str:
+    distance, steps = statistics.mean(way.nearest for way in ways), statistics.mean(len(w.distances) - 1 for w in ways)
+    seconds = statistics.mean(way.seconds[-1] for way in ways)
+    return (
+        f"{mode}: mean final distance {distance:.4f} of the image, {_reached(ways):.0%} within 0.03; "
+        f"{steps:.1f} steps, {seconds:.2f} s a drag"
+    )
+
+
+@benchmark(rounds=1, quick_rounds=1, rounds_help="Not used: every drag is one sample.")
+@click.option("--network", default="models/smileys64.safetensors", show_default=True, help="Whose pictures.")
+@click.option("--drags", type=click.IntRange(1, 10_000), show_default=f"{DRAGS}, with --quick {QUICK_DRAGS}",
+              help="How many.")
+@click.option("--share", type=Number(0.01, 0.4), default=SHARE, show_default=True,
+              help="How far, of the image's size.")
+@click.option("--near", type=Number(0, 0.5), default=NEAR, show_default=True,
+              help="How far from its center on the object, from -1 to 1.")
+@click.option("--max-steps", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Gradient steps.")
+def main(run: Run, network: str, drags: int | None, share: float, near: float, max_steps: int):
+    """Measure dragging by heatmaps and styles against dragging by styles alone."""
+    model = Model.load(network, run.device)
+    if not model.is_layout_conditioned or model.G.takes_layout_in_latent:
+        raise UserError(f"{network}: this model has no heatmap centers to drag")
+    run.begin()
+    given = tasks(model, drags or (QUICK_DRAGS if run.quick else DRAGS), share, near)
+    modes = [BASE, *(mode for mode in get_args(DragMode) if mode != BASE)]
+    return measure(run, model, given, modes, max_steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Does the editor's server keep its memory through a long session of dragging?
+
+    python -m benchmarks.editor_memory --moves 108000            # an hour of 30 moves a second
+
+A page's side of the WebSocket asks for a picture of a moved centre, again and again, up to four of them ahead of the
+answers, which is faster than anybody drags. After each part of the session the resident memory of the server's process
+is read (/proc/PID/status, so on Linux alone).
+"""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.editor_process import served
+from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.series import Series
+from dnnlib.errors import UserError
+from editing.document import Document, to_json
+
+PARTS = 10
+AHEAD = 4  # requests that are on their way
+
+
+def resident_mib(pid: int) -> float:
+    """Of a process. Raises UserError where there is no /proc."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        raise UserError("memory of another process can be read on Linux only")
+    line = next(each for each in status.read_text().splitlines() if each.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+class Dragging:
+    """A page's side of a connection, on which the first centre goes round and round."""
+
+    def __init__(self, socket: Any):
+        self.socket, self.sent, self.answered = socket, 0, 0
+        self.layout: dict[str, Any] | None = None
+
+    def begin(self) -> None:
+        """Wait for the model and for its first picture, which tells the layout."""
+        self._receive("hello")
+        self._send(Document(seed=1))
+        self.layout = self._receive("picture")["layout"]
+
+    def go(self, moves: int) -> None:
+        """So many moves, and the answer to the last one."""
+        for _ in range(moves):
+            while self.sent - self.answered >= AHEAD:
+                self._receive("picture")
+            self._send(Document(seed=1, layout=self._moved()))
+        while self.answered < self.sent:
+            self._receive("picture")
+
+    def _moved(self) -> dict[str, Any]:
+        angle = self.sent / 20
+        levels = [dict(level) for level in self.layout["levels"]]
+        levels[0]["centers"] = [[0.5 * math.cos(angle), 0.5 * math.sin(angle)], *levels[0]["centers"][1:]]
+        return {"levels": levels}
+
+    def _send(self, document: Document) -> None:
+        self.sent += 1
+        self.socket.send(json.dumps({"type": "render", "id": self.sent, "document": to_json(document)}))
+
+    def _receive(self, kind: str) -> dict[str, Any]:
+        """The next message of a kind. Raises UserError for an error of the server."""
+        from editing.server.protocol import read_frame
+
+        while True:
+            data = self.socket.recv(timeout=300)
+            message = json.loads(data) if isinstance(data, str) else read_frame(data)[0]
+            if message["type"] in ("error", "failed"):
+                raise UserError(message["message"])
+            if message["type"] == kind:
+                self.answered = message.get("id", self.answered)
+                return message
+
+
+def connected(url: str) -> Any:
+    """A WebSocket of the server's own page."""
+    from websockets.sync.client import connect
+
+    return connect(f"ws://{url.split('/')[2]}/ws", origin=url.rstrip("/"), max_size=None)
+
+
+def measure(run: Run, network: str, moves: int) -> Findings:
+    """MiB of the server after each part of a session; growth from the second part's end to the last one's."""
+    run.progress.expect(1 + PARTS)
+    with served(network) as server, connected(server.url) as socket:
+        page, found = Dragging(socket), []
+        with run.progress.doing("the first picture"):
+            page.begin()
+        start = time.perf_counter()
+        for _ in range(PARTS):
+            with run.progress.doing("dragging"):
+                page.go(math.ceil(moves / PARTS))
+                found.append(round(resident_mib(server.pid), 1))
+        seconds = time.perf_counter() - start
+    growth = found[-1] - found[1]
+    facts = {"mib": found, "growth_mib": round(growth, 1), "moves": page.sent, "seconds": round(seconds)}
+    tenths = ", ".join(f"{each:.0f}" for each in found)
+    lines = [f"MiB after each tenth: {tenths}; {page.sent} moves in {seconds:.0f} s"]
+    return Findings({"server": {"growth": Series.of("MiB", [growth], judged=False)}}, facts=facts, lines=lines)
+
+
+@benchmark(rounds=1, quick_rounds=1, has_device=False)
+@click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
+@click.option("--moves", type=click.IntRange(PARTS, 10_000_000), default=108_000, show_default=True,
+              help="Of a session.")
+def main(run: Run, network: str, moves: int):
+    """Measure the memory of the editor's server through a long session."""
+    resident_mib(1)
+    run.begin()
+    return measure(run, network, moves)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Work in a real browser, on a shipped model: sessions kept, points pulled, one's own picture found, masks painted."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from editing.document import Document, Mask, from_json
+from editing.masks import mask_array
+from editing.rendering import render
+from tests.editing.browser.visitor import MARKS, MODEL, Visitor, png, visiting
+from tests.editing.server.running import Running
+from training.sampling import Model
+
+pytestmark = MARKS
+
+RUN = 120  # seconds that a search may take
+ZOOMS = {"100%": ((1280, 860), 1), "200%": ((640, 430), 2), "67%": ((1920, 1290), 0.67)}  # as browsers zoom
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model.load(MODEL, "cpu")
+
+
+def move_and_narrow(visitor: Visitor) -> None:
+    visitor.page.focus("#stage g.handle.level-0")
+    for key in ("Shift+ArrowRight", "ArrowUp", "["):
+        visitor.page.keyboard.press(key)
+    visitor.rest()
+
+
+@pytest.mark.parametrize("kind, name", [("session", "session.json"), ("png", "picture.png")])
+def test_a_saved_session_opens_to_the_same_pixels(visitor: Visitor, model: Model, kind: str, name: str):
+    move_and_narrow(visitor)
+    picture, centers, data = visitor.picture(), visitor.centers(), visitor.save(kind)
+    if kind == "png":
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), picture)
+    else:
+        rendered = render(model, from_json(json.loads(data))).image
+        assert np.abs(rendered.astype(int) - picture).max() <= 1
+    visitor.page.reload()
+    visitor.page.wait_for_selector("body[data-settled]", state="attached")
+    visitor.rest()
+    assert not visitor.shows(picture)
+    visitor.open(name, data)
+    visitor.wait_for(lambda: visitor.shows(picture))
+    assert visitor.centers() == centers
+    visitor.page.keyboard.press("Control+z")  # what was before, too
+    visitor.rest()
+    assert visitor.centers() == centers
+    assert visitor.ask("store.layout.levels[0].spreads[0]") != pytest.approx(json_spread(visitor), abs=1e-9)
+
+
+def json_spread(visitor: Visitor) -> float:
+    """Of the state that was undone."""
+    return visitor.ask("store.future[0].layout.levels[0].spreads[0]")
+
+
+def test_a_point_is_pulled_to_its_target(visitor: Visitor):
+    picture = visitor.picture()
+    x, y = visitor.centers()[0][0]
+    visitor.page.click("#tab-pull")
+    visitor.pull((x, y), (x + 0.4 if x < 0 else x - 0.4, y))
+    assert visitor.page.locator("#points li").count() == 1
+    visitor.page.click("#pull-start")
+    visitor.wait_for(lambda: visitor.ask("pull.running") is None, RUN)
+    assert "reached" in visitor.page.inner_text("#pull-said")
+    visitor.wait_for(lambda: visitor.shows_another(picture))
+    (point,) = visitor.ask("store.document.drag.points")
+    assert np.hypot(*np.subtract(point["from"], point["to"])) < 2 / 32  # a pixel
+    assert visitor.past() == 2  # the arrow, and what came of it
+    visitor.page.keyboard.press("Control+z")
+    visitor.wait_for(lambda: visitor.shows(picture))
+
+
+def test_a_run_is_stopped_and_keeps_the_last_picture(visitor: Visitor):
+    visitor.page.click("#tab-pull")
+    visitor.page.select_option("#pull-mode", "latent")
+    visitor.pull((-0.5, -0.5), (0.9, 0.9))
+    visitor.page.click("#pull-start")
+    visitor.wait_for(lambda: visitor.ask("pull.running?.last") is not None)
+    visitor.page.click("#pull-stop")
+    visitor.rest()
+    assert "stopped" in visitor.page.inner_text("#pull-said")
+    assert visitor.ask("store.document.w") is not None
+
+
+def test_ones_own_picture_is_found_and_can_be_moved(visitor: Visitor, model: Model, tmp_path: Path):
+    theirs = render(model, Document(seed=4321)).image
+    visitor.page.click("#tab-photo")
+    photo = {"name": "me.png", "mimeType": "image/png", "buffer": png(np.kron(theirs, np.ones([3, 3, 1], np.uint8)))}
+    visitor.page.set_input_files("#photo", photo)
+    visitor.page.fill("#photo-steps", "30")
+    visitor.page.click("#photo-start")
+    visitor.wait_for(lambda: "step 30 of 30" in visitor.page.inner_text("#photo-said"), RUN)
+    rms = float(re.search(r"off by ([\d.]+) of 255", visitor.page.inner_text("#photo-said"))[1])
+    visitor.rest()
+    ours = visitor.picture().astype(float)
+    assert np.sqrt(np.square(ours - theirs).mean()) == pytest.approx(rms, abs=2)  # the page says what is so
+    others = [render(model, Document(seed=seed)).image.astype(float) for seed in range(20)]
+    assert rms < min(np.sqrt(np.square(other - theirs).mean()) for other in others)
+    visitor.page.click("#tab-layout")
+    picture = visitor.picture()
+    visitor.page.focus("#stage g.handle.level-0")
+    visitor.page.keyboard.press("Shift+ArrowRight")
+    visitor.wait_for(lambda: visitor.shows_another(picture))
+
+
+@pytest.mark.parametrize("size, ratio", ZOOMS.values(), ids=ZOOMS)
+def test_masks_are_where_they_are_painted(browser: Any, server: Running, size: tuple[int, int], ratio: float):
+    x, y = 0.25, -0.5
+    with visiting(browser, server.url, size, device_scale_factor=ratio) as visitor:
+        visitor.page.click("#tab-pull")
+        visitor.page.click("[data-mask=brush]")
+        visitor.page.mouse.move(*visitor.place(x, y))
+        visitor.page.mouse.down()
+        visitor.page.mouse.up()
+        drawn = visitor.ask("store.document.drag.mask.png")
+        white = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn))).convert("L")) > 127
+        rows, columns = np.nonzero(white)
+        middle = np.array([columns.mean() + 0.5, rows.mean() + 0.5]) / len(white) * 2 - 1
+        np.testing.assert_allclose(middle, [x, y], atol=0.01)
+        rows, columns = np.nonzero(mask_array(Mask(png=drawn), 32, "cells"))
+        np.testing.assert_allclose([(columns.mean() + 0.5) / 16 - 1, (rows.mean() + 0.5) / 16 - 1], [x, y], atol=1 / 32)
+        visitor.page.click("[data-mask=circle]")
+        visitor.pull((0, 0), (x, y))  # its middle
+        circle = visitor.ask("store.document.drag.mask.circle")
+        assert circle[:2] == pytest.approx([x, y], abs=0.01)
+        visitor.rest()
+
+
+def test_a_circle_covers_the_pixels_that_are_in_it():
+    """Middles of pixels are at (2i + 1) / R - 1, or from -1 to 1."""
+    for registration, axis in (("cells", (2 * np.arange(8) + 1) / 8 - 1), ("corners", np.linspace(-1, 1, 8))):
+        inside = np.hypot(axis[None] - 0.9, axis[:, None]) <= 0.3
+        np.testing.assert_array_equal(mask_array(Mask(circle=(0.9, 0, 0.3)), 8, registration), inside)

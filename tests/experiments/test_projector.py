@@ -1,0 +1,33 @@
+"""The experiment on projector.py: what it counts."""
+
+import torch
+
+from editing.inversion import InversionOptions, InversionStep
+from experiments import projector
+from tests.tiny_models import tiny_model
+
+
+def step(number: int, *rms: float) -> InversionStep:
+    empty = torch.zeros(len(rms))
+    return InversionStep(number, empty, empty, None, empty, torch.tensor(rms))
+
+
+def test_the_first_near_step_counts(monkeypatch):
+    steps = [step(0, 0.5, 0.02), step(1, 0.029, 0.5), step(9, 0.01, 0.01)]
+    monkeypatch.setattr(projector, "invert", lambda *_: iter(steps))
+    found = projector.outcome(tiny_model(), torch.zeros(2), InversionOptions())
+    assert found.steps.tolist() == [1, 0]
+    assert projector.said("x", found).startswith("x: 2 of 2 within 0.03 (after 0 steps in the median)")
+
+
+def test_centers_are_compared_level_by_level():
+    model = tiny_model()
+    layout = model.layout([0, 1]).moved(1, 1, 0.25, -0.5)
+    last = InversionStep(0, None, None, layout, None, None)
+    errors = projector.center_errors(model, [0, 1], projector.Outcome(None, None, last))
+    assert torch.stack(errors).round(decimals=3).tolist() == [[0, 0], [0.5, 0.5], [0, 0]]
+
+
+def test_files_have_256_values():
+    images = torch.tensor([-1.5, -1, 0, 0.001, 1, 2])
+    assert projector.as_files(images).mul(127.5).add(127.5).round().tolist() == [0, 0, 128, 128, 255, 255]

@@ -1,0 +1,63 @@
+"""What the options of all commands have in common: paths know the home directory, numbers have bounds."""
+
+import importlib
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dnnlib.cli import Number, PathText
+from tests.test_packaging import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+WORDS = {*re.findall(r"\w+", "PATH DIR FILE FOLDER RUN SRC DST png json npz safetensors")}
+OTHERS = {"--weights", "--mask", "--layers"}  # more than a path, or none: whoever reads them looks for ~
+PROGRAMS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo"]
+MODULES = [
+    f"{folder}.{path.stem}"
+    for folder in ("benchmarks", "experiments")
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if "click.command" in path.read_text() or "@benchmark(" in path.read_text()
+]
+
+
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for word in command.list_commands(context):
+            inner = command.get_command(context, word)
+            assert inner is not None
+            yield from commands(inner, f"{name} {word}")
+
+
+def parameters(module: str) -> Iterator[tuple[str, click.Parameter]]:
+    for name, command in commands(importlib.import_module(module).main, module):
+        for each in command.params:
+            yield f"{name} {each.opts[0]}", each
+
+
+def is_path(each: click.Parameter) -> bool:
+    words = {*re.findall(r"\w+", each.metavar or "")}
+    return bool(words) and words <= WORDS | {"A", "B", "latest"} and each.opts[0] not in OTHERS
+
+
+@pytest.mark.parametrize("module", [*PROGRAMS, *MODULES])
+def test_paths_know_the_home_directory_and_numbers_have_bounds(module: str):
+    for name, each in parameters(module):
+        assert isinstance(each.type, PathText) or not (is_path(each) or isinstance(each.type, click.Path)), name
+        assert getattr(each.type, "func", None) is not Path, f"{name} does not know ~"
+        assert each.type not in (click.INT, click.FLOAT), name
+        assert not isinstance(each.type, click.FloatRange), f"{name} takes NaN"
+        if isinstance(each.type, click.IntRange):
+            assert each.type.max is not None, name
+        if isinstance(each.type, Number) and module != "train":  # there, the bounds are those of the keys
+            assert math.isfinite(each.type.most), name
+
+
+def test_the_list_has_every_command():
+    assert len(MODULES) >= 12
+    assert sum(is_path(each) for _, each in parameters("dataset_tool")) == 7
