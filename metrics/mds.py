@@ -101,7 +101,7 @@ def mds(context: MetricContext, num: int) -> Values:
     if make is None:
         raise UserError("metric 'mds' measures a method of editing; name one with --method")
     with torch.no_grad():
-        manipulation = make(context.model)
+        manipulation: Manipulation = make(context.model)
         context.record.update(manipulation.about)
         curves = {
             index: curve_of(manipulation.scores(index, num, context.seed), index) for index in manipulation.edited

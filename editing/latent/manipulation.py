@@ -131,7 +131,7 @@ class Manipulate:
         walk = WalkOptions(max_steps=STRENGTHS, patience=STRENGTHS + 1)
         method = make_method(self.method, subject, pairs, walk, stops=False)
         found = Manipulation(method, getattr(method, "subject", subject), pairs, edited)
-        found.about |= {"condition": " ".join(words), "fitted_to": str(self.samples)}
+        found.about |= {"condition": " ".join(words), "samples": str(self.samples)}
         return found
 
 

@@ -205,7 +205,7 @@ def test_learnt_ones_are_written_by_the_command_and_measured(tmp_path: Path):
         assert result.output.startswith("mean0: ")
         assert dest.with_suffix(".png").exists()
         manipulation = Manipulate(str(dest), (means,), ("mean1",), samples=60)(Model.load(network, "cpu"))
-        assert manipulation.about == {"method": method, "condition": means, "fitted_to": "60"}
+        assert manipulation.about == {"method": method, "condition": means, "samples": "60"}
         assert manipulation.edited == (1,)
         assert list(manipulation.scores(1, 3, 0)[-1].shape) == [3, 3]
 
