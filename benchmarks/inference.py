@@ -39,7 +39,7 @@ class TimedGenerator(TimedModel):
             torch.manual_seed(config.seed)
             generator = make_generator(config.generator)
         set_memory_format(generator, config.hardware.keeps_channels_last(self.device.type))
-        set_precision(generator, precision)
+        set_precision(generator.synthesis, precision)
         self.model = Model(generator, config, self.device)
         self.parts = {}
         for batch in batches:

@@ -438,7 +438,7 @@ def test_torchrun_decides_how_many(data: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_missing_arguments(data: Path, loop: list):
     assert_refused(call("--outdir=runs"), "--data is missing", loop=loop)
-    assert_refused(call("--outdir=runs", "--data="), "--data is missing", loop=loop)
+    assert_refused(call("--outdir=runs", "--data="), "a path is empty", loop=loop)
     assert_refused(call("--data", data), "--outdir is missing", loop=loop)
 
 
