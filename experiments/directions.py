@@ -8,8 +8,6 @@ it was stopped. OUTDIR/results.json holds every value, table.md means over seeds
 curves.png the curves of the first seed.
 """
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +27,12 @@ from editing.latent.manipulation import TOLERANCE, Manipulation, example_of
 from editing.latent.methods import make_method
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
-from experiments.steer import cell, parse_seeds
+from experiments.steer import Results, cell, chosen_rows, known_results, parse_seeds
 from metrics.mds import CHANGED, curve_of
 from training.sampling import Model
 
 LIST = Path(__file__).with_suffix(".yaml")
 EDIT_STEPS = WalkOptions(max_steps=60, patience=20)
-
-Results = dict[str, dict[str, dict[str, Any]]]  # {row: {seed: what was measured}}
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def table(study: Study, results: Results) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def plot(study: Study, results: Mapping[str, Mapping[str, Mapping[str, Any]]], path: Path) -> None:
+def plot(study: Study, results: Results, path: Path) -> None:
     """Curves of the first seed, a panel for each attribute."""
     import matplotlib
 
@@ -174,9 +170,9 @@ def entanglement(laboratory: Laboratory, seed: int) -> dict[str, float]:
 def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) -> None:
     """Measure every row with every seed; write results.json, table.md and curves.png."""
     study, numbers = read_study(path), parse_seeds(seeds)
-    names = _chosen(study, only)
+    names = chosen_rows(study.rows, only, separator=";")
     known = make_dir(outdir) / "results.json"
-    results: Results = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+    results = known_results(known)
     laboratory = Laboratory(study, device)
     for seed in numbers:  # half a table with one seed says more than a part of it with all
         for row in names:
@@ -187,15 +183,6 @@ def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) ->
                 plot(study, results, outdir / "curves.png")
     said = ", ".join(f"{pair} {value:.2f}" for pair, value in entanglement(laboratory, numbers[0]).items())
     click.echo(f"correlations: {said}\n\n{table(study, results)}", nl=False)
-
-
-def _chosen(study: Study, only: str | None) -> Sequence[str]:
-    """Raises UserError for a name that is not a row."""
-    names = list(study.rows) if only is None else [name.strip() for name in only.split(";")]
-    for name in names:
-        if name not in study.rows:
-            raise UserError(f"--only '{name}' is not in the list; known: {'; '.join(study.rows)}")
-    return names
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ it was stopped. OUTDIR/results.json holds every value, OUTDIR/table.md means ove
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,12 +116,12 @@ def cell(values: Iterable[float | None]) -> str:
     return f"{mean:.{digits}f}" + ("" if np.isnan(half) else f" +- {half:.{digits}f}")
 
 
-def chosen_rows(which: Comparison, only: str | None) -> list[str]:
-    """Raises UserError for a name that is not a row."""
-    names = list(which.rows) if only is None else [name.strip() for name in only.split(",")]
+def chosen_rows(rows: Collection[str], only: str | None, separator: str = ",") -> list[str]:
+    """Names of `rows` that --only says; all, where it says nothing. Raises UserError for a name that is no row."""
+    names = list(rows) if only is None else [name.strip() for name in only.split(separator)]
     for name in names:
-        if name not in which.rows:
-            raise UserError(f"--only '{name}' is not in the list{nearest(name, list(which.rows))}")
+        if name not in rows:
+            raise UserError(f"--only '{name}' is not in the list{nearest(name, rows)}")
     return names
 
 
@@ -142,7 +142,7 @@ def parse_seeds(text: str) -> list[int]:
 def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) -> None:
     """Train and measure every row with every seed, and write results.json and table.md."""
     which, numbers = read_comparison(path), parse_seeds(seeds)
-    names = chosen_rows(which, only)
+    names = chosen_rows(which.rows, only)
     data = made_data(which, make_dir(outdir))
     for results in carry_out_all(which, names, numbers, data, outdir, device):
         write_text(outdir / "table.md", table(which, results))

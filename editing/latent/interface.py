@@ -12,7 +12,7 @@ the picture measures (conditions/).
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -161,14 +161,12 @@ class Edit:
 
 
 class Method(ABC):
-    """A fitted method: how it goes from points to what is wished for."""
+    """A fitted method: how it goes from points to what is wished for.
+
+    Methods that learn have a class method `fit(subject, pairs, options)`; straight directions come from elsewhere.
+    """
 
     name: str
-
-    @classmethod
-    @abstractmethod
-    def fit(cls, subject: Subject, pairs: "Pairs") -> Self:
-        """Learn, from pairs of latents and conditions, whatever the method knows."""
 
     @abstractmethod
     def path(self, points: Points, wish: Wish) -> Iterator[Step]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -33,10 +32,6 @@ class Linear(Method):
 
     def __init__(self, subject: Subject, ways: Tensor, name: str, options: LinearOptions | None = None):
         self.subject, self.ways, self.name, self.options = subject, ways, name, options or LinearOptions()
-
-    @classmethod
-    def fit(cls, subject: Subject, pairs: Pairs) -> Self:
-        raise NotImplementedError("a straight way is found by one of the methods")
 
     def path(self, points: Points, wish: Wish) -> Iterator[Step]:
         """To a target: step by step; with a strength: in as many steps as that takes at the options' size."""

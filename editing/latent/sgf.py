@@ -7,7 +7,7 @@ anew at each, and the path ends where it is near enough to the target (algorithm
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -130,27 +130,30 @@ class Sgf(Method):
 
     def _rate(self, condition: Tensor, start: Tensor, target: Target) -> Tensor:
         """[N, C], of one step."""
-        counts = torch.zeros(condition.shape[1], dtype=torch.bool, device=condition.device)
-        counts[list(target.of)] = True
         whole = target.values - start
         if self.options.aim == "start":
-            return torch.where(counts, whole, 0.0) * self.options.step
+            return whole * _counting(target) * self.options.step
         left = target.values - condition
         share = self.options.step * (whole / left).abs().nan_to_num(0.0, 0.0, 0.0)
         rate = left * share.clamp(max=1.0)
         drift = left * self.options.step if self.options.keep else torch.zeros_like(left)
-        return torch.where(counts, rate, drift)
+        return torch.where(_counting(target), rate, drift)
 
     def _trusting(self, points: Points, target: Target) -> Iterator[Step]:
         """Steps without measuring: conditions are taken to change as they should, in 1 / step steps."""
         with torch.no_grad():
             condition = self.subject.measure(points)
-        values, start = points.values, condition
-        steps = math.ceil(1 / self.options.step)
+        values, steps = points.values, math.ceil(1 / self.options.step)
+        rate = (target.values - condition) * _counting(target) / steps
         nowhere = torch.zeros(len(points), dtype=torch.bool)
-        trusting = Sgf(self.subject, self.mapping, self.latents, self.conditions,
-                       replace(self.options, aim="start", step=1 / steps))  # fmt: skip
-        for number in range(steps + 1):
-            yield Step(number, values, None, nowhere)
-            rate = trusting._rate(condition, start, target)
+        yield Step(0, values, None, nowhere)
+        for number in range(1, steps + 1):
             values, condition = values + self.field(values, condition, rate), condition + rate
+            yield Step(number, values, None, nowhere)
+
+
+def _counting(target: Target) -> Tensor:
+    """Which entries of a condition the target is about, bool [C]."""
+    counts = torch.zeros(target.values.shape[1], dtype=torch.bool, device=target.values.device)
+    counts[list(target.of)] = True
+    return counts

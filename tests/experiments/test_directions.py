@@ -83,4 +83,4 @@ def test_the_table_has_means_with_intervals(study: Path):
 def test_rows_that_are_not_in_the_list_are_refused(study: Path):
     result = CliRunner().invoke(main, [f"--list={study}", f"--outdir={study.parent}", "--only=c"])
     assert result.exit_code == 2
-    assert "--only 'c' is not in the list; known: a; b" in result.output
+    assert "--only 'c' is not in the list; known: a, b" in result.output

@@ -95,6 +95,6 @@ def test_other_files_are_refused_in_one_line(text: str, tmp_path: Path):
 def test_unknown_rows_and_seeds_are_refused():
     which = Comparison([], [], [], {"demo": []})
     with pytest.raises(UserError, match="'dmo' is not in the list; did you mean 'demo'"):
-        chosen_rows(which, "dmo")
+        chosen_rows(which.rows, "dmo")
     with pytest.raises(UserError, match="--seeds 'a,b'"):
         parse_seeds("a,b")

@@ -133,8 +133,8 @@ def read_label_map(path: str | Path, names: Sequence[str], resolution: int) -> n
 def discs(text: str, names: Sequence[str], resolution: int) -> np.ndarray:
     """Classes [R, R] of a layout of discs such as "ball:0.3,-0.2,0.35; cone:-0.4,0,0.3", the nearest last.
 
-    Each is CLASS:X,Y,RADIUS, positions as in layouts: -1 and 1 are the middles of border pixels. Raises UserError for
-    any other form, and an unknown class.
+    Each is CLASS:X,Y,RADIUS, positions as in ground_truth: -1 and 1 are the middles of border pixels. Raises UserError
+    for any other form, and an unknown class.
     """
     along = ground_truth.normalized(np.arange(resolution) + 0.5, resolution)
     classes = np.zeros([resolution, resolution], dtype=np.int64)

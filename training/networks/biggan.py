@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
-from training.layouts.layout import HeatmapSource
 from training.networks.backbones import BACKBONES, Backbone
 from training.networks.discriminator import DiscriminatorOutput
-from training.networks.parts import LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
-from training.networks.synthesis import CONSTANT_NOISE, Noise
+from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
+from training.networks.synthesis import Noise
 
 LARGEST_ATTENTION = 64  # features of this size, or of half the image's, attend to themselves
 
@@ -51,34 +50,22 @@ class BigSynthesis(SteeredSynthesis):
         _draw_orthogonal(self)
         self.add_encoding(config, {r: channels(r) for r in small})
 
-    def forward(
-        self,
-        ws: Tensor,
-        layout: HeatmapSource | None = None,
-        noise: Noise = CONSTANT_NOISE,
-        block_outputs: dict[int, Tensor] | None = None,
-    ) -> Tensor:
-        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
-
-        `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
-        features = self.heard(layout)
+    def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
+        """As SteeredSynthesis has it; `noise` is not used."""
         z, c = ws[:, 0].split([self.z_dim, self.c_dim], dim=1)
         begin, *chunks = z.split(self.chunks, dim=1)
         if self.embed is not None:
             embedding = self.embed(c)
             chunks = [torch.cat([embedding, chunk], dim=1) for chunk in chunks]
         x = self.first(begin).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)  # [N, C, 4, 4]
-        x = self._kept(x, block_outputs)
+        x = keep(self._attended(x))
         for block, condition in zip(self.blocks.values(), chunks, strict=True):
-            x = self._kept(block(self.steered(x, features), condition), block_outputs)
+            x = keep(self._attended(block(self.steered(x, features), condition)))
         return self.last(self.norm(x).relu()).tanh()
 
-    def _kept(self, x: Tensor, block_outputs: dict[int, Tensor] | None) -> Tensor:
-        """x after attention, where this is its place; noted down where asked for."""
-        x = self.attention(x) if x.shape[2] == self.attending else x
-        if block_outputs is not None:
-            block_outputs[x.shape[2]] = x
-        return x
+    def _attended(self, x: Tensor) -> Tensor:
+        """x after attention, where this is its place."""
+        return self.attention(x) if x.shape[2] == self.attending else x
 
 
 class ConditionalNorm(nn.Module):

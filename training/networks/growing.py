@@ -13,13 +13,12 @@ from torch import Tensor, nn
 
 from torch_utils.ops import downsample2d, setup_filter
 from training.config import DiscriminatorConfig, GeneratorConfig
-from training.layouts.layout import HeatmapSource
 from training.networks.backbones import Module
 from training.networks.discriminator import DiscriminatorEpilogue, DiscriminatorOutput
 from training.networks.layers import Conv2d
 from training.networks.mapping import MappingNetwork
-from training.networks.parts import LayeredDiscriminator, SteeredSynthesis
-from training.networks.synthesis import CONSTANT_NOISE, Noise
+from training.networks.parts import Keep, LayeredDiscriminator, SteeredSynthesis
+from training.networks.synthesis import Noise
 
 
 class Growing(nn.Module):
@@ -84,24 +83,13 @@ class GrowingSynthesis(SteeredSynthesis, Growing):
         """x [N, C, r/2, r/2], None for r = 4 -> [N, C', r, r]."""
         raise NotImplementedError
 
-    def forward(
-        self,
-        ws: Tensor,
-        layout: HeatmapSource | None = None,
-        noise: Noise = CONSTANT_NOISE,
-        block_outputs: dict[int, Tensor] | None = None,
-    ) -> Tensor:
-        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of the resolutions there are.
-
-        Raises ValueError when a layout is missing or given to a network that takes none."""
-        features, (low, high, alpha) = self.heard(layout), self.sizes
+    def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
+        low, high, alpha = self.sizes
         x = image = None
         for r in self.resolutions:
             if r > high:
                 break
-            x = self.block(r, x, ws, features, noise)
-            if block_outputs is not None:
-                block_outputs[r] = x
+            x = keep(self.block(r, x, ws, features, noise))
             if r == low:
                 image = self.to_rgb[str(r)](x)
         if alpha > 0:

@@ -2,7 +2,7 @@
 network's blocks, label projection and frozen layers of a discriminator.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,15 @@ from training.networks.conditioning import check_layout
 from training.networks.spatial_encoding import HeatmapEncoder, make_encoding
 from training.networks.synthesis import CONSTANT_NOISE, Noise
 
+Keep = Callable[[Tensor], Tensor]  # notes the output of a block where that is asked for, and returns it
 NO_LAYER_IN_FRONT = ("indoor", "flatten")  # encodings that only StyleGAN2's layers and mapping network can take
 
 
 class SteeredSynthesis(nn.Module):
     """A synthesis network with a spatial encoding layer in front of some of its blocks.
 
-    A subclass makes its own weights first and then calls `add_encoding`: a seed gives one network, steered or not.
+    A subclass makes its own weights first and then calls `add_encoding`: a seed gives one network, steered or not. It
+    has `draw`, which makes the images.
     """
 
     def __init__(self, config: GeneratorConfig):
@@ -35,6 +37,30 @@ class SteeredSynthesis(nn.Module):
         limit = 0 if encoding is None else encoding.max_resolution or config.img_resolution
         heard = {r: width for r, width in widths.items() if r <= limit}
         self.sel = nn.ModuleDict({str(r): make_encoding(width, r, encoding) for r, width in heard.items()})
+
+    def forward(
+        self,
+        ws: Tensor,
+        layout: HeatmapSource | None = None,
+        noise: Noise = CONSTANT_NOISE,
+        block_outputs: dict[int, Tensor] | None = None,
+    ) -> Tensor:
+        """ws [N, *w_shape] and a layout -> images [N, img_channels, R, R].
+
+        `block_outputs`, where given, is filled with {r: features [N, C, r, r]} of the resolutions there are. Raises
+        ValueError when a layout is missing or given to a network that takes none.
+        """
+
+        def keep(x: Tensor) -> Tensor:
+            if block_outputs is not None:
+                block_outputs[x.shape[2]] = x
+            return x
+
+        return self.draw(ws, self.heard(layout), noise, keep)
+
+    def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
+        """The images, for the heatmap features {r: [N, F, r, r]} that `steered` takes; every block's output is kept."""
+        raise NotImplementedError
 
     def heard(self, layout: HeatmapSource | None) -> dict[int, Tensor]:
         """{r: heatmap features} for the layers there are. Raises ValueError for a missing or unheard layout."""

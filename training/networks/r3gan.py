@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
-from training.layouts.layout import HeatmapSource
 from training.networks.backbones import BACKBONES, Backbone
 from training.networks.discriminator import DiscriminatorOutput
-from training.networks.parts import LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
-from training.networks.synthesis import CONSTANT_NOISE, Noise
+from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
+from training.networks.synthesis import Noise
 
 SLOPE = 0.2  # of the leaky relus
 BLOCKS = 2  # of a stage
@@ -51,25 +50,14 @@ class R3Synthesis(SteeredSynthesis):
         self.to_rgb = _conv(channels(self.resolutions[-1]), config.img_channels, 1, gain=1)
         self.add_encoding(config, {r: channels(r) for r in self.resolutions})
 
-    def forward(
-        self,
-        ws: Tensor,
-        layout: HeatmapSource | None = None,
-        noise: Noise = CONSTANT_NOISE,
-        block_outputs: dict[int, Tensor] | None = None,
-    ) -> Tensor:
-        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
-
-        `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
-        features = self.heard(layout)
+    def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
+        """As SteeredSynthesis has it; `noise` is not used."""
         x = self.basis * self.gains(ws[:, 0])[:, :, None, None]
         x = x.contiguous(memory_format=self.memory_format)
         for r in self.resolutions:
             if r > 4:
                 x = self.widen[str(r)](F.interpolate(x, scale_factor=2, mode="bilinear"))
-            x = self.stages[str(r)](self.steered(x, features))
-            if block_outputs is not None:
-                block_outputs[r] = x
+            x = keep(self.stages[str(r)](self.steered(x, features)))
         return self.to_rgb(x)
 
 

@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig
-from training.layouts.layout import HeatmapSource
 from training.networks.backbones import BACKBONES, Backbone
 from training.networks.discriminator import DiscriminatorOutput
-from training.networks.parts import LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
+from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
 from training.networks.spectral import normalize_spectra
-from training.networks.synthesis import CONSTANT_NOISE, Noise
+from training.networks.synthesis import Noise
 
 SLOPE = 0.1  # of the leaky relus in the discriminator
 
@@ -41,25 +40,13 @@ class DCGANSynthesis(SteeredSynthesis):
         _draw_weights(self)
         self.add_encoding(config, {r: channels(r) for r in small})
 
-    def forward(
-        self,
-        ws: Tensor,
-        layout: HeatmapSource | None = None,
-        noise: Noise = CONSTANT_NOISE,
-        block_outputs: dict[int, Tensor] | None = None,
-    ) -> Tensor:
-        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
-
-        `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
-        features = self.heard(layout)
+    def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
+        """As SteeredSynthesis has it; `noise` is not used."""
         z, c = ws[:, 0].split([self.z_dim, self.c_dim], dim=1)
-        x = self.first(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)  # [N, C, 4, 4]
-        if block_outputs is not None:
-            block_outputs[4] = x
-        for r, block in self.blocks.items():
-            x = block(self.steered(x, features), c)
-            if block_outputs is not None:
-                block_outputs[2 * int(r)] = x
+        x = self.first(z).unflatten(1, (-1, 4, 4))  # [N, C, 4, 4]
+        x = keep(x.contiguous(memory_format=self.memory_format))
+        for block in self.blocks.values():
+            x = keep(block(self.steered(x, features), c))
         return self.last(x).tanh()
 
 

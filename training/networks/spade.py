@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
-from training.layouts.layout import HeatmapSource
 from training.networks.backbones import BACKBONES, Backbone
 from training.networks.discriminator import DiscriminatorOutput
-from training.networks.parts import LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain
-from training.networks.synthesis import CONSTANT_NOISE, Noise
+from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain
+from training.networks.synthesis import Noise
 
 HIDDEN = 64  # features between a label map and the gain and offset made from it, at most
 SCALES = 2  # at which D looks at an image: as it is, and at half the size
@@ -52,25 +51,14 @@ class SpadeSynthesis(SteeredSynthesis):
         self.last = nn.Conv2d(channels(last), config.img_channels, 3, padding=1)
         self.add_encoding(config, {r: channels(r) for r in self.resolutions[:-1]})
 
-    def forward(
-        self,
-        ws: Tensor,
-        layout: HeatmapSource | None = None,
-        noise: Noise = CONSTANT_NOISE,
-        block_outputs: dict[int, Tensor] | None = None,
-    ) -> Tensor:
-        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of every resolution r.
-
-        `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
-        features, z = self.heard(layout), ws[:, 0, : self.z_dim]
+    def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
+        """As SteeredSynthesis has it; `noise` is not used."""
         classes = one_hot(ws[:, 0, self.z_dim :], self.values, self.resolutions[-1])
-        x = self.first(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)
+        x = self.first(ws[:, 0, : self.z_dim]).unflatten(1, (-1, 4, 4)).contiguous(memory_format=self.memory_format)
         for r in self.resolutions:
             if r > 4:
                 x = F.interpolate(self.steered(x, features), scale_factor=2)
-            x = self.blocks[str(r)](x, F.interpolate(classes, size=r))
-            if block_outputs is not None:
-                block_outputs[r] = x
+            x = keep(self.blocks[str(r)](x, F.interpolate(classes, size=r)))
         return self.last(F.leaky_relu(x, 0.2)).tanh()
 
 

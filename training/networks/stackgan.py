@@ -7,7 +7,7 @@ level the first stage, from then on the second one, with the first as it is. The
 backbone; configs/methods/stackgan.yaml has it.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import pairwise
 
 import torch
@@ -15,12 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
-from training.layouts.layout import HeatmapSource
 from training.networks.backbones import BACKBONES, Backbone
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.growing import Growing, enlarged, reduced
-from training.networks.parts import LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain
-from training.networks.synthesis import CONSTANT_NOISE, Noise
+from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain
+from training.networks.synthesis import Noise
 from training.networks.text import TextEncoder
 
 
@@ -54,24 +53,15 @@ class StackSynthesis(SteeredSynthesis, Growing):
     def current(self) -> nn.Module:
         return self.second if self.share > 0 else self.first
 
-    def forward(
-        self,
-        ws: Tensor,
-        layout: HeatmapSource | None = None,
-        noise: Noise = CONSTANT_NOISE,
-        block_outputs: dict[int, Tensor] | None = None,
-    ) -> Tensor:
-        """`block_outputs`, where given, is filled with {r: features [N, C, r, r]} of the resolutions there are.
-
-        `noise` is not used. Raises ValueError when a layout is missing or given to a network that takes none."""
+    def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
+        """As SteeredSynthesis has it; `noise` is not used."""
         z, c = ws[:, 0, : self.z_dim], ws[:, 0, self.z_dim :]
-        kept = {} if block_outputs is None else block_outputs
-        features, R = self.heard(layout), self.resolutions[-1]
+        R = self.resolutions[-1]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.share == 0):
-            small = self.first(z, c, lambda x: self.steered(x, features), kept)
+            small = self.first(z, c, lambda x: self.steered(x, features), keep)
         if self.share == 0:
             return enlarged(small, R)
-        return torch.lerp(enlarged(small, R), self.second(small, z, c, kept), self.share)
+        return torch.lerp(enlarged(small, R), self.second(small, z, c, keep), self.share)
 
 
 class ConditioningAugmentation(nn.Module):
@@ -104,13 +94,12 @@ class StageOne(nn.Module):
         self.ups = nn.ModuleList(_normalized(channels(r // 2), channels(r)) for r in resolutions[1:])
         self.to_rgb = nn.Conv2d(channels(resolutions[-1]), config.img_channels, 3, padding=1)
 
-    def forward(self, z: Tensor, c: Tensor, steered, kept: dict[int, Tensor]) -> Tensor:
+    def forward(self, z: Tensor, c: Tensor, steered: Callable[[Tensor], Tensor], keep: Keep) -> Tensor:
         condition = self.augment(c, z[:, self.noise :])
         x = self.begin(torch.cat([z[:, : self.noise], condition], dim=1)).unflatten(1, (-1, 4, 4))
-        kept[4] = x = self.norm(x).relu()
+        x = keep(self.norm(x).relu())
         for up in self.ups:
-            x = up(F.interpolate(steered(x), scale_factor=2))
-            kept[x.shape[2]] = x
+            x = keep(up(F.interpolate(steered(x), scale_factor=2)))
         return self.to_rgb(x).tanh()
 
 
@@ -134,7 +123,7 @@ class StageTwo(nn.Module):
         self.ups = nn.ModuleList(_normalized(channels(r // 2), channels(r)) for r in (R // 2, R))
         self.to_rgb = nn.Conv2d(channels(R), config.img_channels, 3, padding=1)
 
-    def forward(self, small: Tensor, z: Tensor, c: Tensor, kept: dict[int, Tensor]) -> Tensor:
+    def forward(self, small: Tensor, z: Tensor, c: Tensor, keep: Keep) -> Tensor:
         condition = self.augment(c, z[:, -self.size :])
         x = self.down(self.from_rgb(small).relu())
         x = self.join(torch.cat([x, _at_every_pixel(condition, x)], dim=1))
@@ -142,8 +131,7 @@ class StageTwo(nn.Module):
             x = (x + block(x)).relu()
         for up in self.ups:
             x = up(F.interpolate(x, scale_factor=2))
-        kept[x.shape[2]] = x
-        return self.to_rgb(x).tanh()
+        return self.to_rgb(keep(x)).tanh()
 
 
 class StackDiscriminator(LayeredDiscriminator, Growing):

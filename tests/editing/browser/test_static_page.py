@@ -160,6 +160,8 @@ def test_a_session_is_saved_and_opened_again(offline: Visitor):
     offline.wait_for(lambda: offline.shows_another(picture))
     offline.open("picture.png", data)
     offline.wait_for(lambda: offline.shows(picture))
+    offline.rest()
+    assert offline.shows(picture)
 
 
 def test_the_gallery_fills(offline: Visitor):
@@ -175,5 +177,6 @@ def test_a_page_that_lacks_a_file_says_so(browser: Any, address: str):
     page = window.new_page()
     page.route("**/mapping.onnx", lambda route: route.fulfill(status=404))
     page.goto(address)
-    page.wait_for_function("document.querySelector('#notice').textContent.includes('mapping.onnx is missing')")
+    page.wait_for_function("document.querySelector('#notice').textContent.includes('mapping.onnx')")
+    assert "mapping.onnx is missing" in page.inner_text("#notice")
     window.close()

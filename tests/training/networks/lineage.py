@@ -35,6 +35,19 @@ def layout_for(of: RunConfig, count: int = 2):
     return None if of.generator.encoding is None else make_layout(count)
 
 
+def noise(*shape: int, seed: int = 3) -> torch.Tensor:
+    """Normal numbers, the same for the same seed."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def awake(network: torch.nn.Module, amount: float = 0.3) -> torch.nn.Module:
+    """With weights that are not the zeros some layers begin with: normal numbers times `amount` are added to all."""
+    draw = torch.Generator().manual_seed(9)
+    for parameter in network.parameters():
+        parameter.data += amount * torch.randn(parameter.shape, generator=draw)
+    return network
+
+
 CONDITIONED = {
     "spade": {"condition": "label-map", "class_names": ("background", "ball", "cone")},
     "stackgan": {"condition": "text", "class_names": ("", "a", "ball", "left", "of")},

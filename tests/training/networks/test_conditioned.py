@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from dnnlib.errors import UserError
 from tests.training.networks.lineage import (
     CONDITIONED,
+    awake,
     conditioned_config,
     conditions,
     discriminator,
     generator,
     layout_for,
     lineage_config,
+    noise,
 )
 from tests.training.small import ENCODING, global_streams, make_layout, make_networks, real_images
 from torch_utils.randomness import RandomStreams
@@ -30,18 +31,6 @@ from training.sampling import Model
 pytestmark = pytest.mark.numeric
 
 BACKBONE = pytest.mark.parametrize("backbone", CONDITIONED)
-
-
-def noise(*shape: int, seed: int = 3) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def awake(network: torch.nn.Module) -> torch.nn.Module:
-    """With weights that are not the zeros some layers begin with."""
-    draw = torch.Generator().manual_seed(9)
-    for parameter in network.parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=draw)
-    return network
 
 
 def batch(networks, of, count: int = 4) -> Batch:
@@ -74,7 +63,8 @@ def test_patches_are_scored_at_two_scales():
 @BACKBONE
 def test_the_condition_matters_to_both(backbone: str):
     of = conditioned_config(backbone)
-    G, D, z, layout = awake(generator(of)).eval(), awake(discriminator(of)).eval(), noise(2, 8), make_layout(2)
+    G, D = (awake(network, 0.1).eval() for network in (generator(of), discriminator(of)))
+    z, layout = noise(2, 8), make_layout(2)
     c, other = conditions(of), conditions(of, seed=1)
     images = G(z, c, layout)
     assert not torch.allclose(G(z, other, layout), images)
@@ -83,7 +73,7 @@ def test_the_condition_matters_to_both(backbone: str):
 
 @BACKBONE
 def test_heatmaps_are_heard(backbone: str):
-    G = awake(generator(conditioned_config(backbone))).eval()
+    G = awake(generator(conditioned_config(backbone)), 0.1).eval()
     layout, z, c = make_layout(2), noise(2, 8), conditions(conditioned_config(backbone))
     assert not torch.equal(G(z, c, layout.moved(0, 0, 0.3, 0.3)), G(z, c, layout))
     with pytest.raises(ValueError, match="needs a layout"):

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from dnnlib.errors import UserError
-from tests.training.networks.lineage import discriminator, generator, layout_for, lineage_config
+from tests.training.networks.lineage import awake, discriminator, generator, layout_for, lineage_config, noise
 from tests.training.small import ENCODING, global_streams, make_batch, make_layout, make_networks
 from torch_utils.randomness import RandomStreams
 from training.cost.summary import summarize
@@ -20,18 +19,6 @@ from training.sampling import Model
 pytestmark = pytest.mark.numeric
 
 LINEAGE = ["biggan", "progan", "r3gan", "stylegan"]
-
-
-def noise(*shape: int, seed: int = 3) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def awake(network: torch.nn.Module) -> torch.nn.Module:
-    """With weights that are far from the zeros some layers begin with."""
-    draw = torch.Generator().manual_seed(9)
-    for parameter in network.parameters():
-        parameter.data += 0.3 * torch.randn(parameter.shape, generator=draw)
-    return network
 
 
 @pytest.mark.parametrize("backbone", LINEAGE)
