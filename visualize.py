@@ -15,7 +15,7 @@ import click
 from dnnlib.cli import PATH, SEED, Group, Int, Number, Seeds, option, plugin_option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
-from dnnlib.parsing import shown
+from dnnlib.parsing import real, shown
 from training.choices import AMPLITUDES, GRADCAMS, STEPS
 
 if TYPE_CHECKING:  # torch and matplotlib take seconds to import: what needs them is imported where it is called
@@ -258,7 +258,7 @@ def _run_dir(path: str) -> Path:
 
 def _numbers(text: str) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")]
+        return [real(part) for part in text.split(",")]
     except ValueError as error:
         raise UserError(f"--amplitudes '{shown(text)}' must be numbers with commas between, as in 0,0.1") from error
 

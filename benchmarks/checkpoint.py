@@ -17,7 +17,7 @@ import torch
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from benchmarks.subjects import resolved
-from dnnlib.cli import FILE
+from dnnlib.cli import FILE, Int
 from dnnlib.files import make_dir
 from torch_utils.distributed import World
 from training.config import RunConfig
@@ -63,7 +63,7 @@ def measure(run: Run, state: TrainingState, config: RunConfig, folder: Path) -> 
 @benchmark()
 @click.option("--cfg", default="paper256", show_default=True, help="Base configuration.")
 @click.option("--method", default="spatialgan", show_default=True, help="What is trained.")
-@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
+@click.option("--res", type=Int(4, 4096), default=256, show_default=True, help="Side of the images.")
 @click.option("--folder", type=FILE, metavar="FOLDER",
               help="Where to write.  [default: the temporary folder]")
 def main(run: Run, cfg: str, method: str, res: int, folder: Path | None):

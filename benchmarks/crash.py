@@ -233,7 +233,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
     rate_apart=True,
     about=__doc__.replace("\n\n    python", "\n\n\b\n    python"),
 )
-@click.option("--steps-between", type=click.IntRange(1, 10_000), default=4, show_default=True,
+@click.option("--steps-between", type=Int(1, 10_000), default=4, show_default=True,
               help="Steps from one checkpoint to the next.")
 @click.option("--longest", type=Number(0.01, 3600), default=8.0, show_default=True,
               help="Seconds until a kill, at most.")

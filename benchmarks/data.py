@@ -25,6 +25,7 @@ from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.series import Series
 from benchmarks.subjects import TrainingPhases, resolved
+from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges, nearest
 from training.config import RunConfig
@@ -264,13 +265,13 @@ def chosen_workers(text: str) -> list[int]:
 
 
 @benchmark()
-@click.option("--images", type=click.IntRange(READ_BATCH, 1_000_000), default=256, show_default=True,
+@click.option("--images", type=Int(READ_BATCH, 1_000_000), default=256, show_default=True,
               help="Images of 256x256 in the data set, and read in a round with each number of workers.")
 @click.option("--workers", default="0,1,2", show_default=True, metavar="N,...", help="Numbers of workers to read with.")
 @click.option("--cfg", default="demo,paper256", show_default=True, help="Settings to wait in; none: skip.")
-@click.option("--steps", type=click.IntRange(1, 100_000), help="Steps a round.  [default: demo 16, paper256 2]")
+@click.option("--steps", type=Int(1, 100_000), help="Steps a round.  [default: demo 16, paper256 2]")
 @click.option("--method", default="spatialgan", show_default=True, help="What is trained.")
-@click.option("--train-workers", type=click.IntRange(0, MOST_WORKERS), metavar="N",
+@click.option("--train-workers", type=Int(0, MOST_WORKERS), metavar="N",
               help="Workers in training.  [default: the configuration's]")
 def main(run: Run, images: int, workers: str, cfg: str, steps: int | None, method: str, train_workers: int | None):
     """Images read per second, and the share of a training step spent waiting for them.

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
-from dnnlib.cli import Number
+from dnnlib.cli import Int, Number
 from dnnlib.errors import UserError
 from editing.dragging import DragMode, DragOptions, drag
 from training.sampling import Model
@@ -157,13 +157,13 @@ def _line(mode: str, ways: Sequence[Way]) -> str:
 
 @benchmark(rounds=1, quick_rounds=1, rounds_help="Not used: every drag is one sample.")
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="Whose pictures.")
-@click.option("--drags", type=click.IntRange(1, 10_000), show_default=f"{DRAGS}, with --quick {QUICK_DRAGS}",
+@click.option("--drags", type=Int(1, 10_000), show_default=f"{DRAGS}, with --quick {QUICK_DRAGS}",
               help="How many.")
 @click.option("--share", type=Number(0.01, 0.4), default=SHARE, show_default=True,
               help="How far, of the image's size.")
 @click.option("--near", type=Number(0, 0.5), default=NEAR, show_default=True,
               help="How far from its center on the object, from -1 to 1.")
-@click.option("--max-steps", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Gradient steps.")
+@click.option("--max-steps", type=Int(1, 10_000), default=200, show_default=True, help="Gradient steps.")
 def main(run: Run, network: str, drags: int | None, share: float, near: float, max_steps: int):
     """Measure dragging by heatmaps and styles against dragging by styles alone."""
     model = Model.load(network, run.device)

@@ -25,7 +25,7 @@ import click
 from benchmarks.editor_process import browser, opened, served
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
-from dnnlib.cli import FILE
+from dnnlib.cli import FILE, Int
 from dnnlib.errors import UserError
 
 MOVES, PER_SECOND = 150, 30
@@ -129,7 +129,7 @@ def hosted(folder: Path) -> Iterator[str]:
 @benchmark(has_device=False)
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
 @click.option("--static", type=FILE, metavar="FOLDER", help="An exported page instead.")
-@click.option("--moves", type=click.IntRange(10, 10_000), default=MOVES, show_default=True, help="In a round.")
+@click.option("--moves", type=Int(10, 10_000), default=MOVES, show_default=True, help="In a round.")
 def main(run: Run, network: str, static: Path | None, moves: int):
     """Measure how long a picture takes to follow the mouse in the editor's page."""
     with ExitStack() as stack:

@@ -18,6 +18,7 @@ import click
 from benchmarks.editor_process import served
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
+from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from editing.document import Document, to_json
 
@@ -109,7 +110,7 @@ def measure(run: Run, network: str, moves: int) -> Findings:
 
 @benchmark(rounds=1, quick_rounds=1, has_device=False)
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
-@click.option("--moves", type=click.IntRange(PARTS, 10_000_000), default=108_000, show_default=True,
+@click.option("--moves", type=Int(PARTS, 10_000_000), default=108_000, show_default=True,
               help="Of a session.")
 def main(run: Run, network: str, moves: int):
     """Measure the memory of the editor's server through a long session."""

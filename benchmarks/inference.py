@@ -17,6 +17,7 @@ from benchmarks.harness.apart import peak_mib
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from benchmarks.subjects import TimedModel, resolved
+from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
 from training.config import RunConfig
@@ -113,7 +114,7 @@ def compared(method: str, kind: str, vs_kind: str | None) -> dict[str, str]:
 
 
 @benchmark()
-@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
+@click.option("--res", type=Int(4, 4096), default=256, show_default=True, help="Side of the images.")
 @click.option("--method", default="spatialgan", show_default=True, help="The method of the generator.")
 @click.option("--cfg", default="paper256", show_default=True, help="Its base configuration.")
 @click.option("--batches", default="1,4,16", show_default=True, help="Pictures at a time.")

@@ -18,6 +18,7 @@ from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from benchmarks.harness.turns import seconds_of
 from benchmarks.subjects import resolved
+from dnnlib.cli import Int
 from metrics import neighbors as nearest
 from metrics.context import MetricContext, network_context
 from metrics.extractors import Extractor, Extractors
@@ -162,14 +163,14 @@ def measure(run: Run, config: RunConfig, extractor: str, images: int, neighbours
 
 
 @benchmark()
-@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
+@click.option("--res", type=Int(4, 4096), default=256, show_default=True, help="Side of the images.")
 @click.option("--method", default="spatialgan", show_default=True, help="The method of the generator.")
 @click.option("--cfg", default="paper256", show_default=True, help="Its base configuration.")
 @click.option("--extractor", type=click.Choice(list(FAMILIES)), default="inception", show_default=True,
               help="What looks at the images.")
-@click.option("--images", type=click.IntRange(2, 100_000), default=64, show_default=True, help="How many are measured.")
-@click.option("--batch", type=click.IntRange(1, 4096), default=16, show_default=True, help="Images a pass.")
-@click.option("--neighbours", type=click.IntRange(5, 100_000), default=2000, show_default=True,
+@click.option("--images", type=Int(2, 100_000), default=64, show_default=True, help="How many are measured.")
+@click.option("--batch", type=Int(1, 4096), default=16, show_default=True, help="Images a pass.")
+@click.option("--neighbours", type=Int(5, 100_000), default=2000, show_default=True,
               help="Real and generated images whose neighbours are looked for.")
 def main(run: Run, res: int, method: str, cfg: str, extractor: str, images: int, batch: int, neighbours: int):
     """Images per second of extraction, generation and a whole FID; seconds of the distances between features."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from benchmarks.harness.turns import seconds_of_short
+from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from torch_utils import ops
 from torch_utils.allocator import keep_memory
@@ -173,7 +174,7 @@ def shares(series: dict[str, Series], rates: dict[str, float], work: dict[str, d
 
 @benchmark()
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Of the images.")
-@click.option("--batch", type=click.IntRange(1, 4096), default=4, show_default=True, help="Images at a time.")
+@click.option("--batch", type=Int(1, 4096), default=4, show_default=True, help="Images at a time.")
 @click.option("--nhwc", type=bool, metavar="BOOL", help="Channels last.  [default: on the CPU]")
 def main(run: Run, dtype: str, batch: int, nhwc: bool | None):
     """Time each operator, forward and with its gradients: native, PyTorch's version, and the plain reference."""

@@ -24,6 +24,7 @@ from benchmarks.harness.turns import seconds_of_short
 from benchmarks.kinds import KINDS, seconds_by_kind
 from benchmarks.ops import product_rate
 from benchmarks.subjects import INFERENCE, TrainingPhases, resolved
+from dnnlib.cli import Int
 from torch_utils import ops
 from torch_utils.devices import half_precision
 from training.config import RunConfig
@@ -177,8 +178,8 @@ def _kind_lines(name: str, entry: dict[str, Any], unit: str) -> list[str]:
 
 
 @benchmark()
-@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
-@click.option("--batch", type=click.IntRange(1, 4096), default=4, show_default=True, help="Images a step.")
+@click.option("--res", type=Int(4, 4096), default=256, show_default=True, help="Side of the images.")
+@click.option("--batch", type=Int(1, 4096), default=4, show_default=True, help="Images a step.")
 @click.option("--method", default="stylegan2", show_default=True, help="What is trained.")
 @click.option("--ops", default="auto", show_default=True, help="Its operators: auto, native, pytorch, reference.")
 @click.option("--cfg", default="paper256", show_default=True, help="Its base configuration.")

@@ -14,6 +14,7 @@ from benchmarks.harness.apart import peak_mib
 from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from benchmarks.subjects import INFERENCE, TrainingPhases, resolved
+from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from training.config import RunConfig
 
@@ -69,8 +70,8 @@ def compared(method: str, vs: str | None, ops: str, vs_ops: str | None) -> dict[
 
 
 @benchmark()
-@click.option("--res", type=click.IntRange(4, 4096), default=256, show_default=True, help="Side of the images.")
-@click.option("--batch", type=click.IntRange(1, 4096), default=4, show_default=True, help="Images a step.")
+@click.option("--res", type=Int(4, 4096), default=256, show_default=True, help="Side of the images.")
+@click.option("--batch", type=Int(1, 4096), default=4, show_default=True, help="Images a step.")
 @click.option("--method", default="spatialgan", show_default=True, help="The method in question.")
 @click.option("--vs", metavar="NAME",
               help="The method it is compared with.  [default: stylegan2, or with --vs-ops the same]")

@@ -18,7 +18,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from dnnlib.errors import as_user_error, in_one_line
-from dnnlib.parsing import LONGEST_LIST, int_ranges, shown
+from dnnlib.parsing import LONGEST_LIST, int_ranges, integer, real, shown
 
 COUNT_LIMIT = 10**9  # of images, draws, workers and the like
 SEED_LIMIT = 2**32  # seeds are 0 to this, exclusive
@@ -56,6 +56,7 @@ def _one_line() -> Iterator[None]:
         said = as_user_error(error)
         if said is None:
             raise
+        _give_up_output()
         raise _failure(str(said)) from error
 
 
@@ -65,6 +66,15 @@ class _Failure(click.ClickException):
 
 def _failure(message: str) -> click.ClickException:
     return _Failure(in_one_line(message))
+
+
+def _give_up_output() -> None:
+    """Where standard output takes nothing more (a file on a full disk), Python would say so again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_anything() -> None:
@@ -174,14 +184,14 @@ class Number(click.ParamType):
     """A finite number from `least` to `most`; with `above`, larger than that."""
 
     name = "number"
-    parse: Callable[[Any], float] = staticmethod(float)
+    parse: Callable[[str], float] = staticmethod(real)
 
     def __init__(self, least: float = -math.inf, most: float = math.inf, above: float = -math.inf):
         self.least, self.most, self.above = least, most, above
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            number = self.parse(value)
+            number = self.parse(value) if isinstance(value, str) else value  # defaults are numbers
         except (ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
@@ -199,7 +209,7 @@ class Int(Number):
     """A whole number from `least` to `most`, both included."""
 
     name = "whole number"
-    parse = staticmethod(int)
+    parse = staticmethod(integer)
 
     def __init__(self, least: int = 0, most: int = COUNT_LIMIT):
         super().__init__(least, most)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -48,6 +49,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it becomes `path`, which may be an empty folder, when the block succeeds.
+
+    What is in it is synced before the rename, and the folder around it after. When the block raises, nothing remains.
+    """
+    path = Path(path)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(path.name)))
+    try:
+        yield temporary
+        temporary.chmod(path.stat().st_mode if path.exists() else 0o777 & ~_umask())
+        sync_all(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        if error.filename is None or str(error.filename).startswith(str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error  # rather than the temporary name
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def temporary_prefix(name: str) -> str:
@@ -109,6 +132,14 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_all(folder: Path) -> None:
+    """`sync` of everything in a folder, and of itself."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(place, name))
+        sync(Path(place))
 
 
 def _lock(handle: int) -> None:

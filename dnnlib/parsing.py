@@ -2,13 +2,40 @@
 
 import difflib
 import math
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from dnnlib.errors import UserError, printable
 
 LONGEST_LIST = 1_000_000  # numbers in a list such as 0-9999
 LARGEST = 2**63 - 1
+
+
+def real(text: str) -> float:
+    """float(text), of ASCII digits without underscores. Raises ValueError for anything else."""
+    return float(_plain(text))
+
+
+def integer(text: str) -> int:
+    """int(text), of ASCII digits without underscores. Raises ValueError for anything else."""
+    return int(_plain(text))
+
+
+def of_environment(name: str, otherwise: int, environment: Mapping[str, str] = os.environ) -> int:
+    """The whole number that a variable holds, `otherwise` where there is none. Raises UserError for anything else."""
+    text = environment.get(name, str(otherwise))
+    try:
+        return integer(text)
+    except ValueError as error:
+        raise UserError(f"{name}={shown(text)} is no whole number; unset it, or start by a launcher") from error
+
+
+def _plain(text: str) -> str:
+    """Python also reads 1_000, and digits of other scripts, which other programs read otherwise or not at all."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no number in plain digits")
+    return text
 
 
 def int_ranges(text: str, limit: int = LARGEST + 1, most: int = LONGEST_LIST) -> list[int]:
@@ -18,7 +45,7 @@ def int_ranges(text: str, limit: int = LARGEST + 1, most: int = LONGEST_LIST) ->
     """
     numbers: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part, re.ASCII)
+        match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
         if match is None:
             raise UserError(f"'{shown(text)}' is no list of numbers; write it as 0,3,5-8")
         first, last = (whole(digits, limit, f"'{shown(text)}'") for digits in (match[1], match[2] or match[1]))
@@ -31,7 +58,7 @@ def int_ranges(text: str, limit: int = LARGEST + 1, most: int = LONGEST_LIST) ->
 
 
 def whole(digits: str, limit: int, where: str) -> int:
-    """The number that decimal digits say. Raises UserError, naming `where`, from `limit` on."""
+    """The number that ASCII digits say. Raises UserError, naming `where`, from `limit` on."""
     digits = digits.lstrip("0") or "0"
     if len(digits) > len(str(limit)) or int(digits) >= limit:
         raise UserError(f"{where}: {shown(digits, 24)} is too large; the largest number here is {limit - 1}")
@@ -41,7 +68,7 @@ def whole(digits: str, limit: int, where: str) -> int:
 def floats(text: str, count: int, what: str) -> list[float]:
     """Parse `count` comma-separated finite numbers. Raises UserError naming `what` otherwise."""
     try:
-        values = [float(part) for part in text.split(",")]
+        values = [real(part) for part in text.split(",")]
     except ValueError:
         values = []
     if len(values) != count:

@@ -90,7 +90,7 @@ def read_mask(text: str, model: Model) -> Tensor:
     Raises UserError when it is neither.
     """
     resolution = model.config.generator.img_resolution
-    if not re.fullmatch(r"[-+.\deE]+(,[-+.\deE]+){2}", text):
+    if not re.fullmatch(r"[-+.0-9eE]+(,[-+.0-9eE]+){2}", text):
         return (read_picture(Path(text), resolution, 1)[0] > 0).float()
     x, y, radius = floats(text, 3, "--mask")
     mask = torch.from_numpy(disc_of_pixels(x, y, radius, resolution, registration_of_model(model)))

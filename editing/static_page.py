@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir, sync
+from dnnlib.files import make_dir, sync, sync_all
 from editing.model_facts import facts
 from editing.page.files import page_files
 from editing.web_runtime import runtime_files
@@ -149,8 +149,7 @@ def _layouts(layout: Layout | None) -> list[Any] | None:
 
 def _put(folder: Path, dest: Path, before: Path) -> None:
     """In the place of an earlier export, all at once; what was there is removed with the temporary folder."""
-    for path in folder.rglob("*.*"):
-        sync(path)
+    sync_all(folder)
     if dest.exists():
         shutil.move(dest, before)
     folder.rename(dest)

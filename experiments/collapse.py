@@ -16,7 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dnnlib.cli import FILE, PATH, Command
+from dnnlib.cli import FILE, PATH, Command, Int
 from dnnlib.errors import UserError
 from dnnlib.files import write_by
 from training.config import DiscriminatorConfig
@@ -96,8 +96,8 @@ def plot(path: Path, curves: dict[str, list[list[float]]]) -> Path:
 @click.option("--data", required=True, metavar="PATH", type=PATH,
               help="Images: a zip or folder made by dataset_tool.py.")
 @click.option("--out", type=FILE, required=True, metavar="FILE.png", help="The plot to write.")
-@click.option("--steps", type=click.IntRange(1, 10**6), default=200, show_default=True, help="Of each D.")
-@click.option("--seeds", type=click.IntRange(1, 100), default=2, show_default=True, help="How many of each kind.")
+@click.option("--steps", type=Int(1, 10**6), default=200, show_default=True, help="Of each D.")
+@click.option("--seeds", type=Int(1, 100), default=2, show_default=True, help="How many of each kind.")
 def main(data: str, out: Path, steps: int, seeds: int) -> None:
     images = load_images(data)
     kinds = {"with minibatch standard deviation": 1, "without": 0}

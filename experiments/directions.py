@@ -17,9 +17,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from dnnlib.cli import FILE, Command
+from dnnlib.cli import FILE, Command, Seeds
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, write_by, write_json, write_text
+from dnnlib.parsing import integer
 from editing.latent.conditions import make_condition
 from editing.latent.interface import Method, Pairs, draw_pairs, toward
 from editing.latent.linear import correlation
@@ -27,7 +28,7 @@ from editing.latent.manipulation import TOLERANCE, Manipulation, example_of
 from editing.latent.methods import make_method
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
-from experiments.steer import Results, cell, chosen_rows, known_results, parse_seeds
+from experiments.steer import MOST_SEEDS, Results, cell, chosen_rows, known_results
 from metrics.mds import CHANGED, curve_of
 from training.sampling import Model
 
@@ -51,13 +52,16 @@ def read_study(path: Path) -> Study:
     """Raises UserError when a file does not have the form of experiments/directions.yaml."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        rows = content.pop("rows").items()
-        found = {str(name): (row["method"], row.get("space", "w"), int(row["strengths"])) for name, row in rows}
-        return Study(**content, rows=found)
+        rows = {str(name): _row(row) for name, row in content.pop("rows").items()}
+        return Study(**content, rows=rows)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: not a study ({type(error).__name__}: {in_one_line(error, REASON)})") from error
+
+
+def _row(said: dict[str, Any]) -> tuple[str, str, int]:
+    return said["method"], said.get("space", "w"), integer(str(said["strengths"]))
 
 
 class Laboratory:
@@ -164,24 +168,25 @@ def entanglement(laboratory: Laboratory, seed: int) -> dict[str, float]:
 @click.command(cls=Command)
 @click.option("--outdir", type=FILE, default=Path("directions"), show_default=True, help="Folder for what is written.")
 @click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/directions.yaml.")
-@click.option("--seeds", default="0,1,2", show_default=True, help="Of latents, of what is learnt, and of edits.")
+@click.option("--seeds", type=Seeds(MOST_SEEDS), default="0,1,2", show_default=True,
+              help="Of latents, of what is learnt, and of edits.")
 @click.option("--only", metavar="NAME;...", help="Some of the rows.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
-def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) -> None:
+def main(outdir: Path, path: Path, seeds: list[int], only: str | None, device: str) -> None:
     """Measure every row with every seed; write results.json, table.md and curves.png."""
-    study, numbers = read_study(path), parse_seeds(seeds)
+    study = read_study(path)
     names = chosen_rows(study.rows, only, separator=";")
     known = make_dir(outdir) / "results.json"
     results = known_results(known)
     laboratory = Laboratory(study, device)
-    for seed in numbers:  # half a table with one seed says more than a part of it with all
+    for seed in seeds:  # half a table with one seed says more than a part of it with all
         for row in names:
             if str(seed) not in results.setdefault(row, {}):
                 results[row][str(seed)] = laboratory.measure(row, seed)
                 write_json(known, results)
                 write_text(outdir / "table.md", table(study, results))
                 plot(study, results, outdir / "curves.png")
-    said = ", ".join(f"{pair} {value:.2f}" for pair, value in entanglement(laboratory, numbers[0]).items())
+    said = ", ".join(f"{pair} {value:.2f}" for pair, value in entanglement(laboratory, seeds[0]).items())
     click.echo(f"correlations: {said}\n\n{table(study, results)}", nl=False)
 
 

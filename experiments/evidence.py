@@ -7,7 +7,6 @@ The list is experiments/evidence.yaml, every step one of the project's own comma
 command again skips what is done: data sets that exist, runs that are finished, metrics of their last snapshot.
 """
 
-import json
 import shlex
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import yaml
 
 from dnnlib.cli import FILE, Command
 from dnnlib.errors import REASON, UserError, in_one_line
-from dnnlib.files import make_dir, write_text
+from dnnlib.files import make_dir, read_lines, write_text
 from dnnlib.parsing import nearest
 from metrics import registry
 from training.runs.snapshot import open_snapshot
@@ -124,8 +123,7 @@ def newest_run(runs: Path) -> Path | None:
 def values_of(folder: Path, metric: str, kimg: float) -> dict[str, Any] | None:
     """The newest results of a metric at `kimg`, or None where there are none."""
     path = folder / f"metric-{metric}.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    found = [line for line in map(json.loads, lines) if line["kimg"] == kimg]
+    found = [line for line in read_lines(path) if line.get("kimg") == kimg and isinstance(line.get("results"), dict)]
     return found[-1]["results"] if found else None
 
 

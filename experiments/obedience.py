@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnnlib.cli import FILE, PATH, Command
+from dnnlib.cli import FILE, PATH, Command, Int
 from dnnlib.errors import UserError
 from training.data.conditions import words_of
 from training.data.dataset import ImageDataset
@@ -196,7 +196,7 @@ def obedience(model: Model, dataset: ImageDataset, count: int) -> dict[str, floa
 @click.command(cls=Command, help=__doc__)
 @click.option("--network", type=FILE, required=True, metavar="PATH", help="Snapshot file, or a run directory.")
 @click.option("--data", type=PATH, metavar="PATH", help="The data set, where it is no longer where it was.")
-@click.option("--count", type=click.IntRange(2, 10**6), default=500, show_default=True, help="How many pictures.")
+@click.option("--count", type=Int(2, 10**6), default=500, show_default=True, help="How many pictures.")
 def main(network: Path, data: str | None, count: int) -> None:
     model = Model.load(network, "cpu")
     found = obedience(model, open_data(model.config, data), count)

@@ -14,7 +14,7 @@ import click
 import torch
 from matplotlib.figure import Figure
 
-from dnnlib.cli import FILE, Command
+from dnnlib.cli import FILE, Command, Int
 from dnnlib.errors import UserError
 from dnnlib.files import write_by
 from metrics.context import network_context
@@ -75,7 +75,7 @@ def named(text: str) -> tuple[str, Path]:
 @click.command(cls=Command, help=__doc__)
 @click.option("--runs", multiple=True, required=True, metavar="NAME=RUN", help="A run and its name in the plot.")
 @click.option("--out", type=FILE, required=True, metavar="FILE.png", help="The plot to write.")
-@click.option("--count", type=click.IntRange(2, 10**6), default=1000, show_default=True, help="Pictures of each.")
+@click.option("--count", type=Int(2, 10**6), default=1000, show_default=True, help="Pictures of each.")
 def main(runs: tuple[str, ...], out: Path, count: int) -> None:
     curves = {}
     for name, run in map(named, runs):

@@ -8,7 +8,6 @@ calc_metrics.py, the first value of each is shown) and rows, each what is its ow
 it was stopped. OUTDIR/results.json holds every value, OUTDIR/table.md means over seeds with 95% intervals (Student's).
 """
 
-import json
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +18,16 @@ import click
 import numpy as np
 import yaml
 
-from dnnlib.cli import FILE, Command
+from dnnlib.cli import FILE, Command, Seeds
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, read_lines, write_json, write_text
+from dnnlib.json_files import read_json
 from dnnlib.parsing import nearest
 from experiments.evidence import MISSING, command, newest_run, values_of
 from training.runs.snapshot import open_snapshot
 
 LIST = Path(__file__).with_suffix(".yaml")
+MOST_SEEDS = 1000
 Results = dict[str, dict[str, dict[str, Any]]]  # {row: {seed: what carry_out gives}}
 
 
@@ -125,26 +126,18 @@ def chosen_rows(rows: Collection[str], only: str | None, separator: str = ",") -
     return names
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Raises UserError unless it is numbers with commas."""
-    try:
-        return [int(seed) for seed in text.split(",")]
-    except ValueError as error:
-        raise UserError(f"--seeds '{text}': give numbers with commas, such as 0,1,2") from error
-
-
 @click.command(cls=Command)
 @click.option("--outdir", type=FILE, default=Path("steer"), show_default=True, help="Folder for data, runs and table.")
 @click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/steer.yaml.")
-@click.option("--seeds", default="0,1,2", show_default=True, help="Of training.")
+@click.option("--seeds", type=Seeds(MOST_SEEDS), default="0,1,2", show_default=True, help="Of training.")
 @click.option("--only", metavar="NAME,...", help="Some of the rows.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
-def main(outdir: Path, path: Path, seeds: str, only: str | None, device: str) -> None:
+def main(outdir: Path, path: Path, seeds: list[int], only: str | None, device: str) -> None:
     """Train and measure every row with every seed, and write results.json and table.md."""
-    which, numbers = read_comparison(path), parse_seeds(seeds)
+    which = read_comparison(path)
     names = chosen_rows(which.rows, only)
     data = made_data(which, make_dir(outdir))
-    for results in carry_out_all(which, names, numbers, data, outdir, device):
+    for results in carry_out_all(which, names, seeds, data, outdir, device):
         write_text(outdir / "table.md", table(which, results))
     click.echo("\n" + (outdir / "table.md").read_text(encoding="utf-8"), nl=False)
 
@@ -162,8 +155,11 @@ def carry_out_all(
 
 
 def known_results(path: Path) -> Results:
-    """What was written before; {} at first."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """What was written before; {} at first. Raises UserError for a file that holds something else."""
+    found = read_json(path) if path.exists() else {}
+    if not isinstance(found, dict) or not all(isinstance(by_seed, dict) for by_seed in found.values()):
+        raise UserError(f"{path}: no results of this command; remove it, or name another --outdir")
+    return found
 
 
 if __name__ == "__main__":

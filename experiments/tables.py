@@ -14,11 +14,11 @@ from pathlib import Path
 
 import click
 
-from dnnlib.cli import FILE, Command
+from dnnlib.cli import FILE, Command, Seeds
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_text
 from dnnlib.parsing import nearest
-from experiments.steer import Comparison, carry_out_all, parse_seeds, table
+from experiments.steer import MOST_SEEDS, Comparison, carry_out_all, table
 from training.presets.tables import Row, rows
 
 MEASURED_BY = {
@@ -74,20 +74,20 @@ def of_the_paper(found: Sequence[Row], data: str | None) -> dict[str, dict[str, 
 @click.option("--cfg", help="Another base configuration than the papers'.")
 @click.option("--train", default="", metavar="WORDS", help='More options of train.py, such as "--kimg=10 --gpus=8".')
 @click.option("--metrics", metavar="NAME[:KEY],...", help="Others than the paper's quantities, see calc_metrics.py.")
-@click.option("--seeds", default="0", show_default=True, help="Of training.")
+@click.option("--seeds", type=Seeds(MOST_SEEDS), default="0", show_default=True, help="Of training.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
 def main(
     title: str, data: Path, on: str | None, outdir: Path, cfg: str | None, train: str, metrics: str | None,
-    seeds: str, device: str,
+    seeds: list[int], device: str,
 ) -> None:  # fmt: skip
     """Train and measure the rows of one of the papers' tables, and write results.json and table.md."""
-    found, numbers = rows_of(title), parse_seeds(seeds)
+    found = rows_of(title)
     beside = of_the_paper(found, on)
     if on is not None and len(beside) == 1:
         raise UserError(f"--on '{on}': {title} has {', '.join(dict.fromkeys(n for row in found for n in row.paper))}")
     which = comparison(found, cfg, train, metrics)
     names = list(which.rows)
-    for results in carry_out_all(which, names, numbers, data, make_dir(outdir), device):
+    for results in carry_out_all(which, names, seeds, data, make_dir(outdir), device):
         write_text(outdir / "table.md", table(which, results, beside))
     click.echo("\n" + (outdir / "table.md").read_text(encoding="utf-8"), nl=False)
 

@@ -7,12 +7,13 @@ which can be read and needs nothing but torch. config.json says what goes in and
 import json
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir, write_json, write_text
+from dnnlib.files import atomic_folder, make_dir, write_json, write_text
 from interop.exportable import DEFAULT, Exportable, ExportOptions
 from interop.onnx_export import about
 from interop.program_export import check, traced
@@ -46,10 +47,13 @@ def generate(weights, **inputs):
 '''
 
 
-def write_bundle(model: Model, dest: str | Path, options: ExportOptions = DEFAULT) -> float:
-    """Write the folder `dest`; returns the largest difference of its images from the model's, which was checked.
+def write_bundle(
+    model: Model, dest: str | Path, options: ExportOptions = DEFAULT, add: Callable[[Path], object] | None = None
+) -> float:
+    """Write the folder `dest`, all or nothing; returns the largest difference of its images from the model's.
 
-    Raises UserError when the folder has other files, or when a picture differs by more than 1e-3.
+    add: puts more files into it, before it has its name. Raises UserError when the folder has other files, or when a
+    picture differs by more than 1e-3.
     """
     dest = Path(dest)
     if dest.is_dir() and any(dest.iterdir()):
@@ -57,12 +61,14 @@ def write_bundle(model: Model, dest: str | Path, options: ExportOptions = DEFAUL
     exportable = Exportable(model, options)
     program = traced(exportable, model)
     worst = check(program, exportable, model, dest)
-    make_dir(dest)
-    weights = _weights(program)
-    write_tensors(dest / WEIGHTS, dict(sorted(weights.items())), {"format": "pt"})
-    write_text(dest / PROGRAM, _source(program, exportable, model.config.name))
-    write_json(dest / CONFIG, about(exportable, model) | {"inputs": exportable.shapes()})
-    write_text(dest / "load.py", loader(exportable))
+    make_dir(dest.parent)
+    with atomic_folder(dest) as folder:
+        write_tensors(folder / WEIGHTS, dict(sorted(_weights(program).items())), {"format": "pt"})
+        write_text(folder / PROGRAM, _source(program, exportable, model.config.name))
+        write_json(folder / CONFIG, about(exportable, model) | {"inputs": exportable.shapes()})
+        write_text(folder / "load.py", loader(exportable))
+        if add is not None:
+            add(folder)
     return worst
 
 

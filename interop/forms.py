@@ -64,7 +64,7 @@ def _state_dict(source: str, dest: str) -> list[str]:
 
 def _exported(source: str, dest: str, form: str, latent: str, license_name: str) -> list[str]:
     from interop.bundle import write_bundle
-    from interop.cards import write_card
+    from interop.cards import CARD, write_card
     from interop.exportable import ExportOptions
     from interop.onnx_export import export_onnx
     from interop.program_export import export_program
@@ -72,16 +72,17 @@ def _exported(source: str, dest: str, form: str, latent: str, license_name: str)
 
     path = find_snapshot(source)
     model, options = Model.load(path, "cpu", precision="float32"), ExportOptions(latent)
+
+    def add_card(folder: Path) -> Path:
+        return write_card(model, folder, license_name, path, [Path(dest).name])
+
     writers: dict[str, Callable[[], float]] = {
         "onnx": lambda: export_onnx(model, dest, latent=latent),
         "program": lambda: export_program(model, dest, options),
-        "bundle": lambda: write_bundle(model, dest, options),
+        "bundle": lambda: write_bundle(model, dest, options, add_card),
     }
     make_dir(Path(dest).parent)
-    worst = writers[form]()
-    lines = [f"wrote {dest}; its pictures differ from the model's by {worst:.2g} at most"]
-    folder = Path(dest) if form == "bundle" else Path(f"{dest}.card")
-    lines.append(f"wrote {write_card(model, folder, license_name, path, [Path(dest).name])}")
+    said = f"wrote {dest}; its pictures differ from the model's by {writers[form]():.2g} at most"
     if form == "bundle":
-        lines += ["", (Path(dest) / "load.py").read_text()]
-    return lines
+        return [said, f"wrote {Path(dest) / CARD}", "", (Path(dest) / "load.py").read_text()]
+    return [said, f"wrote {add_card(Path(f'{dest}.card'))}"]

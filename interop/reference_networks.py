@@ -74,7 +74,7 @@ def _networks(path: Path, found: Any, digest: str) -> ReferenceNetworks:
 
 def kimg_of(path: Path) -> float:
     """Thousands of images, where the file's name says so, else 0."""
-    found = re.search(r"network-snapshot-(\d{1,9})", path.name)
+    found = re.search(r"network-snapshot-([0-9]{1,9})", path.name)
     return float(found[1]) if found else 0.0
 
 

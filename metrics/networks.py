@@ -17,7 +17,7 @@ def open_network(text: str) -> Snapshot:
     Raises UserError when there is no such network.
     """
     path = Path(text)
-    if not path.exists() and path.parent.is_dir() and re.fullmatch(r"\d{1,12}(\.\d{1,6})?", path.name):
+    if not path.exists() and path.parent.is_dir() and re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", path.name):
         path = _numbered(path.parent, float(path.name))
     return open_snapshot(path)
 

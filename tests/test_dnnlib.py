@@ -100,6 +100,49 @@ def test_read_json_of_what_cannot_be_read(tmp_path: Path, name: str, says: str):
         json_files.read_json(tmp_path / name)
 
 
+def test_atomic_folder_is_synced_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    target, synced = tmp_path / "data", []
+
+    def note(path: Path) -> None:
+        synced.append((path.relative_to(tmp_path), target.exists()))
+
+    monkeypatch.setattr(files, "sync", note)
+    with files.atomic_folder(target) as temporary:
+        (temporary / "00000").mkdir()
+        (temporary / "00000" / "a.png").write_bytes(b"new")
+        (temporary / "dataset.json").write_bytes(b"{}")
+    begin, around = temporary.relative_to(tmp_path), Path()
+    before = {begin / "00000" / "a.png", begin / "00000", begin / "dataset.json", begin}
+    assert set(synced) == {(path, False) for path in before} | {(around, True)}
+    assert synced[-2:] == [(begin, False), (around, True)]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert (target / "00000" / "a.png").read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o777 & ~files._umask()
+
+
+def test_atomic_folder_leaves_nothing_when_the_block_raises(tmp_path: Path):
+    def fill() -> None:
+        with files.atomic_folder(tmp_path / "data") as temporary:
+            (temporary / "a").write_bytes(b"new")
+            raise OSError(errno.ENOSPC, "No space left on device", str(temporary / "a"))
+
+    with pytest.raises(OSError, match="No space") as caught:
+        fill()
+    assert caught.value.filename == str(tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_folder_takes_the_place_of_an_empty_one_only(tmp_path: Path):
+    (tmp_path / "empty").mkdir(0o700)
+    with files.atomic_folder(tmp_path / "empty") as temporary:
+        (temporary / "a").write_bytes(b"new")
+    assert (tmp_path / "empty" / "a").read_bytes() == b"new"
+    assert stat.S_IMODE((tmp_path / "empty").stat().st_mode) == 0o700
+    with pytest.raises(OSError, match="not empty"), files.atomic_folder(tmp_path / "empty"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty", "a"]
+
+
 def test_make_dir_creates_parents_and_accepts_an_existing_one(tmp_path: Path):
     path = tmp_path / "runs" / "first"
     assert files.make_dir(path) == path
@@ -136,7 +179,7 @@ def test_int_ranges_reads_back_any_list(numbers: list[int]):
     assert parsing.int_ranges(",".join(map(str, numbers))) == numbers
 
 
-@pytest.mark.parametrize("text", ["", "a", "1,", "1-", "-1", "1.5", "1 2", "1--2", "1-2-3"])
+@pytest.mark.parametrize("text", ["", "a", "1,", "1-", "-1", "1.5", "1 2", "1--2", "1-2-3", "1_0", "１２", "١"])
 def test_int_ranges_refuses_anything_else(text: str):
     with pytest.raises(UserError, match="is no list of numbers; write it as 0,3,5-8"):
         parsing.int_ranges(text)
@@ -151,7 +194,7 @@ def test_floats():
     assert parsing.floats("0.25,-1", 2, "--move") == [0.25, -1.0]
 
 
-@pytest.mark.parametrize("text", ["", "1", "1,2,3", "1,x", "1;2"])
+@pytest.mark.parametrize("text", ["", "1", "1,2,3", "1,x", "1;2", "1_0,2", "１,2", "1,٢"])
 def test_floats_refuses_other_counts_and_words(text: str):
     with pytest.raises(UserError, match=r"--move '.*' must be 2 comma-separated numbers"):
         parsing.floats(text, 2, "--move")
@@ -330,16 +373,30 @@ def test_a_table_of_settings_makes_options():
     assert Table().gamma is None
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1", "1.5", "", "x", "9" * 5000])
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1", "1.5", "", "x", "9" * 5000, "0_0", "０", "٠.٥"])
 def test_number_takes_finite_numbers_in_bounds(text: str):
     with pytest.raises(click.BadParameter):
         cli.Number(0, 1).convert(text, None, None)
 
 
-@pytest.mark.parametrize("text", ["-1", "1e3", "4294967296", "1" * 5000, "nan", ""])
+@pytest.mark.parametrize("text", ["-1", "1e3", "4294967296", "1" * 5000, "nan", "", "1_0", "１２", "١"])
 def test_int_takes_whole_numbers_in_bounds(text: str):
     with pytest.raises(click.BadParameter):
         cli.SEED.convert(text, None, None)
+
+
+def test_plain_digits_are_read_as_ever():
+    assert [parsing.real(text) for text in ("1", " -1.5e3 ", ".5", "+2.")] == [1.0, -1500.0, 0.5, 2.0]
+    assert [parsing.integer(text) for text in ("007", " -3 ", "+4")] == [7, -3, 4]
+    assert [cli.Number(0, 1).convert(value, None, None) for value in (0.5, "0.5", 1)] == [0.5, 0.5, 1]
+
+
+@pytest.mark.parametrize("text", ["1_0", "１２", "x", "", "1.5"])
+def test_variables_hold_whole_numbers(text: str):
+    assert parsing.of_environment("SIZE", 3, {}) == 3
+    assert parsing.of_environment("SIZE", 3, {"SIZE": "12"}) == 12
+    with pytest.raises(UserError, match=r"SIZE=.* is no whole number"):
+        parsing.of_environment("SIZE", 3, {"SIZE": text})
 
 
 def test_home_in_a_path(monkeypatch: pytest.MonkeyPatch):
@@ -364,6 +421,22 @@ def test_a_terminal_that_lacks_a_character_gets_an_escape(encoding: str, tmp_pat
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
     assert b"\\udce9" in done.stdout or encoding == "ascii"  # which click takes for a mistake: it writes UTF-8
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_to_a_full_disk_is_one_line(tmp_path: Path):
+    script = tmp_path / "say.py"
+    script.write_text(
+        "import click\nfrom dnnlib import cli\n"
+        "@click.command(cls=cli.Command)\ndef main():\n    click.echo('a result')\nmain()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    with open("/dev/full", "w") as full:
+        for words in ([], ["--help"]):
+            command = [sys.executable, script, *words]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+            line = b"Error: cannot write, no space left on device; make room, or choose another place\n"
+            assert (done.returncode, done.stderr) == (2, line)
 
 
 # ---- fixtures that all tests share

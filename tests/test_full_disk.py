@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -27,9 +28,11 @@ import projector
 import style_mixing
 import visualize
 from benchmarks import checkpoint
-from experiments import collapse, reproduce, ship, steer
+from experiments import collapse, directions, evidence, orthogonal, reproduce, ship, steer, tables
 from tests.benchmarks.small import small_config
+from tests.editing.latent.conditions.test_files import Means, script
 from tests.experiments.pretending import pretending
+from tests.golden.cases import FOLDER
 from tests.optional import is_installed
 from tests.training.data_samples import picture, write_folder
 from tests.training.figures.runs import make_run
@@ -37,6 +40,8 @@ from tests.training.figures.runs import make_run
 PAGE = 4096
 SHARES = (0.0, 0.5, 0.99)  # of the pages that a command's files take
 
+PICKLE = FOLDER / "tiny_reference_nosrc.pkl"
+EVIDENCE_LIST = "data: {faces: toy --kind=faces}\nruns: {a: {data: faces, train: --cfg=demo, metrics: di}}\n"
 STEER_LIST = "data: toy --kind=faces\ncommon: --cfg=demo\nmetrics: ['di:di']\nrows: {plain: ''}\n"
 
 
@@ -50,6 +55,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stamp.paste((250, 120, 0, 255), (10, 10, 50, 30))
     write_folder(folder / "cutouts", {"fox.png": stamp})
     (folder / "list.yaml").write_text(STEER_LIST)
+    (folder / "evidence.yaml").write_text(EVIDENCE_LIST)
+    for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):  # of the editor's page
+        (folder / name).write_bytes(bytes(PAGE))
+    means = script(folder / "mean.pt", Means())
+    study = {"network": str(folder / "run-spatialgan"), "condition": [means], "attributes": ["mean0"], "samples": 40,
+             "edits": 2, "rows": {"a": {"method": "sefa", "strengths": 1}}}  # fmt: skip
+    (folder / "study.yaml").write_text(json.dumps(study))
     return folder
 
 
@@ -84,7 +96,10 @@ def of_pictures(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
         "projector": (projector.main, projected),
         "style mixing": (style_mixing.main, [*model, out, "--rows=0-2", "--cols=3-5", "--layers=coarse"]),
         "drag": (edit.main, drag),
+        "directions of a model": (edit.main, ["directions", *model, f"--dest={disk / 'a.safetensors'}", "--count=2"]),
+        "page": (edit.main, ["export", model[0], f"--dest={disk / 'page'}", "--seeds=2", f"--runtime={inputs}"]),
         "figure": (visualize.main, ["grid", *model, f"--out={disk / 'a.png'}", "--seeds=1", "--layouts=2"]),
+        "figures": (visualize.main, ["all", *model, f"--outdir={disk / 'figures'}", "--seeds=1"]),
         "scores": (visualize.main, ["scores", model[0], f"--out={disk / 'a.png'}"]),
     }
 
@@ -99,6 +114,8 @@ def of_networks(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
     ship_words = [f"--network={run}", "--name=noise", f"--data={data}", "--about=Noise.", "--licence=CC0"]
     return {
         **found,
+        "convert, pickle": (convert.main, [PICKLE, disk / "a.safetensors"]),
+        "convert, snapshots": (convert.main, [run, disk / "snapshots", "--as=snapshot"]),
         "convert, state": (convert.main, [run, disk / "a.safetensors", "--as=state-dict"]),
         "calc_metrics": (calc_metrics.main, [f"--network={disk / 'run'}", *measuring]),
         "ship": (ship.main, [*ship_words, f"--outdir={disk / 'models'}"]),
@@ -107,17 +124,24 @@ def of_networks(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
 
 def others(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list[object]]]:
     collapsing = [f"--data={inputs / 'data16.zip'}", f"--out={disk / 'a.png'}", "--steps=1", "--seeds=1"]
+    outdir = [f"--outdir={disk / 'out'}"]
     return {
         "benchmark": (checkpoint.main, ["--device=cpu", "--quick", f"--json={disk / 'report.json'}"]),
         "collapse": (collapse.main, collapsing),
+        "directions": (directions.main, [*outdir, f"--list={inputs / 'study.yaml'}", "--device=cpu", "--seeds=0"]),
+        "evidence": (evidence.main, [*outdir, f"--list={inputs / 'evidence.yaml'}", "--device=cpu"]),
+        "orthogonal": (orthogonal.main, ["--runs=a=b", f"--out={disk / 'a.png'}"]),
+        "tables": (tables.main, ["--table=EqGAN-SA, table 2", "--data=a.zip", *outdir, "--device=cpu"]),
         "reproduce": (reproduce.main, [f"--page={disk / 'page.md'}"]),
-        "steer": (steer.main, [f"--outdir={disk / 'out'}", f"--list={inputs / 'list.yaml'}", "--device=cpu"]),
+        "steer": (steer.main, [*outdir, f"--list={inputs / 'list.yaml'}", "--device=cpu"]),
     }
 
 
-EXPORTS = {"convert, a.onnx", "convert, a.pt2", "convert, bundle"}
-SLOW = EXPORTS | {"benchmark", "steer", "ship", "mp4", "projector"}
-PACKAGES = {"convert, a.onnx": ("onnx", "onnxscript", "onnxruntime"), "mp4": ("imageio_ffmpeg",)}
+EXPORTS = {"convert, a.onnx", "convert, a.pt2", "convert, bundle", "page"}
+SERIES = {"steer": ("results.json", "table.md"), "tables": ("table.md",), "evidence": ("table.md",)}
+SLOW = EXPORTS | SERIES.keys() | {"benchmark", "ship", "mp4", "projector", "directions", "figures"}
+ONNX = ("onnx", "onnxscript", "onnxruntime")
+PACKAGES = {"convert, a.onnx": ONNX, "page": ONNX, "mp4": ("imageio_ffmpeg",)}
 NAMES = [
     pytest.param(
         name,
@@ -138,11 +162,19 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ship, "history", lambda *_: {})
     monkeypatch.setattr(ship, "card", lambda *_: "a card\n")
 
+    biggan = SimpleNamespace(config=SimpleNamespace(generator=SimpleNamespace(truncation="z")), G=None)
+    monkeypatch.setattr(orthogonal, "Model", SimpleNamespace(load=lambda *_: biggan))
+    monkeypatch.setattr(orthogonal, "open_data", lambda *_: None)
+    monkeypatch.setattr(orthogonal, "mean_cosine", lambda *_: 0.5)
+    monkeypatch.setattr(orthogonal, "distances", lambda *_: [0.5] * len(orthogonal.THRESHOLDS))
+
     def measure(options: dict[str, str]) -> None:
-        line = {"kimg": 1.0, "results": {"di": 0.5}}
-        (Path(options["network"]) / "metric-di.jsonl").write_text(json.dumps(line) + "\n")
+        for name in options["metrics"].split(","):
+            line = {"kimg": 1.0, "results": {name: 0.5}}
+            (Path(options["network"]) / f"metric-{name}.jsonl").write_text(json.dumps(line) + "\n")
 
     monkeypatch.setattr(steer, "command", pretending([], measure))
+    monkeypatch.setattr(evidence, "command", pretending([], measure))
 
 
 def called(inputs: Path, disk: Path, name: str) -> Result:
@@ -155,9 +187,9 @@ def prepare(inputs: Path, disk: Path, name: str) -> set[Path]:
     (disk / "mine.txt").write_text("x")  # of a tmpfs, a size of 0 means that it has none
     if name == "calc_metrics":
         shutil.copytree(inputs / "run-spatialgan", disk / "run")
-    if name == "steer":  # what its trainings left
+    if name in SERIES:  # what its trainings left
         assert called(inputs, disk, name).exit_code == 0
-        for made in ("results.json", "table.md"):
+        for made in SERIES[name]:
             (disk / "out" / made).unlink()
     return files(disk)
 

@@ -4,7 +4,7 @@ import functools
 import json
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,22 @@ import style_mixing
 import train
 import visualize
 from dnnlib.errors import UserError
+from dnnlib.parsing import int_ranges
 from editing.commands import drag
+from editing.latent.fitting import parse_layers
+from metrics import registry
 from tests.tiny_models import save_tiny_snapshot
 from tests.training.data_samples import picture, write_folder, write_zip
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.cost import summary as cost
+from training.data.class_names import parse_class
+from training.data.conditions import discs
+from training.layouts import edits
 from training.networks.backbones import make_discriminator, make_generator
 from training.presets.keys import known_keys
 from training.presets.options import NUMBER, WHOLE, Options
 from training.presets.resolve import DECIDED, DataFacts, resolve
+from training.presets.values import read_value
 
 FACTS = DataFacts("toys", 32, 3, 1000)
 TINY = ("networks.channel_max=8", "generator.z_dim=8", "generator.w_dim=8")
@@ -138,6 +145,53 @@ def test_numbers_that_ended_in_tracebacks_or_hangs(setting: str, words: str):
         resolve(Options(data="toys.zip", cfg="demo", settings=(*TINY, setting)), FACTS)
     assert words in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def configured(**options: Any) -> RunConfig:
+    return resolve(Options(data="toys.zip", cfg="demo", **options), FACTS)
+
+
+ODD_DIGITS = ["1_0", "１", "١"]  # which int() and float() take
+WRITTEN: dict[str, tuple[Callable[[str], Any], str]] = {  # {option: (what reads it, a text with {} for a number)}
+    "--grid": (edits.parse_grid, "{}x2"),
+    "--centers": (lambda text: edits.parse_centers([text]), "0:0:0.{},0"),
+    "--centers, index": (lambda text: edits.parse_centers([text]), "0:{}:0.1,0"),
+    "--move": (lambda text: edits.parse_moves([text]), "0,0.{}"),
+    "--remove": (lambda text: edits.parse_removals([text]), "{}"),
+    "--restyle": (lambda text: edits.parse_restyles([text]), "0:{}"),
+    "--strength": (lambda text: edits.parse_changes("strength", [text]), "0=0.{}"),
+    "--seeds": (int_ranges, "0,1-{}"),
+    "--metrics": (registry.find, "rfd{}k_full"),
+    "--class": (lambda text: parse_class(text, 20), "{}"),
+    "--class, a label": (lambda text: parse_class(text, 2), "0.{},0"),
+    "--label-map": (lambda text: discs(text, ["background", "ball"], 8), "ball:0,0,0.{}"),
+    "--objects": (lambda text: dataset_tool._object_count(text, None, False), "{}"),
+    "--amplitudes": (visualize._numbers, "0,0.{}"),
+    "--layers": (parse_layers, "{}"),
+    "--set": (lambda text: configured(settings=(text,)), "seed={}"),
+    "--set, a fraction": (lambda text: configured(settings=(text,)), "align.tau=0.{}"),
+    "--set, a list": (lambda text: configured(settings=(text,)), "networks.resample_filter=[1, {}]"),
+    "--sel-max-res": (lambda text: configured(sel_max_res=text), "{}6"),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_numbers_are_of_plain_digits(name: str):
+    read, text = WRITTEN[name]
+    read(text.format(1))
+    for digits in ODD_DIGITS:
+        with pytest.raises(UserError) as caught:
+            read(text.format(digits))
+        assert is_short_line(str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("010", 10), ("1e-3", 0.001), ("-1.5", -1.5), (".5", 0.5), ("[1, 2e1]", [1, 20.0]), ("1:30", "1:30"),
+     ("0x1F", "0x1F"), ("null", None), ("true", True), ("a-b", "a-b"), (".inf", math.inf), ("2_x", "2_x"), ("", None)],
+)  # fmt: skip
+def test_values_of_settings(text: str, value: Any):
+    assert read_value(text, "--set x") == value
 
 
 # ---- whole commands

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.parsing import of_environment
 from torch_utils import slurm
 from torch_utils.devices import choose_device
 from torch_utils.parent import end_with_parent
@@ -147,7 +148,7 @@ def is_launched() -> bool:
 
 def launched_size() -> int:
     """How many processes the launcher has started; 1 without one."""
-    return int(os.environ["WORLD_SIZE"]) if is_launched() else 1
+    return of_environment("WORLD_SIZE", 1) if is_launched() else 1
 
 
 @contextmanager
@@ -162,7 +163,7 @@ def joined(device: str) -> Iterator[World]:
         return
     end_with_parent()
     chosen = choose_device(device)
-    local = int(os.environ.get("LOCAL_RANK", "0"))
+    local = of_environment("LOCAL_RANK", 0)
     if chosen.type == "cuda":
         chosen = choose_device(f"cuda:{local}")
         torch.cuda.set_device(chosen)
@@ -177,6 +178,6 @@ def joined(device: str) -> Iterator[World]:
 
 def _share_cores() -> None:
     """The processes of this machine divide its cores; with more threads than cores each waits for the others."""
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    together = max(of_environment("LOCAL_WORLD_SIZE", 1), 1)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(min(torch.get_num_threads(), max(cores // together, 1)))

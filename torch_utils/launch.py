@@ -28,7 +28,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from dnnlib.errors import UserError, as_user_error
 from dnnlib.files import write_json
 from dnnlib.registry import load_plugins
-from torch_utils.distributed import joined
+from torch_utils.distributed import TIMEOUT, joined
 from torch_utils.parent import is_orphan
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -140,6 +140,7 @@ def _leave(error: BaseException, reports: Path) -> NoReturn:
         "time": time.time_ns(),
         "rank": os.environ["RANK"],
         "lost_peer": lost_peer,
+        "waited": lost_peer and "Timed out" in str(error),
         "user_error": None if lost_peer or said is None else str(said),
         "traceback": traceback.format_exc(),
     }
@@ -167,9 +168,11 @@ def _explain(failures: dict[int, ProcessFailure], notes: list[dict[str, Any]]) -
         raise SystemExit(asked[0])  # a signal, and it was said when it came
     killed = {rank: failure for rank, failure in failures.items() if failure.exitcode < 0}
     for rank, failure in killed.items():
-        _give_up(f"rank {rank} was killed by {failure.signal_name()}; out of memory?")
+        hint = "; out of memory?" if failure.signal_name() == "SIGKILL" else ""
+        _give_up(f"rank {rank} was killed by {failure.signal_name()}{hint}")
     for note in notes:
-        _give_up(f"rank {note['rank']} lost another one:\n{note['traceback']}")
+        what = f"waited in vain {TIMEOUT} for another one, which hangs" if note["waited"] else "lost another one"
+        _give_up(f"rank {note['rank']} {what}:\n{note['traceback']}")
     for rank, failure in failures.items():
         _give_up(f"rank {rank} ended with status {failure.exitcode}")
 

@@ -6,6 +6,8 @@ Only processes of a step with several tasks are ranks. A batch script has a SLUR
 import re
 from collections.abc import MutableMapping
 
+from dnnlib.parsing import of_environment
+
 FIRST_PORT, PORTS = 20000, 20000  # a job's own, by its number
 
 
@@ -14,7 +16,7 @@ def adopt(environment: MutableMapping[str, str]) -> None:
 
     What is set already stays, so that torchrun under srun remains the launcher.
     """
-    if "RANK" in environment or int(environment.get("SLURM_STEP_NUM_TASKS", "1")) < 2:
+    if "RANK" in environment or of_environment("SLURM_STEP_NUM_TASKS", 1, environment) < 2:
         return
     if "SLURM_PROCID" not in environment:
         return
@@ -25,7 +27,7 @@ def adopt(environment: MutableMapping[str, str]) -> None:
         "LOCAL_RANK": _device(environment),
         "LOCAL_WORLD_SIZE": _tasks_here(environment),
         "MASTER_ADDR": first_host(nodes),
-        "MASTER_PORT": str(FIRST_PORT + int(environment.get("SLURM_JOB_ID", "0")) % PORTS),
+        "MASTER_PORT": str(FIRST_PORT + of_environment("SLURM_JOB_ID", 0, environment) % PORTS),
     }
     for name, value in found.items():
         environment.setdefault(name, value)
@@ -48,7 +50,7 @@ def _tasks_here(environment: MutableMapping[str, str]) -> str:
     """How many tasks this machine has: the entry of 4(x2),3 that is this machine's."""
     counts: list[str] = []
     for part in environment.get("SLURM_STEP_TASKS_PER_NODE", "1").split(","):
-        found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
+        found = re.fullmatch(r"([0-9]+)(?:\(x([0-9]+)\))?", part)
         counts += [found[1]] * int(found[2] or 1) if found else []
-    node = int(environment.get("SLURM_NODEID", "0"))
+    node = of_environment("SLURM_NODEID", 0, environment)
     return counts[node] if node < len(counts) else "1"

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from dnnlib.errors import UserError, as_user_error
 from torch_utils import distributed
 from torch_utils.distributed import World
 from torch_utils.interruption import Interruption
@@ -177,14 +178,17 @@ class Run:
         self.files.save(self.state, snapshot, checkpoint)
 
     def save_pictures(self, reals: bool = False) -> None:
-        """Sample pictures of the averaged generator; a full disk does not end the training."""
+        """Sample pictures of the averaged generator; a full disk, or lack of memory, does not end the training."""
         try:
             if reals:
                 grids.save_reals(self.run_dir, self.dataset)
             paths = grids.save_training_samples(self.run_dir, self.model(), self.state.images / 1000)
             self.log.pictures(self.state.images, paths)
-        except OSError as error:
-            self.log.say(f"no sample pictures: {error.strerror or error}")
+        except (OSError, MemoryError, RuntimeError, UserError) as error:
+            said = as_user_error(error)
+            if said is None and not isinstance(error, OSError):
+                raise
+            self.log.say(f"no sample pictures: {said or error}; training goes on")
 
     def measure(self) -> None:
         """The metrics of config.schedule."""

@@ -17,7 +17,7 @@ from benchmarks.harness.report import Groups, Rate, Report, commit, now, ratios_
 from benchmarks.harness.series import LEAST_ROUNDS
 from benchmarks.harness.table import closing, table
 from benchmarks.harness.turns import Samples, Subject, take_turns
-from dnnlib.cli import FILE, Command
+from dnnlib.cli import FILE, Command, Int
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from torch_utils.devices import choose_device
@@ -131,9 +131,9 @@ def _common_options(
     device = click.Option(["--device"], default="auto", show_default=True, help="auto, cuda or cpu.")
     return [
         *[device] * has_device,
-        click.Option(["--threads"], type=click.IntRange(1, MOST_THREADS), metavar="N",
+        click.Option(["--threads"], type=Int(1, MOST_THREADS), metavar="N",
                      help="CPU threads.  [default: PyTorch's choice]"),
-        click.Option([rounds_option, "given_rounds"], type=click.IntRange(1, MOST_ROUNDS), metavar="N",
+        click.Option([rounds_option, "given_rounds"], type=Int(1, MOST_ROUNDS), metavar="N",
                      help=f"{rounds_help}  [default: {rounds}]"),
         click.Option(["--quick"], is_flag=True,
                      help=f"{quick_rounds} rounds, to see that it runs; never to be cited."),

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from dataset_tool import main as make_data
 from dnnlib.errors import UserError
 from experiments import steer
-from experiments.steer import LIST, Comparison, cell, chosen_rows, interval, main, parse_seeds, read_comparison
+from experiments.steer import LIST, Comparison, cell, chosen_rows, interval, known_results, main, read_comparison
 from metrics import registry
 from tests.experiments.pretending import pretending
 from train import main as train_command
@@ -96,5 +96,14 @@ def test_unknown_rows_and_seeds_are_refused():
     which = Comparison([], [], [], {"demo": []})
     with pytest.raises(UserError, match="'dmo' is not in the list; did you mean 'demo'"):
         chosen_rows(which.rows, "dmo")
-    with pytest.raises(UserError, match="--seeds 'a,b'"):
-        parse_seeds("a,b")
+    for seeds in ("a,b", "1_0", "１", "-1", "4294967296", "0-99999"):
+        result = CliRunner().invoke(main, [f"--seeds={seeds}", "--outdir=/nowhere"])
+        assert (result.exit_code, result.output.count("\n")) == (2, 1)
+        assert f"'{seeds}'" in result.output
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"demo": 1}', "\0"])
+def test_damaged_results_are_refused(content: str, tmp_path: Path):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(UserError, match=r"results\.json"):
+        known_results(tmp_path / "results.json")

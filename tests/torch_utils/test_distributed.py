@@ -11,7 +11,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from tests.torch_utils import ranks
 from torch_utils.distributed import World, current, is_launched
-from torch_utils.launch import _read_reports, launch
+from torch_utils.launch import _explain, _read_reports, launch
 
 
 def test_a_world_of_one_leaves_everything_alone():
@@ -42,6 +42,16 @@ def test_a_report_that_was_not_finished_is_none(tmp_path):
     (tmp_path / ".1.a1b2c3d4.json").write_text("")
     write_json(tmp_path / "0.json", {"rank": "0", "lost_peer": True, "time": 1})
     assert [note["rank"] for note in _read_reports(tmp_path)] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("waited", "text"), [(True, "waited in vain 1:00:00 for another one, which hangs"), (False, "lost another one")]
+)
+def test_a_rank_that_hangs_is_called_so(waited: bool, text: str, capsys):
+    note = {"time": 1, "rank": "0", "lost_peer": True, "waited": waited, "user_error": None, "traceback": "where"}
+    with pytest.raises(SystemExit):
+        _explain({}, [note])
+    assert capsys.readouterr().err.startswith(f"rank 0 {text}")
 
 
 def test_more_processes_than_a_machine_can_hold_are_refused():

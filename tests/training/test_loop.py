@@ -1,5 +1,6 @@
 """The training loop: what a run leaves behind, and that a continued run is the uninterrupted one."""
 
+import errno
 import json
 
 import numpy as np
@@ -30,6 +31,7 @@ from training.config import (
 from training.cost.hardware import prepare_hardware
 from training.feed import label_drawer, open_dataset, real_batches
 from training.losses.phases import make_phases
+from training.pictures import grids
 from training.runs.checkpoint import latest_checkpoint
 from training.runs.log import NoLog
 from training.runs.snapshot import open_snapshot
@@ -265,6 +267,35 @@ def test_no_checkpoint_is_best_by_how_scores_lie(data, tmp_path, monkeypatch):
     run = run_with_metrics(data, tmp_path / "run", monkeypatch, ("di", "w"), [0.0, 0.9, 0.8, 0.7, 0.6])
     assert not (run / "best.json").exists()
     assert "best:" not in (run / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 bytes"), "not enough memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB."), "not enough memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
+        (OSError("encoder error -2"), "encoder error -2"),
+    ],
+)
+def test_pictures_that_cannot_be_made_do_not_end_the_run(error, said, data, tmp_path, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise error
+
+    caplog.set_level("INFO", "steergan")
+    monkeypatch.setattr(grids, "save_training_samples", fail)
+    run_dir = train(configuration(data, 0.032), tmp_path / "run")
+    assert latest_checkpoint(run_dir).name == "checkpoint-0000000032.safetensors"
+    lines = [line for line in caplog.messages if line.startswith("no sample pictures: ")]
+    assert len(lines) == 3  # at the beginning, and at each of two snapshots
+    assert all(said in line and line.endswith("; training goes on") for line in lines)
+
+
+def test_a_fault_of_the_program_in_pictures_is_not_hidden(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(grids, "save_training_samples", lambda *args: torch.zeros(2) + torch.zeros(3))
+    with pytest.raises(RuntimeError, match="must match the size"):
+        train(configuration(data, 0.032), tmp_path / "run")
 
 
 def test_a_metrics_result_that_cannot_be_written_does_not_end_the_run(data, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from dnnlib.errors import UserError
+from dnnlib.parsing import real
 from torch_utils.native.cache import Slot, source_files
 from torch_utils.native.integrity import publish
 from torch_utils.native.toolchain import CUDA_FLAGS, Toolchain, ToolError
@@ -28,7 +29,7 @@ def time_limit() -> float:
     """
     text = os.environ.get("STEERGAN_BUILD_TIMEOUT") or str(LIMIT)
     try:
-        limit = float(text)
+        limit = real(text)
     except ValueError:
         limit = math.nan
     if not 1 <= limit <= DAY:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.parsing import nearest, shown
+from dnnlib.parsing import nearest, real, shown
 
 ENTRY = "class_names"  # of a snapshot's metadata, a JSON list; inside its entry "steergan", too
 SHOWN = 12  # names in a message
@@ -77,7 +77,7 @@ def _known(classes: int, names: Sequence[str] | None) -> str:
 
 def _row(text: str, classes: int) -> list[float]:
     try:
-        row = [float(part) for part in text.split(",")]
+        row = [real(part) for part in text.split(",")]
     except ValueError:
         row = []
     if len(row) != classes or not all(math.isfinite(number) and abs(number) < 1e30 for number in row):

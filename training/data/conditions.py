@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
-from dnnlib.parsing import nearest, shown
+from dnnlib.parsing import nearest, real, shown
 from training.data import ground_truth
 from training.data.archives import METADATA, Archive
 from training.data.image_files import DAMAGE, reason
@@ -147,7 +147,7 @@ def discs(text: str, names: Sequence[str], resolution: int) -> np.ndarray:
 def _disc(text: str, names: Sequence[str]) -> tuple[str, float, float, float]:
     kind, _, place = (each.strip() for each in text.rpartition(":"))
     try:
-        x, y, radius = map(float, place.split(","))
+        x, y, radius = map(real, place.split(","))
     except ValueError:
         raise UserError(f"--label-map {shown(text)}: give a PNG file, or discs CLASS:X,Y,RADIUS") from None
     if kind not in names:

@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
-from dnnlib.files import atomic_path, make_dir, temporary_prefix
+from dnnlib.files import atomic_folder, atomic_path, make_dir
 
 _OTHER_ARCHIVES = {".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 _IMAGES_PER_FOLDER = 1000
@@ -124,13 +121,8 @@ def _zip_entry(name: str) -> zipfile.ZipInfo:
 @contextmanager
 def _folder_saver(dest: Path) -> Iterator[Callable[[str, bytes], None]]:
     _check_folder(dest)
-    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=temporary_prefix(dest.name)))
-    try:
+    with atomic_folder(dest) as temporary:
         yield lambda name, data: _save_file(temporary / name, data)
-        temporary.chmod(dest.stat().st_mode if dest.exists() else 0o755)
-        os.replace(temporary, dest)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check_folder(dest: Path) -> None:

@@ -33,6 +33,7 @@ from training.presets.keys import Layer, build, check_keys, leaves, merge, neste
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
 from training.presets.tables import rows
+from training.presets.values import check_digits, read_value
 from training.runs.sources import address_in
 
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
@@ -221,6 +222,7 @@ def _option_layer(options: Options) -> Layer:
     if options.nobench is not None:
         layers.append(nested("hardware.benchmark", not options.nobench))
     if options.sel_max_res is not None:
+        check_digits(options.sel_max_res, "--sel-max-res")
         limit = None if options.sel_max_res == "all" else options.sel_max_res
         layers.append(nested("generator.encoding.max_resolution", limit))
     return merge(*layers)
@@ -232,10 +234,7 @@ def _set_layer(text: str) -> Layer:
     where = f"--set {shown(text)}"
     if not equals:
         raise UserError(f"{where}: write it as KEY=VALUE, for example loss.r1_gamma=1")
-    try:
-        layer = nested(key.strip(), yaml.safe_load(value))
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError):  # also dates and numbers that are none
-        raise UserError(f"{where}: the value is no YAML; quote it, for example '{shown(key)}=[1, 2, 4]'") from None
+    layer = nested(key.strip(), read_value(value, where))
     check_keys(layer, where)
     for leaf in leaves(layer):
         if leaf in DECIDED:

@@ -35,7 +35,7 @@ def checkpoints(run_dir: Path) -> list[Path]:
 
 def _numbered(run_dir: Path) -> dict[int, Path]:
     paths = run_dir.glob("checkpoint-*.safetensors")
-    found = ((re.fullmatch(r"checkpoint-(\d{10,18})", path.stem), path) for path in paths)
+    found = ((re.fullmatch(r"checkpoint-([0-9]{10,18})", path.stem), path) for path in paths)
     return {int(match[1]): path for match, path in found if match}
 
 

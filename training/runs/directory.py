@@ -122,7 +122,7 @@ def _numbered(outdir: Path) -> dict[int, Path]:
     """The directories in `outdir` that have a number."""
     if not outdir.is_dir():
         return {}
-    found = ((re.match(r"(\d{5,})(-|$)", path.name), path) for path in outdir.iterdir() if path.is_dir())
+    found = ((re.match(r"([0-9]{5,})(-|$)", path.name), path) for path in outdir.iterdir() if path.is_dir())
     return {int(match[1]): path for match, path in found if match}
 
 

@@ -67,7 +67,8 @@ def fits_device(streams: Mapping[str, Tensor], device: torch.device) -> bool:
 
 def _check_names(path: Path, kinds: Mapping[str, TensorKind]) -> None:
     """Raises UserError when there is a tensor that no state has."""
-    known = re.compile(r"(G|G_ema|D|augment|statistics)\..+|optimizer\.(G|D)\.\d{1,9}\.\w+|stream\.(\d{1,9}\.)?\w+")
+    networks, number = r"(G|G_ema|D|augment|statistics)\..+", "[0-9]{1,9}"
+    known = re.compile(rf"{networks}|optimizer\.(G|D)\.{number}\.\w+|stream\.({number}\.)?\w+")
     other = [name for name in kinds if name not in MEANS and not known.fullmatch(name)]
     if other:
         name = in_one_line(other[0], REASON)

@@ -65,7 +65,8 @@ def snapshot_name(kimg: float) -> str:
 
 def snapshots(run_dir: Path) -> dict[float, Path]:
     """{thousands of images: path} of the snapshots in a run directory, the oldest first."""
-    names = {path: re.fullmatch(r"network-snapshot-(\d{1,15}(\.\d{1,6})?)", path.stem) for path in _files(run_dir)}
+    pattern = re.compile(r"network-snapshot-([0-9]{1,15}(\.[0-9]{1,6})?)")
+    names = {path: pattern.fullmatch(path.stem) for path in _files(run_dir)}
     return dict(sorted((float(match[1]), path) for path, match in names.items() if match))
 
 
