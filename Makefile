@@ -77,7 +77,7 @@ bench: $(INSTALLED)  ## on the CPU: measure everything that README and docs cite
 	@$(RUN) -m benchmarks.data $(ON_CPU)/data.json
 	@$(RUN) -m benchmarks.metrics $(ON_CPU)/metrics.json
 	@$(RUN) -m benchmarks.checkpoint $(ON_CPU)/checkpoint.json
-	@$(RUN) -m benchmarks.crash --wait-every 1 $(if $(BENCH_ARGS),$(BENCH_ARGS),--kills 100) --json $(OUT)/cpu/crash.json
+	@$(RUN) -m benchmarks.crash --wait-every 1 --longest 60 $(if $(BENCH_ARGS),$(BENCH_ARGS),--kills 100) --json $(OUT)/cpu/crash.json
 	@$(RUN) -m benchmarks.figures
 
 # Everything runs, even when something has failed before.

@@ -39,6 +39,7 @@ from training.scenes.procedural import KINDS
 
 BATCH = 8
 POLL_SECONDS = 0.0002  # a write takes a few thousandths; more looks would take the processor away from it
+WRITE_SECONDS = 0.004  # from the first sight of one, a kill comes within that: early in some, late in others
 UNFINISHED = ".checkpoint-*"
 FORK = multiprocessing.get_context("fork")  # a child starts at once, with everything imported
 
@@ -116,7 +117,9 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
             present = half_written(run_dir, leftovers)
             seen |= present
             if present and len(seen) >= wanted:
-                break
+                time.sleep(rng.random() * WRITE_SECONDS)
+                if is_halted_in_write(process.pid, run_dir, leftovers):
+                    break
         time.sleep(POLL_SECONDS)
     if not process.is_alive():
         return None
@@ -125,6 +128,16 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
     checkpoint = latest_checkpoint(run_dir)
     kept = 0 if checkpoint is None else read_about(checkpoint)["images"]
     return Kill(max(images.value, kept), kept, writing=bool(half_written(run_dir, leftovers)))
+
+
+def is_halted_in_write(pid: int, run_dir: Path, leftovers: Collection[str]) -> bool:
+    """Whether the process, halted where it is, is writing a checkpoint; where it is not, it goes on."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if half_written(run_dir, leftovers):
+        return True
+    os.kill(pid, signal.SIGCONT)
+    return False
 
 
 def half_written(run_dir: Path, leftovers: Collection[str] = ()) -> set[str]:
