@@ -272,6 +272,9 @@ def test_make_has_what_pages_make(page: Path):
 def test_links_lead_somewhere(page: Path):
     for target in re.findall(r"\]\(([^)#]+)", text_of(page)) + re.findall(r'src="([^"]+)"', text_of(page)):
         assert target.startswith("http") or (page.parent / target).exists(), target
+    for target, section in re.findall(r"\]\(([^)#:]*)#([\w-]+)\)", text_of(page)):
+        headings = re.findall(r"(?m)^#+ (.*)", text_of(page.parent / target if target else page))
+        assert section in {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}, section
 
 
 def test_pages_are_reached_from_the_readme():
