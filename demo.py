@@ -126,16 +126,16 @@ def newest_results(run_dir: Path, metric: str) -> dict[str, float]:
 
 def conclude(run_dir: Path, results: Path) -> None:
     """The verdict in words, the pictures, and what to do next."""
-    from experiments.showing import verdict
+    from experiments.showing import total_kimg, verdict
 
     click.secho("\n3. What it learnt", bold=True)
     click.echo(verdict(newest_results(run_dir, "centroid_co_move")))
     click.echo(f"\nLook at {results}:")
     for path in sorted(results.iterdir()):
         click.echo(f"  {path}")
-    program = sys.executable
+    program, longer = sys.executable, 3 * (total_kimg(run_dir) or 0)
     print_commands({
-        "train it three times as long": [program, "train.py", f"--resume={run_dir}", "--kimg=50"],
+        "train it three times as long": [program, "train.py", f"--resume={run_dir}", f"--kimg={longer:g}"],
         "move its object yourself": [program, "generate.py", f"--network={run_dir}", "--seeds=1", "--centers=0,0",
                                      "--move=0:0:0.5,0", "--frames=9", f"--outdir={results / 'moved'}"],
     })  # fmt: skip
