@@ -10,6 +10,8 @@ from torch import Tensor
 
 from training.layouts.layout import CHILD_LIMIT, Layout
 
+MOST_ASKED = 3.0  # times its own way a point asks of centers
+
 
 def moved_towards(layout: Layout, points: Tensor, targets: Tensor, radius: float, alpha: float) -> Layout | None:
     """c'_i = c_i + alpha (t - p) for centers within `radius` of a point (SpatialGAN, equation 6).
@@ -25,6 +27,27 @@ def moved_towards(layout: Layout, points: Tensor, targets: Tensor, radius: float
             ways = share @ (targets - points) / share.sum(1, keepdim=True).clamp_min(1)  # [n, 2], 0 where none is near
             return shifted(layout, level, alpha * ways)
     return None
+
+
+class Response:
+    """By what ways of centers points make given ways: [2, 2], all of it to begin with, then as jumps have shown.
+
+    The update is the least one that explains what was seen last (Broyden 1965, his second method).
+    """
+
+    def __init__(self, like: Tensor):
+        self.inverse = torch.eye(2, dtype=like.dtype, device=like.device)
+
+    def asked(self, ways: Tensor) -> Tensor:
+        """Ways of centers for those of points, [P, 2]; at most MOST_ASKED as long."""
+        asked = ways @ self.inverse.T
+        return asked * (MOST_ASKED * ways.norm(dim=-1, keepdim=True) / asked.norm(dim=-1, keepdim=True)).clamp_max(1)
+
+    def learn(self, asked: Tensor, seen: Tensor, least: float) -> None:
+        """Centers were asked for ways [P, 2], points made these; of less than `least` nothing is learned."""
+        asked, seen = asked.mean(0), seen.mean(0)
+        if seen.norm() >= least:
+            self.inverse += torch.outer(asked - self.inverse @ seen, seen) / seen.square().sum()
 
 
 def shifted(layout: Layout, level: int, ways: Tensor) -> Layout:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from editing.centers import descended, moved_towards
+from editing.centers import Response, descended, moved_towards
 from editing.feature_points import (
     PAPER_RESOLUTION,
     disc,
@@ -41,6 +41,7 @@ PROGRESS = 0.05  # pixels by which the mean distance has to shrink to count as p
 POINTS_LIMIT = 64
 LEAST_R1 = 1.5  # pixels; below, there is too little in the disc to tell where it is pulled to
 JUMP_WINDOWS = 5  # tracked along the way of a jump
+COARSE_MISSES = 2  # jumps taken back that end the coarse stage
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class DragOptions:
     patience: int = 20
     coarse_radius: float = 0.5
     coarse_alpha: float = 1.0
-    coarse_moves: int = 3
+    coarse_moves: int = 6
 
     def __post_init__(self):
         """Raises UserError for an unknown mode or a number out of range."""
@@ -168,23 +169,29 @@ class _Drag:
             yield from self._descend(seen, step)
 
     def _jumps(self, seen: Observation, step: DragStep) -> Generator[DragStep, None, tuple[Observation, DragStep]]:
-        """The coarse stage: the centers go where the points are to go, as long as that brings them nearer."""
-        how = self.options.coarse_radius, self.options.coarse_alpha
+        """The coarse stage: the centers go where the points are to go, as long as that brings them nearer.
+
+        Objects go farther or less far than their centers: each jump, also one that is taken back, teaches the next.
+        """
+        response, misses = Response(self.targets), 0
         for _ in range(self.options.coarse_moves):
             with with_gradients():
                 points = torch.tensor(step.points, device=self.targets.device)
-                layout = moved_towards(detached(seen.layout), points, self.targets, *how)
+                ways = response.asked(self.targets - points)
+                layout = moved_towards(
+                    detached(seen.layout), points, points + ways, self.options.coarse_radius, self.options.coarse_alpha
+                )
                 if layout is None:
                     break
                 after = self.observe(seen.ws, leaf_centers(layout))
                 new = self._step(step.step + 1, after, self._found(after, self._along(points)))
+            response.learn(ways, torch.tensor(new.points, device=points.device) - points, self.pixel)
             if new.mean_distance > step.mean_distance - PROGRESS:
-                step = replace(step, step=new.step)  # back to where it was
-                yield step
-                break
-            seen, step = after, new
+                step, misses = replace(step, step=new.step), misses + 1  # back to where it was
+            else:
+                seen, step = after, new
             yield step
-            if step.done:
+            if step.done or misses == COARSE_MISSES:
                 break
         return seen, step
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from editing.centers import descended, moved_towards
+from editing.centers import MOST_ASKED, Response, descended, moved_towards
 from training.layouts.layout import Layout
 
 
@@ -52,3 +52,19 @@ def test_the_steepest_center_moves_by_the_length_and_others_in_proportion():
 def test_centers_stay_inside_the_picture():
     far = moved_towards(scene(), torch.tensor([[0.1, 0.0]]), torch.tensor([[0.1, 0.0]]) + 5, radius=0.3, alpha=1.0)
     assert far.centers[0][0, 0].tolist() == [1.0, 1.0]
+
+
+def test_what_a_jump_did_is_what_the_next_one_asks_for():
+    """An object that goes half as far as its center across, and as far as it down."""
+    response, way = Response(POINT), torch.tensor([[0.4, 0.0]])
+    assert response.asked(way).equal(way)
+    response.learn(way, torch.tensor([[0.2, 0.0]]), least=0.01)
+    torch.testing.assert_close(response.asked(torch.tensor([[0.1, 0.3]])), torch.tensor([[0.2, 0.3]]))
+
+
+def test_nothing_is_learned_of_points_that_stayed_and_nothing_absurd_is_asked_for():
+    response, way = Response(POINT), torch.tensor([[0.4, 0.0]])
+    response.learn(way, torch.tensor([[0.005, 0.0]]), least=0.01)
+    assert response.asked(way).equal(way)
+    response.learn(way, torch.tensor([[0.02, 0.0]]), least=0.01)
+    torch.testing.assert_close(response.asked(way), MOST_ASKED * way)

@@ -32,6 +32,18 @@ def test_two_stages_need_fewer_steps():
     assert counts[0] <= counts[1] / 3
 
 
+@pytest.mark.parametrize("obedience", [0.6, 1.6])
+def test_jumps_learn_how_far_an_object_follows(obedience: float):
+    model, start = toy_model(obedience=obedience), -0.2 * obedience
+    way = [((start, 0.0), (start + 0.3, 0.1))]
+    steps = list(drag(model, torch.zeros(1, 1, 2), toy_layout(), way, options=DragOptions("hybrid", **HOW)))
+    assert steps[-1].reason == "reached"
+    assert len(steps) <= 5
+    assert steps[-1].ws.equal(torch.zeros(1, 1, 2))  # by jumps alone
+    middle = obedience * steps[-1].layout.centers[0][0, 0]
+    assert (middle - torch.tensor(way[0][1])).norm() < 0.1
+
+
 def test_latent_mode_leaves_the_layout_alone():
     step = last_of(drag(toy_model(), torch.zeros(1, 1, 2), toy_layout(), WAY, options=DragOptions("latent", **HOW)))
     assert step.layout.centers[0].equal(toy_layout().centers[0])

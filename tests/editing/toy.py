@@ -13,10 +13,15 @@ REACH = 0.5  # that a style of 1 moves it by
 
 
 class ToySynthesis:
+    """obedience: by how much of its center's way the texture moves."""
+
     resolutions = (SIZE,)
 
+    def __init__(self, obedience: float = 1.0):
+        self.obedience = obedience
+
     def __call__(self, ws: Tensor, layout: Layout | None, noise=CONSTANT_NOISE, block_outputs=None) -> Tensor:
-        middle = ws[:, 0, :2] * REACH + (0 if layout is None else layout.centers[0][:, 0])
+        middle = ws[:, 0, :2] * REACH + (0 if layout is None else self.obedience * layout.centers[0][:, 0])
         axis = torch.linspace(-1, 1, SIZE)
         x, y = axis[None, None] - middle[:, 0, None, None], axis[None, :, None] - middle[:, 1, None, None]
         weight = torch.exp(-(x.square() + y.square()) / 0.5)
@@ -26,11 +31,11 @@ class ToySynthesis:
         return features[:, :3]
 
 
-def toy_model(is_layout_conditioned: bool = True) -> SimpleNamespace:
+def toy_model(is_layout_conditioned: bool = True, obedience: float = 1.0) -> SimpleNamespace:
     """What dragging uses of a Model."""
     encoding = SimpleNamespace(counts=(1,), registration="corners") if is_layout_conditioned else None
     generator = SimpleNamespace(img_resolution=SIZE, img_channels=3, encoding=encoding)
-    network = SimpleNamespace(synthesis=ToySynthesis(), w_shape=(1, 2), takes_layout_in_latent=False)
+    network = SimpleNamespace(synthesis=ToySynthesis(obedience), w_shape=(1, 2), takes_layout_in_latent=False)
     config = SimpleNamespace(generator=generator)
     about = {"device": torch.device("cpu"), "config": config, "is_layout_conditioned": is_layout_conditioned}
     return SimpleNamespace(G=network, **about)
