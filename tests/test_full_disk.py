@@ -99,7 +99,7 @@ def of_pictures(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
         "directions of a model": (edit.main, ["directions", *model, f"--dest={disk / 'a.safetensors'}", "--count=2"]),
         "page": (edit.main, ["export", model[0], f"--dest={disk / 'page'}", "--seeds=2", f"--runtime={inputs}"]),
         "figure": (visualize.main, ["grid", *model, f"--out={disk / 'a.png'}", "--seeds=1", "--layouts=2"]),
-        "figures": (visualize.main, ["all", *model, f"--outdir={disk / 'figures'}", "--seeds=1"]),
+        "figures": (visualize.main, ["all", *model, f"--outdir={disk / 'figures'}"]),
         "scores": (visualize.main, ["scores", model[0], f"--out={disk / 'a.png'}"]),
     }
 
@@ -133,7 +133,7 @@ def others(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list[obje
         "orthogonal": (orthogonal.main, ["--runs=a=b", f"--out={disk / 'a.png'}"]),
         "tables": (tables.main, ["--table=EqGAN-SA, table 2", "--data=a.zip", *outdir, "--device=cpu"]),
         "reproduce": (reproduce.main, [f"--page={disk / 'page.md'}"]),
-        "steer": (steer.main, [*outdir, f"--list={inputs / 'list.yaml'}", "--device=cpu"]),
+        "steer": (steer.main, [*outdir, f"--list={inputs / 'list.yaml'}", "--device=cpu", "--seeds=0"]),
     }
 
 

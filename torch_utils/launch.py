@@ -56,11 +56,12 @@ def launch(function: Callable[..., None], procs: int, device: str, *args: Any) -
         return
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what failed is said below
     with tempfile.TemporaryDirectory() as reports:
+        signals = _SignalsHandedOn()
         try:
-            with _SignalsHandedOn():
+            with signals:
                 _in_thread(lambda: elastic_launch(_settings(procs), _rank)(function, device, reports, args))
         except ChildFailedError as error:
-            _explain(error.failures, _read_reports(Path(reports)))
+            _explain(error.failures, _read_reports(Path(reports)), signals.last)
 
 
 def _in_thread(function: Callable[[], None]) -> None:
@@ -76,6 +77,9 @@ def _in_thread(function: Callable[[], None]) -> None:
 class _SignalsHandedOn:
     """A context in which this process hands SIGTERM and SIGINT on to those that it has started."""
 
+    def __init__(self) -> None:
+        self.last: int | None = None  # the number of the last one
+
     def __enter__(self) -> None:
         self._last_resort: threading.Timer | None = None
         in_main = threading.current_thread() is threading.main_thread()
@@ -88,6 +92,7 @@ class _SignalsHandedOn:
             self._last_resort.cancel()
 
     def _hand_on(self, number: int, frame: FrameType | None) -> None:
+        self.last = number
         _signal_children(number)
         if self._last_resort is None:
             self._last_resort = threading.Timer(GRACE, _signal_children, [signal.SIGKILL])
@@ -156,8 +161,14 @@ def _read_reports(folder: Path) -> list[dict[str, Any]]:
     return sorted(notes, key=lambda note: (note["lost_peer"], note["time"]))
 
 
-def _explain(failures: dict[int, ProcessFailure], notes: list[dict[str, Any]]) -> None:
-    """Say which process failed first, and how. A killed one left no note, only others that miss it."""
+def _explain(failures: dict[int, ProcessFailure], notes: list[dict[str, Any]], asked_to: int | None = None) -> None:
+    """Say which process failed first, and how. A killed one left no note, only others that miss it.
+
+    asked_to: the signal that was handed on to them.
+    """
+    if asked_to is not None and any(failure.exitcode == -asked_to for failure in failures.values()):
+        print(f"stopped by {signal.Signals(asked_to).name} before there was anything to save", file=sys.stderr)
+        raise SystemExit(128 + asked_to)
     if notes and not notes[0]["lost_peer"]:
         first = notes[0]
         if first["user_error"] is not None:

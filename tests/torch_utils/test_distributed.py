@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -52,6 +54,14 @@ def test_a_rank_that_hangs_is_called_so(waited: bool, text: str, capsys):
     with pytest.raises(SystemExit):
         _explain({}, [note])
     assert capsys.readouterr().err.startswith(f"rank 0 {text}")
+
+
+def test_a_signal_before_processes_listen_is_called_so(capsys):
+    failures = {0: SimpleNamespace(exitcode=-15), 1: SimpleNamespace(exitcode=1)}
+    with pytest.raises(SystemExit) as caught:
+        _explain(failures, [], signal.SIGTERM)
+    assert caught.value.code == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM before there was anything to save\n"
 
 
 def test_more_processes_than_a_machine_can_hold_are_refused():

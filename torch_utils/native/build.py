@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dnnlib.errors import UserError
+from dnnlib.errors import FULL, UserError, as_user_error
 from dnnlib.parsing import real
 from torch_utils.native.cache import Slot, source_files
 from torch_utils.native.integrity import publish
@@ -76,8 +76,9 @@ def _compile(toolchain: Toolchain, slot: Slot, limit: float) -> None:
             _compile_in(work, toolchain, slot, limit)
             publish(work / slot.library.name, slot.library)
     except (OSError, UserError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise ToolError(f"cannot build in {slot.folder}: {reason}", f"make room there; {RETRY}") from None
+        is_full = isinstance(error, OSError) and error.errno in FULL
+        cure = "make room there" if is_full else "give access to what is named"
+        raise ToolError(f"cannot build in {slot.folder}: {as_user_error(error) or error}", f"{cure}; {RETRY}") from None
 
 
 def _compile_in(work: Path, toolchain: Toolchain, slot: Slot, limit: float) -> None:

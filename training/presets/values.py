@@ -24,6 +24,10 @@ class _PlainNumbers(yaml.SafeLoader):
     }
 
 
+def _read_whole(loader: yaml.SafeLoader, node: Any) -> int:
+    return integer(loader.construct_scalar(node))
+
+
 def _read_real(loader: yaml.SafeLoader, node: Any) -> float:
     text = loader.construct_scalar(node)
     return float(text.replace(".", "")) if re.fullmatch(_NOT_FINITE, text) else real(text)
@@ -31,7 +35,7 @@ def _read_real(loader: yaml.SafeLoader, node: Any) -> float:
 
 _PlainNumbers.add_implicit_resolver(_INT, re.compile(_WHOLE), list("-+0123456789"))
 _PlainNumbers.add_implicit_resolver(_FLOAT, re.compile(f"{_REAL}|{_NOT_FINITE}"), list("-+.0123456789"))
-_PlainNumbers.add_constructor(_INT, lambda loader, node: integer(loader.construct_scalar(node)))
+_PlainNumbers.add_constructor(_INT, _read_whole)
 _PlainNumbers.add_constructor(_FLOAT, _read_real)
 
 

@@ -1,5 +1,6 @@
 """A build that fails, with the real fault each time: one warning, right results, no waiting, nothing left running."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -128,6 +129,19 @@ def test_read_only_cache(stub, tmp_path, monkeypatch):
         place = Path("/proc/sealed")
     monkeypatch.setenv("STEERGAN_CACHE", str(place))
     assert "STEERGAN_CACHE" in check_fallback(f"cannot write to the cache {place}")
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"), [(errno.ENOSPC, "make room there; then"), (errno.EACCES, "give access to what is named; then")]
+)
+def test_a_build_that_the_system_refuses(stub, monkeypatch, number: int, cure: str):
+    stub("c++", ANSWER)
+
+    def refuse(*args) -> int:
+        raise OSError(number, os.strerror(number), "/opt/bin/python")
+
+    monkeypatch.setattr(build, "run_limited", refuse)
+    assert cure in check_fallback("/opt/bin/python: ")
 
 
 def test_compiler_that_fails_is_asked_once(stub, tmp_path, monkeypatch):
