@@ -157,7 +157,7 @@ def report(request: "MetricsRequest", measured: "Measured", is_first: bool) -> N
 def short_name(measured: "Measured") -> str:
     """A network in the head of a table: its run's number or name, and its kimg."""
     path: Path = measured.snapshot.path
-    return f"{path.absolute().parent.name.split('-')[0]}/{round(measured.snapshot.kimg)}"
+    return f"{path.absolute().parent.name.split('-')[0]}/{measured.snapshot.kimg:g}"
 
 
 if __name__ == "__main__":

@@ -76,13 +76,13 @@ def verdict(values: Mapping[str, float]) -> str:
 
 
 def follow(words: list[str], limit: float) -> int:
-    """Run a training with the ticks of its log as a bar, its other lines printed; returns its exit status.
+    """Run a training with the ticks of its log as a bar (without a terminal, as lines); returns its exit status.
 
     Raises subprocess.TimeoutExpired when it has ended its output, but not itself, after `limit` seconds.
     """
     with (
         subprocess.Popen(words, stdout=subprocess.PIPE, text=True, errors="replace") as process,
-        tqdm(bar_format=_BAR, total=0.0) as bar,
+        tqdm(bar_format=_BAR, total=0.0, disable=None) as bar,
     ):
         for line in process.stdout:
             _report(bar, line.rstrip())
@@ -93,7 +93,7 @@ def _report(bar: tqdm, line: str) -> None:
     start, tick = _START.search(line), _TICK.search(line)
     if start:
         bar.total = total_kimg(Path(start[1]))
-    if tick:
+    if tick and not bar.disable:
         bar.update(float(tick[1]) - bar.n)
     else:
         bar.write(line, file=sys.stdout)

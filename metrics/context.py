@@ -52,6 +52,11 @@ class MetricOptions:
     num: int | None = None
     batch_size: int = 64
     progress: bool = False
+
+    @property
+    def hides_bars(self) -> bool | None:
+        """What tqdm takes as `disable`; None: where there is no terminal, so that no bar goes into a file."""
+        return None if self.progress else True
     use_cache: bool = True
     detector: DetectorName = "auto"
     detector_weights: str | None = None
@@ -137,9 +142,9 @@ class MetricContext:
     def bar(self, parts: Sequence[Sequence[int]], what: str) -> Iterable[Sequence[int]]:
         """Go through `parts` of this rank's images, showing how far all ranks are, and images per second."""
         total = sum(map(len, parts))
-        is_shown = self.options.progress and self.world.is_first
+        is_hidden = self.options.hides_bars if self.world.is_first else True
         with tqdm(desc=what, total=total, unit="img", unit_scale=self.world.size, leave=False,
-                  disable=not is_shown) as bar:  # fmt: skip
+                  disable=is_hidden) as bar:  # fmt: skip
             for part in parts:
                 yield part
                 bar.update(len(part))

@@ -51,7 +51,7 @@ def overlap(real_scores: Tensor, fake_scores: Tensor) -> Values:
     }
 
 
-@metric("di", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0", reals=IMAGES)
+@metric("di", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="equilibrium", reals=IMAGES)
 def di(context: MetricContext, num: int) -> Values:
     """Disequilibrium: lowest score of 64 real images minus highest of 64 generated ones, mean over draws."""
     real, fake = _shared_scores(context, num)
@@ -60,7 +60,7 @@ def di(context: MetricContext, num: int) -> Values:
     return values | ends | overlap(real, fake)
 
 
-@metric("w", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="nearest 0", reals=IMAGES)
+@metric("w", num=DRAWS, unit="draws", uses_truncation_and_layout=True, best="equilibrium", reals=IMAGES)
 def w(context: MetricContext, num: int) -> Values:
     """Wasserstein gap: mean score of 64 real images minus mean of 64 generated ones, mean over draws."""
     real, fake = _shared_scores(context, num)
@@ -79,7 +79,7 @@ def draw_scores(context: MetricContext, num: int) -> Scores:
         raise UserError(f"{context.dataset.name}: {available} images are too few; di and w compare {IMAGES} at a time")
     rng = np.random.default_rng(context.seed)
     real, fake = [], []
-    for _ in tqdm(range(num), desc="scores", unit="draw", leave=False, disable=not context.options.progress):
+    for _ in tqdm(range(num), desc="scores", unit="draw", leave=False, disable=context.options.hides_bars):
         images, labels = context.real_images(rng.choice(available, IMAGES, replace=False))
         real.append(score(context.D, images, labels, context.batch_size))
         labels = context.random_labels(IMAGES, rng)

@@ -39,11 +39,11 @@ __all__ = [
 VERSION = 1  # of the results; raised when a metric's definition changes
 
 Values = dict[str, float]
-Best = Literal["lowest", "highest", "nearest 0"]
+Best = Literal["lowest", "highest", "nearest 0", "equilibrium"]
 Refusal = Callable[[RunConfig], str | None]
 
 SCORED = 64  # real and generated images that di and w compare at a time
-NEAREST_0 = "nearer 0 is nearer the equilibrium of trained networks (untrained ones are near 0, too)"
+EQUILIBRIUM = "nearer 0 is nearer the equilibrium of trained networks (untrained ones are near 0, too)"
 MOST = 10_000_000  # images, draws or latents of a metric
 
 
@@ -74,7 +74,7 @@ class Metric:
     def score_to_minimize(self, results: Values) -> float:
         """Its first quantity as a number that is the smaller, the better; NaN where it could not be measured."""
         value = next(iter(results.values()))
-        return {"lowest": value, "highest": -value, "nearest 0": abs(value)}[self.best]
+        return {"lowest": value, "highest": -value}.get(self.best, abs(value))
 
     @property
     def description(self) -> str:
@@ -84,7 +84,8 @@ class Metric:
     @property
     def direction(self) -> str:
         """Which values are good, in words."""
-        return {"lowest": "lower is better", "highest": "higher is better", "nearest 0": NEAREST_0}[self.best]
+        simple = {"lowest": "lower is better", "highest": "higher is better", "nearest 0": "nearer 0 is better"}
+        return simple.get(self.best, EQUILIBRIUM)
 
     @property
     def is_distributed(self) -> bool:

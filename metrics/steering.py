@@ -47,7 +47,7 @@ def draw_pictures(context: MetricContext, seeds: list[int], labels: Tensor | Non
 def in_batches(context: MetricContext, count: int) -> Iterator[list[int]]:
     """The numbers below `count`, as many at a time as the context says, with a progress bar."""
     parts = torch.arange(count).split(context.batch_size)
-    for part in tqdm(parts, desc="moves", unit="batch", leave=False, disable=not context.options.progress):
+    for part in tqdm(parts, desc="moves", unit="batch", leave=False, disable=context.options.hides_bars):
         yield part.tolist()
 
 

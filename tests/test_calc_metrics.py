@@ -173,6 +173,16 @@ def test_a_truncated_snapshot_is_refused_and_in_a_run_passed_over(run_dir, data)
     assert f"{path}: not a readable snapshot" in result.stderr
 
 
+def test_snapshots_of_nearly_one_age_are_told_apart(run_dir, data):
+    """Their ages are not rounded; and without a terminal no bar goes into the output."""
+    save(run_dir, 1.064)
+    options = ("--metrics=w", "--num=2", f"--data={data}", "--no-save")
+    result = call("--compare", run_dir / "1", run_dir / "1.064", *options)
+    assert result.exit_code == 0, result.output
+    assert "00000/1 00000/1.064 difference" in [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "\r" not in result.output
+
+
 # ---- images compared with images
 
 

@@ -42,7 +42,9 @@ def test_the_verdict_is_in_words(ratio, words):
     assert words in verdict({"from_centre": ratio, "from_centre_ci95": 0.05})
 
 
-def test_a_training_is_followed_by_its_log(tmp_path, capfd):
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_training_is_followed_by_its_log(tmp_path, capfd, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     (tmp_path / "config.json").write_text('{"schedule": {"total_kimg": 2.5}}')
     script = (
         f"print('2026-01-01 00:00:00 starting at 0 kimg on cpu: {tmp_path}')\n"
@@ -53,5 +55,5 @@ def test_a_training_is_followed_by_its_log(tmp_path, capfd):
     assert follow([sys.executable, "-c", script], 60) == 3
     out, err = capfd.readouterr()
     assert "starting at 0 kimg" in out
-    assert "sec/kimg" not in out
-    assert "2.5 of 2.5 thousand images" in err
+    assert ("sec/kimg" in out) == (not terminal)
+    assert ("2.5 of 2.5 thousand images" in err) == terminal

@@ -98,6 +98,7 @@ def test_metric(plugin):
     model = tiny_model()
     result = evaluate("brightness", network_context(model, None, NoData()).with_num(4))
     assert result["results"]["brightness"] == pytest.approx(model.images(range(4)).mean().item())
+    assert metric_registry.find("brightness").direction == "nearer 0 is better"
 
 
 # ---- refusals
