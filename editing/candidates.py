@@ -29,10 +29,13 @@ class Candidates:
             return torch.ones_like(self.ws[:1, :1])
         return self.ws[:, :1].std(0, keepdim=True).clamp_min(1e-3)
 
-    def nearest(self, target: Tensor, count: int = 1) -> tuple[Tensor, Layout | None]:
-        """Styles [N * count, *w_shape] and layout of the candidates that look most like the targets [N, C, R, R]."""
+    def nearest(self, target: Tensor, count: int = 1, passed: int = 0) -> tuple[Tensor, Layout | None]:
+        """Styles [N * count, *w_shape] and layout of the candidates that look most like the targets [N, C, R, R].
+
+        passed: nearer ones that are passed over.
+        """
         distances = torch.cdist(reduced(target).flatten(1), self.small.flatten(1))  # [N, M]
-        best = distances.topk(count, largest=False).indices.flatten()
+        best = distances.topk(passed + count, largest=False).indices[:, passed:].flatten()
         return self.ws[best], None if self.layout is None else self.layout[best]
 
 

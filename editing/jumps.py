@@ -21,13 +21,14 @@ DAMPING = 0.01  # of the linearized problem
 STRIDE = 0.3  # by which the unknowns change at most, root of the mean square, in their deviations
 
 
-def jump(search: Search) -> Iterator[None]:
+def jump(search: Search, passed: Tensor) -> Iterator[None]:
     """Put one center of each picture elsewhere where that brings it nearer; the iterator pauses after every step.
 
-    The search has derivatives, and looks for centers.
+    The search has derivatives, and looks for centers. passed [N]: of each picture more promising places that have been
+    tried before.
     """
     assert search.layout is not None
-    vectors = _promising(search)  # [N, TRIED, P]
+    vectors = _promising(search, passed)  # [N, TRIED, P]
     layout = search.layout[torch.arange(len(vectors)).repeat_interleave(TRIED)]
     target = search.target.repeat_interleave(TRIED, 0)
     tried = Search(search.model, target, search.coordinates, vectors.flatten(0, 1), layout)
@@ -40,14 +41,15 @@ def jump(search: Search) -> Iterator[None]:
     search.take(squared < search.squared, tried.vectors[best], tried.residual[best])
 
 
-def _promising(search: Search) -> Tensor:
+def _promising(search: Search, passed: Tensor) -> Tensor:
     """Vectors [N, TRIED, P] with one center elsewhere, and what the others make good of it."""
     elsewhere = _elsewhere(search)  # [N, Q, P]
     residuals = search.residuals(elsewhere)  # [N, Q, M]
     ways = _corrections(search, elsewhere, residuals)
     left = residuals + ways @ search.jacobian.mT
     costs = left.square().sum(2) + NOISE**2 * (elsewhere + ways).square().sum(2)
-    best = costs.topk(TRIED, dim=1, largest=False).indices
+    ranks = (passed[:, None] + torch.arange(TRIED, device=costs.device)) % costs.shape[1]
+    best = costs.argsort(1).gather(1, ranks)
     return (elsewhere + ways).gather(1, best[..., None].expand(-1, -1, elsewhere.shape[2]))
 
 

@@ -24,7 +24,7 @@ DIFFERENCE = 5e-3  # of which derivatives are made, in standard deviations of th
 DAMPING = 1e-2  # at the start, of the normal equations' diagonal
 FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0)  # of the damping, all tried in each step
 NOISE, NOISE_LEFT, NOISE_DECAY = 0.1, 0.002, 0.7  # of pixels in [-1, 1]: at first, at least, from step to step
-NOISE_SHARE = 0.3  # of a picture's rms that is noise at least
+NOISE_SHARE = 2.0  # of a picture's rms that is noise at least; more than 1, as errors of neighbors are alike
 SHRINKAGE = 0.1  # of the covariance of the unknowns towards its diagonal
 BATCH = 256  # pictures at a time
 

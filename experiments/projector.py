@@ -3,10 +3,11 @@
     python -m experiments.projector --network=models/faces32.safetensors
 
 The pictures are those of seeds 0, 1, ..., in 8 bits, as files have them; what is found is compared with them, its
-centers with those that they were made with. Nothing of the search knows the seeds.
+centers with those that they were made with. Nothing of the search knows the seeds. Of each level is said, too, how
+much of a picture hangs on one of its centers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 import torch
@@ -15,6 +16,8 @@ from tqdm import tqdm
 
 from dnnlib.cli import PATH, Command, Int, option
 from editing.inversion import InversionOptions, InversionStep, invert
+from metrics.centroid_co_move import DIRECTIONS
+from training.layouts.layout import Layout
 from training.sampling import Model, to_uint8
 
 NEAR = 0.03  # rms of pixels in [-1, 1]
@@ -50,6 +53,28 @@ def center_errors(model: Model, seeds: list[int], found: Outcome) -> list[Tensor
     return [(a - b).abs().amax((1, 2)).cpu() for a, b in pairs]
 
 
+def effects(model: Model, seeds: list[int]) -> list[Tensor]:
+    """For each level the rms by which pictures change when one center moves by NEAR_CENTER to a side, [4 n N]."""
+    layout = model.layout(seeds)
+    ws = model.styles(seeds, layout=layout)
+
+    def shown(places: Layout) -> Tensor:
+        return model.images(seeds, ws=ws, layout=places).clamp(-1, 1)
+
+    before, found = shown(layout), []
+    for level, count in enumerate(layout.counts):
+        moved = [_moved(layout, level, index, way) for index in range(count) for way in DIRECTIONS]
+        found.append(torch.cat([(shown(each) - before).square().mean((1, 2, 3)).sqrt() for each in moved]).cpu())
+    return found
+
+
+def _moved(layout: Layout, level: int, index: int, way: tuple[float, float]) -> Layout:
+    """One center alone, also of level 0, which takes others along in Layout.moved."""
+    centers = [each.clone() for each in layout.centers]
+    centers[level][:, index] += NEAR_CENTER * centers[level].new_tensor(way)
+    return replace(layout, centers=tuple(centers))
+
+
 def said(name: str, found: Outcome) -> str:
     near, steps = int((found.rms < NEAR).sum()), found.steps[found.steps >= 0]
     when = f"after {steps.median().item()} steps in the median" if len(steps) else "never"
@@ -67,9 +92,13 @@ def main(network: str, pictures: int, space: str, num_steps: int) -> None:
     how = {"space": space, "steps": num_steps}
     free = outcome(model, target, InversionOptions(**how))
     click.echo(said("with centers", free))
-    for level, errors in enumerate(center_errors(model, seeds, free)):
+    errors_and_effects = zip(center_errors(model, seeds, free), effects(model, seeds), strict=True)
+    for level, (errors, changes) in enumerate(errors_and_effects):
         near = int((errors < NEAR_CENTER).sum())
-        click.echo(f"  level {level}: centers of {near} within {NEAR_CENTER}; largest error {errors.max():.3f}")
+        click.echo(
+            f"  level {level}: centers of {near} within {NEAR_CENTER}, median error {errors.median():.3f}; moved so "
+            f"far, one changes the picture by {changes.median():.4f} rms ({changes.min():.4f} to {changes.max():.4f})"
+        )
     click.echo(said("without", outcome(model, target, InversionOptions(**how, optimize_layout=False))))
 
 

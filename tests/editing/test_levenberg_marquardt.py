@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from editing.candidates import draw_candidates
-from editing.jumps import jump
+from editing.jumps import TRIED, _promising, jump
 from editing.levenberg_marquardt import Coordinates, Search
 from tests.tiny_models import tiny_model
 from training.sampling import Model
@@ -90,9 +90,17 @@ def test_a_center_in_the_wrong_place_jumps():
     search = Search(model, model.images([5]).clone(), found, vectors, layout)
     search.differentiate()
     before = search.squared.clone()
-    pauses = len(list(jump(search)))
+    pauses = len(list(jump(search, torch.zeros(1, dtype=torch.long))))
     assert pauses > 1
     assert search.squared < 0.5 * before
     ws, places = search.places()
     again = (model.images(ws=ws, layout=places).clamp(-1, 1) - search.target).square().mean()
     torch.testing.assert_close(again, search.squared[0], atol=1e-6, rtol=1e-2)
+
+
+def test_places_that_brought_nothing_are_passed_over():
+    model = tiny_model()
+    search = search_near(model, [5])
+    search.differentiate()
+    first, next_ones = (_promising(search, torch.tensor([passed])) for passed in (0, TRIED))
+    assert (first[0, :, None] - next_ones[0, None]).norm(dim=-1).min() > 0.1

@@ -31,3 +31,13 @@ def test_centers_are_compared_level_by_level():
 def test_files_have_256_values():
     images = torch.tensor([-1.5, -1, 0, 0.001, 1, 2])
     assert projector.as_files(images).mul(127.5).add(127.5).round().tolist() == [0, 0, 128, 128, 255, 255]
+
+
+def test_what_hangs_on_a_center_is_how_the_picture_changes_when_it_moves():
+    model = tiny_model()
+    layout, ws = model.layout([0, 1]), model.styles([0, 1], layout=model.layout([0, 1]))
+    found = projector.effects(model, [0, 1])
+    assert [len(each) for each in found] == [4 * n * 2 for n in layout.counts]
+    last = layout.moved(2, 3, 0.0, -0.1)  # the last center, up
+    before, after = (model.images([0, 1], ws=ws, layout=each).clamp(-1, 1) for each in (layout, last))
+    torch.testing.assert_close(found[2][-2:], (after - before).square().mean((1, 2, 3)).sqrt())
