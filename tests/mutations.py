@@ -8,23 +8,36 @@ import resource
 import signal
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dnnlib.errors import UserError
+from tests.watching import Watch, files_below
 
 COUNT = int(os.environ.get("MUTATIONS", "2000"))  # of each kind
+SEED = int(os.environ.get("MUTATIONS_SEED", "0"))  # another one gives others
 SECONDS = 20  # after which one counts as hanging
 MEMORY = 1 << 30  # bytes that reading all of them may add to what the process had at most
+LONGEST = 1000  # characters of a line
 EDGES = [b"\x00", b"\xff", b"\x80", b"\x7f\xff\xff\xff", b"\xff" * 8, b"-1", b"9" * 30, b"1e999", b"{", b"]", b'"']
 ODD = [
     None, True, False, 0, -1, 1, 2, 1.5, -0.0, 1e308, 1e-320, 2**31, 2**63, 2**64, 10**30, -(10**18), float("nan"),
     float("inf"), "", "x", "nan", "0", "9" * 1000, "\0", "\ud800", "é", "../..", [], [[]], {}, [None], [0, 0], [[0, 0]],
     {"a": 1}, [1] * 1000, ["x", 1, None],
 ]  # fmt: skip
+
+
+WATCH = Watch()
+
+
+def chances(kind: int) -> Iterator[random.Random]:
+    """COUNT random streams; each is known by its kind and number."""
+    for number in range(COUNT):
+        yield random.Random((SEED * 1000 + kind) * 1_000_000 + number)
 
 
 def bytes_changed(data: bytes, chance: random.Random) -> bytes:
@@ -107,33 +120,59 @@ def zip_changed(data: bytes, chance: random.Random, change_entry: Callable[[byte
     return output.getvalue()
 
 
-def survives(read: Callable[[bytes], Any], mutations: Iterator[bytes]) -> tuple[int, int]:
-    """How many of the mutations `read` took, and how many it refused: in one line each, in bounded memory and time."""
+def survives(
+    path: Path, read: Callable[[Path], Any], mutations: Iterable[bytes], memory: int = MEMORY
+) -> tuple[int, list[str]]:
+    """How many of the mutations, each written to `path`, `read` took, and what it refused the others with.
+
+    Each in one line, in bounded memory (bytes that all may add) and time; nothing else is done and no file is left.
+    """
     taken, messages = 0, []
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, files = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, files_below(path.parent).keys()
     for number, data in enumerate(mutations):
+        path.write_bytes(data)
         try:
-            with _time_limit():
-                read(data)
+            with time_limit(), WATCH.watching():
+                read(path)
             taken += 1
         except UserError as error:
             messages.append(str(error))
         except BaseException as error:
             pytest.fail(f"mutation {number} ({data[:200]!r}...): {type(error).__name__}: {error}")
-    assert [message for message in messages if "\n" in message or len(message) > 600] == []
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MEMORY
-    return taken, len(messages)
+        assert WATCH.taken() == {}, f"mutation {number}"
+    assert [message for message in messages if "\n" in message or len(message) > LONGEST] == []
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < memory
+    assert files_below(path.parent).keys() <= files | {path}
+    return taken, messages
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
-    def hangs(*_):
-        raise TimeoutError(f"not read in {SECONDS} s")
-
-    old = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(SECONDS)
+def memory_limit(size: int) -> Iterator[None]:
+    """Asking for more than `size` bytes beyond what the process has already raises MemoryError."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + size, before[1]))
     try:
         yield
     finally:
-        signal.alarm(0)
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+class Hangs(BaseException):
+    """Not done in time; nothing that is done takes it for an error of its own."""
+
+
+@contextmanager
+def time_limit(seconds: float = SECONDS) -> Iterator[None]:
+    """Raises Hangs in what takes longer."""
+
+    def hangs(*_):
+        raise Hangs(f"not done in {seconds} s")
+
+    old = signal.signal(signal.SIGALRM, hangs)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)

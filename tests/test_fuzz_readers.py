@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import pickletools
 import random
 import warnings
 import zipfile
@@ -18,7 +19,7 @@ from dnnlib.errors import UserError
 from dnnlib.npz_files import read_npz
 from metrics import statistics_cache
 from metrics.extractors.weights import read_tensors
-from tests.mutations import COUNT, bytes_changed, survives, tree_changed, zip_changed
+from tests.mutations import COUNT, bytes_changed, chances, survives, tree_changed, zip_changed
 from tests.training.small import make_layout
 from training.layouts.edits import load_latents
 from training.layouts.files import layout_to_json, load_layout
@@ -77,19 +78,13 @@ def pickle_changed(data: bytes, chance: random.Random) -> bytes:
     ])  # fmt: skip
 
 
-def mutations(seed: int, change: Callable[[random.Random], bytes]):
-    for number in range(COUNT):
-        yield change(random.Random(seed * COUNT + number))
-
-
-def reader(path: Path, read: Callable) -> Callable[[bytes], None]:
-    def from_bytes(data: bytes) -> None:
-        path.write_bytes(data)
+def quietly(read: Callable[[Path], object]) -> Callable[[Path], None]:
+    def reading(path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read(path)
 
-    return from_bytes
+    return reading
 
 
 def rendered(path: Path) -> None:
@@ -110,9 +105,9 @@ def test_layouts(tmp_path, kind):
         "bytes": lambda chance: bytes_changed(data, chance),
         "structure": lambda chance: json.dumps(tree_changed(json.loads(data), chance)).encode(),
     }[kind]
-    taken, refused = survives(reader(tmp_path / "a.json", rendered), mutations(1, change))
-    assert taken + refused == COUNT
-    assert refused > COUNT / 4
+    taken, refused = survives(tmp_path / "a.json", quietly(rendered), map(change, chances(1)))
+    assert taken + len(refused) == COUNT
+    assert len(refused) > COUNT / 4
 
 
 @pytest.mark.slow
@@ -126,7 +121,7 @@ def test_statistics(kind):
         "bytes": lambda chance: bytes_changed(data, chance),
         "structure": lambda chance: zip_changed(data, chance, header_changed),
     }[kind]
-    survives(reader(path, lambda _: found.append(statistics_cache.load("some", KEY))), mutations(2, change))
+    survives(path, quietly(lambda _: found.append(statistics_cache.load("some", KEY))), map(change, chances(2)))
     assert len(found) == COUNT
     assert sum(one is None for one in found) > COUNT / 4
     expected = {name: tensor.tolist() for name, tensor in STATISTICS.items()}
@@ -146,10 +141,10 @@ def test_weights(tmp_path, form, kind):
         "safetensors": lambda chance: header_of_safetensors_changed(data, chance),
     }[form]
     change = structure if kind == "structure" else lambda chance: bytes_changed(data, chance)
-    taken, refused = survives(reader(path, lambda path: [t.sum() for t in read_tensors(path).values()]),
-                              mutations(3, change))  # fmt: skip
-    assert taken + refused == COUNT
-    assert refused > COUNT / 10
+    used = quietly(lambda path: [tensor.sum() for tensor in read_tensors(path).values()])
+    taken, refused = survives(path, used, map(change, chances(3)))
+    assert taken + len(refused) == COUNT
+    assert len(refused) > COUNT / 10
 
 
 def header_of_safetensors_changed(data: bytes, chance: random.Random) -> bytes:
@@ -167,9 +162,9 @@ def test_latents(tmp_path, kind, save):
         "bytes": lambda chance: bytes_changed(data, chance),
         "structure": lambda chance: zip_changed(data, chance, header_changed),
     }[kind]
-    taken, refused = survives(reader(tmp_path / "a.npz", load_latents), mutations(4, change))
-    assert taken + refused == COUNT
-    assert refused > COUNT / 4
+    taken, refused = survives(tmp_path / "a.npz", quietly(load_latents), map(change, chances(4)))
+    assert taken + len(refused) == COUNT
+    assert len(refused) > COUNT / 4
 
 
 # ---- single ones
@@ -249,6 +244,25 @@ def test_weights_that_are_none(tmp_path, content):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(UserError, match=r"a\.pth: no file of weights"):
         read_tensors(tmp_path / "a.pth")
+
+
+def test_no_pickle_of_an_old_file_asks_for_memory(tmp_path):
+    """There are five of them one after another, and torch.load reads each."""
+    data, call = pth(legacy=True), b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R0"
+    starts = pickle_starts(data, 5)
+    for start in starts:
+        (tmp_path / "a.pth").write_bytes(data[:start] + call + data[start + 2 :])
+        with pytest.raises(UserError, match=r"it refers to 'builtins\.bytearray'"):
+            read_tensors(tmp_path / "a.pth")
+
+
+def pickle_starts(data: bytes, count: int) -> list[int]:
+    """Where each of the first so many pickles begins."""
+    file, found = io.BytesIO(data), []
+    for _ in range(count):
+        found.append(file.tell())
+        assert [opcode.name for opcode, _, _ in pickletools.genops(file)][-1] == "STOP"
+    return found
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])

@@ -54,7 +54,7 @@ class Watch:
 
 
 def _writes(event: str, arguments: tuple) -> bool:
-    if event != "open" or arguments[0] in NO_FILES:
+    if event != "open" or isinstance(arguments[0], int) or arguments[0] in NO_FILES:  # a number: it is open already
         return False
     mode, flags = arguments[1], arguments[2]
     return bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool((flags or 0) & WRITING)

@@ -17,7 +17,7 @@ _ITEM_SIZES = {
 }  # fmt: skip
 _DICTIONARY = "collections OrderedDict"
 _TENSORS = {"torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
-_HEADERS = 3  # pickles before that of the contents, in files from before torch 1.6
+_OLD_PICKLES = 5  # in files from before torch 1.6: three before that of the contents, and the names of the storages
 _MOST_STEPS = 1_000_000
 
 
@@ -26,7 +26,7 @@ def check_torch_file(path: Path) -> None:
     size = path.stat().st_size
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
-            _check_pickles(file, 1 + _HEADERS, size)
+            _check_pickles(file, _OLD_PICKLES, size)
         return
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > size:

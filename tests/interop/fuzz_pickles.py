@@ -3,7 +3,8 @@
     python -m tests.interop.fuzz_pickles FILE COUNT FOLDER [SEED]
 
 Prints a JSON object: how many were "refused" in one line, how many "read" (damage to numbers is read as numbers), what
-was "done" that should not be, the largest memory in bytes, the longest time of one in seconds.
+was "done" that should not be, which files were "left", the memory that all took in addition, in bytes, and the longest
+time of one, in seconds.
 """
 
 import json
@@ -16,11 +17,9 @@ from pathlib import Path
 
 from dnnlib.errors import CUT, UserError
 from interop.reference_networks import read_reference
+from tests.watching import CODE, DEEDS, Watch, files_below
 
-FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "socket.", "exec",
-             "ctypes.", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "shutil.", "pickle.find_class")  # fmt: skip
 OPCODES = bytes.fromhex("8028295d7d2e52626369516f8182848a8b8c8d8e9293949597747573657172686a304eff")
-
 
 
 def mutated(data: bytes, stream: random.Random) -> bytes:
@@ -49,21 +48,6 @@ def mutated(data: bytes, stream: random.Random) -> bytes:
     return bytes(found)
 
 
-class Watch:
-    """What the interpreter reports of events that no reading needs."""
-
-    def __init__(self):
-        self.is_on, self.seen = False, Counter()
-        sys.addaudithook(self._hook)
-
-    def _hook(self, event: str, arguments: tuple) -> None:
-        if not self.is_on:
-            return
-        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
-        if writes or event.startswith(FORBIDDEN) or event == "import":
-            self.seen[f"{event} {str(arguments[:1])[:80]}"] += 1
-
-
 def read(path: Path) -> str:
     """ "read", "refused", or what went wrong."""
     try:
@@ -80,15 +64,17 @@ def main(file: str, count: str, folder: str, seed: str = "0") -> None:
     data, path, stream = Path(file).read_bytes(), Path(folder) / "network.pkl", random.Random(int(seed))
     path.write_bytes(data)
     assert read(path) == "read"  # imports what is imported late
-    watch, ends, longest = Watch(), Counter(), 0.0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    watch, ends, longest, before = Watch(DEEDS + CODE), Counter(), 0.0, files_below(Path(folder)).keys()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(int(count)):
         path.write_bytes(mutated(data, stream))
-        start, watch.is_on = time.perf_counter(), True
-        ends[read(path)] += 1
-        watch.is_on, longest = False, max(longest, time.perf_counter() - start)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    print(json.dumps({"ends": ends, "done": watch.seen, "grown": grown, "longest": longest}))
+        start = time.perf_counter()
+        with watch.watching():
+            ends[read(path)] += 1
+        longest = max(longest, time.perf_counter() - start)
+    left = [str(new) for new in files_below(Path(folder)).keys() - before]
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) * 1024
+    print(json.dumps({"ends": ends, "done": watch.taken(), "left": left, "grown": grown, "longest": longest}))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from dnnlib.json_files import read_json
 from training.data.dataset import ImageDataset
+from training.data.image_files import reason
 
 NAME = "data.json"
 METADATA = "dataset.json"
@@ -28,7 +29,7 @@ def identity(dataset: ImageDataset) -> dict[str, Any]:
     try:
         sizes, sums = _of_zip(path, names) if path.is_file() else (_of_folder(path, names), None)
     except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read ({error})") from error
+        raise UserError(f"{path} cannot be read ({reason(error)})") from error
     return {
         "path": str(path),
         "images": len(dataset.image_names),

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from dnnlib.errors import UserError
+from dnnlib.errors import REASON, UserError, in_one_line
 from training.data.opening import OverLimit, open_image
 
 try:
@@ -96,7 +96,7 @@ def reason(error: Exception) -> str:
     """What a DAMAGE exception says, without the file object that Pillow's words show."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
-    return str(getattr(error, "strerror", None) or error)
+    return in_one_line(getattr(error, "strerror", None) or error, REASON)  # zipfile shows what stands in a name's place
 
 
 @contextmanager

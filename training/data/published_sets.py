@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dnnlib.errors import UserError
+from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.pickle_machine import NotPlain
 from training.data.bounded import BoundedGzip, read_at_most
 from training.data.plain_pickle import PlainArray, load_plain
@@ -34,7 +34,8 @@ def read_cifar10(path: Path) -> tuple[np.ndarray, list[int], list[str] | None]:
             raise NotPlain(f"it holds no {_CIFAR_BATCH}1")
         names = _cifar_names(members[_CIFAR_META]) if _CIFAR_META in members else None
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path} is no complete CIFAR-10 archive (python version): {error}") from error
+        why = in_one_line(error, REASON)
+        raise UserError(f"{path} is no complete CIFAR-10 archive (python version): {why}") from error
     pixels = np.concatenate([pixels for pixels, _ in batches])
     return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), [label for _, some in batches for label in some], names
 
@@ -74,7 +75,7 @@ def _read_idx(path: Path, magic: int, sides: tuple[int, ...]) -> np.ndarray:
     except UserError:
         raise
     except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {in_one_line(error, REASON)}") from error
     if len(data) != size:
         raise UserError(f"{path} is damaged: it holds {len(data)} bytes of the {size} that its start announces")
     return np.frombuffer(data, np.uint8).reshape(count, *sides)

@@ -4,22 +4,21 @@ import gzip
 import json
 import pickle
 import random
-import resource
 import struct
-import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dnnlib.errors import UserError
-from tests.mutations import COUNT
+from tests.mutations import COUNT, chances, memory_limit, time_limit
 from tests.training.data.test_plain_pickle import python_2_pickle
 from tests.training.data.test_sources import write_cifar
 from tests.training.data_samples import encoded, picture
+from tests.watching import Watch, files_below
+from training.data import lmdb_server
 from training.data.dataset import ImageDataset
 from training.data.image_files import DAMAGE
 from training.data.sources import open_source
@@ -30,18 +29,12 @@ MEMORY = 2 << 30  # bytes beyond what the process has already
 VALUES = [None, True, -1, 0, 10**30, 1e308, float("nan"), "", "x" * 10_000, "\0", [], {}, [[]], [["a.png"]], "../a.png"]
 
 
-@contextmanager
-def bounded() -> Iterator[None]:
-    """Fails where a file takes too long; asking for too much memory raises MemoryError."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, before[1]))
-    start = time.monotonic()
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-    assert time.monotonic() - start < SECONDS
+def is_lmdb_server(event: str, arguments: tuple) -> bool:
+    """A process of our own reads LMDB files."""
+    return event == "subprocess.Popen" and lmdb_server.__file__ in arguments[1]
+
+
+WATCH = Watch(allows=is_lmdb_server)
 
 
 def read_source(path: Path) -> None:
@@ -67,18 +60,30 @@ def read_data_set(path: Path) -> None:
 
 
 def refusal(path: Path, read: Callable[[Path], None]) -> str | None:
-    """What a file is refused with; None where it is read."""
+    """What a file is refused with; None where it is read. Nothing else is done, and nothing is left."""
+    before = files_below(path.parent)
     try:
-        with bounded():
+        with memory_limit(MEMORY), time_limit(SECONDS), WATCH.watching():
             read(path)
     except UserError as error:
         return str(error)
+    finally:
+        assert WATCH.taken() == {}
+        assert files_below(path.parent) == before
     return None
 
 
 def refusals(files: Iterable[Path], read: Callable[[Path], None]) -> list[str]:
     """What those of the files that are refused are refused with."""
-    return [line for path in files if (line := refusal(path, read)) is not None]
+    said = []
+    for number, path in enumerate(files):
+        try:
+            line = refusal(path, read)
+        except BaseException as error:
+            error.add_note(f"mutation {number}")
+            raise
+        said += [] if line is None else [line]
+    return said
 
 
 def are_lines(messages: list[str]) -> bool:
@@ -136,8 +141,8 @@ def write_data_set(path: Path, metadata: bytes) -> Path:
 
 @pytest.mark.slow
 def test_dataset_json_with_changed_bytes(tmp_path):
-    rng, data = random.Random(1), json.dumps(METADATA).encode()
-    files = (write_data_set(tmp_path / "a.zip", bytes_changed(data, rng)) for _ in range(COUNT))
+    data = json.dumps(METADATA).encode()
+    files = (write_data_set(tmp_path / "a.zip", bytes_changed(data, rng)) for rng in chances(11))
     said = refusals(files, read_data_set)
     assert COUNT / 4 < len(said) < COUNT
     assert are_lines(said)
@@ -145,8 +150,7 @@ def test_dataset_json_with_changed_bytes(tmp_path):
 
 @pytest.mark.slow
 def test_dataset_json_with_other_values(tmp_path):
-    rng = random.Random(2)
-    texts = (json.dumps(tree_changed(METADATA, rng)).encode() for _ in range(COUNT))
+    texts = (json.dumps(tree_changed(METADATA, rng)).encode() for rng in chances(12))
     said = refusals((write_data_set(tmp_path / "a.zip", text) for text in texts), read_data_set)
     assert COUNT / 4 < len(said) < COUNT
     assert are_lines(said)
@@ -154,9 +158,9 @@ def test_dataset_json_with_other_values(tmp_path):
 
 @pytest.mark.slow
 def test_zip_files_with_changed_bytes(tmp_path):
-    rng, path = random.Random(3), write_data_set(tmp_path / "a.zip", json.dumps(METADATA).encode())
+    path = write_data_set(tmp_path / "a.zip", json.dumps(METADATA).encode())
     data = path.read_bytes()
-    said = refusals((written(path, bytes_changed(data, rng)) for _ in range(COUNT)), read_data_set)
+    said = refusals((written(path, bytes_changed(data, rng)) for rng in chances(13)), read_data_set)
     assert COUNT / 4 < len(said) < COUNT
     assert are_lines(said)
 
@@ -175,16 +179,16 @@ def cifar_pickle() -> bytes:
 @pytest.mark.parametrize("compressed", [False, True])
 def test_cifar_archives_with_changed_bytes(tmp_path, compressed):
     """Of the archive, and of the pickle within it, whose 300 bytes beside the pixels are changed."""
-    rng, path, data = random.Random(4), tmp_path / "cifar-10-python.tar.gz", cifar_pickle()
+    path, data = tmp_path / "cifar-10-python.tar.gz", cifar_pickle()
     pixels = data.index(b"tb\x89T") + 8
     whole = write_cifar(path, {"data_batch_1": data}).read_bytes()
 
-    def damaged() -> Path:
+    def damaged(rng: random.Random) -> Path:
         if compressed:
             return written(path, bytes_changed(whole, rng))
         return write_cifar(path, {"data_batch_1": bytes_changed(data[:pixels], rng) + data[pixels:]})
 
-    said = refusals((damaged() for _ in range(COUNT)), read_source)
+    said = refusals(map(damaged, chances(14)), read_source)
     assert COUNT / 4 < len(said) < COUNT
     assert are_lines(said)
 
@@ -202,51 +206,134 @@ ARRAYS = [np.zeros(shape, kind) for shape in ((2, 3072), (3, 3072), (2, 3, 32, 3
 @pytest.mark.slow
 def test_cifar_archives_with_other_values(tmp_path):
     """Sound pickles of dictionaries in which something else stands."""
-    rng, path = random.Random(7), tmp_path / "cifar-10-python.tar.gz"
+    path = tmp_path / "cifar-10-python.tar.gz"
 
-    def damaged() -> Path:
+    def damaged(rng: random.Random) -> Path:
         content = tree_changed(CIFAR, rng) if rng.random() < 0.5 else CIFAR | {b"data": rng.choice(ARRAYS)}
         return write_cifar(path, {"data_batch_1": pickle.dumps(content, protocol=rng.choice([0, 2, 2, 2, 4]))})
 
-    said = refusals((damaged() for _ in range(COUNT)), read_source)
+    said = refusals(map(damaged, chances(15)), read_source)
     assert COUNT / 4 < len(said) < COUNT
     assert are_lines(said)
 
 
+BLACK = bytes(784 * 3)
+
+
 def mnist(count: int = 3) -> bytes:
-    return struct.pack(">4I", 0x803, count, 28, 28) + bytes(784 * 3)
+    return struct.pack(">4I", 0x803, count, 28, 28) + BLACK
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compressed", [False, True])
 def test_mnist_files_with_changed_bytes(tmp_path, compressed):
-    rng, path, data = random.Random(5), tmp_path / "train-images-idx3-ubyte.gz", mnist()
+    path, data = tmp_path / "train-images-idx3-ubyte.gz", mnist()
 
-    def damaged() -> bytes:
+    def damaged(rng: random.Random) -> bytes:
         if compressed:
             return bytes_changed(gzip.compress(data), rng)
         return gzip.compress(bytes_changed(data[:16], rng) + data[16:])
 
-    said = refusals((written(path, damaged()) for _ in range(COUNT)), read_source)
+    said = refusals((written(path, damaged(rng)) for rng in chances(16)), read_source)
     assert COUNT / 4 < len(said) < COUNT
     assert are_lines(said)
 
 
+WORDS = [0, 1, 2, 3, 4, 27, 28, 29, 255, 0x801, 0x803, 0xD03, 1 << 16, 1 << 28, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
+
+
+def idx(numbers: list[int], data: bytes) -> bytes:
+    """A file of big-endian numbers and bytes, as MNIST's are."""
+    return gzip.compress(struct.pack(f">{len(numbers)}I", *numbers) + data)
+
+
+def idx_changed(numbers: list[int], data: bytes, rng: random.Random) -> bytes:
+    """One with other numbers or data, packed once, twice, in pieces, or with something behind it."""
+    numbers = numbers.copy()
+    for _ in range(rng.choice([0, 1, 1, 2])):
+        numbers[rng.randrange(len(numbers))] = rng.choice(WORDS)
+    if rng.random() < 0.1:
+        del numbers[rng.randrange(len(numbers))]
+    packed = idx(numbers, rng.choice([data, data, data, data[:-1], data + b"\0", data * 2, b"", b"\xff" * len(data)]))
+    whole = gzip.decompress(packed)
+    return rng.choice([
+        *[packed] * 5, gzip.compress(whole, 0), gzip.compress(whole[:9]) + gzip.compress(whole[9:]),
+        gzip.compress(packed), packed + b"\0" * 9, packed + b"x", whole, packed[:-8], packed[:-8] + rng.randbytes(8),
+        gzip.compress(b""), b"",
+    ])  # fmt: skip
+
+
 @pytest.mark.slow
-def test_lmdb_files_with_changed_bytes(tmp_path):
+def test_mnist_files_with_other_values(tmp_path):
+    """Sound gzip files whose numbers do not fit, those of the images, of the labels beside them, or of both."""
+    path, labels = tmp_path / "train-images-idx3-ubyte.gz", tmp_path / "train-labels-idx1-ubyte.gz"
+    numbers, of_labels = [0x803, 3, 28, 28], [0x801, 3]
+
+    def damaged(rng: random.Random) -> Path:
+        which, values = rng.randrange(3), rng.choice([b"\0\1\2", b"\xff\0\xff"])
+        written(labels, idx(of_labels, values) if which == 0 else idx_changed(of_labels, values, rng))
+        return written(path, idx(numbers, BLACK) if which == 1 else idx_changed(numbers, BLACK, rng))
+
+    said = refusals(map(damaged, chances(17)), read_source)
+    assert COUNT / 4 < len(said) < COUNT
+    assert are_lines(said)
+
+
+# ---- LMDB: its file is pages of 4096 bytes, whose first bytes say what they are and where their entries lie
+
+PAGE = 4096
+HEADER = [(0, 8), (8, 2), (10, 2), (12, 2), (14, 2), *((16 + 2 * i, 2) for i in range(8))]  # (place, bytes) of numbers
+ABOUT = [(16, 4), (20, 4), (24, 8), (32, 8), (136, 8), (144, 8)]  # of the database, in the first two pages
+TREE = [(0, 4), (4, 2), (6, 2), (8, 8), (16, 8), (24, 8), (32, 8), (40, 8)]
+TREES = [(start + at, size) for start in (40, 88) for at, size in TREE]  # also there
+ENTRY = [(0, 2), (2, 2), (4, 2), (6, 2)]
+NUMBERS = [0, 1, 2, 3, 16, PAGE - 1, PAGE, 1 << 15, 1 << 31, 1 << 63, -1]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> bytes:
     lmdb = pytest.importorskip("lmdb")
-    rng, folder = random.Random(6), tmp_path / "cat_lmdb"
+    folder = tmp_path_factory.mktemp("whole") / "cat_lmdb"
     with lmdb.open(str(folder), map_size=1 << 20) as database, database.begin(write=True) as transaction:
         for i in range(60):
             transaction.put(f"{i:040x}".encode(), encoded(picture(i, 16)))
-    data = (folder / "data.mdb").read_bytes()
+    return (folder / "data.mdb").read_bytes()
 
-    def damaged(number: int) -> Path:
-        cut = data[: rng.randrange(len(data))] if number % 3 == 0 else bytes_changed(data, rng)
-        return written(folder / "data.mdb", cut).parent
 
-    said = refusals(map(damaged, range(400)), read_source)
-    assert 100 < len(said) < 400
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "cat_lmdb").mkdir()
+    return tmp_path / "cat_lmdb"
+
+
+def pages_changed(data: bytes, rng: random.Random) -> bytes:
+    """One to three of the numbers that pages and their entries begin with are others."""
+    changed = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        page = rng.randrange(len(data) // PAGE)
+        start, places = page * PAGE, HEADER + (ABOUT + TREES) * 3 if page < 2 else HEADER
+        if page >= 2 and rng.random() < 0.5:
+            (offset,) = struct.unpack_from("<H", data, start + 16 + 2 * rng.randrange(8))
+            start, places = start + offset % PAGE, ENTRY
+        at, size = rng.choice(places)
+        old = int.from_bytes(data[start + at : start + at + size], "little")
+        odd = rng.choice([*NUMBERS, old + 1, old - 1, old ^ 3, page, len(data) // PAGE]) % (1 << 8 * size)
+        changed[start + at : start + at + size] = odd.to_bytes(size, "little")
+    return bytes(changed[: len(data)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bytes", "pages"])
+def test_lmdb_files_with_changes(folder, database, kind):
+    def damaged(rng: random.Random) -> Path:
+        if kind == "pages":
+            data = pages_changed(database, rng)
+        else:
+            data = database[: rng.randrange(len(database))] if rng.random() < 0.3 else bytes_changed(database, rng)
+        return written(folder / "data.mdb", data).parent
+
+    said = refusals(map(damaged, chances(18)), read_source)
+    assert COUNT / 4 < len(said) < COUNT
     assert are_lines(said)
 
 
@@ -256,6 +343,16 @@ def test_what_is_whole_is_read(tmp_path):
     assert refusal(archive, read_source) is None
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(mnist()))
     assert refusal(tmp_path / "train-images-idx3-ubyte.gz", read_source) is None
+
+
+def test_a_name_that_runs_on_into_the_file_is_not_shown_whole(tmp_path):
+    path = write_data_set(tmp_path / "a.zip", json.dumps(METADATA).encode())
+    data = bytearray(path.read_bytes())
+    for start in (i for i in range(len(data)) if data[i : i + 4] == b"PK\3\4"):
+        data[start + 26 : start + 28] = (1000).to_bytes(2, "little")
+    said = refusal(written(path, bytes(data)), read_data_set)
+    assert "File name in directory" in said
+    assert len(said) < 600
 
 
 @pytest.mark.parametrize("count", [2**32 - 1, 1 << 30])
