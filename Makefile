@@ -64,7 +64,7 @@ lint: $(INSTALLED)  ## check the code with ruff and the types with mypy
 kernels:  ## compile every .cu file with nvcc, where there is one (no GPU needed)
 	@tools/compile_kernels.sh
 
-bench: $(INSTALLED)  ## on the CPU: measure everything that README and docs cite; an hour or more (BENCH_ARGS=--quick: a try)
+bench: $(INSTALLED)  ## on the CPU: measure everything that README and docs cite; an hour and a half or more (BENCH_ARGS=--quick: a try)
 	@mkdir -p $(OUT)/cpu
 	@$(RUN) $(TRAIN_STEP) $(ON_CPU)/train_step_spatialgan.json
 	@$(RUN) $(subst spatialgan,spatialgan-indoor,$(TRAIN_STEP)) $(ON_CPU)/train_step_spatialgan_indoor.json
@@ -78,6 +78,9 @@ bench: $(INSTALLED)  ## on the CPU: measure everything that README and docs cite
 	@$(RUN) -m benchmarks.metrics $(ON_CPU)/metrics.json
 	@$(RUN) -m benchmarks.checkpoint $(ON_CPU)/checkpoint.json
 	@$(RUN) -m benchmarks.crash --wait-every 1 --longest 60 $(if $(BENCH_ARGS),$(BENCH_ARGS),--kills 100) --json $(OUT)/cpu/crash.json
+	@! $(RUN) -m benchmarks.editor_process || $(RUN) -m benchmarks.editor $(BENCH_ARGS) --json $(OUT)/cpu/editor.json
+	@$(RUN) -m benchmarks.editor_memory $(BENCH_ARGS) --json $(OUT)/cpu/editor_memory.json
+	@$(RUN) -m benchmarks.drag $(ON_CPU)/drag.json
 	@$(RUN) -m benchmarks.figures
 
 # Everything runs, even when something has failed before.

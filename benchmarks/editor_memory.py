@@ -1,10 +1,11 @@
 """Does the editor's server keep its memory through a long session of dragging?
 
-    python -m benchmarks.editor_memory --moves 108000            # an hour of 30 moves a second
+    python -m benchmarks.editor_memory --moves 108000                     # as many as an hour has, as fast as it goes
+    python -m benchmarks.editor_memory --moves 108000 --per-second 30     # an hour of dragging
 
 A page's side of the WebSocket asks for a picture of a moved centre, again and again, up to four of them ahead of the
-answers, which is faster than anybody drags. After each part of the session the resident memory of the server's process
-is read (/proc/PID/status, so on Linux alone).
+answers. After each part of the session the resident memory of the server's process is read (/proc/PID/status, so on
+Linux alone).
 """
 
 import json
@@ -22,6 +23,7 @@ from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from editing.document import Document, to_json
 
+MOVES, QUICK_MOVES = 108_000, 3_000
 PARTS = 10
 AHEAD = 4  # requests that are on their way
 
@@ -38,8 +40,9 @@ def resident_mib(pid: int) -> float:
 class Dragging:
     """A page's side of a connection, on which the first centre goes round and round."""
 
-    def __init__(self, socket: Any):
-        self.socket, self.sent, self.answered = socket, 0, 0
+    def __init__(self, socket: Any, per_second: int | None = None):
+        self.socket, self.sent, self.answered, self.pictures = socket, 0, 0, 0
+        self._pause = 1 / per_second if per_second else 0.0
         self.layout: dict[str, Any] | None = None
 
     def begin(self) -> None:
@@ -50,9 +53,12 @@ class Dragging:
 
     def go(self, moves: int) -> None:
         """So many moves, and the answer to the last one."""
+        due = time.perf_counter()
         for _ in range(moves):
             while self.sent - self.answered >= AHEAD:
                 self._receive("picture")
+            due = max(due + self._pause, time.perf_counter())  # what is late is not hurried after
+            time.sleep(max(due - time.perf_counter(), 0))
             self._send(Document(seed=1, layout=self._moved()))
         while self.answered < self.sent:
             self._receive("picture")
@@ -78,6 +84,7 @@ class Dragging:
                 raise UserError(message["message"])
             if message["type"] == kind:
                 self.answered = message.get("id", self.answered)
+                self.pictures += kind == "picture"
                 return message
 
 
@@ -88,11 +95,11 @@ def connected(url: str) -> Any:
     return connect(f"ws://{url.split('/')[2]}/ws", origin=url.rstrip("/"), max_size=None)
 
 
-def measure(run: Run, network: str, moves: int) -> Findings:
+def measure(run: Run, network: str, moves: int, per_second: int | None) -> Findings:
     """MiB of the server after each part of a session; growth from the second part's end to the last one's."""
     run.progress.expect(1 + PARTS)
     with served(network) as server, connected(server.url) as socket:
-        page, found = Dragging(socket), []
+        page, found = Dragging(socket, per_second), []
         with run.progress.doing("the first picture"):
             page.begin()
         start = time.perf_counter()
@@ -102,21 +109,24 @@ def measure(run: Run, network: str, moves: int) -> Findings:
                 found.append(round(resident_mib(server.pid), 1))
         seconds = time.perf_counter() - start
     growth = found[-1] - found[1]
-    facts = {"mib": found, "growth_mib": round(growth, 1), "moves": page.sent, "seconds": round(seconds)}
+    counts = {"moves": page.sent, "pictures": page.pictures, "seconds": round(seconds)}
+    facts = {"mib": found, "growth_mib": round(growth, 1), **counts}
     tenths = ", ".join(f"{each:.0f}" for each in found)
-    lines = [f"MiB after each tenth: {tenths}; {page.sent} moves in {seconds:.0f} s"]
+    lines = [f"MiB after each tenth: {tenths}; {page.sent} moves, {page.pictures} pictures in {seconds:.0f} s"]
     return Findings({"server": {"growth": Series.of("MiB", [growth], judged=False)}}, facts=facts, lines=lines)
 
 
 @benchmark(rounds=1, quick_rounds=1, has_device=False)
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
-@click.option("--moves", type=Int(PARTS, 10_000_000), default=108_000, show_default=True,
+@click.option("--moves", type=Int(PARTS, 10_000_000), show_default=f"{MOVES}, with --quick {QUICK_MOVES}",
               help="Of a session.")
-def main(run: Run, network: str, moves: int):
+@click.option("--per-second", type=Int(1, 1000), metavar="N", show_default="as fast as they are answered",
+              help="Moves a second.")
+def main(run: Run, network: str, moves: int | None, per_second: int | None):
     """Measure the memory of the editor's server through a long session."""
     resident_mib(1)
     run.begin()
-    return measure(run, network, moves)
+    return measure(run, network, moves or (QUICK_MOVES if run.quick else MOVES), per_second)
 
 
 if __name__ == "__main__":

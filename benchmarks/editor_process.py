@@ -1,6 +1,10 @@
-"""The editor's server in a process of its own, and a page of it in Chromium, for benchmarks."""
+"""The editor's server in a process of its own, and a page of it in Chromium, for benchmarks.
+
+    python -m benchmarks.editor_process        # whether there is a browser: exit status 0, or 1 and what is missing
+"""
 
 import http.client
+import importlib.util
 import re
 import subprocess
 import sys
@@ -14,7 +18,7 @@ from typing import Any
 from benchmarks.harness.report import ROOT
 from dnnlib.errors import UserError
 
-BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+BROWSERS = tuple(Path("/usr/bin") / name for name in ("chromium", "chromium-browser", "google-chrome"))
 PATIENCE = 300  # seconds; building the native operators takes a minute or two
 WINDOW = {"width": 1280, "height": 860}
 
@@ -56,18 +60,25 @@ def _ask(url: str) -> None:
     connection.close()
 
 
+def lacking() -> str | None:
+    """What a browser needs and is not here, and how to get it; None where all is."""
+    if importlib.util.find_spec("playwright") is None:
+        return "this needs the package playwright; pip install playwright"
+    if not any(map(Path.exists, BROWSERS)):
+        return f"this needs a browser at one of {', '.join(map(str, BROWSERS))}; apt-get install chromium"
+    return None
+
+
 @contextmanager
 def browser() -> Iterator[Any]:
     """Chromium without a window. Raises UserError where Playwright or a browser is missing."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise UserError("this needs the package playwright; pip install playwright") from error
-    path = next((each for each in BROWSERS if Path(each).exists()), None)
-    if path is None:
-        raise UserError(f"this needs a browser at one of {', '.join(BROWSERS)}; apt-get install chromium")
+    if (missing := lacking()) is not None:
+        raise UserError(missing)
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(Path.exists, BROWSERS))
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=str(path), args=["--no-sandbox"])
         yield started
         started.close()
 
@@ -84,3 +95,7 @@ def opened(started: Any, url: str) -> Iterator[Any]:
     page.wait_for_function("globalThis.steergan.isNative && !globalThis.steergan.picture.age")
     yield page
     context.close()
+
+
+if __name__ == "__main__" and (reason := lacking()) is not None:
+    sys.exit(f"left out: {reason}")

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,27 @@ LIMITS = Limits()
 class RemoteFile:
     """A published file. sha256: hexadecimal digest of what has to arrive, "" where none was published (then the length
     that the server says is all that is checked); size: in bytes, 0 where unknown. instead: what to do with a copy that
-    was fetched otherwise, for messages."""
+    was fetched otherwise, for messages. token: who asks, for its own server alone; refused: what the server may have
+    against it, for messages."""
 
     name: str
     url: str
     sha256: str
     size: int
     instead: str = "name a copy with --weights"
+    token: str = field(default="", repr=False)
+    refused: str = ""
+
+
+class Bearer(requests.auth.AuthBase):
+    """Names who asks by a token; requests drops it where an answer leads on to another host."""
+
+    def __init__(self, token: str):
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 def sha256_of(path: str | Path) -> str:
@@ -119,11 +133,18 @@ def _download(file: RemoteFile, output: RawIOBase, path: Path, show_progress: bo
                 return transfer.go_on()
             except requests.RequestException as error:
                 trouble = error
+            except _RefusedError as error:
+                to_do = file.refused or _by_hand(file, path)
+                raise UserError(f"cannot download {file.name}: {error}; {to_do}") from error
             except _OtherFileError as error:
                 raise UserError(f"{file.url} is not the published file ({error}); {_by_hand(file, path)}") from error
             except OSError as error:  # of the disk: those of the network are RequestExceptions
                 raise UserError(f"cannot write {path}.part: {error.strerror or error}") from error
     raise UserError(f"cannot download {file.name}: {_reason(trouble)}; {_by_hand(file, path)}") from trouble
+
+
+class _RefusedError(Exception):
+    """The server does not give it to us; another try is of no use."""
 
 
 class _OtherFileError(Exception):
@@ -146,7 +167,7 @@ class _Transfer:
         if not self.resumes or have >= self.largest or not (self.file.sha256 or self.version):
             have = 0
         patience = self._time(self.limits.head)
-        with _Answer(self.file.url, have, self.version) as answer:
+        with _Answer(self.file, have, self.version) as answer:
             head = answer.wait(patience, f"no answer within {patience:.3g} s")
             have = self._start(head, have)
             if have == 0:
@@ -169,6 +190,8 @@ class _Transfer:
         """Where in the file the answer begins. Nothing is written before this has found the answer good."""
         if head.status_code == requests.codes.requested_range_not_satisfiable:
             self.resumes = False
+        if head.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+            raise _RefusedError(f"the server refuses it (status {head.status_code})")
         head.raise_for_status()
         if head.headers.get("Content-Encoding", "identity") != "identity":
             raise requests.RequestException("the server sent it compressed, unasked")
@@ -218,12 +241,12 @@ class _Answer:
     with the block that it is at, or with the process.
     """
 
-    def __init__(self, url: str, start: int, version: str):
+    def __init__(self, file: RemoteFile, start: int, version: str):
         self._arrived: queue.Queue[Any] = queue.Queue(maxsize=4)
         self._given_up = threading.Event()
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         headers |= {"If-Range": version} if start and version else {}
-        threading.Thread(target=self._receive, args=(url, headers), daemon=True).start()
+        threading.Thread(target=self._receive, args=(file, headers), daemon=True).start()
 
     def __enter__(self) -> "_Answer":
         return self
@@ -245,10 +268,12 @@ class _Answer:
             raise requests.RequestException(f"{type(item).__name__}: {item}") from item
         return item
 
-    def _receive(self, url: str, headers: dict[str, str]) -> None:
-        hooks = {"response": leave_redirection}
+    def _receive(self, file: RemoteFile, headers: dict[str, str]) -> None:
+        asks, hooks = Bearer(file.token) if file.token else None, {"response": leave_redirection}
         try:
-            with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT, hooks=hooks) as answer:
+            with requests.get(
+                file.url, headers=headers, auth=asks, stream=True, timeout=TIMEOUT, hooks=hooks
+            ) as answer:
                 self._arrived.put(answer)
                 for block in answer.iter_content(BLOCK):
                     if self._given_up.is_set():
@@ -264,11 +289,11 @@ def leave_redirection(answer: requests.Response, **_: Any) -> None:
     if not answer.is_redirect:
         return
     answer.close()
-    if _is_private(answer.url) and not _is_private(urljoin(answer.url, answer.headers["location"])):
+    if is_private(answer.url) and not is_private(urljoin(answer.url, answer.headers["location"])):
         raise requests.RequestException("the server leads on to an address that is not https://")
 
 
-def _is_private(url: str) -> bool:
+def is_private(url: str) -> bool:
     """Whether nobody on the way can change what comes from there."""
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost")

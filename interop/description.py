@@ -31,8 +31,10 @@ def describe(source: str) -> list[str]:
     path = find_snapshot(source)
     if kind_of(path) != SAFETENSORS:
         raise UserError(f"{path}: no network that is known")
-    stored = open_stored(path)
-    return [f"{path}: a snapshot of this program", *about_networks(stored.config(), stored.kimg, stored.file.kinds)]
+    stored, address = open_stored(path), address_in(source)
+    fetched = [] if address is None else [f"{address}: fetched, and kept in the cache"]
+    about = about_networks(stored.config(), stored.kimg, stored.file.kinds)
+    return [*fetched, f"{path}: a snapshot of this program", *about]
 
 
 def about_networks(config: RunConfig, kimg: float, kinds: Mapping[str, TensorKind]) -> list[str]:

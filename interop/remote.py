@@ -6,28 +6,19 @@ download, and the digest of what came is kept and compared each time.
 """
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-import requests
-import urllib3
-
 from dnnlib.cache import cache_folder
-from dnnlib.downloads import RemoteFile, fetch, leave_redirection, sha256_of
-from dnnlib.errors import REASON, UserError, in_one_line
+from dnnlib.downloads import RemoteFile, fetch, sha256_of
+from dnnlib.errors import UserError, in_one_line
 from dnnlib.files import write_text
-from dnnlib.json_files import parse_json
+from interop.hub_files import closed, hub, list_files, token
 from interop.pickles.families import LARGEST_FILE
 
-HUB = "https://huggingface.co"
-ENDPOINT = "HF_ENDPOINT"  # the hub's address, as its own library has it
 NETWORK_FILES = (".safetensors", ".pkl")
-TIMEOUT = 30  # seconds
-_LONGEST_LIST = 4 << 20  # bytes
 _INSTEAD = "give the path of a copy"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -67,7 +58,7 @@ def hub_file(address: HubAddress) -> RemoteFile:
     Without a file's name it has to be the only network there, or the newest of some snapshots.
     """
     where = f"hf://{address.repository}"
-    listed = {entry["path"]: entry for entry in _listing(address.repository, where)}
+    listed = {entry["path"]: entry for entry in list_files(address.repository)}
     name = address.file or _only_network(list(listed), where)
     if name not in listed:
         raise UserError(f"{where}: there is no {name}; there are {_shown(list(listed))}")
@@ -78,12 +69,8 @@ def hub_file(address: HubAddress) -> RemoteFile:
     if size > LARGEST_FILE:
         raise UserError(f"{where}: {name} has {size / 1e9:,.0f} GB, which no network of a kind that is read here has")
     url = f"{hub()}/{address.repository}/resolve/main/{quote(name)}"
-    return RemoteFile(PurePosixPath(name).name, url, digest if known else "", size, _INSTEAD)
-
-
-def hub() -> str:
-    """The hub's address, without a slash at its end."""
-    return os.environ.get(ENDPOINT, HUB).rstrip("/")
+    to_do = f"a private repository, {closed(address.repository)}"
+    return RemoteFile(PurePosixPath(name).name, url, digest if known else "", size, _INSTEAD, token(), to_do)
 
 
 def web_file(address: str) -> RemoteFile:
@@ -125,24 +112,7 @@ def _only_network(names: list[str], where: str) -> str:
         return found[-1]
     if not found:
         raise UserError(f"{where}: no network there (*.safetensors or *.pkl), but {_shown(names)}")
-    raise UserError(f"{where}: several networks there; name one of {_shown(found)}")
-
-
-def _listing(repository: str, where: str) -> list[dict[str, Any]]:
-    """The files of a repository, as the hub lists them."""
-    url, hooks = f"{hub()}/api/models/{repository}/tree/main", {"response": leave_redirection}
-    try:
-        with requests.get(url, params={"recursive": "true"}, timeout=TIMEOUT, stream=True, hooks=hooks) as answer:
-            if answer.status_code in (401, 403, 404):
-                raise UserError(f"{where}: no such repository, or a private one")
-            answer.raise_for_status()
-            text = answer.raw.read(_LONGEST_LIST, decode_content=True)
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise UserError(f"{where}: the hub cannot be asked ({in_one_line(error, REASON)})") from error
-    listed = parse_json(text, where)
-    if not isinstance(listed, list) or not all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in listed):
-        raise UserError(f"{where}: the hub's answer is not understood")
-    return [entry for entry in listed if entry.get("type") == "file"]
+    raise UserError(f"{where}: several networks there; give {where}/FILE, with one of {_shown(found)}")
 
 
 def _shown(names: list[str]) -> str:

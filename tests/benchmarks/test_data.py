@@ -170,9 +170,9 @@ def test_data_sets_are_made_once_and_when_asked_for(tmp_path, monkeypatch):
     (["--cfg=dmo"], "--cfg 'dmo' is no setting to wait in; did you mean 'demo'"),
     (["--cfg=demo,"], "--cfg '' is no setting to wait in"),
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
-    (["--images=0"], "not in the range"),
-    (["--steps=0"], "not in the range"),
-    (["--train-workers=-1"], "not in the range"),
+    (["--images=0"], "out of range"),
+    (["--steps=0"], "out of range"),
+    (["--train-workers=-1"], "out of range"),
 ])
 def test_refusals(arguments, text):
     assert_refused(data.main, arguments, text)

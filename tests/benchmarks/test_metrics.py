@@ -42,8 +42,8 @@ def test_the_untrained_extractor_has_features_of_the_right_size():
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--images=1"], "not in the range"),
-    (["--neighbours=1"], "not in the range"),
+    (["--images=1"], "out of range"),
+    (["--neighbours=1"], "out of range"),
     (["--extractor=vgg"], "'vgg' is not one of"),
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
 ])

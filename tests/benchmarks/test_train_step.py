@@ -74,8 +74,8 @@ def test_what_is_compared_with_what(given, pair):
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
     (["--cfg=paper265"], "did you mean 'paper256'"),
     (["--res=48"], "power of two"),
-    (["--res=1000000000"], "not in the range"),
-    (["--batch=0"], "not in the range"),
+    (["--res=1000000000"], "out of range"),
+    (["--batch=0"], "out of range"),
 ])
 def test_refusals(arguments, text):
     assert_refused(train_step.main, arguments, text)

@@ -5,11 +5,17 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from click.testing import CliRunner
 
+import convert
+import generate
+from dnnlib.downloads import RemoteFile
 from dnnlib.errors import UserError
-from interop.remote import ENDPOINT, HubAddress, fetch_network, parse_hub, web_file
+from interop.hub_files import ENDPOINT, MOST_PAGES, token
+from interop.remote import HubAddress, fetch_network, parse_hub, web_file
 from tests.golden.cases import FOLDER
 from training.runs.snapshot import find_snapshot, open_snapshot
 from training.runs.sources import address_in, needs_reader
@@ -18,7 +24,11 @@ PICKLE = (FOLDER / "tiny_reference_nosrc.pkl").read_bytes()
 
 
 class Hub(ThreadingHTTPServer):
-    """A stand-in for the hub, and for any server: `files`: {path: bytes}; `breaks`: where the next answers end."""
+    """A stand-in for the hub, and for any server: `files`: {path: bytes}; `breaks`: where the next answers end.
+
+    page: files on a page of the list; next_host: whom its link to the next page names; wants: the token without which
+    nothing is shown; closed: whether files are given to nobody; asked: the lists' queries, and all tokens that came.
+    """
 
     daemon_threads = True
 
@@ -27,21 +37,30 @@ class Hub(ThreadingHTTPServer):
         self.files, self.breaks, self.starts = files, [], []
         self.digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         self.listing: bytes | None = None
+        self.page, self.next_host, self.wants, self.closed, self.hidden = 1000, self.address, "", False, 401
+        self.asked, self.tokens = [], set()
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def listed(self) -> bytes:
-        entry = lambda name, content: {"type": "file", "path": name, "size": len(content), "lfs": {"oid": self.digests[name]}}  # noqa: E501, E731
-        return json.dumps([entry(*item) for item in self.files.items()]).encode()
+    def listed(self, start: int) -> bytes:
+        names = list(self.files)[start : start + self.page]
+        entry = lambda name: {"type": "file", "path": name, "size": len(self.files[name]), "lfs": {"oid": self.digests[name]}}  # noqa: E501, E731
+        return json.dumps([entry(name) for name in names]).encode()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        path = self.path.split("?")[0]
-        if path == "/api/models/owner/name/tree/main":
-            return self._send(self.server.listing or self.server.listed())
+        server, parts = self.server, urlsplit(self.path)
+        server.tokens.add(self.headers.get("Authorization"))
+        if server.wants and self.headers.get("Authorization") != f"Bearer {server.wants}":
+            return self.send_error(server.hidden)
+        if parts.path == "/api/models/owner/name/tree/main":
+            return self._list(parts.query)
+        if server.closed:
+            return self.send_error(403)
+        path = parts.path
         content = self.server.files.get(path.rpartition("/main/")[2].lstrip("/"))
         if content is None:
             return self.send_error(404)
@@ -50,8 +69,19 @@ class Handler(BaseHTTPRequestHandler):
         end = start + self.server.breaks.pop(0) if self.server.breaks else None
         return self._send(content[start:], start, len(content), end)
 
-    def _send(self, content: bytes, start: int = 0, whole: int = 0, end: int | None = None) -> None:
+    def _list(self, query: str) -> None:
+        server, start = self.server, int(parse_qs(query).get("cursor", ["0"])[0])
+        server.asked.append(query)
+        link = ""
+        if start + server.page < len(server.files):
+            path = f"/api/models/owner/name/tree/main?recursive=true&cursor={start + server.page}"
+            link = f'<{server.next_host}{path}>; rel="next"'
+        self._send(server.listing or server.listed(start), link=link)
+
+    def _send(self, content: bytes, start: int = 0, whole: int = 0, end: int | None = None, link: str = "") -> None:
         self.send_response(206 if start else 200)
+        if link:
+            self.send_header("Link", link)
         self.send_header("Content-Length", str(len(content)))
         if start:
             self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
@@ -72,6 +102,8 @@ def hub(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv(ENDPOINT, servers[-1].address)
         return servers[-1]
 
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("HF_TOKEN_PATH", "/nowhere/token")
     yield start
     for server in servers:
         server.shutdown()
@@ -102,7 +134,7 @@ def test_a_file_that_is_not_what_the_hub_says_is_refused(hub):
 
 def test_which_file_of_a_repository(hub):
     hub(a__pkl=PICKLE, b__pkl=PICKLE)
-    with pytest.raises(UserError, match=r"hf://owner/name: several networks there; name one of a\.pkl, b\.pkl"):
+    with pytest.raises(UserError, match=r"several networks .* give hf://owner/name/FILE, with one of a\.pkl, b\.pkl"):
         fetch_network("hf://owner/name")
     with pytest.raises(UserError, match=r"there is no c\.pkl; there are a\.pkl, b\.pkl"):
         fetch_network("hf://owner/name/c.pkl")
@@ -119,12 +151,107 @@ def test_the_newest_of_some_snapshots(hub):
 
 def test_no_such_repository_and_answers_that_are_none(hub):
     server = hub(net__pkl=PICKLE)
-    with pytest.raises(UserError, match="no such repository, or a private one"):
+    with pytest.raises(UserError, match="hf://owner/other: no such repository on the hub, or a private one: log in"):
         fetch_network("hf://owner/other")
     for answer in (b"{}", b"[1]", b"<html>", b'[{"path": 3}]'):
         server.listing = answer
         with pytest.raises(UserError, match=r"^hf://owner/name:"):
             fetch_network("hf://owner/name")
+
+
+@pytest.mark.parametrize("next_host", [None, "https://elsewhere.example", ""], ids=["own", "other", "relative"])
+def test_a_list_of_several_pages(hub, next_host: str | None):
+    """A mirror may name the hub itself in its links; the mirror is asked."""
+    contents = {f"network-snapshot-{kimg:06d}__safetensors": bytes([kimg]) for kimg in range(7)}
+    server = hub(**contents)
+    server.page, server.next_host = 2, server.address if next_host is None else next_host
+    assert fetch_network("hf://owner/name").name == "network-snapshot-000006.safetensors"
+    assert server.asked == ["recursive=true", *(f"recursive=true&cursor={start}" for start in (2, 4, 6))]
+
+
+def test_a_list_without_end_is_given_up(hub):
+    server = hub(net__pkl=PICKLE)
+    server.page = 0  # so that there is always another page
+    with pytest.raises(UserError, match=f"the hub's list has more than {MOST_PAGES} pages"):
+        fetch_network("hf://owner/name")
+    assert len(server.asked) == MOST_PAGES
+
+
+def test_a_private_repository_is_read_with_the_users_token(hub, monkeypatch, tmp_path):
+    server = hub(net__pkl=PICKLE)
+    server.wants = "hf_mine"
+    with pytest.raises(UserError, match=r"or a private one: log in by `hf auth login`, or set HF_TOKEN$"):
+        fetch_network("hf://owner/name")
+    monkeypatch.setenv("HF_TOKEN", "hf_other")
+    with pytest.raises(UserError, match=r"no such repository, or the hub does not take the token that is set; log in"):
+        fetch_network("hf://owner/name")
+    monkeypatch.setenv("HF_TOKEN", "hf_mine\n")
+    assert fetch_network("hf://owner/name").read_bytes() == PICKLE
+    monkeypatch.delenv("HF_TOKEN")
+    (tmp_path / "token").write_text("hf_mine")  # as `hf auth login` leaves it
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    assert fetch_network("hf://owner/name/net.pkl").read_bytes() == PICKLE
+    assert server.tokens == {None, "Bearer hf_other", "Bearer hf_mine"}
+
+
+def test_a_repository_that_gives_access_on_request(hub):
+    """Its list is public, its files are not."""
+    server = hub(net__pkl=PICKLE)
+    server.closed = True
+    with pytest.raises(UserError) as caught:
+        fetch_network("hf://owner/name")
+    assert str(caught.value) == (
+        "cannot download net.pkl: the server refuses it (status 403); a private repository, or one that gives access "
+        f"on request: ask for it at {server.address}/owner/name, then log in by `hf auth login`, or set HF_TOKEN"
+    )
+    server.wants, server.hidden = "hf_mine", 403
+    with pytest.raises(UserError, match="hf://owner/name: a private repository, or one that gives access on request"):
+        fetch_network("hf://owner/name")
+
+
+def test_a_token_goes_to_nobody_else(hub, monkeypatch):
+    server = hub(net__pkl=PICKLE)
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    fetch_network(f"{server.address}/net.pkl")  # not as the hub
+    assert server.tokens == {None}
+    monkeypatch.setenv(ENDPOINT, "http://hub.example")  # where everybody can read it on its way
+    assert token() == ""
+    monkeypatch.setenv(ENDPOINT, "https://hub.example")
+    assert token() == "hf_mine"
+    assert "hf_mine" not in repr(RemoteFile("a", "https://hub.example/a", "", 0, token=token()))
+    monkeypatch.setenv("HF_TOKEN", "hf mine")
+    with pytest.raises(UserError, match="the hub's token has characters that no token has") as caught:
+        token()
+    assert "hf mine" not in str(caught.value)
+
+
+FAULTS = {
+    "hf://owner/missing": "no such repository on the hub",
+    "hf://owner/name": "several networks there; give hf://owner/name/FILE, with one of a.pkl, b.pkl",
+    "hf://owner/name/c.pkl": "there is no c.pkl; there are a.pkl, b.pkl",
+    "hf://owner": "an address on the hub is hf://owner/name",
+}
+
+
+@pytest.mark.parametrize("address", FAULTS)
+@pytest.mark.parametrize("command", ["info", "generate"])
+def test_commands_say_it_in_one_line(hub, command: str, address: str, tmp_path: Path):
+    hub(a__pkl=PICKLE, b__pkl=PICKLE)
+    out = tmp_path / "out"
+    words = {"info": ["info", address], "generate": [f"--network={address}", "--seeds=0", f"--outdir={out}"]}
+    result = CliRunner().invoke({"info": convert.main, "generate": generate.main}[command], words[command])
+    assert result.exit_code == 2
+    assert FAULTS[address] in result.output
+    assert len(result.output.splitlines()) == 1, result.output
+    assert not out.exists()
+
+
+def test_info_of_an_address_in_words(hub):
+    hub(net__pkl=PICKLE)
+    result = CliRunner().invoke(convert.main, ["info", "hf://owner/name"])
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[0] == "hf://owner/name: fetched, and kept in the cache"
+    assert "method stylegan2" in result.output
 
 
 def test_a_file_of_an_absurd_size_is_not_fetched(hub):
