@@ -4,7 +4,7 @@ import functools
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,17 @@ import projector
 import style_mixing
 import train
 import visualize
+from dnnlib.cli import Number
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
-from editing.commands import drag
+from editing.commands import directions, drag
 from editing.latent.fitting import parse_layers
 from metrics import registry
+from tests.mutations import Hangs, memory_limit, time_limit
+from tests.test_command_lines import MODULES, PROGRAMS, parameters
 from tests.tiny_models import save_tiny_snapshot
 from tests.training.data_samples import picture, write_folder, write_zip
+from tests.watching import files_below
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.cost import summary as cost
 from training.data.class_names import parse_class
@@ -217,7 +221,7 @@ def numeric(command: click.Command) -> Iterator[str]:
     """Options of a command that take a value and are not names of files."""
     paths = {"--network", "--data", "--out", "--outdir", "--images", "--compare", "--layout", "--weights", "--versus",
              "--detector-weights", "--resume", "--save-layout", "--video", "--latents", "--source", "--dest",
-             "--cutouts", "--backgrounds", "--floors", "--target", "--save-latents"}  # fmt: skip
+             "--cutouts", "--backgrounds", "--floors", "--target", "--save-latents", "--figure"}  # fmt: skip
     for option in command.params:
         if isinstance(option, click.Option) and not option.is_flag and option.opts[0] not in paths:
             yield option.opts[0]
@@ -266,6 +270,7 @@ def commands_of_editing(place: Path) -> dict[str, tuple[click.Command, list[str]
         "projector": (projector.main, [*model, out, target, "--num-steps=1", "--loss=pixels"]),
         "drag": (drag.command, [*model, f"--out={place / 'strip.png'}", "--points=0,0>0.1,0", "--max-steps=1"]),
         "style_mixing": (style_mixing.main, [*model, out, "--rows=1", "--cols=2"]),
+        "directions": (directions.command, [*model, f"--dest={place / 'd.safetensors'}", "--columns=2"]),
     }
 
 
@@ -279,7 +284,7 @@ NUMBERS_OF_FIGURES = ["nan", "inf", "1e308", "-1", "10000000000", "9" * 5000, ""
 ODD = [word for word in WORDS if "\0" not in word and word not in ("1", "2", "3")]
 
 
-SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "style_mixing")
+SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "style_mixing", "directions")
 
 
 @pytest.mark.parametrize(
@@ -303,11 +308,70 @@ def test_every_option_of_figures_with_every_odd_value(place: Path):
                     assert_one_line_or_success(CliRunner().invoke(command, given), given[-1:])
 
 
+# ---- whole commands, any numbers
+
+MEMORY, SECONDS = 4 << 30, 10.0  # bytes beyond what the process has; seconds
+WORK = {"--num", "--num-steps", "--max-steps", "--seeds", "--frames", "--images", "--count", "--samples", "--grid",
+        "--resolution", "--rows", "--cols", "--scale", "--layouts", "--columns"}  # how much there is to do  # fmt: skip
+
+STARTS_PROCESSES = {("calc_metrics", "--gpus")}  # which take their time; with train.py it is a dry run
+
+lists = st.builds(str.join, st.sampled_from(",-x:;>="), st.lists(numbers, min_size=2, max_size=4))
+texts = st.one_of(numbers, lists).filter(lambda text: "\0" not in text)  # no word of a command line has one
+
+
 @pytest.mark.slow
-@fuzz
+@settings(fuzz, max_examples=60)
+@pytest.mark.parametrize("name", commands(Path()))
 @given(data=st.data())
-def test_every_option_with_any_number(place: Path, data: st.DataObject):
-    command, words, options = commands(place)["generate"]
+def test_every_option_with_any_number(place: Path, no_summary: None, name: str, data: st.DataObject):
+    command, words, options = commands(place)[name]
+    options = [option for option in options if (name, option) not in STARTS_PROCESSES]
     chosen = data.draw(st.lists(st.sampled_from(options), min_size=1, max_size=3))
-    given_ = [f"{option}={data.draw(numbers.filter(lambda text: chr(0) not in text))}" for option in chosen]
-    assert_one_line_or_success(CliRunner().invoke(command, [*words, *given_]), given_)
+    given_ = [f"{option}={data.draw(texts)}" for option in chosen]
+    before = files_below(place)
+    try:
+        with memory_limit(MEMORY), time_limit(SECONDS):
+            result = CliRunner().invoke(command, [*words, *given_])
+    except Hangs:
+        assert WORK & {*chosen}, given_
+    else:
+        assert_one_line_or_success(result, given_)
+        assert result.exit_code == 0 or files_below(place) == before, given_
+    made = files_below(place).keys() - before.keys()
+    assert [path for path in made if path.name.startswith(".")] == [], given_
+    remove(made)
+
+
+def remove(paths: Collection[Path]) -> None:
+    for path in sorted(paths, reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [*PROGRAMS, *MODULES])
+@given(text=numbers)
+@settings(fuzz, max_examples=200)
+def test_every_option_takes_numbers_within_bounds_only(module: str, text: str):
+    """Of benchmarks and experiments, too."""
+    for name, each in parameters(module):
+        if not isinstance(each.type, Number | click.IntRange):
+            continue
+        least, most = bounds(each.type)
+        try:
+            found = each.type.convert(text, each, None)
+        except click.UsageError:
+            continue
+        assert math.isfinite(found), name
+        assert least <= found <= most, name
+
+
+def bounds(kind: Number | click.IntRange) -> tuple[float, float]:
+    if isinstance(kind, Number):
+        return kind.least, kind.most
+    assert kind.min is not None
+    assert kind.max is not None
+    return kind.min, kind.max
