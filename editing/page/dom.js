@@ -36,5 +36,7 @@ export function download(name, blob) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
+export const ONE_AT_A_TIME = "Something else is being made already; stop it, or wait until it is there.";
+
 export const isTyping = (target) =>
   target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));

@@ -1,14 +1,15 @@
 // The strip of states, and the film through them.
 
-import { $, download, element, toast } from "./dom.js";
+import { $, ONE_AT_A_TIME, download, element, toast } from "./dom.js";
 
 const THUMBNAIL = 52;
 const FRAMES = 12; // from one state to the next
 const PLAY = 350; // milliseconds a state
 
 export class History {
-  constructor({ store, backend, picture }) {
-    Object.assign(this, { store, backend, picture });
+  // isBusy: whether something else that takes long is being done for this page.
+  constructor({ store, backend, picture, isBusy }) {
+    Object.assign(this, { store, backend, picture, isBusy });
     $("#undo").onclick = () => store.undo();
     $("#redo").onclick = () => store.redo();
     $("#film-gif").onclick = () => this.film(".gif");
@@ -88,24 +89,34 @@ export class History {
   }
 
   film(suffix) {
+    if (this.isBusy()) return toast(ONE_AT_A_TIME, true);
     const documents = this.store.states.map(({ document, layout }) => ({ ...document, layout: document.layout ?? layout ?? null }));
     const options = { suffix, frames: FRAMES, marks: $("#film-marks").checked };
     this.filming = this.backend.film(documents.slice(-100), options);
-    toast("making the film");
+    this.#say("0 %");
     this.draw();
+  }
+
+  progress({ id, done, total }) {
+    if (id === this.filming) this.#say(`${Math.floor((100 * done) / total)} %`);
+  }
+
+  #say(text) {
+    $("#film-said").textContent = text;
   }
 
   filmed(frame) {
     if (frame.id !== this.filming) return;
-    this.filming = null;
+    this.failed();
     const kind = frame.suffix === ".gif" ? "image/gif" : "video/mp4";
     download(`steergan${frame.suffix}`, new Blob([frame.file.data], { type: kind }));
-    this.draw();
+    toast("The film is in your downloads.");
   }
 
   failed() {
     if (this.filming === null) return;
     this.filming = null;
+    this.#say("");
     this.draw();
   }
 }

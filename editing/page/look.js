@@ -12,22 +12,33 @@ export class Look {
     $("#look").disabled = !backend.can.overlays;
     $("#look").onchange = ({ target }) => this.choose(target.value);
     $("#look-opacity").oninput = ({ target }) => ($("#overlay").style.opacity = target.value);
-    $("#difference").onclick = ({ target }) => this.#difference(target);
+    this.isDifference = false;
+    $("#difference").onclick = () => this.toggleDifference();
   }
 
   choose(value) {
     const [kind, resolution] = value.split(":");
     this.picture.look = value ? { kind, resolution: Number(resolution) } : null;
-    this.isDifference = false;
+    this.#setDifference(false);
     this.refresh();
   }
 
-  #difference(button) {
-    this.isDifference = !this.isDifference && this.picture.original !== null;
-    button.setAttribute("aria-pressed", String(this.isDifference));
-    if (this.isDifference) this.draw();
+  // One map at a time lies over the picture.
+  toggleDifference() {
+    const on = !this.isDifference && this.picture.original !== null;
+    if (on && this.picture.look) {
+      $("#look").value = "";
+      this.choose("");
+    }
+    this.#setDifference(on);
+    if (on) this.draw();
     else this.picture.overlay.hidden = true;
-    if (!this.isDifference) $("#look-said").textContent = "";
+  }
+
+  #setDifference(on) {
+    this.isDifference = on;
+    $("#difference").setAttribute("aria-pressed", String(on));
+    if (!on) $("#look-said").textContent = "";
   }
 
   // After each picture.

@@ -71,12 +71,13 @@ class Page {
     this.surface.svg.classList.add("centres");
     this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, grid, isFree: () => !this.pull.running });
     $("#heatmaps").hidden = model.counts.length === 0;
-    this.pull = new Pull(this.stage, { store, backend, picture, grid });
-    this.photo = new Photo({ store, backend, picture, say: toast });
+    const isBusy = () => Boolean(this.pull.running || this.photo.running || this.history.filming);
+    this.pull = new Pull(this.stage, { store, backend, picture, grid, isBusy });
+    this.photo = new Photo({ store, backend, picture, say: toast, isBusy });
     this.panels = new Panels({ store, backend, selection, model, say: toast });
     this.directions = new Directions({ store, backend, model });
     this.gallery = new Gallery({ store, backend, model });
-    this.history = new History({ store, backend, picture });
+    this.history = new History({ store, backend, picture, isBusy });
     this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
     this.menu = new Menu({ store, picture, photo: this.photo, model, openPane: (name) => this.openPane(name) });
     this.#listen();
@@ -95,6 +96,7 @@ class Page {
     on("invert", (frame) => this.photo.step(frame));
     on("upload", (frame) => this.photo.uploaded(frame));
     on("film", (frame) => this.history.filmed(frame));
+    on("progress", (frame) => this.history.progress(frame));
   }
 
   // ---- drawing, and asking for pictures

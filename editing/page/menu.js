@@ -24,7 +24,20 @@ export class Menu {
       target.value = "";
     };
     $("#open-label").onkeydown = ({ key }) => (key === "Enter" || key === " ") && $("#open").click();
+    this.#closing();
     this.#dropping();
+  }
+
+  // A click beside the open menu closes it, and so does Escape.
+  #closing() {
+    const menu = $("#save-menu");
+    addEventListener("pointerdown", ({ target }) => menu.contains(target) || (menu.open = false), true);
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      $("summary", menu).focus();
+      event.stopPropagation();
+    });
   }
 
   draw() {

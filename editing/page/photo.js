@@ -1,12 +1,12 @@
 // One's own picture: uploaded, searched for in the model's latents, and shown beside the model's, with the error.
 
-import { $ } from "./dom.js";
+import { $, ONE_AT_A_TIME } from "./dom.js";
 import { toImageData } from "./frames.js";
 import { draw } from "./picture.js";
 
 export class Photo {
-  constructor({ store, backend, picture, say }) {
-    Object.assign(this, { store, backend, picture, say });
+  constructor({ store, backend, picture, say, isBusy }) {
+    Object.assign(this, { store, backend, picture, say, isBusy });
     this.running = null;
     $("#photo").onchange = ({ target }) => target.files[0] && this.choose(target.files[0]);
     $("#photo-drop").onkeydown = ({ key }) => (key === "Enter" || key === " ") && $("#photo").click();
@@ -26,6 +26,7 @@ export class Photo {
   }
 
   async start() {
+    if (this.isBusy()) return this.say(ONE_AT_A_TIME, true);
     await this.backend.upload(this.file);
     const options = { steps: Number($("#photo-steps").value), optimize_layout: $("#photo-layout").checked };
     if (!this.store.layout) options.optimize_layout = false;

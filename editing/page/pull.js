@@ -1,6 +1,6 @@
 // Pulling points (DragGAN): press one and pull it to its target in one gesture; what may change; the run itself.
 
-import { $, element, svg } from "./dom.js";
+import { $, ONE_AT_A_TIME, element, svg } from "./dom.js";
 import { View, clamp } from "./geometry.js";
 
 const CIRCLE = [0, 0, 0.5];
@@ -8,8 +8,8 @@ const SHORTEST = 6; // CSS pixels of an arrow
 const MASK_SIDE = 256; // pixels of a painted mask, each way
 
 export class Pull {
-  constructor(host, { store, backend, picture, grid }) {
-    Object.assign(this, { host, store, backend, picture, grid });
+  constructor(host, { store, backend, picture, grid, isBusy }) {
+    Object.assign(this, { host, store, backend, picture, grid, isBusy });
     this.view = new View(host, grid);
     this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
     this.svg.style.display = "none";
@@ -241,6 +241,7 @@ export class Pull {
   // ---- the run
 
   start() {
+    if (this.isBusy()) return this.#say(ONE_AT_A_TIME);
     const options = { mode: this.store.layout ? $("#pull-mode").value : "latent" };
     const id = this.backend.drag({ ...this.store.document, layout: this.store.layout }, options);
     this.running = { id, points: [], distances: null };

@@ -2,10 +2,13 @@
 
 import asyncio
 import errno
+import os
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -72,10 +75,21 @@ def serve(
         raise UserError(f"--host {host}: others can reach this address; give a --password, too")
     opened = open_port(host, port)
     url = address(opened)
-    say(f"the editor is at {url} (Ctrl-C ends it)")
-    if browser:
+    taken = port is None and opened.getsockname()[1] != DEFAULT_PORT
+    say(f"the editor is at {url} (Ctrl-C ends it{f'; port {DEFAULT_PORT} is taken' if taken else ''})")
+    if browser and has_display():
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-    asyncio.run(make_server(Editor(open_engine, password)).serve(sockets=[opened]))
+    elif browser:
+        say("there is no display to open a browser on; from another machine, ssh -L leads to this address")
+    with suppress(KeyboardInterrupt):  # the server has ended in order, and says so once more
+        asyncio.run(make_server(Editor(open_engine, password)).serve(sockets=[opened]))
+    say("the editor has ended")
+
+
+def has_display() -> bool:
+    """Whether a browser has a window to be in; without one, some take the terminal."""
+    wants = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in wants)
 
 
 def make_server(editor: Editor) -> uvicorn.Server:
