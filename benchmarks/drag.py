@@ -12,7 +12,7 @@ of centers, or a gradient step.
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -29,7 +29,7 @@ from training.sampling import Model
 DRAGS, QUICK_DRAGS = 50, 3
 SHARE, NEAR = 0.2, 0.25  # of the image's size; in coordinates from -1 to 1
 EDGE = 0.9  # points and targets stay within +-EDGE
-BASE = "latent"  # what others are compared with
+BASE: DragMode = "latent"  # what others are compared with
 
 Place = tuple[float, float]
 
@@ -70,7 +70,9 @@ def tasks(model: Model, count: int, share: float, near: float) -> list[Task]:
 
 
 def _task(model: Model, seed: int, share: float, near: float, stream: torch.Generator) -> Task:
-    x, y = model.layout([seed]).centers[0][0, 0].clamp(-EDGE + near, EDGE - near).tolist()
+    layout = model.layout([seed])
+    assert layout is not None, "a model without heatmaps is refused before"
+    x, y = layout.centers[0][0, 0].clamp(-EDGE + near, EDGE - near).tolist()
     start = _around(x, y, near * _uniform(stream) ** 0.5, _uniform(stream))
     while True:
         target = _around(*start, 2 * share, _uniform(stream))
@@ -99,11 +101,14 @@ def go(model: Model, task: Task, mode: DragMode, max_steps: int) -> Way:
 
 def compared(ways: Sequence[Way], base: Sequence[Way]) -> tuple[list[int], list[float], list[int], list[float]]:
     """At the equal distance of each drag: steps and seconds of `ways`, then of `base`."""
-    found = []
-    for one, other in zip(ways, base, strict=True):
-        distance = max(one.nearest, other.nearest)
-        found.append((*one.until(distance), *other.until(distance)))
-    return tuple(map(list, zip(*found, strict=True)))
+    pairs = [(one, other, max(one.nearest, other.nearest)) for one, other in zip(ways, base, strict=True)]
+    steps, seconds = _until((one, distance) for one, _, distance in pairs)
+    return steps, seconds, *_until((other, distance) for _, other, distance in pairs)
+
+
+def _until(ways: Iterable[tuple[Way, float]]) -> tuple[list[int], list[float]]:
+    found = [way.until(distance) for way, distance in ways]
+    return [steps for steps, _ in found], [seconds for _, seconds in found]
 
 
 def measure(run: Run, model: Model, given: list[Task], modes: Sequence[DragMode], max_steps: int) -> Findings:

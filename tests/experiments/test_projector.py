@@ -1,10 +1,11 @@
 """The experiment on projector.py: what it counts."""
 
 import torch
+from click.testing import CliRunner
 
 from editing.inversion import InversionOptions, InversionStep
 from experiments import projector
-from tests.tiny_models import tiny_model
+from tests.tiny_models import save_tiny_snapshot, tiny_model
 
 
 def step(number: int, *rms: float) -> InversionStep:
@@ -23,9 +24,15 @@ def test_the_first_near_step_counts(monkeypatch):
 def test_centers_are_compared_level_by_level():
     model = tiny_model()
     layout = model.layout([0, 1]).moved(1, 1, 0.25, -0.5)
-    last = InversionStep(0, None, None, layout, None, None)
-    errors = projector.center_errors(model, [0, 1], projector.Outcome(None, None, last))
+    errors = projector.center_errors(model.layout([0, 1]), layout)
     assert torch.stack(errors).round(decimals=3).tolist() == [[0, 0], [0.5, 0.5], [0, 0]]
+
+
+def test_a_model_without_layouts_is_refused(tmp_path):
+    result = CliRunner().invoke(projector.main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"])
+    assert result.exit_code == 2
+    assert "this model takes no layout, so there are no centers to look for" in result.output
+    assert result.output.count("\n") == 1
 
 
 def test_files_have_256_values():
