@@ -9,8 +9,7 @@
 The numbers are kept in metric-NAME.jsonl beside the snapshot. The number in a name may be any: fid5k_full, fid500.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -84,7 +83,10 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
         help="Pictures per pass; changes speed and memory, not the values.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cuda or cpu.")
 @plugin_option(WHAT)
-def main(network, compare, names, procs, no_cache, no_save, method, conditions, attributes, **given):
+def main(
+    network: str | None, compare: tuple[str, str] | None, names: str | None, procs: int, no_cache: bool, no_save: bool,
+    method: str | None, conditions: tuple[str, ...], attributes: str | None, **given: Any,
+) -> None:  # fmt: skip
     if not (network or compare or given["images"]):
         raise UserError("--network is needed: a network-snapshot-*.safetensors or a run directory")
     if network and compare:
@@ -131,9 +133,9 @@ def run(request: "MetricsRequest") -> None:
             report(request, measured, is_first=not found or found[-1].snapshot is not measured.snapshot)
         found.append(measured)
     if current().is_first and len(request.networks) == 2 and not request.as_json:
-        halves = (found[: len(found) // 2], found[len(found) // 2 :])
-        results = ([measured.result for measured in half] for half in halves)
-        click.echo(side_by_side(*results, names=tuple(short_name(half[0]) for half in halves)))
+        first, second = found[: len(found) // 2], found[len(found) // 2 :]
+        one, other = ([measured.result for measured in half] for half in (first, second))
+        click.echo(side_by_side(one, other, (short_name(first[0]), short_name(second[0]))))
 
 
 def report(request: "MetricsRequest", measured: "Measured", is_first: bool) -> None:
@@ -156,8 +158,9 @@ def report(request: "MetricsRequest", measured: "Measured", is_first: bool) -> N
 
 def short_name(measured: "Measured") -> str:
     """A network in the head of a table: its run's number or name, and its kimg."""
-    path: Path = measured.snapshot.path
-    return f"{path.absolute().parent.name.split('-')[0]}/{measured.snapshot.kimg:g}"
+    snapshot = measured.snapshot
+    assert snapshot is not None, "networks are compared, not files"
+    return f"{snapshot.path.absolute().parent.name.split('-')[0]}/{snapshot.kimg:g}"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,14 @@
     python convert.py push hf://owner/name runs/00000-demo --license=cc-by-4.0
 """
 
+from typing import TYPE_CHECKING
+
 import click
 
 from dnnlib.cli import PATH, Group, option, plugin_option
+
+if TYPE_CHECKING:
+    from interop.exportable import Latent
 
 FORMS = ("snapshot", "state-dict", "onnx", "program", "bundle")
 LICENSE = "What others may do with the model, such as cc-by-4.0; for its card."
@@ -38,7 +43,7 @@ def main() -> None:
         help="What an exported program takes: latents, or final styles.")
 @option("--license", "license_name", metavar="NAME", default="", help=LICENSE)
 @plugin_option()
-def network(source: str, dest: str, form: str | None, latent: str, license_name: str) -> None:
+def network(source: str, dest: str, form: str | None, latent: "Latent", license_name: str) -> None:
     """Write the network SRC as DST. `convert.py SRC DST` is the same."""
     from interop.forms import form_of, write_form
 

@@ -7,6 +7,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ from training.data.transforms import CROPS, FILTERS, Transform, parse_color
 from training.data.writer import DatasetWriter, open_writer
 from training.scenes.captions import caption
 from training.scenes.compose import Placement, Selection, compose, load_cutouts, load_photos
-from training.scenes.procedural import KINDS, SEVERAL_OBJECTS
+from training.scenes.procedural import KINDS, SEVERAL_OBJECTS, Scene
 from training.scenes.several import Arrangement, Grounds, compose_several
 
 SOURCE, SHAPE, LIMITS = "Pictures", "Their shape", "What is read"
@@ -33,7 +34,9 @@ LARGEST_SIDE, MOST = 4096, 10**8  # pixels, and pictures, that are drawn or comp
 
 _SHOWN_SKIPPED = 20
 _LIMIT = Int(1, 10**15 - 1)
-_DEST = {"group": OUTPUT, "metavar": "PATH", "type": PATH, "help": "Zip archive (.zip) or folder to write."}
+_dest = partial(
+    option, "--dest", group=OUTPUT, metavar="PATH", type=PATH, help="Zip archive (.zip) or folder to write."
+)
 
 
 def _drawn(images: int) -> Callable:
@@ -47,7 +50,7 @@ def _drawn(images: int) -> Callable:
                    show_default=True, help="Their side, a power of two."),
             option("--images", group=OUTPUT, type=Int(1, MOST), metavar="N", default=images, show_default=True,
                    help="How many pictures."),
-            option("--dest", required=True, **_DEST),
+            _dest(required=True),
         ):  # fmt: skip
             command = each(command)
         return command
@@ -77,9 +80,12 @@ def _drawn(images: int) -> Callable:
 @option("--max-text", group=LIMITS, type=_LIMIT, metavar="BYTES",
         show_default=f"{Limits.text}, or STEERGAN_MAX_TEXT",
         help="Refuse pictures with longer comments or color profiles.")
-@option("--dest", **_DEST)
-def main(ctx, source, dest, max_images, transform, background, width, height, resize_filter, max_pixels, max_text,
-         strict):
+@_dest()
+def main(
+    ctx: click.Context, source: str | None, dest: str | None, max_images: int | None, transform: str | None,
+    background: str | None, width: int | None, height: int | None, resize_filter: str, max_pixels: int | None,
+    max_text: int | None, strict: bool,
+) -> None:  # fmt: skip
     """Convert images into a data set for training: 8-bit PNG files of one size, with dataset.json.
 
     Labels come from a dataset.json in the source or, without one, from its sub-folders. The
@@ -105,12 +111,14 @@ def main(ctx, source, dest, max_images, transform, background, width, height, re
 @option("--captions", group=OUTPUT, is_flag=True,
         help="Every picture in words, in dataset.json; toys of playrooms have colors with names.")
 @_drawn(images=5000)
-def toy(dest, kind, objects, images, resolution, seed, masks, captions):
+def toy(
+    dest: str, kind: str, objects: int | None, images: int, resolution: int, seed: int, masks: bool, captions: bool
+) -> None:
     """Draw simple scenes whose ground truth is known."""
     _check_resolution(resolution)
     if objects is not None and kind not in SEVERAL_OBJECTS:
         raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind={' or '.join(SEVERAL_OBJECTS)}")
-    options = {} if objects is None else {"objects": objects}
+    options: dict[str, int] = {} if objects is None else {"objects": objects}
     options |= {"named": True} if captions and kind == "playrooms" else {}
     with open_writer(dest) as writer:
         _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options), masks, captions)
@@ -146,8 +154,11 @@ def toy(dest, kind, objects, images, resolution, seed, masks, captions):
 @option("--subject-contrast", group=GROUNDS, type=Number(0, 6), default=0.5, show_default=True,
         help="Least difference of gradients from the object's mean color, summed over channels in [-1, 1].")
 @_drawn(images=8000)
-def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors, objects, apart, margin, masks,
-                    captions, min_size, max_size, include, exclude, min_coverage, subject_contrast):
+def compose_command(
+    cutouts: str, dest: str, images: int, resolution: int, seed: int, backgrounds: str | None, floors: str | None,
+    objects: str | None, apart: float, margin: float, masks: bool, captions: bool, min_size: float, max_size: float,
+    include: tuple[str, ...], exclude: tuple[str, ...], min_coverage: float, subject_contrast: float,
+) -> None:  # fmt: skip
     """Put cut-outs of objects on backgrounds, one a picture or several, at random places and sizes."""
     count = _object_count(objects, floors, masks)
     _check_resolution(resolution)
@@ -157,12 +168,12 @@ def compose_command(cutouts, dest, images, resolution, seed, backgrounds, floors
     photos, ground = _photos(backgrounds, resolution, "--backgrounds"), _photos(floors, resolution, "--floors")
     things = list(found.values())
     if count is None:
-        def make(rng):
+        def make(rng: np.random.Generator) -> Scene:
             return compose(rng, things, placement, photos)
     else:
         arrangement = Arrangement(count, margin, apart, masks)
 
-        def make(rng):
+        def make(rng: np.random.Generator) -> Scene:
             return compose_several(rng, things, placement, arrangement, Grounds(photos, ground))
     with open_writer(dest) as writer:
         writer.metadata["sources"] = list(found)
@@ -195,7 +206,7 @@ def _fill(
     writer: DatasetWriter,
     images: int,
     seed: int,
-    make: Callable[[np.random.Generator], tuple],
+    make: Callable[[np.random.Generator], Scene],
     masks: bool,
     captions: bool,
 ) -> None:

@@ -33,7 +33,7 @@ class FoundWhenCalled(Group):
 
 
 @click.group(cls=FoundWhenCalled, help=__doc__)
-def main():
+def main() -> None:
     pass
 
 

@@ -10,7 +10,7 @@ A seed gives a picture, DIR/seed0007.png. Whatever consists of several goes to f
 DIR/strips (--move) and DIR/grids.
 """
 
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -88,7 +88,7 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
         help="What the network computes in: as it was trained, or all layers in one type.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @plugin_option(PICTURES)
-def main(**given):
+def main(**given: Any) -> None:
     from training.generation import GenerateRequest, generate
 
     written = generate(GenerateRequest(**given))

@@ -14,7 +14,7 @@ import click
 from dnnlib.cli import PATH, SEED, Command, Int, Number, option, plugin_option
 
 if TYPE_CHECKING:
-    from editing.inversion import Distance
+    from editing.inversion import Distance, Space
     from training.sampling import Model
 
 WHAT, SEARCH, OUTPUT, HARDWARE = "What is looked for", "How", "Output", "Hardware"
@@ -42,12 +42,15 @@ WHAT, SEARCH, OUTPUT, HARDWARE = "What is looked for", "How", "Output", "Hardwar
         help="Pictures looked for at a time.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @plugin_option(WHAT)
-def main(network, targets, space, num_steps, lr, optimize_layout, loss, seed, outdir, video, batch, device):
+def main(
+    network: str, targets: tuple[str, ...], space: "Space", num_steps: int, lr: float, optimize_layout: bool, loss: str,
+    seed: int, outdir: str, video: str | None, batch: int, device: str,
+) -> None:  # fmt: skip
     from editing.inversion import InversionOptions
     from editing.projection import ProjectionRequest, project
 
-    how = {"space": space, "steps": num_steps, "lr": lr, "optimize_layout": optimize_layout, "seed": seed}
-    options = InversionOptions(**how, feature_weight=0.0 if loss == "pixels" else 1.0)
+    weight = 0.0 if loss == "pixels" else 1.0
+    options = InversionOptions(space, num_steps, optimize_layout, lr=lr, feature_weight=weight, seed=seed)
     request = ProjectionRequest(network, targets, outdir, options, video, batch, device)
     written = project(request, lambda model: perceptual(model) if loss == "lpips" else None)
     click.echo(f"wrote {', '.join(map(str, written[:3]))}" + f" and {len(written) - 3} more" * (len(written) > 3))

@@ -9,9 +9,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
+
+if TYPE_CHECKING:
+    from torch_utils.native.toolchain import Device
 
 AHEAD_OF_TIME = os.environ.get("STEERGAN_AOT") == "1"
 
@@ -19,7 +23,7 @@ AHEAD_OF_TIME = os.environ.get("STEERGAN_AOT") == "1"
 class BuildWithOperators(build_py):
     """Copies the libraries of this machine's devices into the package."""
 
-    def run(self):
+    def run(self) -> None:
         super().run()
         if AHEAD_OF_TIME:
             sys.path.insert(0, str(Path(__file__).parent))
@@ -28,7 +32,7 @@ class BuildWithOperators(build_py):
             for device in devices():
                 self._add(device)
 
-    def _add(self, device):
+    def _add(self, device: "Device") -> None:
         """A library and its digest, without which it would count as damaged."""
         from torch_utils.native.integrity import digest_file
         from torch_utils.native.loader import ToolError, library
@@ -46,7 +50,7 @@ class BuildWithOperators(build_py):
 class PlatformDistribution(Distribution):
     """A wheel with libraries is one for this platform only."""
 
-    def has_ext_modules(self):
+    def has_ext_modules(self) -> bool:
         return AHEAD_OF_TIME
 
 

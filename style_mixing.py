@@ -30,7 +30,10 @@ MOST = 64  # rows or columns
 @option("--outdir", group=OUTPUT, metavar="DIR", required=True, type=PATH, help="Folder for grid.png.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @plugin_option(WHAT)
-def main(network, rows, cols, layers, class_label, trunc, outdir, device):
+def main(
+    network: str, rows: list[int], cols: list[int], layers: str, class_label: str | None, trunc: float, outdir: str,
+    device: str,
+) -> None:  # fmt: skip
     from dnnlib.files import make_dir
     from editing.style_mixing import mixing_grid
     from training.data.class_names import chosen_class

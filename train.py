@@ -65,6 +65,7 @@ def run(outdir: str | None, new: bool, options: Options) -> None:
 
     plan, world = planning.plan(outdir, new, options), distributed.current()
     config, place = plan.config, plan.place
+    assert place is not None, "what is trained has a place"
     registry.check(config.schedule.metrics, config)
     check_trackers(config.schedule.trackers)
     planning.check_hardware(config.hardware, options, world)
@@ -109,7 +110,7 @@ def preview(outdir: str | None, new: bool, options: Options, card: str | None = 
     if card_used is not None:
         guess = gpu_estimate.estimate(config, card_used)
         click.echo(textwrap.indent(gpu_estimate.table(guess, config.hardware.gpus), "# ", lambda line: True))
-    if not options.data and options.resume is None:
+    if plan.facts is not None and not options.data and options.resume is None:
         side = plan.facts.resolution
         click.echo(f"# no --data: RGB images of {side}x{side} are assumed, as for --cfg={options.cfg}, and no labels")
     if place is not None:

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,13 +81,16 @@ def _seeds(default: str, help: str, name: str = "--seeds") -> Callable:
 
 
 @click.group(cls=Group, help=__doc__)
-def main():
+def main() -> None:
     pass
 
 
 @main.command("attention")
 @_options(_NETWORK, _OUT, _count(4), _REAL, _seeds("0-3", "Generated pictures."), _TRUNC, _GRADCAM)
-def attention_command(network, device, out, count, seed, data, seeds, trunc, gradcam):
+def attention_command(
+    network: str, device: str, out: Path, count: int, seed: int, data: str | None, seeds: list[int], trunc: float,
+    gradcam: str,
+) -> None:  # fmt: skip
     """Where D looks, at each of its features, in real and generated images."""
     from training.figures.attention import attention_figure
 
@@ -97,7 +101,10 @@ def attention_command(network, device, out, count, seed, data, seeds, trunc, gra
 @_options(_NETWORK, _OUT, _count(2), _REAL, _LEVEL, _GRADCAM)
 @option("--amplitudes", default=",".join(map(str, AMPLITUDES)), show_default=True, metavar="LIST",
               help="Standard deviations of the noise; images span [-1, 1].")
-def noise(network, device, out, count, seed, data, level, gradcam, amplitudes):
+def noise(
+    network: str, device: str, out: Path, count: int, seed: int, data: str | None, level: int | None, gradcam: str,
+    amplitudes: str,
+) -> None:  # fmt: skip
     """Whether D's attention withstands noise."""
     from training.figures.robustness import noise_figure
 
@@ -106,7 +113,10 @@ def noise(network, device, out, count, seed, data, level, gradcam, amplitudes):
 
 @main.command("bad-samples")
 @_options(_NETWORK, _OUT, _seeds("0,1", "Generated pictures."), _SNAPSHOTS, _TRUNC, _LEVEL, _GRADCAM)
-def bad_samples(network, device, out, seeds, snapshots, trunc, level, gradcam):
+def bad_samples(
+    network: str, device: str, out: Path, seeds: list[int], snapshots: int, trunc: float, level: int | None,
+    gradcam: str,
+) -> None:  # fmt: skip
     """Where D looks in pictures of poorly trained generators, those of the run's earlier snapshots."""
     from training.figures.robustness import bad_samples_figure
 
@@ -115,7 +125,10 @@ def bad_samples(network, device, out, seeds, snapshots, trunc, level, gradcam):
 
 @main.command()
 @_options(_NETWORK, _OUT, _count(2), _REAL, _seeds("0", "Generated pictures."), _SNAPSHOTS, _LEVEL, _GRADCAM)
-def consistency(network, device, out, count, seed, data, seeds, snapshots, level, gradcam):
+def consistency(
+    network: str, device: str, out: Path, count: int, seed: int, data: str | None, seeds: list[int], snapshots: int,
+    level: int | None, gradcam: str,
+) -> None:  # fmt: skip
     """Where D looked in the same images at several ages."""
     from training.figures.robustness import consistency_figure
 
@@ -125,7 +138,9 @@ def consistency(network, device, out, count, seed, data, seeds, snapshots, level
 @main.command()
 @_options(_NETWORK, _OUT, _seeds("0-3", "Which pictures."), _TRUNC)
 @option("--versus", metavar="PATH", type=PATH, multiple=True, help="Another model to show below; can be repeated.")
-def features(network, device, out, seeds, trunc, versus):
+def features(
+    network: str, device: str, out: Path, seeds: list[int], trunc: float, versus: tuple[str, ...]
+) -> None:
     """Mean features of G, at each resolution."""
     from training.figures.features import features_figure
 
@@ -139,7 +154,9 @@ def features(network, device, out, seeds, trunc, versus):
               help="Seed of the layout on the left.")
 @option("--to", "end", type=SEED, default=3, show_default=True,
               help="Seed of the layout on the right.")
-def interpolation(network, device, out, seeds, steps, trunc, start, end):
+def interpolation(
+    network: str, device: str, out: Path, seeds: list[int], steps: int, trunc: float, start: int, end: int
+) -> None:
     """Fixed latents while the layout changes from one to another."""
     from training.figures.steering import interpolation_figure
 
@@ -149,7 +166,7 @@ def interpolation(network, device, out, seeds, steps, trunc, start, end):
 @main.command()
 @_options(_NETWORK, _OUT, _STEPS, _TRUNC)
 @option("--seed", type=SEED, default=0, show_default=True, help="Latent and layout.")
-def moves(network, device, out, steps, trunc, seed):
+def moves(network: str, device: str, out: Path, steps: int, trunc: float, seed: int) -> None:
     """One latent while centres of each level move, one at a time."""
     from training.figures.steering import moves_figure
 
@@ -159,7 +176,7 @@ def moves(network, device, out, steps, trunc, seed):
 @main.command()
 @_options(_NETWORK, _OUT, _seeds("0-5", "Latents, a column each."), _TRUNC)
 @_seeds("0-4", "Layouts, a row each.", "--layouts")
-def grid(network, device, out, seeds, trunc, layouts):
+def grid(network: str, device: str, out: Path, seeds: list[int], trunc: float, layouts: list[int]) -> None:
     """The same layout with other latents, and the same latent with other layouts."""
     from training.figures.steering import grid_figure
 
@@ -169,7 +186,7 @@ def grid(network, device, out, seeds, trunc, layouts):
 @main.command()
 @_options(_NETWORK, _OUT, _seeds("0-2", "Pictures that keep the other styles, a row each."), _TRUNC)
 @_seeds("3-7", "Pictures whose styles are taken, a column each.", "--others")
-def mixing(network, device, out, seeds, trunc, others):
+def mixing(network: str, device: str, out: Path, seeds: list[int], trunc: float, others: list[int]) -> None:
     """Pictures with the coarse, middle or fine styles of others."""
     from training.figures.mixing import mixing_figure
 
@@ -180,7 +197,7 @@ def mixing(network, device, out, seeds, trunc, others):
 @option("--network", required=True, metavar="RUN", type=PATH, help="Run directory, or a snapshot in it.")
 @option("--versus", metavar="RUN", type=PATH, multiple=True, help="Another run to plot as well; can be repeated.")
 @_OUT
-def scores(network, versus, out):
+def scores(network: str, versus: tuple[str, ...], out: Path) -> None:
     """Lowest real and highest generated score of D over training."""
     _write_scores(out, [_run_dir(path) for path in (network, *versus)])
 
@@ -189,7 +206,7 @@ def scores(network, versus, out):
 @_NETWORK
 @option("--outdir", required=True, metavar="DIR", type=PATH, help="Folder for the pictures.")
 @_options(_DATA, _TRUNC, _GRADCAM)
-def everything(network, device, outdir, data, trunc, gradcam):
+def everything(network: str, device: str, outdir: str, data: str | None, trunc: float, gradcam: str) -> None:
     """Make every figure that applies, with its defaults."""
     from training.figures.attention import attention_figure
     from training.figures.features import features_figure
@@ -211,7 +228,7 @@ def everything(network, device, outdir, data, trunc, gradcam):
     }
     folder = make_dir(outdir)
     for name, make in figures.items():
-        _unless_refused(name, lambda path, make=make: _write(path, make()), folder)
+        _unless_refused(name, partial(_draw, make), folder)
     _unless_refused("scores", lambda path: _write_scores(path, [subject.run_dir]), folder)
 
 
@@ -240,6 +257,10 @@ def _write(out: Path, table: "Table") -> None:
 
     make_dir(out.parent)
     click.echo(f"wrote {save_table(out, table)}")
+
+
+def _draw(make: Callable[[], "Table"], out: Path) -> None:
+    _write(out, make())
 
 
 def _write_scores(out: Path, runs: list[Path]) -> None:

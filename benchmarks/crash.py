@@ -21,6 +21,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -92,14 +93,18 @@ def train(config: RunConfig, run_dir: Path, images: Any = None) -> None:
     sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     step = loop.Run.step
 
-    def counted(run: loop.Run, *arguments) -> None:
+    def counted(run: loop.Run, *arguments: Any) -> None:
         step(run, *arguments)
-        images.value = run.state.images
+        if images is not None:
+            images.value = run.state.images
 
-    loop.Run.save_pictures = lambda run, reals=False: None  # so that most of the time goes into steps and checkpoints
-    if images is not None:
-        loop.Run.step = counted
-    loop.train(config, run_dir)
+    # Without pictures, so that most of the time goes into steps and checkpoints.
+    with patch.object(loop.Run, "save_pictures", _nothing), patch.object(loop.Run, "step", counted):
+        loop.train(config, run_dir)
+
+
+def _nothing(run: loop.Run, reals: bool = False) -> None:
+    """In the place of Run.save_pictures."""
 
 
 def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, wait_for_write: bool) -> Kill | None:
@@ -111,7 +116,7 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
     process = FORK.Process(target=train, args=(config, run_dir, images))
     process.start()
     deadline = time.monotonic() + longest * (1 if wait_for_write else rng.random())
-    seen, wanted = set(), rng.randint(1, 3)  # not always the first write, or the run would never get on
+    seen, wanted = set[str](), rng.randint(1, 3)  # not always the first write, or the run would never get on
     while process.is_alive() and time.monotonic() < deadline:
         if wait_for_write and images.value > 0:
             present = half_written(run_dir, leftovers)
@@ -121,7 +126,7 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
                 if is_halted_in_write(process.pid, run_dir, leftovers):
                     break
         time.sleep(POLL_SECONDS)
-    if not process.is_alive():
+    if not process.is_alive() or process.pid is None:
         return None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -150,8 +155,15 @@ def half_written(run_dir: Path, leftovers: Collection[str] = ()) -> set[str]:
 
 def different_tensors(one: Path, other: Path) -> list[str]:
     """Names of the tensors in which two runs' last checkpoints differ."""
-    a, b = (read_tensors(latest_checkpoint(run)) for run in (one, other))
+    a, b = (read_tensors(_last_checkpoint(run)) for run in (one, other))
     return sorted(name for name in a.keys() | b.keys() if name not in a or name not in b or not a[name].equal(b[name]))
+
+
+def _last_checkpoint(run_dir: Path) -> Path:
+    found = latest_checkpoint(run_dir)
+    if found is None:
+        raise UserError(f"the {run_dir.name} run ended without a checkpoint that can be read")
+    return found
 
 
 @dataclass(frozen=True)
@@ -172,7 +184,8 @@ def measure(run: Run, plan: Plan, folder: Path) -> Findings:
     undisturbed.mkdir()
     run.progress.expect(run.rounds + 2)
     crashes = _crashes(run, plan, configuration(data, 10**6, plan.steps_between), crashed)
-    images = read_about(latest_checkpoint(crashed))["images"] if latest_checkpoint(crashed) else 0
+    last = latest_checkpoint(crashed)
+    images = 0 if last is None else read_about(last)["images"]
     config = configuration(data, images // BATCH + plan.steps_between, plan.steps_between)
     for run_dir in (crashed, undisturbed):
         with run.progress.doing(f"the {run_dir.name} run to its end"):
@@ -244,7 +257,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
     rounds_help="How many crashes.",
     has_device=False,
     rate_apart=True,
-    about=__doc__.replace("\n\n    python", "\n\n\b\n    python"),
+    about=(__doc__ or "").replace("\n\n    python", "\n\n\b\n    python"),
 )
 @click.option("--steps-between", type=Int(1, 10_000), default=4, show_default=True,
               help="Steps from one checkpoint to the next.")

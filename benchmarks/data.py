@@ -156,8 +156,10 @@ def reading(run: Run, sets: DataSets, workers: Sequence[int], images: int) -> di
 def configured(setting: Setting, path: Path, method: str, workers: int | None, device: str = "cpu") -> RunConfig:
     """The run that train.py would make of this setting."""
     facts = DataFacts(name="textures", resolution=setting.resolution, num_channels=3, size=len(ImageDataset(path)))
-    given = {"cfg": setting.cfg, "batch": setting.batch, "method": method, "workers": workers}
-    return resolve(Options(data=str(path), device=device, **given), facts)
+    options = Options(
+        data=str(path), device=device, cfg=setting.cfg, batch=setting.batch, method=method, workers=workers
+    )
+    return resolve(options, facts)
 
 
 class Trainer:

@@ -14,7 +14,7 @@ of centers, or a gradient step.
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -37,7 +37,7 @@ SHARE = 0.2  # of the image's size
 EDGE = 0.9  # points and targets stay within +-EDGE
 SMALLEST, LARGEST = 0.02, 0.5  # of the picture, an object
 TRIES = 1000  # directions for a point
-BASE = "latent"  # what others are compared with
+BASE: DragMode = "latent"  # what others are compared with
 
 Place = tuple[float, float]
 
@@ -134,11 +134,14 @@ def _seen(model: Model, task: Task, after: Tensor) -> float:
 
 def compared(ways: Sequence[Way], base: Sequence[Way]) -> tuple[list[int], list[float], list[int], list[float]]:
     """At the equal distance of each drag: steps and seconds of `ways`, then of `base`."""
-    found = []
-    for one, other in zip(ways, base, strict=True):
-        distance = max(one.nearest, other.nearest)
-        found.append((*one.until(distance), *other.until(distance)))
-    return tuple(map(list, zip(*found, strict=True)))
+    pairs = [(one, other, max(one.nearest, other.nearest)) for one, other in zip(ways, base, strict=True)]
+    steps, seconds = _until((one, distance) for one, _, distance in pairs)
+    return steps, seconds, *_until((other, distance) for _, other, distance in pairs)
+
+
+def _until(ways: Iterable[tuple[Way, float]]) -> tuple[list[int], list[float]]:
+    found = [way.until(distance) for way, distance in ways]
+    return [steps for steps, _ in found], [seconds for _, seconds in found]
 
 
 def measure(run: Run, model: Model, given: list[Task], modes: Sequence[DragMode], max_steps: int) -> Findings:

@@ -43,7 +43,7 @@ class Dragging:
     def __init__(self, socket: Any, per_second: int | None = None):
         self.socket, self.sent, self.answered, self.pictures = socket, 0, 0, 0
         self._pause = 1 / per_second if per_second else 0.0
-        self.layout: dict[str, Any] | None = None
+        self.layout: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Wait for the model and for its first picture, which tells the layout."""
@@ -91,8 +91,9 @@ class Dragging:
 def connected(url: str) -> Any:
     """A WebSocket of the server's own page."""
     from websockets.sync.client import connect
+    from websockets.typing import Origin
 
-    return connect(f"ws://{url.split('/')[2]}/ws", origin=url.rstrip("/"), max_size=None)
+    return connect(f"ws://{url.split('/')[2]}/ws", origin=Origin(url.rstrip("/")), max_size=None)
 
 
 def measure(run: Run, network: str, moves: int, per_second: int | None) -> Findings:

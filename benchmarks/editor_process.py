@@ -39,6 +39,7 @@ def served(network: str) -> Iterator[Served]:
     words = [sys.executable, "edit.py", "serve", f"--network={network}", "--no-browser"]
     start = time.perf_counter()
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None  # it is a pipe
     try:
         line = process.stdout.readline()
         said = time.perf_counter() - start

@@ -124,8 +124,8 @@ def problems(root: Path) -> list[str]:
     """One line for each figure that is not as it should be; [] when all are."""
     manifest = read_manifest(root)
     texts = {page: prose((root / page).read_text(encoding="utf-8")) for page in pages(root)}
-    found = []
-    for entry in (*manifest.measured, *manifest.not_measured):
+    found, entries = [], list[Measured | NotMeasured]([*manifest.measured, *manifest.not_measured])
+    for entry in entries:
         said, wrong = _as_said(entry, root)
         if wrong is None and said not in texts.get(entry.page, ""):
             wrong = f"the page does not say '{said}'"
@@ -192,7 +192,7 @@ def objection(report: Report, entry: Measured) -> str | None:
     for keys in entry.values:
         if not isinstance(value_at(report, keys), int | float):
             return f"no number at {keys}"
-        if keys[0] == "series" and keys[-1] == "median" and not report.series[keys[1]][keys[2]].judged:
+        if keys[0] == "series" and keys[-1] == "median" and not report.series[str(keys[1])][str(keys[2])].judged:
             return f"{keys[1]}, {keys[2]} has no stable median; cite its range"
     return None
 

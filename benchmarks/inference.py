@@ -8,10 +8,13 @@ style", all pictures of a batch share one, as they do while a centre moves. Weig
 trained ones.
 """
 
+from functools import partial
+from itertools import pairwise
 from typing import get_args
 
 import click
 import torch
+from torch import Tensor
 
 from benchmarks.harness.apart import peak_mib
 from benchmarks.harness.command import Findings, Run, benchmark
@@ -21,6 +24,7 @@ from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
 from training.config import RunConfig
+from training.layouts.layout import Layout
 from training.networks.backbones import make_generator
 from training.networks.generator import set_memory_format
 from training.networks.precision import Precision, check_precision, set_precision
@@ -50,9 +54,12 @@ class TimedGenerator(TimedModel):
         seeds = list(range(batch))
         layout = self.model.layout(seeds)
         ws = self.model.styles(seeds, layout=layout)
-        how = {"layout": layout, "batch_size": batch}
-        self.parts[part_name(OWN, batch)] = lambda: self.model.images(seeds, ws=ws, **how)
-        self.parts[part_name(ONE, batch)] = lambda: self.model.images(seeds, ws=ws[:1], **how)
+        self.parts[part_name(OWN, batch)] = partial(self._images, seeds, ws, layout)
+        self.parts[part_name(ONE, batch)] = partial(self._images, seeds, ws[:1], layout)
+
+    def _images(self, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
+        """In one batch."""
+        return self.model.images(seeds, ws=ws, layout=layout, batch_size=len(seeds))
 
 
 def part_name(style: str, batch: int) -> str:
@@ -72,7 +79,7 @@ def measure(
     samples = run.take_turns(subjects)
     return Findings(
         series={name: rates(each, batches) for name, each in samples.items()},
-        pairs=[tuple(configs)] if len(configs) == 2 else [],
+        pairs=list(pairwise(configs)),
         facts={"peak_mib": peaks},
         lines=[f"peak memory: {', '.join(f'{name} {peak:.0f} MiB' for name, peak in peaks.items())}"],
     )

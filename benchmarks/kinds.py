@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import cast
 
 import torch
 from torch.autograd import DeviceType
@@ -91,4 +92,4 @@ def _kind(call: FunctionEvent) -> str:
         if kind_of(caller.name) == OPTIMIZER:
             return OPTIMIZER
         caller = caller.cpu_parent
-    return kind_of(call.name, call.input_shapes)
+    return kind_of(call.name, cast(Shapes, call.input_shapes))  # torch annotates it as numbers

@@ -9,6 +9,7 @@ which are kept on disk, are not part of the FID run.
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import click
 import numpy as np
@@ -30,6 +31,7 @@ from metrics.moments import Moments, moments_of
 from metrics.registry import evaluate
 from torch_utils.distributed import World
 from training.config import RunConfig
+from training.data.dataset import ImageDataset
 from training.networks.generator import Generator, set_memory_format
 from training.sampling import Model
 
@@ -65,7 +67,8 @@ class UntrainedExtractors(Extractors):
     def get(self, name: str, device: torch.device) -> Extractor:
         if (name, device) not in self._made:
             extractor = random_features() if name == "random" else untrained_inception()
-            extractor.network.to(device)
+            if isinstance(extractor.network, torch.nn.Module):
+                extractor.network.to(device)
             self._made[name, device] = extractor
         return self._made[name, device]
 
@@ -87,7 +90,7 @@ def make_context(config: RunConfig, images: int, device: torch.device) -> Metric
     return network_context(
         model,
         None,
-        NoiseImages(images, config.generator.img_resolution),
+        cast(ImageDataset, NoiseImages(images, config.generator.img_resolution)),  # all that is looked at of one
         batch_size=config.schedule.batch_size,
         extractors=UntrainedExtractors(),
         use_cache=False,

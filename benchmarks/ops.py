@@ -73,9 +73,9 @@ def cases(setting: Setting, channels: int, r: int) -> list[Case]:
     def finished() -> Tensor:
         return ops.bias_act(x, b, act="lrelu", gain=1, scale=styles, noise=noise)
 
-    def resampled(**options: int) -> Callable[[], Tensor]:
-        source = half if options.get("up") else x
-        return lambda: ops.conv2d_resample(source, w.to(x.dtype), f, padding=1, **options)
+    def resampled(up: int = 1, down: int = 1) -> Callable[[], Tensor]:
+        source = x if up == 1 else half
+        return lambda: ops.conv2d_resample(source, w.to(x.dtype), f, up, down, padding=1)
 
     def modulated() -> Tensor:
         return ops.modulated_conv2d(x, w, styles, noise, padding=1, bias=b, act="lrelu")
@@ -140,7 +140,7 @@ def product_rate(device: torch.device, dtype: torch.dtype) -> float:
 def measure(run: Run, setting: Setting) -> Findings:
     """Milliseconds of each case at each size, by version; facts: what each has to move and to compute."""
     series: dict[str, dict[str, Series]] = {version: {} for version in VERSIONS}
-    work = {}
+    work: dict[str, dict[str, int]] = {}
     for channels, r in SIZES:
         size, label = cases(setting, channels, r), f"{channels}x{r}x{r}"
         subjects = {version: TimedVersion(version, size, run.device) for version in VERSIONS}
@@ -179,7 +179,7 @@ def shares(series: dict[str, Series], rates: dict[str, float], work: dict[str, d
 def main(run: Run, dtype: str, batch: int, nhwc: bool | None):
     """Time each operator, forward and with its gradients: native, PyTorch's version, and the plain reference."""
     where = run.device
-    if not is_loaded(where.type):
+    if not is_loaded("cuda" if where.type == "cuda" else "cpu"):
         raise UserError(f"no native operators for {where.type}; see: python -m torch_utils.ops doctor")
     if where.type == "cpu":
         keep_memory()

@@ -1,6 +1,7 @@
 """What the benchmarks time: models and training steps as train.py would make them, with random images for data."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 
@@ -54,7 +55,8 @@ class TrainingPhases(TimedModel):
         encoding = config.generator.encoding
         self.layout = None if encoding is None else sample_layout(self.batch, config.sampler, draw, encoding.counts)
         self.phases = {phase.name: phase for phase in make_phases(config)}
-        self.parts = {name: lambda name=name: self._train(name) for name in self.phases} | {INFERENCE: self._infer}
+        self.parts = {name: partial(self._train, name) for name in self.phases}
+        self.parts[INFERENCE] = self._infer
 
     def per_image(self, spent: Mapping[str, float]) -> float:
         """What a call of each phase takes, seconds or else, per image shown: each phase as often as it runs."""

@@ -7,6 +7,8 @@ The second compares a method with itself on other operators. The two take turns 
 of the training loop, optimizer step included; the data are random images, drawn beforehand.
 """
 
+from itertools import pairwise
+
 import click
 import torch
 
@@ -32,7 +34,7 @@ def compare(run: Run, configs: dict[str, RunConfig]) -> Findings:
     samples = run.take_turns(subjects)
     return Findings(
         series={name: _series(subject, samples[name]) for name, subject in subjects.items()},
-        pairs=[tuple(configs)],
+        pairs=list(pairwise(configs)),
         facts={
             "peak_mib": peaks,
             "methods": {name: {"method": each.method, "ops": each.hardware.ops} for name, each in configs.items()},

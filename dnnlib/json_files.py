@@ -5,8 +5,9 @@ import math
 import os
 import stat
 from collections import Counter
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dnnlib.errors import UserError
 
@@ -34,7 +35,7 @@ def read_bytes(path: str | Path, limit: int) -> bytes:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
-def open_regular(path: str | Path, limit: int) -> BinaryIO:
+def open_regular(path: str | Path, limit: int) -> BufferedReader:
     """A regular file, open for reading. Raises UserError when it is none or has more than `limit` bytes.
 
     A FIFO or a device is refused without waiting for it.

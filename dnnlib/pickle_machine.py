@@ -11,7 +11,7 @@ holds another one twice, which holds another one twice, takes for ever; values a
 import codecs
 import pickletools
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 MOST_OPCODES = 1_000_000  # ten times as many as a generator and a discriminator of 1024x1024 take
 LONGEST_LINE = 1 << 16  # bytes, of the opcodes that are written as text
@@ -61,7 +61,7 @@ class Calls(Protocol):
 class Bounded:
     """A file whose reads never allocate more than is left of it, whatever length an opcode claims."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self._file = file
         here = file.tell()
         self._end = file.seek(0, 2)
@@ -87,7 +87,7 @@ def load(
     """
     machine = _Machine(calls, keys)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, Bounded(file)))):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], Bounded(file)))):
             if opcode.name == "STOP":
                 return machine.pop()
             if count >= most:

@@ -10,15 +10,12 @@ import binascii
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, field, fields
 from typing import Any, get_args
 
 import numpy as np
 
 from dnnlib.errors import UserError
-from dnnlib.files import write_json
-from dnnlib.json_files import read_json
 from dnnlib.parsing import nearest
 from editing import fields as read
 from training.choices import NoiseMode
@@ -92,10 +89,6 @@ class Document:
     mask: Mask | None = None
     history: tuple[dict[str, Any], ...] = field(default=(), compare=False)
 
-    def with_w(self, ws: np.ndarray) -> "Document":
-        """A copy with these final styles, [1, *w_shape]."""
-        return replace(self, w=encode_array(ws))
-
     def styles(self) -> np.ndarray | None:
         """The final styles [1, ...], float32, or None. Raises UserError when `w` holds no such array."""
         return None if self.w is None else decode_array(self.w, "w")
@@ -126,16 +119,6 @@ def from_json(value: Any, where: str = "session") -> Document:
         return _read(value)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-
-
-def save_session(path: str | Path, document: Document) -> None:
-    """Write a session file, atomically."""
-    write_json(path, to_json(document))
-
-
-def load_session(path: str | Path) -> Document:
-    """Read a session file. Raises UserError when it cannot be read or is none."""
-    return from_json(read_json(path), str(path))
 
 
 def encode_array(values: np.ndarray) -> str:
@@ -188,7 +171,7 @@ def _read_drag(value: Any) -> dict[str, Any]:
 
 def _point(value: Any, name: str) -> DragPoint:
     read.keys(value, name, {"from", "to"}, needed={"from", "to"})
-    start, target = (read.numbers(value[key], f"{name}.{key}", 2, -FARTHEST, FARTHEST) for key in ("from", "to"))
+    start, target = (read.pair(value[key], f"{name}.{key}", -FARTHEST, FARTHEST) for key in ("from", "to"))
     return DragPoint(start, target)
 
 
@@ -233,7 +216,8 @@ def _level(value: Any, name: str) -> dict[str, Any]:
     centers = read.sequence(value["centers"], f"{name}.centers", MOST_CENTERS)
     places = [list(read.numbers(each, f"{name}.centers", 2, -FARTHEST, FARTHEST)) for each in centers]
     count = len(places)
-    level = {"centers": places, "spreads": list(read.numbers(value["spreads"], f"{name}.spreads", count, 0, 1e6))}
+    spreads = read.numbers(value["spreads"], f"{name}.spreads", count, 0, 1e6)
+    level: dict[str, Any] = {"centers": places, "spreads": list(spreads)}
     if value.get("strengths") is not None:
         level["strengths"] = list(read.numbers(value["strengths"], f"{name}.strengths", count, 0, 1))
     return level

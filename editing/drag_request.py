@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_by
 from dnnlib.parsing import floats, shown
-from editing.dragging import DragOptions, DragStep, drag
+from editing.dragging import DragMode, DragOptions, DragStep, drag
 from editing.own_pictures import read_picture
 from editing.registration import disc_of_pixels, registration_of_model
 from training.data.class_names import chosen_class
@@ -26,6 +26,8 @@ from training.runs.snapshot import find_snapshot
 from training.sampling import Model
 
 VIDEO_SIDE = 256  # pixels at least
+
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class DragRequest:
     latents: str | None = None
     class_label: str | None = None
     trunc: float = 1.0
-    mode: str = "hybrid"
+    mode: DragMode = "hybrid"
     mask: str | None = None
     max_steps: int = 200
     lr: float | None = None
@@ -67,21 +69,27 @@ def drag_to_files(request: DragRequest) -> tuple[list[Path], DragStep]:
     steps = drag(model, ws, layout, points, mask, options)
     for path in filter(None, (request.out, request.video, request.save_latents, request.save_layout)):
         make_dir(Path(path).parent)
-    images, last = [], None
+    images = []
     for last in steps:
         images.append(last.image.cpu())
     return _write(request, torch.cat(images), last), last
 
 
-def parse_points(texts: Sequence[str]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+def parse_points(texts: Sequence[str]) -> list[tuple[Place, Place]]:
     """(from, to) of 'x,y>x,y', several in one text apart by ';'. Raises UserError for any other form."""
-    found = []
+    found: list[tuple[Place, Place]] = []
     for part in (part for text in texts for part in text.split(";") if part.strip()):
         ends = part.split(">")
         if len(ends) != 2:
             raise UserError(f"--points '{shown(part)}' is not of the form x,y>x,y")
-        found.append(tuple(tuple(floats(end, 2, "--points")) for end in ends))
+        start, target = map(_place, ends)
+        found.append((start, target))
     return found
+
+
+def _place(text: str) -> Place:
+    x, y = floats(text, 2, "--points")
+    return x, y
 
 
 def read_mask(text: str, model: Model) -> Tensor:
@@ -100,8 +108,8 @@ def read_mask(text: str, model: Model) -> Tensor:
 
 
 def _options(request: DragRequest) -> DragOptions:
-    how = {"mode": request.mode, "max_steps": request.max_steps, "feature_resolution": request.features}
-    return DragOptions(**how) if request.lr is None else DragOptions(**how, lr=request.lr)
+    options = DragOptions(request.mode, request.max_steps, feature_resolution=request.features)
+    return options if request.lr is None else replace(options, lr=request.lr)
 
 
 def _layout(model: Model, request: DragRequest) -> Layout | None:
@@ -117,7 +125,7 @@ def _styles(model: Model, request: DragRequest, layout: Layout | None) -> Tensor
     if request.latents is None:
         return model.styles([request.seed], layout=layout, **how)
     latents = {name: values[:1] for name, values in load_latents(request.latents).items()}
-    return model.styles(**latents, layout=layout, **how)
+    return model.styles(z=latents.get("z"), ws=latents.get("ws"), layout=layout, **how)
 
 
 def _write(request: DragRequest, images: Tensor, last: DragStep) -> list[Path]:
@@ -128,7 +136,7 @@ def _write(request: DragRequest, images: Tensor, last: DragStep) -> list[Path]:
     if request.save_latents:
         ws = last.ws.cpu().numpy()
         written.append(write_by(request.save_latents, lambda file: np.savez(file, w=ws)))
-    if request.save_layout:
+    if request.save_layout and last.layout is not None:
         save_layout(request.save_layout, last.layout)
         written.append(Path(request.save_layout))
     return written

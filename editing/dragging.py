@@ -28,6 +28,7 @@ from editing.feature_points import (
 )
 from editing.observation import Observation, Observer, detached, leaf, leaf_centers, with_gradients
 from editing.registration import pixel_size, registration_of_model
+from training.config import Registration
 from training.layouts.layout import Layout, check_counts
 from training.layouts.registration import resize
 from training.networks.synthesis import NoiseMode
@@ -128,7 +129,13 @@ def drag(
     _check(model, ws, layout, points, mask, options)
     resolution = options.feature_resolution or default_feature_resolution(model)
     observer = Observer(model, resolution, noise_mode, noise_seed)
-    return _Drag(observer, options, points, mask).run(ws.to(model.device), layout)
+    fitted = None if mask is None else _fitted(mask.to(model.device), resolution, registration_of_model(model))
+    return _Drag(observer, options, points, fitted).run(ws.to(model.device), layout)
+
+
+def _fitted(mask: Tensor, resolution: int, registration: Registration) -> Tensor:
+    """A mask [r, r] at the resolution of the features."""
+    return resize(mask[None, None].float().clamp(0, 1), resolution, registration)[0, 0]
 
 
 def default_feature_resolution(model: Model) -> int:
@@ -150,11 +157,7 @@ class _Drag:
         self.starts, self.targets = ends[:, 0], ends[:, 1]
         self.disc = disc(max(options.r1 * self.unit, LEAST_R1 * self.pixel), self.pixel / 2, ends)
         self.window = square(options.r2 * self.unit, self.unit, ends)
-        self.mask = None if mask is None else self._fitted(mask.to(ends))
-
-    def _fitted(self, mask: Tensor) -> Tensor:
-        """A mask [r, r] at the resolution of the features."""
-        return resize(mask[None, None].clamp(0, 1), self.observe.resolution, self.registration)[0, 0]
+        self.mask = mask
 
     def run(self, ws: Tensor, layout: Layout | None) -> Iterator[DragStep]:
         with with_gradients():
@@ -173,14 +176,13 @@ class _Drag:
 
         Objects go farther or less far than their centers: each jump, also one that is taken back, teaches the next.
         """
+        how = self.options.coarse_radius, self.options.coarse_alpha
         response, misses = Response(self.targets), 0
         for _ in range(self.options.coarse_moves):
             with with_gradients():
                 points = torch.tensor(step.points, device=self.targets.device)
-                ways = response.asked(self.targets - points)
-                layout = moved_towards(
-                    detached(seen.layout), points, points + ways, self.options.coarse_radius, self.options.coarse_alpha
-                )
+                before, ways = detached(seen.layout), response.asked(self.targets - points)
+                layout = None if before is None else moved_towards(before, points, points + ways, *how)
                 if layout is None:
                     break
                 after = self.observe(seen.ws, leaf_centers(layout))
@@ -219,15 +221,15 @@ class _Drag:
         self, seen: Observation, step: DragStep, optimizer: torch.optim.Optimizer, number: int
     ) -> Layout | None:
         """One step on the styles or, every second one unless the mode is "latent", on the centers; the new layout."""
-        points = torch.tensor(step.points, device=self.targets.device)
+        points, layout = torch.tensor(step.points, device=self.targets.device), detached(seen.layout)
         loss = self._loss(seen.features, points)
-        if self.options.mode == "latent" or number % 2 == 0:
+        if layout is None or self.options.mode == "latent" or number % 2 == 0:
             (seen.ws.grad,) = torch.autograd.grad(loss, [seen.ws])
             optimizer.step()
-            return detached(seen.layout)
+            return layout
         gradients = torch.autograd.grad(loss, seen.centers, allow_unused=True)
         farthest = (self.targets - points).norm(dim=-1).max().item()
-        return descended(detached(seen.layout), gradients, min(self.options.center_step, farthest))
+        return descended(layout, gradients, min(self.options.center_step, farthest))
 
     def _loss(self, features: Tensor, points: Tensor) -> Tensor:
         """DragGAN's equation 1."""
@@ -268,10 +270,11 @@ def _check(
 ) -> None:
     if list(ws.shape) != [1, *model.G.w_shape]:
         raise UserError(f"ws must have the shape {[1, *model.G.w_shape]} for this model, not {list(ws.shape)}")
-    if (layout is not None) != model.is_layout_conditioned:
-        raise UserError(f"this model {'needs' if model.is_layout_conditioned else 'takes no'} layout")
-    if layout is not None:
-        check_counts(layout, model.config.generator.encoding.counts)
+    encoding = model.config.generator.encoding
+    if (layout is None) != (encoding is None):
+        raise UserError(f"this model {'takes no' if encoding is None else 'needs a'} layout")
+    if layout is not None and encoding is not None:
+        check_counts(layout, encoding.counts)
         if len(layout) != 1:
             raise UserError(f"one picture is dragged at a time, but there are {len(layout)} layouts")
     _check_mode(model, options)

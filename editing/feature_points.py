@@ -16,8 +16,7 @@ PAPER_RESOLUTION = 256  # smaller pictures scale DragGAN's radii, which are pixe
 def sample_features(features: Tensor, places: Tensor, registration: Registration = "corners") -> Tensor:
     """Features [1, C, h, w] at places [..., 2] -> [..., C]; beyond the border they are those of the border."""
     grid = places.reshape(1, 1, -1, 2).to(features.dtype)
-    how = {"mode": "bilinear", "padding_mode": "border", "align_corners": registration == "corners"}
-    found = F.grid_sample(features, grid, **how)  # [1, C, 1, K]
+    found = F.grid_sample(features, grid, "bilinear", "border", align_corners=registration == "corners")  # [1, C, 1, K]
     return found[0, :, 0].T.reshape(*places.shape[:-1], -1)
 
 

@@ -47,6 +47,12 @@ def numbers(value: Any, name: str, count: int | None, least: float, most: float)
     return tuple(number(each, name, least, most) for each in values)
 
 
+def pair(value: Any, name: str, least: float, most: float) -> tuple[float, float]:
+    """Two numbers from `least` to `most`."""
+    x, y = numbers(value, name, 2, least, most)
+    return x, y
+
+
 def whole(value: Any, name: str, least: int, most: int) -> int:
     """A whole number from `least` to `most`."""
     if not isinstance(value, int) or isinstance(value, bool):

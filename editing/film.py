@@ -29,11 +29,10 @@ def film_frames(
     if total > MOST_FRAMES:
         raise UserError(f"a film of {total} frames is too long; {MOST_FRAMES} are the most")
     keys = _keyframes(model, documents, directions)
-    noise = {"noise_mode": documents[0].noise_mode}
     seeds = [documents[0].seed if documents[0].noise_seed is None else documents[0].noise_seed]
     for time in keys.times(frames):
         ws, layout = keys.at([time])
-        cells = to_cells(model.images(seeds, ws=ws, layout=layout, **noise), SIDE)
+        cells = to_cells(model.images(seeds, ws=ws, layout=layout, noise_mode=documents[0].noise_mode), SIDE)
         yield (overlay_pictures(cells, layout.to("cpu")) if marks and layout is not None else cells)[0]
 
 

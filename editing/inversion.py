@@ -234,11 +234,11 @@ def _better(a: InversionStep, b: InversionStep) -> InversionStep:
         return torch.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
     layout = b.layout
-    if layout is not None:
+    if layout is not None and a.layout is not None:
         centers = tuple(map(pick, a.layout.centers, layout.centers))
         layout = replace(layout, centers=centers, spreads=tuple(map(pick, a.layout.spreads, layout.spreads)))
-    tensors = {name: pick(getattr(a, name), getattr(b, name)) for name in ("image", "ws", "loss", "rms")}
-    return replace(b, layout=layout, **tensors)
+    image, ws = pick(a.image, b.image), pick(a.ws, b.ws)
+    return InversionStep(b.step, image, ws, layout, pick(a.loss, b.loss), pick(a.rms, b.rms))
 
 
 def _check_target(model: Model, target: Tensor) -> None:

@@ -83,8 +83,8 @@ class Coordinates:
         counts = layout.counts
         parts = numbers[:, size:].split([*(2 * n for n in counts), *counts], 1)
         limits = [1.0, *[CHILD_LIMIT] * (len(counts) - 1)]
-        centers = zip(parts[: len(counts)], limits, strict=True)
-        centers = tuple(c.unflatten(1, (-1, 2)).clamp(-limit, limit) for c, limit in centers)
+        limited = zip(parts[: len(counts)], limits, strict=True)
+        centers = tuple(c.unflatten(1, (-1, 2)).clamp(-limit, limit) for c, limit in limited)
         spreads = tuple(s.exp().clamp(*SPREADS) for s in parts[len(counts) :])
         return ws, replace(layout, centers=centers, spreads=spreads)
 

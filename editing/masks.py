@@ -16,7 +16,7 @@ PIXELS_LIMIT = 4096 * 4096
 
 
 def mask_array(mask: Mask | None, resolution: int, registration: Registration) -> np.ndarray | None:
-    """float32 [resolution, resolution], 1 where the picture may change; None without a mask.
+    """float32 [resolution, resolution], 1 where the picture may change; None where nothing says it.
 
     A circle's coordinates are those of layouts with this registration; a PNG covers the whole picture and is resized
     to it. Raises UserError when it is no readable picture.
@@ -25,7 +25,7 @@ def mask_array(mask: Mask | None, resolution: int, registration: Registration) -
         return None
     if mask.circle is not None:
         return disc_of_pixels(*mask.circle, resolution, registration)
-    return _decoded(mask.png, resolution)
+    return None if mask.png is None else _decoded(mask.png, resolution)
 
 
 def _decoded(text: str, resolution: int) -> np.ndarray:

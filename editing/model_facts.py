@@ -20,7 +20,7 @@ def facts(model: Model, snapshot: Snapshot) -> dict[str, Any]:
         "kimg": snapshot.kimg,
         "resolution": generator.img_resolution,
         "channels": generator.img_channels,
-        "counts": list(generator.encoding.counts) if model.is_layout_conditioned else [],
+        "counts": [] if generator.encoding is None else list(generator.encoding.counts),
         "registration": registration_of_model(model),
         "objects": _objects(snapshot),
         "seeds": SEED_LIMIT,

@@ -6,6 +6,7 @@ Pictures for people come from Model.images, whose fast path keeps no gradients; 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -18,12 +19,20 @@ from training.sampling import Model
 
 @dataclass(frozen=True)
 class Observation:
-    """image [N, C, R, R] about [-1, 1] and features [N, channels, r, r], float32, of styles ws and a layout."""
+    """image [N, C, R, R] about [-1, 1] and features [N, channels, r, r], float32, of styles ws and a layout.
+
+    block: the features, where the observer was asked for some.
+    """
 
     image: Tensor
-    features: Tensor | None
+    block: Tensor | None
     ws: Tensor
     layout: Layout | None
+
+    @property
+    def features(self) -> Tensor:
+        assert self.block is not None, "this observer has no resolution to see features at"
+        return self.block
 
     @property
     def centers(self) -> tuple[Tensor, ...]:
@@ -42,10 +51,11 @@ class Observer:
 
     def __call__(self, ws: Tensor, layout: Layout | None) -> Observation:
         """The picture of ws [N, *w_shape] and a layout; gradients flow wherever these want them."""
-        outputs: dict[int, Tensor] | None = None if self.resolution is None else {}
-        image = self.model.G.synthesis(ws, layout, self._noise(len(ws)), block_outputs=outputs)
-        features = None if outputs is None else outputs[self.resolution].float()
-        return Observation(image.float(), features, ws, layout)
+        noise, outputs = self._noise(len(ws)), dict[int, Tensor]()
+        if self.resolution is None:
+            return Observation(self.model.G.synthesis(ws, layout, noise).float(), None, ws, layout)
+        image = self.model.G.synthesis(ws, layout, noise, block_outputs=outputs)
+        return Observation(image.float(), outputs[self.resolution].float(), ws, layout)
 
     def _noise(self, count: int) -> Noise:
         """The same in every call, as Model.images has it for this seed."""
@@ -71,9 +81,15 @@ def leaf_centers(layout: Layout | None) -> Layout | None:
     return None if layout is None else replace(layout, centers=tuple(map(leaf, layout.centers)))
 
 
+@overload
+def detached(layout: Layout) -> Layout: ...
+@overload
+def detached(layout: None) -> None: ...
+
+
 def detached(layout: Layout | None) -> Layout | None:
     """A copy without gradients that nothing else writes to."""
     if layout is None:
         return None
-    copies = {"centers": layout.centers, "spreads": layout.spreads}
-    return replace(layout, **{name: tuple(v.detach().clone() for v in levels) for name, levels in copies.items()})
+    centers, spreads = (tuple(v.detach().clone() for v in levels) for levels in (layout.centers, layout.spreads))
+    return replace(layout, centers=centers, spreads=spreads)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +87,11 @@ def _batches(
 
 def _joined(parts: list[InversionStep]) -> InversionStep:
     """One step of the pictures of all batches, on the CPU."""
-    layouts = [part.layout for part in parts]
-    layout = None if layouts[0] is None else concatenate(layouts).to("cpu")
-    tensors = {name: torch.cat([getattr(p, name) for p in parts]).cpu() for name in ("image", "ws", "loss", "rms")}
-    return replace(parts[0], step=parts[-1].step, layout=layout, **tensors)
+    layouts = [part.layout for part in parts if part.layout is not None]
+    layout = concatenate(layouts).to("cpu") if layouts else None
+    together = zip(*((part.image, part.ws, part.loss, part.rms) for part in parts), strict=True)
+    image, ws, loss, rms = (torch.cat(tensors).cpu() for tensors in together)
+    return InversionStep(parts[-1].step, image, ws, layout, loss, rms)
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -61,9 +61,8 @@ def render(
     layout = layout_of(model, document)
     ws = styles_of(model, document, layout, directions)
     blocks: dict[int, Tensor] | None = {} if with_features else None
-    noise = {"noise_mode": document.noise_mode, "block_outputs": blocks}
     seeds = [document.seed if document.noise_seed is None else document.noise_seed]
-    images = model.images(seeds, ws=ws, layout=layout, **noise)
+    images = model.images(seeds, ws=ws, layout=layout, noise_mode=document.noise_mode, block_outputs=blocks)
     pixels = to_uint8(images)[0].permute(1, 2, 0).cpu().numpy()
     return Rendering(pixels, layout, ws, images, {r: _mean(x) for r, x in (blocks or {}).items()})
 
@@ -88,9 +87,13 @@ def styles_of(model: Model, document: Document, layout: Layout | None, direction
     if given is not None:
         ws = model.styles(ws=torch.from_numpy(given.copy()))
     else:
-        truncation = {"truncation_psi": document.truncation_psi, "truncation_cutoff": document.truncation_cutoff}
-        z = latents_of(model, document)
-        ws = model.styles(z=z, layout=layout, labels=_label(document, model), **truncation)
+        ws = model.styles(
+            z=latents_of(model, document),
+            layout=layout,
+            labels=_label(document, model),
+            truncation_psi=document.truncation_psi,
+            truncation_cutoff=document.truncation_cutoff,
+        )
     for number, step in enumerate(document.directions):
         ws = _known(directions, step, f"directions[{number}]").moved(ws, step.index, step.strength)
     return ws

@@ -1,6 +1,7 @@
 """Styles of some layers from other pictures (Karras et al. 2019, figure 3)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -46,9 +47,9 @@ def mixing_grid(
     psi: float = 1.0,
 ) -> np.ndarray:
     """The table as a picture, uint8 [H, W, 3]; rows and cols are seeds. Raises UserError on bad input."""
-    chosen, how = parse_layers(layers, model), {"labels": label, "truncation_psi": psi}
+    chosen, styles = parse_layers(layers, model), partial(model.styles, labels=label, truncation_psi=psi)
     layout, other_layout = model.layout(rows), model.layout(cols)
-    ws, others = model.styles(rows, layout=layout, **how), model.styles(cols, layout=other_layout, **how)
+    ws, others = styles(rows, layout=layout), styles(cols, layout=other_layout)
     across, down = len(cols), len(rows)
     pairs = mixed(ws.repeat_interleave(across, 0), others.repeat(down, *[1] * (others.ndim - 1)), chosen)
     places = None if layout is None else layout.repeat(across)

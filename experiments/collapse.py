@@ -22,7 +22,7 @@ from dnnlib.files import write_by
 from training.config import DiscriminatorConfig
 from training.data.dataset import ImageDataset
 from training.losses.adversarial import discriminator_loss
-from training.networks.backbones import make_discriminator
+from training.networks.backbones import DiscriminatorNetwork, make_discriminator
 
 BATCH = 8
 HELD_OUT = 512  # images
@@ -68,7 +68,7 @@ def learn(images: Tensor, std_channels: int, steps: int, seed: int) -> list[floa
 
 
 @torch.no_grad()
-def accuracy(D: torch.nn.Module, images: Tensor, stream: torch.Generator, count: int = 64) -> float:
+def accuracy(D: DiscriminatorNetwork, images: Tensor, stream: torch.Generator, count: int = 64) -> float:
     """Share of 2 x count batches that the median of their mean logits puts on the right side."""
     pairs = [batches(images, stream) for _ in range(count)]
     scores = torch.tensor([[D(batch).logits.mean() for batch in pair] for pair in pairs])

@@ -84,7 +84,7 @@ def carry_out(run: Evidence, outdir: Path, device: str) -> None:
         command("dataset_tool.py", *run.dataset, f"--dest={data}")
     runs = outdir / "runs" / run.name
     command("train.py", f"--outdir={runs}", f"--data={data}", f"--device={device}", "--metrics=none", *run.train)
-    folder = newest_run(runs)
+    folder = trained_run(runs)
     unknown = [name for name in run.metrics if not is_known(name)]
     if unknown:
         click.echo(f"left out, as there is no such metric here: {', '.join(unknown)}")
@@ -120,6 +120,14 @@ def newest_run(runs: Path) -> Path | None:
     return max((path.parent for path in runs.glob("*/config.json")), default=None)
 
 
+def trained_run(runs: Path) -> Path:
+    """The same of a training that has ended. Raises UserError where there is none."""
+    folder = newest_run(runs)
+    if folder is None:
+        raise UserError(f"{runs}: the training left no run directory here")
+    return folder
+
+
 def values_of(folder: Path, metric: str, kimg: float) -> dict[str, Any] | None:
     """The newest results of a metric at `kimg`, or None where there are none."""
     path = folder / f"metric-{metric}.jsonl"
@@ -135,7 +143,7 @@ def table(runs: Iterable[Evidence], outdir: Path) -> str:
     for run in runs:
         folder = newest_run(outdir / "runs" / run.name)
         kimg = None if folder is None else open_snapshot(folder).kimg
-        values = [None if folder is None else values_of(folder, name, kimg) for name in metrics]
+        values = [None if folder is None or kimg is None else values_of(folder, name, kimg) for name in metrics]
         first = [None if not value else next(iter(value.values())) for value in values]
         cells = [MISSING if number is None else f"{number:.3f}" for number in first]
         lines.append([run.name, MISSING if kimg is None else f"{kimg:g}", *cells])

@@ -15,7 +15,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dnnlib.cli import PATH, Command, Int, option
-from editing.inversion import InversionOptions, InversionStep, invert
+from dnnlib.errors import UserError
+from editing.inversion import InversionOptions, InversionStep, Space, invert
 from metrics.centroid_co_move import DIRECTIONS
 from training.layouts.layout import Layout
 from training.sampling import Model, to_uint8
@@ -46,16 +47,14 @@ def as_files(images: Tensor) -> Tensor:
     return to_uint8(images).float() / 127.5 - 1
 
 
-def center_errors(model: Model, seeds: list[int], found: Outcome) -> list[Tensor]:
+def center_errors(true: Layout, found: Layout) -> list[Tensor]:
     """For each level the largest difference of a center's x or y, [N]."""
-    true = model.layout(seeds)
-    pairs = zip(found.last.layout.centers, true.centers, strict=True)
+    pairs = zip(found.centers, true.centers, strict=True)
     return [(a - b).abs().amax((1, 2)).cpu() for a, b in pairs]
 
 
-def effects(model: Model, seeds: list[int]) -> list[Tensor]:
+def effects(model: Model, seeds: list[int], layout: Layout) -> list[Tensor]:
     """For each level the rms by which pictures change when one center moves by NEAR_CENTER to a side, [4 n N]."""
-    layout = model.layout(seeds)
     ws = model.styles(seeds, layout=layout)
 
     def shown(places: Layout) -> Tensor:
@@ -86,20 +85,24 @@ def said(name: str, found: Outcome) -> str:
 @option("--pictures", type=Int(1, 1000), default=20, show_default=True, metavar="N", help="Seeds 0 to N - 1.")
 @option("--space", type=click.Choice(["w", "w+"]), default="w+", show_default=True, help="As projector.py has it.")
 @option("--num-steps", type=Int(1, 10_000), default=300, show_default=True, metavar="N", help="Of each search.")
-def main(network: str, pictures: int, space: str, num_steps: int) -> None:
+def main(network: str, pictures: int, space: Space, num_steps: int) -> None:
     model, seeds = Model.load(network), list(range(pictures))
+    true = model.layout(seeds)
+    if true is None:
+        raise UserError(f"{network}: this model takes no layout, so there are no centers to look for")
     target = as_files(model.images(seeds))
-    how = {"space": space, "steps": num_steps}
-    free = outcome(model, target, InversionOptions(**how))
+    options = InversionOptions(space, num_steps)
+    free = outcome(model, target, options)
+    assert free.last.layout is not None  # that of a model which takes one
     click.echo(said("with centers", free))
-    errors_and_effects = zip(center_errors(model, seeds, free), effects(model, seeds), strict=True)
+    errors_and_effects = zip(center_errors(true, free.last.layout), effects(model, seeds, true), strict=True)
     for level, (errors, changes) in enumerate(errors_and_effects):
         near = int((errors < NEAR_CENTER).sum())
         click.echo(
             f"  level {level}: centers of {near} within {NEAR_CENTER}, median error {errors.median():.3f}; moved so "
             f"far, one changes the picture by {changes.median():.4f} rms ({changes.min():.4f} to {changes.max():.4f})"
         )
-    click.echo(said("without", outcome(model, target, InversionOptions(**how, optimize_layout=False))))
+    click.echo(said("without", outcome(model, target, replace(options, optimize_layout=False))))
 
 
 if __name__ == "__main__":

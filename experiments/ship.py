@@ -40,12 +40,15 @@ def main(network: Path, name: str, data: Path, about: str, licence: str, outdir:
     from training.runs.snapshot import open_snapshot
 
     snapshot = open_snapshot(network)
+    encoding = snapshot.config.generator.encoding
+    if encoding is None:
+        raise UserError(f"{network}: this model takes no layout, and what is measured and shown here is steering")
     path = make_dir(outdir) / f"{name}.safetensors"
     save_shipped(path, snapshot)
     if path.stat().st_size > LIMIT:
         raise UserError(f"{path}: {path.stat().st_size / 1e6:.1f} MB, and shipped models have {LIMIT / 1e6:g} at most")
     draw(path, outdir / f"{name}.png")
-    measured = measure(path, data, SINGLE if len(snapshot.config.generator.encoding.counts) > 1 else SEVERAL)
+    measured = measure(path, data, SINGLE if len(encoding.counts) > 1 else SEVERAL)
     text = card(name, about, licence, history(snapshot.path.parent, snapshot.kimg), measured, path.stat().st_size)
     write_text(outdir / f"{name}.md", text)
     click.echo(text)
@@ -82,13 +85,16 @@ def history(run_dir: Path, kimg: float) -> dict[str, Any]:
 
 def card(name: str, about: str, licence: str, past: dict[str, Any], measured: list[dict[str, Any]], size: int) -> str:
     """What there is to know about a model, as Markdown."""
+    command = "a command that is not known"
+    if past["command"] is not None:
+        command = f"`python {without_folders(past['command'])}`"
     rows = [f"| {key} | {value:.3f} |" for each in measured for key, value in each["results"].items()]
     return f"""# {name}
 
 ![Samples, and centers moving from left to right and from top to bottom]({name}.png)
 
 - Data: {about}
-- Trained with `python {without_folders(past["command"])}`, commit {(past["commit"] or "unknown")[:9]}, one seed.
+- Trained with {command}, commit {(past["commit"] or "unknown")[:9]}, one seed.
 - {past["kimg"]:g} thousand images in {past["seconds"]:.0f} s of one thread of a shared CPU (AVX-512).
 - Weights: G_ema and D as float16, {size / 1e6:.1f} MB. Load it with `Model.load("models/{name}.safetensors")`, or
   give it to any `--network`.

@@ -50,6 +50,7 @@ def part_grid(model: Model) -> np.ndarray:
 def _middle(model: Model, seeds: list[int]) -> Layout:
     """Their layouts, with the first center of level 0 in the middle of the picture."""
     layout = model.layout(seeds)
+    assert layout is not None, "the model that comes with the project takes layouts"
     x, y = layout.centers[0][:, 0].unbind(1)
     return layout.moved(0, 0, -x, -y)
 
@@ -84,6 +85,7 @@ def follow(words: list[str], limit: float) -> int:
         subprocess.Popen(words, stdout=subprocess.PIPE, text=True, errors="replace") as process,
         tqdm(bar_format=_BAR, total=0.0, disable=None) as bar,
     ):
+        assert process.stdout is not None  # it is a pipe
         for line in process.stdout:
             _report(bar, line.rstrip())
         return process.wait(limit)

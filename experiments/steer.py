@@ -23,7 +23,7 @@ from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, read_lines, write_json, write_text
 from dnnlib.json_files import read_json
 from dnnlib.parsing import nearest
-from experiments.evidence import MISSING, command, newest_run, values_of
+from experiments.evidence import MISSING, command, trained_run, values_of
 from training.runs.snapshot import open_snapshot
 
 LIST = Path(__file__).with_suffix(".yaml")
@@ -45,7 +45,7 @@ def read_comparison(path: Path) -> Comparison:
     """Raises UserError when a file does not have the form of experiments/steer.yaml."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        metrics = [tuple(each.split(":")) if ":" in each else (each, each) for each in content["metrics"]]
+        metrics = [(name, key or name) for name, _, key in (each.partition(":") for each in content["metrics"])]
         rows = {str(name): shlex.split(words) for name, words in content["rows"].items()}
         return Comparison(shlex.split(content["data"]), shlex.split(content["common"]), metrics, rows)
     except OSError as error:
@@ -67,7 +67,7 @@ def carry_out(which: Comparison, name: str, seed: int, data: Path, outdir: Path,
     runs = outdir / name / f"seed{seed}"
     words = [*which.common, *which.rows[name], f"--seed={seed}", f"--device={device}"]
     command("train.py", f"--outdir={runs}", f"--data={data}", "--metrics=none", *words)
-    folder = newest_run(runs)
+    folder = trained_run(runs)
     kimg = open_snapshot(folder).kimg
     missing = list(dict.fromkeys(metric for metric, _ in which.metrics if values_of(folder, metric, kimg) is None))
     if missing:

@@ -82,6 +82,7 @@ def _moves(model: Model) -> bool:
 
 def _moving(model: Model, seed: int, labels: list[int] | None) -> np.ndarray:
     start = model.layout([seed])
+    assert start is not None, "only a model that takes layouts has centers to move"
     dx = torch.linspace(-0.6, 0.6, FRAMES) - start.centers[0][0, 0, 0].cpu()
     layout = start.repeat(FRAMES).moved(0, 0, dx, 0.0)
     images = model.images([seed] * FRAMES, ws=model.styles([seed], labels=labels), layout=layout)
@@ -132,7 +133,8 @@ def _newest(lines: list[dict[str, Any]]) -> list[str]:
     if not lines or not isinstance(lines[-1].get("results"), dict):
         return []
     last = lines[-1]
-    told = {key: last[key] for key in ("num", "seed", "data_hash", "layout_prior", "version") if key in last}
+    names = ["num", "seed", "data_hash", "layout_prior", "version"]
+    told = {key: last[key] for key in names if key in last}
     extractor = last.get("extractor")
     told |= {"extractor": extractor} if extractor else {}
     where = f"{last['kimg']:g} kimg" if isinstance(last.get("kimg"), int | float) else UNKNOWN

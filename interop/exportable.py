@@ -5,6 +5,7 @@ inputs, whose batch size is free.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from interop.plain_networks import plain
+from training.config import Registration
 from training.layouts.layout import Layout
 from training.networks.mapping import MappingNetwork
 from training.networks.synthesis import Noise
 from training.sampling import Model
 
 Latent = Literal["z", "ws"]
+FixedNoise = Literal["const", "none"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ExportOptions:
     """
 
     latent: Latent = "z"
-    noise_mode: Literal["const", "none"] = "const"
+    noise_mode: FixedNoise = "const"
     truncation_cutoff: int | None = None
 
 
@@ -42,15 +45,14 @@ class Exportable(nn.Module):
     Raises UserError for a model that takes a flattened layout as a part of z, and is to be exported for ws.
     """
 
+    truncated: Tensor  # [num_ws, 1, ...], 1 in the layers that psi acts in
+
     def __init__(self, model: Model, options: ExportOptions = DEFAULT):
         super().__init__()
         config = model.config.generator
         self.G = plain(model.G)
         self.options, self.counts = options, () if config.encoding is None else tuple(config.encoding.counts)
-        self.truncates = isinstance(getattr(self.G, "mapping", None), MappingNetwork) and hasattr(
-            self.G.mapping, "w_avg"
-        )
-        self.registration = "corners" if config.encoding is None else config.encoding.registration
+        self.registration: Registration = "corners" if config.encoding is None else config.encoding.registration
         self.c_dim, self.img_resolution = config.c_dim, config.img_resolution
         self.latent_shape = config.latent_shape if options.latent == "z" else model.G.w_shape
         if options.latent == "ws" and options.truncation_cutoff is not None:
@@ -60,9 +62,20 @@ class Exportable(nn.Module):
         self.register_buffer("truncated", mask.reshape(-1, *[1] * (len(self.G.w_shape) - 1)), persistent=False)
 
     @property
+    def mean_style(self) -> Tensor | None:
+        """[w_dim], towards which psi pulls; None of a model that keeps none."""
+        mapping = getattr(self.G, "mapping", None)
+        return getattr(mapping, "w_avg", None) if isinstance(mapping, MappingNetwork) else None
+
+    @property
+    def truncates(self) -> bool:
+        """Whether it takes psi, with latents z."""
+        return self.mean_style is not None
+
+    @property
     def input_names(self) -> list[str]:
         """In the order that forward takes them."""
-        names = [self.options.latent]
+        names: list[str] = [self.options.latent]
         if self.options.latent == "z":
             names += ["c"] * (self.c_dim > 0) + ["psi"] * self.truncates
         parts = ("centers", "spreads", "strengths")
@@ -88,23 +101,25 @@ class Exportable(nn.Module):
         ws = given["ws"] if self.options.latent == "ws" else self._styles(given, layout)
         image = self.G.synthesis(ws, layout, Noise(self.options.noise_mode))
         styles = [ws] if self.options.latent == "z" else []
-        heatmaps = [layout.heatmaps(level, self.img_resolution) for level in range(len(self.counts))]
+        levels = range(len(self.counts))
+        heatmaps = [] if layout is None else [layout.heatmaps(level, self.img_resolution) for level in levels]
         return (image, *styles, *heatmaps)
 
     def _styles(self, given: dict[str, Tensor], layout: Layout | None) -> Tensor:
         """[N, *w_shape], truncated by psi where the model has a mean style."""
-        ws = self.G.styles(given["z"], given.get("c"), layout=layout)
-        if not self.truncates:
+        ws, mean = self.G.styles(given["z"], given.get("c"), layout=layout), self.mean_style
+        if mean is None:
             return ws
         pulled = (given["psi"] - 1) * self.truncated + 1  # psi, or 1 beyond the cutoff
-        return self.G.mapping.w_avg + pulled * (ws - self.G.mapping.w_avg)
+        return mean + pulled * (ws - mean)
 
     def _layout(self, given: dict[str, Tensor]) -> Layout | None:
         levels = range(len(self.counts))
         if not levels:
             return None
-        by_part = (tuple(given[f"{part}_{k}"] for k in levels) for part in ("centers", "spreads", "strengths"))
-        return Layout(*by_part, registration=self.registration)
+        parts = ("centers", "spreads", "strengths")
+        centers, spreads, strengths = (tuple(given[f"{part}_{k}"] for k in levels) for part in parts)
+        return Layout(centers, spreads, strengths, registration=self.registration)
 
 
 def example_inputs(exportable: Exportable, model: Model, count: int, seed: int = 0) -> dict[str, Tensor]:
@@ -130,10 +145,10 @@ def example_inputs(exportable: Exportable, model: Model, count: int, seed: int =
 
 def eager_images(model: Model, exportable: Exportable, given: dict[str, Tensor]) -> Tensor:
     """What Model.images makes of the same inputs, [N, C, R, R] on the CPU."""
-    layout = exportable._layout(given)
-    how = {"noise_mode": exportable.options.noise_mode, "layout": layout}
+    options = exportable.options
+    images = partial(model.images, noise_mode=options.noise_mode, layout=exportable._layout(given))
     if "ws" in given:
-        return model.images(ws=given["ws"], **how).cpu()
+        return images(ws=given["ws"]).cpu()
     if exportable.truncates:
-        how |= {"truncation_psi": given["psi"].item(), "truncation_cutoff": exportable.options.truncation_cutoff}
-    return model.images(z=given["z"], labels=given.get("c"), **how).cpu()
+        images = partial(images, truncation_psi=given["psi"].item(), truncation_cutoff=options.truncation_cutoff)
+    return images(z=given["z"], labels=given.get("c")).cpu()

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_by
 from training.runs.snapshot import find_snapshot
+
+if TYPE_CHECKING:
+    from interop.exportable import Latent
 
 _BY_SUFFIX = {".safetensors": "snapshot", ".pth": "state-dict", ".onnx": "onnx", ".pt2": "program", "": "bundle"}
 
@@ -19,7 +23,7 @@ def form_of(dest: str) -> str:
     return _BY_SUFFIX[suffix]
 
 
-def write_form(source: str, dest: str, form: str, latent: str = "z", license_name: str = "") -> list[str]:
+def write_form(source: str, dest: str, form: str, latent: "Latent" = "z", license_name: str = "") -> list[str]:
     """Write a network in a form; returns what was done, in lines. Raises UserError, with nothing written."""
     if form == "snapshot":
         return _snapshot(source, dest)
@@ -62,7 +66,7 @@ def _state_dict(source: str, dest: str) -> list[str]:
     return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of {', '.join(states)} in the reference's names"]
 
 
-def _exported(source: str, dest: str, form: str, latent: str, license_name: str) -> list[str]:
+def _exported(source: str, dest: str, form: str, latent: "Latent", license_name: str) -> list[str]:
     from interop.bundle import write_bundle
     from interop.cards import CARD, write_card
     from interop.exportable import ExportOptions

@@ -42,7 +42,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_path
-from interop.exportable import Exportable, ExportOptions, Latent, eager_images, example_inputs
+from interop.exportable import Exportable, ExportOptions, FixedNoise, Latent, eager_images, example_inputs
 from interop.optional import needed
 from interop.program_export import CHECKED, TOLERANCE, batch_shapes
 from training.sampling import Model
@@ -56,7 +56,7 @@ def export_onnx(
     dest: str | Path,
     *,
     latent: Latent = "z",
-    noise_mode: str = "const",
+    noise_mode: FixedNoise = "const",
     truncation_cutoff: int | None = None,
 ) -> float:
     """Write `dest`, checked against eager output by onnxruntime; returns the largest difference of the images.
@@ -90,6 +90,7 @@ def write_graph(exportable: Exportable, model: Model, path: Path) -> None:
             opset_version=OPSET,
             verbose=False,
         )
+    assert program is not None  # it is made by dynamo
     _write(program.model_proto, exportable, model, path)
 
 

@@ -9,6 +9,7 @@ of the larger one, which are then sorted into place (Shi et al. 2016, "Efficient
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,33 +17,42 @@ from torch import Tensor, nn
 
 from torch_utils.ops.bias_act import ACTIVATIONS
 from torch_utils.ops.modulated_conv2d import filter_energy
+from training.networks.backbones import GeneratorNetwork, Module
 from training.networks.generator import set_memory_format
 from training.networks.layers import Conv2d, Linear, split_gain
 from training.networks.object_styles import style_map
 from training.networks.synthesis import Noise, SynthesisBlock, SynthesisLayer, ToRGB
 
 
-def plain(generator: nn.Module) -> nn.Module:
+def plain(generator: GeneratorNetwork) -> GeneratorNetwork:
     """A copy on the CPU, in evaluation mode, whose layers are twins in plain operators; the original is left alone."""
-    made = copy.deepcopy(generator).cpu().float().eval().requires_grad_(False)
+    made = copy.deepcopy(generator).to("cpu", torch.float32).eval().requires_grad_(False)
     set_memory_format(made, channels_last=False)
     for module in list(made.modules()):
         vars(module).pop("_equalized_layers", None)  # what `scaled_together` found before
         if hasattr(module, "half_resolutions"):
-            module.half_resolutions = set()
-    return _replaced(made)
+            vars(module)["half_resolutions"] = set()
+    _replace_children(made)
+    return made
+
+
+def _replace_children(module: Module) -> None:
+    for name, child in module.named_children():
+        setattr(module, name, _replaced(child))
 
 
 def _replaced(module: nn.Module) -> nn.Module:
     """The twin of a module, or the module itself with its children replaced."""
-    for name, child in module.named_children():
-        setattr(module, name, _replaced(child))
+    _replace_children(module)
     twin = _TWINS.get(type(module))
     return module if twin is None else twin(module)
 
 
 class _Linear(nn.Module):
     """Linear with its weights scaled beforehand."""
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, layer: Linear):
         super().__init__()
@@ -56,6 +66,8 @@ class _Linear(nn.Module):
 
 class _Convolution(nn.Module):
     """Conv2d with its weights scaled beforehand; enlarging or keeping the size."""
+
+    bias: Tensor | None
 
     def __init__(self, layer: Conv2d):
         super().__init__()
@@ -80,14 +92,17 @@ class Filters(nn.Module):
     weight [Co, Ci, k, k]: correlated where the size stays, convolved where it doubles. padding: k // 2 for "same".
     """
 
+    weight: Tensor
+    smooth: Tensor | None
+
     def __init__(self, weight: Tensor, up: int, resample_filter: Tensor, padding: int, dilation: int = 1):
         super().__init__()
         if up not in (1, 2):
             raise ValueError(f"a generator enlarges by 2, not by {up}")
         self.up, self.padding, self.dilation = up, padding, dilation
-        self.in_phases = up == 2 and weight.shape[2] == 1
         self.register_buffer("smooth", None)
-        if self.in_phases:
+        self.margins = (0, 0)
+        if up == 2 and weight.shape[2] == 1:
             weight = phase_filters(weight, resample_filter, padding)
             self.padding = weight.shape[2] // 2
         elif up == 2:
@@ -100,18 +115,18 @@ class Filters(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         if self.up == 1:
             return F.conv2d(x, self.weight, bias, padding=self.padding, dilation=self.dilation)
-        if self.in_phases:
+        if self.smooth is None:  # in phases
             x = F.pixel_shuffle(F.conv2d(x, self.weight, padding=self.padding), 2)
         else:
-            x = self._smoothed(F.conv_transpose2d(x, self.weight, stride=2))
+            x = self._filtered(F.conv_transpose2d(x, self.weight, stride=2), self.smooth)
         return x if bias is None else x + bias[:, None, None]
 
-    def _smoothed(self, x: Tensor) -> Tensor:
+    def _filtered(self, x: Tensor, taps: Tensor) -> Tensor:
         """The filter over every channel by itself; what it needs beyond the border is 0."""
         before, after = self.margins
         if before == after >= 0:
-            return F.conv2d(x, self.smooth, padding=before, groups=x.shape[1])
-        return F.conv2d(F.pad(x, [before, after, before, after]), self.smooth, groups=x.shape[1])
+            return F.conv2d(x, taps, padding=before, groups=x.shape[1])
+        return F.conv2d(F.pad(x, [before, after, before, after]), taps, groups=x.shape[1])
 
 
 def _margins(kernel: int, taps: int, padding: int) -> tuple[int, int]:
@@ -159,6 +174,10 @@ def _convolved(weight: Tensor, taps: Tensor) -> Tensor:
 class _StyledLayer(nn.Module):
     """SynthesisLayer: modulation on feature maps, with filters that never change."""
 
+    energy: Tensor
+    bias: Tensor
+    noise_const: Tensor  # where noise is used
+
     def __init__(self, layer: SynthesisLayer):
         super().__init__()
         self.activation, self.clamp = layer.activation, layer.clamp
@@ -178,6 +197,7 @@ class _StyledLayer(nn.Module):
             styles = self.affine(w)
             scale, styles = styles, styles[:, :, None, None]
         else:
+            assert features is not None, "objects come with their heatmaps"
             by_pixel = style_map(self.affine, self.objects, w, features)
             scale, styles = by_pixel.mean(), by_pixel.pixels(x)
         before, after = split_gain(self.activation, gain)
@@ -191,6 +211,9 @@ class _StyledLayer(nn.Module):
 class _ToRGB(nn.Module):
     """ToRGB: modulation on feature maps, no demodulation."""
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, layer: ToRGB):
         super().__init__()
         self.clamp, self.affine, self.sel, self.objects = layer.clamp, layer.affine, layer.sel, layer.objects
@@ -202,6 +225,7 @@ class _ToRGB(nn.Module):
         if self.objects is None:
             styles = self.affine(w)[:, :, None, None]
         else:
+            assert features is not None, "objects come with their heatmaps"
             styles = style_map(self.affine, self.objects, w, features).pixels(x)
         y = F.conv2d(x * styles, self.weight, self.bias)
         return y if self.clamp is None else _clamped(y, self.clamp)
@@ -209,6 +233,11 @@ class _ToRGB(nn.Module):
 
 class _Block(nn.Module):
     """SynthesisBlock, whose pictures are enlarged by a convolution with constant filters."""
+
+    conv0: nn.Module  # but in the first block
+    conv1: nn.Module
+    skip: nn.Module  # where the architecture has one
+    to_rgb: _ToRGB  # the same
 
     def __init__(self, block: SynthesisBlock):
         super().__init__()
@@ -257,7 +286,7 @@ def _clamped(x: Tensor, limit: float) -> Tensor:
     return x.clamp(-limit, limit)
 
 
-_TWINS: dict[type, Callable[[nn.Module], nn.Module]] = {
+_TWINS: dict[type, Callable[[Any], nn.Module]] = {  # of a layer of that type
     Linear: _Linear,
     Conv2d: _Convolution,
     SynthesisLayer: _StyledLayer,

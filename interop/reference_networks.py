@@ -65,7 +65,7 @@ def read_reference(path: str | Path) -> ReferenceNetworks:
 def _networks(path: Path, found: Any, digest: str) -> ReferenceNetworks:
     trees = _trees(found)
     config = _config(path, found, trees)
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name in NETWORKS:
         of_it = _placed(trees[name], config, name, f"{path}: the weights of {name}")
         tensors |= {f"{name}.{key}": tensor for key, tensor in of_it.items()}

@@ -5,9 +5,10 @@ The filters for enlarging and reducing, which follow from the configuration here
 
 import re
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnnlib.errors import UserError
+from training.networks.backbones import Module
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
 from training.networks.reference_names import translate
@@ -26,7 +27,7 @@ _BOTH = ((r"^mapping\.layers\.(\d+)\.", r"mapping.fc\1."), (r"\bto_rgb\.", "torg
 _FILTER = "resample_filter"
 
 
-def reference_state(network: nn.Module) -> dict[str, Tensor]:
+def reference_state(network: Module) -> dict[str, Tensor]:
     """A generator's or discriminator's tensors under the reference's names, float32 copies on the CPU.
 
     Raises UserError for networks that the reference has no names for: other backbones, other encodings than SEL_norm.
@@ -36,7 +37,7 @@ def reference_state(network: nn.Module) -> dict[str, Tensor]:
     return {_theirs(network, name): tensor.detach().cpu().float().contiguous().clone() for name, tensor in ours.items()}
 
 
-def _theirs(network: nn.Module, name: str) -> str:
+def _theirs(network: Module, name: str) -> str:
     rules = _DISCRIMINATOR if isinstance(network, Discriminator) else _GENERATOR
     found = name
     for pattern, replacement in (*rules, *_BOTH):
@@ -46,7 +47,7 @@ def _theirs(network: nn.Module, name: str) -> str:
     return found
 
 
-def _check(network: nn.Module) -> None:
+def _check(network: Module) -> None:
     if not isinstance(network, Generator | Discriminator):
         raise UserError("only StyleGAN2's networks have names in the reference; use another form")
     encoding = getattr(network.config, "encoding", None)

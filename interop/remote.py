@@ -62,7 +62,8 @@ def hub_file(address: HubAddress) -> RemoteFile:
     name = address.file or _only_network(list(listed), where)
     if name not in listed:
         raise UserError(f"{where}: there is no {name}; there are {_shown(list(listed))}")
-    facts = listed[name].get("lfs") if isinstance(listed[name].get("lfs"), dict) else {}
+    lfs = listed[name].get("lfs")
+    facts = lfs if isinstance(lfs, dict) else {}
     digest, size = facts.get("oid", ""), listed[name].get("size", 0)
     known = isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
     size = size if isinstance(size, int) and size >= 0 else 0

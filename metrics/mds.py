@@ -62,13 +62,6 @@ class Curve:
         """The largest area that has come together along the way; 0 for a method that changes nothing."""
         return float(max(0.0, accumulated(self.accuracy, self.disentanglement).max(initial=0.0)))
 
-    @property
-    def harmonic_mean(self) -> float:
-        """The largest harmonic mean of both along the curve: what the best single strength gives."""
-        total = self.accuracy + self.disentanglement
-        means = 2 * self.accuracy * self.disentanglement / np.where(total > 0, total, 1)
-        return float(means.max(initial=0.0))
-
 
 def accumulated(accuracy: np.ndarray, disentanglement: np.ndarray) -> np.ndarray:
     """Areas [T] from the start (0, 1) to each point of a curve; steps back in accuracy take away."""

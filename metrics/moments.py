@@ -31,10 +31,6 @@ class FeatureStatistics:
         self._kept: list[Tensor] = []
 
     @property
-    def is_full(self) -> bool:
-        return self.max_items is not None and self.count >= self.max_items
-
-    @property
     def width(self) -> int:
         """F; 0 before anything came."""
         return 0 if self._sums is None else len(self._sums[0])

@@ -13,11 +13,12 @@ from metrics.detectors.choice import DetectorName
 from tests.metrics.pictures import write_pictures
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import picture, write_zip
+from tests.training.saved import save_snapshot
 from tests.training.small import make_layout
 from training.config import DataConfig
 from training.layouts.files import save_layout
 from training.networks.discriminator import Discriminator
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 
 IMAGES = 66
 

@@ -18,10 +18,11 @@ from dnnlib.files import write_json
 from generate import main
 from tests.tiny_models import save_tiny_snapshot
 from tests.training.networks.lineage import CONDITIONED, conditioned_config
+from tests.training.saved import save_snapshot
 from tests.training.small import global_streams, make_networks
 from training.layouts.files import load_layout, save_layout
 from training.pictures import grids
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 from training.sampling import Model
 
 

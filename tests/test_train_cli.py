@@ -16,12 +16,13 @@ from click.testing import CliRunner, Result
 import train
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
+from tests.training.saved import save_checkpoint, save_snapshot
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
 from training.runs import directory as run_dir
 from training.runs.checkpoint import checkpoint_path
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 from training.state import TrainingState
 
 IMAGES = 4
@@ -156,7 +157,7 @@ def test_a_finished_run_is_not_trained_again(data: Path, loop: list):
     ((config, path),) = loop
     state = TrainingState.create(config, World())
     state.images = round(config.schedule.total_kimg * 1000)
-    state.save(checkpoint_path(path, state.images), config)
+    save_checkpoint(checkpoint_path(path, state.images), config, state)
     result = start(data)
     assert result.exit_code == 0
     assert result.stdout == f"{path} has these very settings and is finished; --new trains again\n"
@@ -358,7 +359,7 @@ def test_a_checkpoint_branches_off_into_a_new_run(data: Path, loop: list):
     config, path = loop[0]
     state = TrainingState.create(config, World())
     checkpoint = checkpoint_path(path, 0)
-    state.save(checkpoint, config)
+    save_checkpoint(checkpoint, config, state)
     assert start(data, "--resume", checkpoint, "--gamma=9").exit_code == 0
     branch, new_path = loop[1]
     assert branch.resume == str(checkpoint)
@@ -369,7 +370,7 @@ def test_a_branch_with_other_channels_is_told_so_in_a_few_words(data: Path, loop
     start(data)
     config, path = loop.pop()
     checkpoint = checkpoint_path(path, 0)
-    TrainingState.create(config, World()).save(checkpoint, config)
+    save_checkpoint(checkpoint, config, TrainingState.create(config, World()))
     result = start(data, "--resume", checkpoint, "--set", "networks.channel_max=16")
     assert_refused(result, "a branch keeps its networks", "synthesis.channel_max is 32 there, 16 here", loop=loop)
     assert len(result.stderr) < 600

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 
+from tests.training.saved import save_snapshot
 from tests.training.small import ENCODING, INDOOR, discriminator_config, generator_config, run_config, seeded
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 from training.sampling import Model
 
 

@@ -99,12 +99,6 @@ class World:
             raise UserError(error)
         return cast(T, value)
 
-    def barrier(self) -> None:
-        """Wait until every rank is here."""
-        if self.size > 1:
-            self.ready()
-            dist.barrier()
-
 
 ALONE = World()  # a single process, on the CPU
 

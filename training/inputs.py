@@ -52,6 +52,12 @@ class Batch:
     real_images: Tensor
     real_c: Tensor
 
+    @property
+    def for_G(self) -> Inputs:
+        """The inputs, in a phase that generates images."""
+        assert self.inputs is not None, "this phase generates no images"
+        return self.inputs
+
 
 def draw_inputs(G: GeneratorNetwork, config: RunConfig, streams: RandomStreams, labels: Tensor) -> Inputs:
     """Latents, layouts and style mixing for as many samples as `labels` [N, c_dim] has rows."""

@@ -16,7 +16,6 @@ from torch_utils.budget import ElementBudget, OverBudget
 from torch_utils.distributed import World
 from torch_utils.randomness import RandomStreams
 from torch_utils.stats import RunningStatistics
-from torch_utils.tensor_files import write_tensors
 from training.augment.pipeline import make_pipe
 from training.config import OptimizerConfig, RunConfig
 from training.losses.phases import Networks
@@ -101,11 +100,6 @@ class TrainingState:
             flat |= {f"stream.{rank}.{name}": each for rank, each in enumerate(everyone)}
         self.statistics.collect(self.world)
         return flat | {f"statistics.{name}": value for name, value in self.statistics.state_dict().items()}
-
-    def save(self, path: Path, config: RunConfig) -> None:
-        """Write a checkpoint, and wait for it."""
-        flat = {name: value.detach().cpu().contiguous() for name, value in self.tensors().items()}
-        write_tensors(path, flat, self.metadata(config))
 
     def metadata(self, config: RunConfig) -> dict[str, str]:
         """What a checkpoint says of itself."""

@@ -104,7 +104,16 @@ def benchmark(
         name = Path(measure.__code__.co_filename).stem
 
         @click.pass_context
-        def main(ctx: click.Context, json_path, given_rounds, quick, threads, device="cpu", **options) -> None:
+        def main(
+            ctx: click.Context,
+            /,
+            json_path: Path | None,
+            given_rounds: int | None,
+            quick: bool,
+            threads: int | None,
+            device: str = "cpu",
+            **options: Any,
+        ) -> None:
             if quick and given_rounds is not None:
                 raise UserError(f"--quick takes {quick_rounds} rounds; leave it or {rounds_option} out")
             if json_path is not None:

@@ -40,8 +40,9 @@ class Progress:
         self.total += steps
         if self._stream.isatty():
             if self._bar is None:
-                shown = {"leave": False, "dynamic_ncols": True, "unit": "step"}
-                self._bar = tqdm(desc=self.name, total=self.total, file=self._stream, **shown)
+                self._bar = tqdm(
+                    desc=self.name, total=self.total, file=self._stream, leave=False, dynamic_ncols=True, unit="step"
+                )
             self._bar.total = self.total
             self._bar.refresh()
 

@@ -99,7 +99,9 @@ def what_speaks_against(rounds: int, quick: bool, rate: Rate, series: Groups, ra
         against.append(f"{rounds} rounds, fewer than {LEAST_ROUNDS}")
     if found and not agree(rate.before, rate.after):
         against.append(f"the machine did {rate.before:.0f} GFLOP/s before and {rate.after:.0f} after")
-    return against + [f"{name}: {_spread(each)}" for name, each in found if each.interval and not each.steady]
+    return against + [
+        f"{name}: {_spread(each.interval, each.unit)}" for name, each in found if each.interval and not each.steady
+    ]
 
 
 def judged(*all_groups: Groups) -> list[tuple[str, Series]]:
@@ -113,9 +115,9 @@ def judged(*all_groups: Groups) -> list[tuple[str, Series]]:
     ]
 
 
-def _spread(series: Series) -> str:
-    low, high = series.interval
-    return f"{low:.4g} to {high:.4g} {series.unit}"
+def _spread(interval: tuple[float, float], unit: str) -> str:
+    low, high = interval
+    return f"{low:.4g} to {high:.4g} {unit}"
 
 
 def ratios_of(series: Groups, pairs: list[tuple[str, str]]) -> Groups:

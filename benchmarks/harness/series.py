@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.stats import binom
@@ -52,7 +52,16 @@ class Series(BaseModel):
         return self
 
 
-def _derived(samples: list[float], judged: bool) -> dict[str, object]:
+class _Derived(TypedDict):
+    """What follows from the samples."""
+
+    median: float
+    range: tuple[float, float]
+    interval: tuple[float, float] | None
+    steady: bool | None
+
+
+def _derived(samples: list[float], judged: bool) -> _Derived:
     if not samples:
         raise ValueError("no samples")
     interval = median_interval(samples)

@@ -12,9 +12,12 @@ Samples = dict[str, list[float]]  # of each part, one value a round
 
 
 class Subject(Protocol):
-    """Something to be timed; the keys of `parts` are what there is to time in it."""
+    """Something to be timed."""
 
-    parts: Mapping[str, object]
+    @property
+    def parts(self) -> Mapping[str, object]:
+        """Its keys are what there is to time."""
+        ...
 
     def seconds(self, part: str) -> float:
         """Time of one go of a part."""

@@ -1,5 +1,7 @@
 """edit.py directions: find directions in a model's latent space, and show them."""
 
+from typing import Any
+
 import click
 
 from dnnlib.cli import PATH, SEED, Command, Int, Number, option, plugin_option
@@ -42,7 +44,7 @@ METHODS = ("sefa", "ganspace", "interfacegan", "interfacegan-conditional", "sgf"
         help="A row for each direction, a column for each strength.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @plugin_option(WHAT)
-def command(**given):
+def command(**given: Any) -> None:
     """Find directions in the latent space of a model: a file of them, and a figure of what they do.
 
     \b

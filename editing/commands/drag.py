@@ -1,5 +1,7 @@
 """`edit.py drag`: points of a picture pulled to their targets, as a strip and a video."""
 
+from typing import Any
+
 import click
 
 from dnnlib.cli import PATH, SEED, Command, Int, Number, option, plugin_option
@@ -40,7 +42,7 @@ WHICH, HOW, OUTPUT, HARDWARE = "Which picture", "How it is dragged", "Output", "
 @option("--save-layout", group=OUTPUT, metavar="FILE.json", type=PATH, help="Write the final layout.")
 @option("--device", group=HARDWARE, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @plugin_option(WHICH)
-def command(**given):
+def command(**given: Any) -> None:
     """Pull points of a picture to where they should be, and write the pictures on the way.
 
     \b

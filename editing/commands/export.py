@@ -17,7 +17,7 @@ MODEL, OUTPUT = "Model", "Output"
 @option("--runtime", group=OUTPUT, metavar="FOLDER", type=PATH, show_default="from npm's registry, checked",
         help="Where the files of the npm package onnxruntime-web are.")
 @plugin_option(MODEL)
-def command(network, dest, seeds, runtime):
+def command(network: str, dest: str, seeds: int, runtime: str | None) -> None:
     """Write the editor as a static page, in which the generator itself runs in the browser.
 
     \b

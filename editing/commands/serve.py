@@ -1,8 +1,13 @@
 """edit.py serve: the page, in the browser."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from dnnlib.cli import PATH, Command, Int, option, plugin_option
+
+if TYPE_CHECKING:
+    from editing.server.engine import Engine
 
 MODEL, ADDRESS = "Model", "Address"
 
@@ -21,7 +26,10 @@ MODEL, ADDRESS = "Model", "Address"
         help="What others have to know; also read from STEERGAN_PASSWORD.")
 @option("--no-browser", group=ADDRESS, is_flag=True, help="Print the address, but open no browser.")
 @plugin_option(MODEL)
-def command(network, directions, device, host, port, password, no_browser):
+def command(
+    network: str, directions: tuple[str, ...], device: str, host: str, port: int | None, password: str | None,
+    no_browser: bool,
+) -> None:  # fmt: skip
     """Open the editor in the browser (what `edit.py --network=...` does)."""
     from pathlib import Path
 
@@ -35,7 +43,7 @@ def command(network, directions, device, host, port, password, no_browser):
     if password == "":
         raise UserError("--password: an empty one keeps nobody out")
 
-    def open_engine():
+    def open_engine() -> "Engine":
         from editing.server.engine import Engine
 
         return Engine(network, device, directions)

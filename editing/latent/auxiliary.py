@@ -46,7 +46,8 @@ class ConditionalLayer(nn.Module):
 
     def __init__(self, a: int, b: int, conditions: int):
         super().__init__()
-        self.linear = spectral_norm(nn.Linear(a, b, bias=False))
+        self.linear = nn.Linear(a, b, bias=False)
+        spectral_norm(self.linear)
         self.style = nn.Linear(conditions, 2 * b)
         nn.init.normal_(self.style.weight, std=0.1)
         nn.init.zeros_(self.style.bias)
@@ -54,7 +55,6 @@ class ConditionalLayer(nn.Module):
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
         gain, offset = self.style(c).chunk(2, dim=1)
         return F.leaky_relu(torch.tanh(GAIN + gain) * normalized(self.linear(h)) + offset, SLOPE)
-
 
     def linearized(self, h: Tensor, c: Tensor) -> tuple[Product, Tensor]:
         """v [N, a] -> the derivative in h along v [N, b], and the result at h."""
@@ -87,10 +87,9 @@ class AuxiliaryMapping(nn.Module):
         super().__init__()
         self.options, self.conditions = options, conditions
         widths = [width] + [options.features] * options.layers
-        self.layers = nn.ModuleList(
-            ConditionalLayer(a, b, conditions) for a, b in pairwise(widths)
-        )
-        self.last = spectral_norm(nn.Linear(widths[-1], width, bias=False))
+        self.layers = nn.ModuleList(ConditionalLayer(a, b, conditions) for a, b in pairwise(widths))
+        self.last = nn.Linear(widths[-1], width, bias=False)
+        spectral_norm(self.last)
         self.offset = nn.Sequential(
             nn.Linear(conditions, options.features), nn.LeakyReLU(SLOPE), nn.Linear(options.features, width)
         )
@@ -104,8 +103,8 @@ class AuxiliaryMapping(nn.Module):
     @torch.no_grad()
     def product(self, z: Tensor, c: Tensor) -> Product:
         """v [N, D] -> dF/dz v at z, c: the derivative of each layer is worked out once, for many vectors."""
-        h, steps = z, []
-        for layer in self.layers:
+        h, steps = z, list[Product]()
+        for layer in self._conditional():
             step, h = layer.linearized(h, c)
             steps.append(step)
 
@@ -116,13 +115,20 @@ class AuxiliaryMapping(nn.Module):
 
         return apply
 
+    def _conditional(self) -> list[ConditionalLayer]:
+        return [layer for layer in self.layers if isinstance(layer, ConditionalLayer)]
+
+    def _linear(self) -> list[nn.Linear]:
+        """All maps that z goes through."""
+        return [*(layer.linear for layer in self._conditional()), self.last]
+
     @torch.no_grad()
     def settle(self) -> "AuxiliaryMapping":
         """End training: replace each normalised weight by itself over its exact spectral norm. Returns itself.
 
         While it learns, norms come from power iteration, which approaches them from below.
         """
-        for linear in (*(layer.linear for layer in self.layers), self.last):
+        for linear in self._linear():
             if parametrize.is_parametrized(linear):
                 parametrize.remove_parametrizations(linear, "weight")
             linear.weight.div_(torch.linalg.matrix_norm(linear.weight.double(), 2).clamp_min(1e-12))
@@ -132,7 +138,7 @@ class AuxiliaryMapping(nn.Module):
     def bound(self) -> float:
         """What |dF/dz| nowhere exceeds: the product of the weights' spectral norms and the contraction."""
         product = self.options.contraction
-        for linear in (*(layer.linear for layer in self.layers), self.last):
+        for linear in self._linear():
             product *= float(torch.linalg.matrix_norm(linear.weight.double(), 2))
         return product
 

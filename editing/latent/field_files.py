@@ -115,7 +115,7 @@ def _about(said: Mapping[str, Any], path: str | Path) -> About:
     if not lists or not whole or said.get("space") not in ("w", "z") or not isinstance(said.get("network"), str):
         raise UserError(f"{path}: damaged, what its metadata says of the field is not understood")
     span = None if layers is None else (layers[0], layers[1])
-    return About(tuple(names), tuple(conditions), said["space"], span, said["network"])
+    return About(tuple(said["names"]), tuple(said["conditions"]), said["space"], span, said["network"])
 
 
 def _options(said: Any, path: str | Path) -> MappingOptions:

@@ -20,7 +20,7 @@ from editing.latent.interfacegan import InterFaceGan, InterFaceOptions
 from editing.latent.manipulation import default_condition, example_of
 from editing.latent.sefa import sefa
 from editing.latent.sgf import Sgf
-from editing.latent.space import ModelSubject
+from editing.latent.space import ModelSubject, Space
 from training.latent.directions import Directions, Part, save_directions
 from training.pictures.grids import PAPER, save_png, tile, to_cells
 from training.sampling import Model
@@ -123,7 +123,7 @@ def _subject(
     """What is edited, and its condition in words."""
     words = request.conditions or default_condition(model.config)
     condition = make_condition(words, example_of(model))
-    space = "z" if request.space == "z" else "w"
+    space: Space = "z" if request.space == "z" else "w"
     return ModelSubject(model, condition, space, layers, request.trunc, request.class_number), words
 
 
@@ -139,8 +139,8 @@ def _ranges(subject: ModelSubject, pairs: Pairs) -> list[tuple[str, float, float
 def directions_page(model: Model, directions: Directions, request: DirectionsRequest) -> np.ndarray:
     """Rows of the picture's strengths along each direction, uint8 [H, W, 3]."""
     layout = model.layout([request.seed])
-    how = {"labels": request.class_number, "truncation_psi": request.trunc}
-    ws, strengths = model.styles([request.seed], layout=layout, **how), _strengths(request).to(model.device)
+    ws = model.styles([request.seed], layout=layout, labels=request.class_number, truncation_psi=request.trunc)
+    strengths = _strengths(request).to(model.device)
     seeds, rows = [request.seed] * len(strengths), []
     for index in range(len(directions)):
         moved = directions.moved(ws.expand(len(strengths), *ws.shape[1:]), index, strengths)

@@ -60,7 +60,10 @@ class Points:
 class Subject(Protocol):
     """What is edited: latents that make pictures whose condition can be measured."""
 
-    names: tuple[str, ...]  # of the C numbers of a condition
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the C numbers of a condition."""
+        ...
 
     def draw(self, count: int, seed: int) -> Points:
         """Random ones, the same for the same seed."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 Product = Callable[[Tensor], Tensor]  # b [N, D] -> J b [N, D], for each row its own J
@@ -26,21 +25,3 @@ def neumann(product: Product, b: Tensor, bound: float, order: int, tolerance: fl
         if bool((left_out <= tolerance * total.norm(dim=1)).all()):
             break
     return total
-
-
-def order_for(bound: float, tolerance: float) -> int:
-    """The least order whose error is below `tolerance` |b| for every J of that norm: bound^(n+1) / (1 - bound)."""
-    if bound <= 0:
-        return 0
-    order, error = 0, bound / (1 - bound)
-    while error > tolerance:
-        order, error = order + 1, error * bound
-    return order
-
-
-def dense(product: Product, b: Tensor) -> Tensor:
-    """The same by J as matrices [N, D, D] and a solver: what the series is compared with."""
-    count, width = b.shape
-    columns = [product(column.expand(count, width)) for column in torch.eye(width, dtype=b.dtype)]
-    J = torch.stack(columns, dim=2)
-    return torch.linalg.solve(torch.eye(width, dtype=b.dtype) - J, b[..., None])[..., 0]

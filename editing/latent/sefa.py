@@ -5,10 +5,10 @@ where A has the rows of the affine maps of all chosen layers, as they are used (
 included). No picture is looked at.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnnlib.errors import UserError
 from editing.latent.styles import check_range, deviations_along, draw_styles
@@ -50,8 +50,8 @@ def style_maps(synthesis: object, part: Part) -> Iterator[tuple[int, Tensor]]:
     """(number of the w, weight [channels, w_dim]) of each layer that takes one. Raises UserError where none does."""
     if isinstance(synthesis, StyleSynthesis):
         for number, r in enumerate(synthesis.resolutions):
-            for offset, ends in enumerate((synthesis.after0, synthesis.after1)):
-                yield 2 * number + offset, used_weight(ends[str(r)].style)
+            for offset, end in enumerate(synthesis.ends(r)):
+                yield 2 * number + offset, used_weight(end.style)
     elif isinstance(synthesis, SynthesisNetwork):
         yield from _of_stylegan2(synthesis, part)
     else:
@@ -62,9 +62,8 @@ def _of_stylegan2(synthesis: SynthesisNetwork, part: Part) -> Iterator[tuple[int
     """A block's to_rgb takes the w of the next block's first convolution."""
     start = 0
     for r in synthesis.resolutions:
-        block = synthesis.blocks[str(r)]
-        layers: Sequence[nn.Module] = list(block.styled_layers())
-        for offset, layer in enumerate(layers):
+        block = synthesis.block(r)
+        for offset, layer in enumerate(block.styled_layers()):
             if part != "objects":
                 yield start + offset, used_weight(layer.affine)
             if part != "background" and layer.objects is not None:

@@ -107,7 +107,7 @@ class Sgf(Method):
         z, c = self.latents.to_standard(values), self.conditions.to_standard(condition)
         v = rate / self.conditions.deviation
         with torch.no_grad():
-            _, b = jvp(lambda each: self.mapping(z, each), (c,), (v,))
+            b = jvp(lambda each: self.mapping(z, each), (c,), (v,))[1]
             way = neumann(self.mapping.product(z, c), b, self.bound, self.options.order)
         return way * self.latents.deviation
 

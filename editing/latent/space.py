@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -102,15 +102,15 @@ class ModelSubject:
     def _styles_with_gradients(self, points: Points) -> Tensor:
         if self.space == "w":
             return self.styles(points)
-        labels = None if self.label is None else self._rows(len(points))
+        labels = None if self.label is None else self._rows(self.label, len(points))
         return self.model.G.styles(points.values, labels, self.trunc, layout=_context(points).layout)
 
-    def _rows(self, count: int) -> Tensor:
+    def _rows(self, label: int, count: int) -> Tensor:
         classes = self.model.config.generator.c_dim
-        numbers = torch.full([count], self.label, device=self.model.device)
+        numbers = torch.full([count], label, device=self.model.device)
         return torch.nn.functional.one_hot(numbers, classes).float()
 
-    def _styles(self, **which) -> Tensor:
+    def _styles(self, **which: Any) -> Tensor:
         return self.model.styles(**which, labels=self.label, truncation_psi=self.trunc)
 
 

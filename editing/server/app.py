@@ -17,7 +17,7 @@ from dnnlib.errors import as_user_error, in_one_line
 from editing.page.files import page_files
 from editing.server.security import COOKIE, Guard, Lock
 from editing.server.session import Session
-from editing.server.worker import Worker
+from editing.server.worker import Task, Worker
 
 if TYPE_CHECKING:
     from editing.server.engine import Engine
@@ -81,13 +81,14 @@ class Editor:
         if waits and engine.wait_for_native():
             self.worker.submit(self, "switch", self._switching(engine), lambda error: None)
 
-    def _switching(self, engine: "Engine"):
+    def _switching(self, engine: "Engine") -> Task:
         """Between two pieces of work, so that no picture is made with both."""
         engine.use_native_operators()
         self._in_loop(self._switched)
         yield
 
-    def _in_loop(self, call: Callable, *values) -> None:
+    def _in_loop(self, call: Callable[..., None], *values: object) -> None:
+        assert self._loop is not None, "the model is loaded when the loop runs"
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(call, *values)
 

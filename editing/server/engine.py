@@ -28,7 +28,8 @@ from training.figures.attention import attention
 from training.figures.subject import ImagesWithLabels, discriminator_of
 from training.layouts.files import layout_to_json
 from training.layouts.layout import Layout
-from training.networks.discriminator import Discriminator
+from training.networks.backbones import DiscriminatorNetwork
+from training.networks.synthesis import NoiseMode
 from training.pictures.grids import to_uint8
 from training.pictures.videos import check_video, save_video
 from training.runs.snapshot import Snapshot, open_snapshot
@@ -48,7 +49,7 @@ class Engine:
         self.snapshot: Snapshot = open_snapshot(network)
         self.model = Model.load(self.snapshot.path, device)
         self.directions = known_directions(directions, self.model.G.w_shape)
-        self._discriminator: Discriminator | None = None
+        self._discriminator: DiscriminatorNetwork | None = None
         if self.model.device.type == "cpu":
             keep_memory()
             yield_when_crowded()
@@ -182,7 +183,7 @@ def _layout_json(layout: Layout | None) -> dict[str, Any] | None:
     return None if layout is None else layout_to_json(layout)["layouts"][0]
 
 
-def _steady(document: Document) -> str:
+def _steady(document: Document) -> NoiseMode:
     """Noise that is drawn anew at each step would hide what the optimisation does."""
     return "none" if document.noise_mode == "none" else "const"
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "steergan"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -116,7 +116,7 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message):
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             added = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
             message = {**message, "headers": [*message.get("headers", ()), *added]}

@@ -4,10 +4,12 @@ import asyncio
 import json
 import tempfile
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dnnlib.errors import UserError, as_user_error, in_one_line
@@ -37,7 +39,8 @@ class Outbox:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
-        self._loop, self._messages, self._filled = loop, OrderedDict(), asyncio.Event()
+        self._loop, self._filled = loop, asyncio.Event()
+        self._messages: OrderedDict[str, bytes | str] = OrderedDict()
 
     def put(self, key: str, message: bytes | str) -> None:
         with suppress(RuntimeError):  # the loop has ended
@@ -78,7 +81,7 @@ class Session:
             sender.cancel()
             self.worker.cancel(self)
 
-    def receive(self, message: dict[str, Any]) -> None:
+    def receive(self, message: Message) -> None:
         """A message of the page; what is wrong with it is said in the answer."""
         try:
             if message.get("text") is not None:
@@ -90,14 +93,15 @@ class Session:
 
     def handle(self, request: Request) -> None:
         """Raises UserError when there is no model yet, or too much to do."""
-        if self.engine is None:
+        engine = self.engine
+        if engine is None:
             raise UserError("the model is still being loaded")
         if isinstance(request, Stop):
             self.worker.cancel(self, LONG)
             self.say("stopped", id=request.id)
             return
         slot = request.slot if isinstance(request, Render) else LONG
-        task = self._task(request)
+        task = self._task(engine, request)
         self.worker.submit(self, slot, task, lambda error: self.complain(error, request.id, slot))
 
     def say(self, kind: str, **fields: Any) -> None:
@@ -109,17 +113,17 @@ class Session:
         fields = {"type": "error", "id": number, "slot": slot, "message": in_one_line(text)}
         self.outbox.put(f"error {slot}", json.dumps(fields))
 
-    def _task(self, request: Request) -> Task:
+    def _task(self, engine: "Engine", request: Render | DragRequest | InvertRequest | FilmRequest) -> Task:
         send = self._send_frame
         if isinstance(request, Render):
-            return self.engine.rendering(request, send)
+            return engine.rendering(request, send)
         if isinstance(request, DragRequest):
-            return self.engine.dragging(request, send)
+            return engine.dragging(request, send)
         if isinstance(request, InvertRequest):
             if self._upload is None:
                 raise UserError("there is no picture yet; choose one first")
-            return self.engine.inverting(request, self._upload, send)
-        return _in_a_folder(self.engine, request, send)
+            return engine.inverting(request, self._upload, send)
+        return _in_a_folder(engine, request, send)
 
     def _send_frame(self, data: bytes) -> None:
         """May be called in the worker's thread."""
@@ -135,15 +139,18 @@ class Session:
         with suppress(WebSocketDisconnect, RuntimeError):
             while True:
                 message = await self.outbox.get()
-                await (self.socket.send_text if isinstance(message, str) else self.socket.send_bytes)(message)
+                if isinstance(message, str):
+                    await self.socket.send_text(message)
+                else:
+                    await self.socket.send_bytes(message)
 
 
-def _in_a_folder(engine: "Engine", request: FilmRequest, send) -> Task:
+def _in_a_folder(engine: "Engine", request: FilmRequest, send: Callable[[bytes], None]) -> Task:
     with tempfile.TemporaryDirectory(prefix="steergan-film-") as folder:
         yield from engine.filming(request, Path(folder), send)
 
 
-def _number(message: dict[str, Any]) -> int | None:
+def _number(message: Message) -> int | None:
     """The id of a request that could not be read otherwise."""
     try:
         number = json.loads(message.get("text") or "null").get("id")

@@ -37,5 +37,6 @@ def _fitted(image: Image.Image, resolution: int, channels: int) -> np.ndarray:
     if image.mode == "RGBA":  # transparent parts become white, as on paper
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image)
-    square = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (resolution, resolution), Image.LANCZOS)
+    opaque = image.convert("L" if channels == 1 else "RGB")
+    square = ImageOps.fit(opaque, (resolution, resolution), Image.Resampling.LANCZOS)
     return np.asarray(square).reshape(resolution, resolution, -1)

@@ -27,7 +27,6 @@ class Worker:
         self._running: Key | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-        self.dropped = 0  # tasks that did not come to their end
 
     def start(self) -> None:
         self._thread.start()
@@ -61,9 +60,7 @@ class Worker:
             self._thread.join()
 
     def _forget(self, key: Key) -> None:
-        """Count what is not going to end; a running task of that key is not continued."""
-        if key in self._waiting or key == self._running:
-            self.dropped += 1
+        """A running task of that key is not continued."""
         if key == self._running:
             self._running = None
 

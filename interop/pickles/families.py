@@ -7,7 +7,7 @@ import pickletools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 from dnnlib.errors import UserError
 from dnnlib.json_files import open_regular
@@ -92,11 +92,11 @@ def _words_of_zip(path: Path) -> set[str]:
         return set()
 
 
-def words_of(file: BinaryIO) -> set[str]:
+def words_of(file: IO[bytes]) -> set[str]:
     """The short texts of a pickle, names of modules and classes among them; as far as it can be followed."""
     words: set[str] = set()
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(Bounded(file))):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], Bounded(file)))):
             if count >= _MOST_STEPS or len(words) >= _MOST_WORDS:
                 break
             if isinstance(argument, str) and len(argument) <= _LONGEST_WORD:

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import crash
-from benchmarks.crash import Kill, Plan, failure, findings, half_written, lines
+from benchmarks.crash import Kill, Plan, different_tensors, failure, findings, half_written, lines
 from benchmarks.harness.report import read_report
+from dnnlib.errors import UserError
 from tests.benchmarks.harness.test_command import assert_one_line
 
 PLAN = Plan(longest=1.0, steps_between=4, wait_every=3, seed=0)
@@ -111,6 +112,13 @@ def test_the_report_counts_what_happened():
 def test_what_should_not_have_happened_is_said(kills, different, left, words):
     report = findings(kills, PLAN, different, left)
     assert report.failure == words == failure(report.facts)
+
+
+def test_a_run_without_a_checkpoint_is_said(tmp_path):
+    for name in ("crashed", "undisturbed"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="the crashed run ended without a checkpoint that can be read"):
+        different_tensors(tmp_path / "crashed", tmp_path / "undisturbed")
 
 
 @pytest.mark.slow

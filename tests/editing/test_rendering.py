@@ -59,7 +59,7 @@ def test_a_moved_layout_gives_the_picture_of_that_layout(model: Model):
 def test_final_styles_take_the_place_of_seed_and_truncation(model: Model):
     ws = model.styles([5], truncation_psi=0.3)
     document = Document(seed=9, truncation_psi=0.9, layout=render(model, Document(seed=5)).layout_json())
-    with_w = document.with_w(ws.numpy())
+    with_w = replace(document, w=encode_array(ws.numpy()))
     expected = pixels(model.images([5], truncation_psi=0.3))
     np.testing.assert_array_equal(render(model, with_w).image, expected)
     assert torch.equal(styles_of(model, with_w, None), ws)

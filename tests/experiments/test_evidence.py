@@ -9,7 +9,18 @@ from click.testing import CliRunner
 from dataset_tool import main as make_data
 from dnnlib.errors import UserError
 from experiments import evidence
-from experiments.evidence import LIST, Evidence, carry_out, chosen, main, newest_run, read_list, table, values_of
+from experiments.evidence import (
+    LIST,
+    Evidence,
+    carry_out,
+    chosen,
+    main,
+    newest_run,
+    read_list,
+    table,
+    trained_run,
+    values_of,
+)
 from tests.experiments.pretending import pretending
 from train import main as train_command
 
@@ -81,6 +92,14 @@ def test_only_the_last_snapshots_metrics_count(tmp_path: Path):
     assert values_of(tmp_path, "di", 3.0) is None
     assert values_of(tmp_path, "w", 2.0) is None
     assert newest_run(tmp_path) is None
+
+
+def test_a_training_that_leaves_no_run_is_said(tmp_path: Path):
+    with pytest.raises(UserError, match="the training left no run directory here"):
+        trained_run(tmp_path)
+    (tmp_path / "00000-a").mkdir()
+    (tmp_path / "00000-a" / "config.json").write_text("{}")
+    assert trained_run(tmp_path) == tmp_path / "00000-a"
 
 
 def test_command_writes_the_table(commands: list, tmp_path: Path):

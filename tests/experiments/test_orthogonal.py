@@ -10,8 +10,9 @@ from torch import nn
 from experiments.orthogonal import main, mean_cosine
 from tests.training.data_samples import picture, write_zip
 from tests.training.networks.lineage import lineage_config
+from tests.training.saved import save_snapshot
 from tests.training.small import make_networks
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 
 
 def test_how_parallel_filters_are():

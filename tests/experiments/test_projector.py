@@ -1,10 +1,11 @@
 """The experiment on projector.py: what it counts."""
 
 import torch
+from click.testing import CliRunner
 
 from editing.inversion import InversionOptions, InversionStep
 from experiments import projector
-from tests.tiny_models import tiny_model
+from tests.tiny_models import save_tiny_snapshot, tiny_model
 
 
 def step(number: int, *rms: float) -> InversionStep:
@@ -23,9 +24,15 @@ def test_the_first_near_step_counts(monkeypatch):
 def test_centers_are_compared_level_by_level():
     model = tiny_model()
     layout = model.layout([0, 1]).moved(1, 1, 0.25, -0.5)
-    last = InversionStep(0, None, None, layout, None, None)
-    errors = projector.center_errors(model, [0, 1], projector.Outcome(None, None, last))
+    errors = projector.center_errors(model.layout([0, 1]), layout)
     assert torch.stack(errors).round(decimals=3).tolist() == [[0, 0], [0.5, 0.5], [0, 0]]
+
+
+def test_a_model_without_layouts_is_refused(tmp_path):
+    result = CliRunner().invoke(projector.main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"])
+    assert result.exit_code == 2
+    assert "this model takes no layout, so there are no centers to look for" in result.output
+    assert result.output.count("\n") == 1
 
 
 def test_files_have_256_values():
@@ -36,7 +43,7 @@ def test_files_have_256_values():
 def test_what_hangs_on_a_center_is_how_the_picture_changes_when_it_moves():
     model = tiny_model()
     layout, ws = model.layout([0, 1]), model.styles([0, 1], layout=model.layout([0, 1]))
-    found = projector.effects(model, [0, 1])
+    found = projector.effects(model, [0, 1], layout)
     assert [len(each) for each in found] == [4 * n * 2 for n in layout.counts]
     last = layout.moved(2, 3, 0.0, -0.1)  # the last center, up
     before, after = (model.images([0, 1], ws=ws, layout=each).clamp(-1, 1) for each in (layout, last))

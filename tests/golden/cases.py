@@ -8,7 +8,7 @@ missing fails every test that needs it. What the files hold is told by tests/gol
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.networks.reference_names import translate, translate_state
+from training.networks.reference_names import translate
 
 FOLDER = Path(os.environ.get("GOLDEN_DIR") or Path(__file__).parent / "data")
 MEMORY_FORMATS = [
@@ -129,9 +129,14 @@ def assert_close_to_case(case: Case, name: str, actual: Tensor | None, rel: floa
 # ---- networks
 
 
+def translated(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of the reference under our names."""
+    return {ours: tensor for theirs, tensor in state.items() if (ours := translate(theirs)) is not None}
+
+
 def load(network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     """Fill a network from a state dict of the reference."""
-    network.load_state_dict(translate_state(state))
+    network.load_state_dict(translated(state))
     return network
 
 

@@ -10,8 +10,9 @@ import torch
 
 from tests.golden.cases import Case, assert_close, assert_close_gradients, assert_close_to_case, every_case, load
 from tests.golden.networks import make_discriminator, make_generator
+from tests.training.rendered import RenderedLayout
 from training.config import AlignConfig, EncodingConfig
-from training.layouts.layout import LEVEL_RESOLUTIONS, Layout, RenderedLayout
+from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
 from training.losses.attention import alignment_loss, attention_maps, channel_weights, target_map, truncated_distance
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.spatial_encoding import SpatialEncoding

@@ -17,8 +17,8 @@ from interop.reference_networks import ReferenceNetworks, read_reference
 from tests.golden.cases import FOLDER, Case, every_case
 from tests.golden.networks import make_generator
 from tests.interop.reference_files import write_pickle
+from tests.training.rendered import RenderedLayout
 from training.config import DiscriminatorConfig, EncodingConfig
-from training.layouts.layout import RenderedLayout
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
 from training.networks.reference_names import translate

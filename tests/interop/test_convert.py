@@ -15,10 +15,9 @@ import generate
 from convert import main
 from interop.cards import card
 from interop.reference_networks import read_reference
-from tests.golden.cases import FOLDER
+from tests.golden.cases import FOLDER, translated
 from tests.interop.hostile import dictionary, module, named, pickled
 from tests.tiny_models import save_tiny_snapshot, tiny_model
-from training.networks.reference_names import translate_state
 from training.runs.snapshot import open_snapshot
 
 PICKLE = FOLDER / "tiny_reference_nosrc.pkl"
@@ -62,7 +61,7 @@ def test_state_dicts_come_back_from_the_references_names(tmp_path: Path):
     run(snapshot, tmp_path / "net.pth")
     states = torch.load(tmp_path / "net.pth", weights_only=True)
     ours = open_snapshot(snapshot).generator().state_dict()
-    back = translate_state(states["G_ema"])
+    back = translated(states["G_ema"])
     assert back.keys() == ours.keys()
     assert all(torch.equal(back[name], ours[name]) for name in ours)
     assert "synthesis.b8.conv0.resample_filter" in states["G_ema"]

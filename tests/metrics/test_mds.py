@@ -19,13 +19,11 @@ INTERFACEGAN = [(0.13, 0.993, 0.129), (0.32, 0.942, 0.312), (0.41, 0.883, 0.394)
                 (0.85, 0.612, 0.728), (0.99, 0.469, 0.804), (1.00, 0.398, 0.808)]  # fmt: skip
 
 
-@pytest.mark.parametrize("rows, score, best_mean", [(SGF, 0.919, 0.920), (INTERFACEGAN, 0.808, 0.712)])
-def test_the_papers_table_comes_out(rows: list, score: float, best_mean: float):
+@pytest.mark.parametrize("rows, score", [(SGF, 0.919), (INTERFACEGAN, 0.808)])
+def test_the_papers_table_comes_out(rows: list, score: float):
     a, d, together = np.array(rows).T
     np.testing.assert_allclose(accumulated(a, d), together, atol=2e-3)  # of rounded numbers
-    curve = Curve(a, d)
-    assert curve.area == pytest.approx(score, abs=2e-3)  # as its table 1 has it
-    assert curve.harmonic_mean == pytest.approx(best_mean, abs=1.5e-3)
+    assert Curve(a, d).area == pytest.approx(score, abs=2e-3)  # as its table 1 has it
 
 
 def test_a_perfect_edit_scores_1_and_none_0():

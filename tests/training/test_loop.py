@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 from metrics import in_training
 from metrics.in_training import TrainingMetrics
 from tests.training.data_samples import picture, write_zip
+from tests.training.saved import save_checkpoint
 from torch_utils.distributed import World
 from training import loop, step
 from training.augment.settings import AugmentConfig
@@ -141,7 +142,7 @@ def test_augmentation_may_change_between_checkpoint_and_continuation(data, tmp_p
         state.load(latest_checkpoint(run))
         found = state.networks.augment
         assert (None if found is None else found.strength.p.item()) == (None if p is None else pytest.approx(p))
-        state.save(latest_checkpoint(run), configuration(data, 0.016, "stylegan2", augment=augment))
+        save_checkpoint(latest_checkpoint(run), configuration(data, 0.016, "stylegan2", augment=augment), state)
 
 
 def test_p_follows_the_signs_every_few_steps(data, tmp_path):

@@ -72,7 +72,7 @@ def batches(
     workers: int = 0,
     prefetch: int = 2,
     pin_memory: bool = False,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield this rank's share of batch after batch, forever: images uint8 [b, C, H, W], labels float32 [b, D].
 
     Step k covers positions start + k * batch_size ... of `order`; rank r gets the r-th of `world` equal

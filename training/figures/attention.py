@@ -18,7 +18,6 @@ VARIANTS = {
     "paper": AlignConfig(gradient="logits", relu="sum"),
     "released": AlignConfig(gradient="loss", relu="channel"),
 }
-GRADCAM = ("run", *VARIANTS)
 
 
 def shown_resolutions(config: DiscriminatorConfig) -> list[int]:

@@ -16,14 +16,14 @@ from dnnlib.errors import UserError
 from torch_utils.constants import constant
 from training.config import LEVEL_RESOLUTIONS, Registration
 from training.layouts.noise import HeatmapNoise
-from training.layouts.registration import profiles, resize
+from training.layouts.registration import profiles
 
 EPS = 0.01  # floor of a heatmap
 CHILD_LIMIT = 3.0  # centres of levels 1 and 2 may leave the image, but not by any amount
 
 
 class HeatmapSource(Protocol):
-    """Anything that renders heatmaps: a Layout, or pictures of heatmaps. `floor`: what is added to a Gaussian."""
+    """Anything that renders heatmaps: a Layout, or what a warp made of one. `floor`: what is added to a Gaussian."""
 
     def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor: ...
 
@@ -150,18 +150,6 @@ def _with_column(levels: tuple[Tensor, ...], level: int, index: int, value: floa
     return tuple(changed)
 
 
-@dataclass(frozen=True)
-class RenderedLayout:
-    """Heatmaps given as pictures, one [N, n, R, R] a level; resized where needed."""
-
-    levels: tuple[Tensor, ...]
-    registration: Registration = "corners"
-
-    def heatmaps(self, level: int, resolution: int, floor: float = EPS) -> Tensor:
-        """[N, n, resolution, resolution]; what floor they have is the pictures' own."""
-        return resize(self.levels[min(level, len(self.levels) - 1)], resolution, self.registration)
-
-
 def concatenate(layouts: Sequence[Layout]) -> Layout:
     """One layout with the pictures of all, in order; all are to have noise of one kind, or none."""
     strengths, noise = None, layouts[0].noise
@@ -174,7 +162,7 @@ def concatenate(layouts: Sequence[Layout]) -> Layout:
 
 
 def registered(source: HeatmapSource, registration: Registration) -> HeatmapSource:
-    """A layout for a model with this registration; pictures of heatmaps stay what they are."""
+    """A layout for a model with this registration; other sources stay what they are."""
     return source.registered(registration) if isinstance(source, Layout) else source
 
 

@@ -1,5 +1,6 @@
 """Adversarial losses and their regularisers, as functions of tensors: those of StyleGAN2 (Karras et al. 2020)."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -44,15 +45,12 @@ class AdversarialLoss:
 
     K is 1, or the number of an image's patches that D scores.
 
-    With `is_relativistic`, `generator` takes the logits of as many real images, too: generator(fake, real).
+    generator: a static method of the logits of generated images; with `is_relativistic` of those of as many real ones,
+    too, generator(fake, real).
     """
 
     is_relativistic: ClassVar[bool] = False
-
-    @staticmethod
-    def generator(fake: Tensor) -> Tensor:
-        """Of the logits of generated images."""
-        raise NotImplementedError
+    generator: ClassVar[Callable[..., Tensor]]
 
     @staticmethod
     def discriminator(fake: Tensor, real: Tensor) -> Tensor:
@@ -84,7 +82,7 @@ class Relativistic(AdversarialLoss):
     """Each generated image against a real one (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 2)."""
 
     is_relativistic = True
-    generator = staticmethod(relativistic_generator_loss)  # type: ignore[assignment]  # see is_relativistic
+    generator = staticmethod(relativistic_generator_loss)
     discriminator = staticmethod(relativistic_discriminator_loss)
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from training.networks.backbones import Module
 from training.networks.layers import Equalized
 from training.networks.spectral import LAYERS
 
 
-def layer_matrices(network: nn.Module) -> Iterator[Tensor]:
+def layer_matrices(network: Module) -> Iterator[Tensor]:
     """W [filters, inputs] of every linear and convolutional layer, as the optimizer has it: before a spectral
     normalization, times the gain of an equalized learning rate."""
     for layer in network.modules():
@@ -21,8 +22,7 @@ def layer_matrices(network: nn.Module) -> Iterator[Tensor]:
 
 
 def _learnt(layer: nn.Module) -> Tensor:
-    parametrized = getattr(layer, "parametrizations", None)
-    return layer.weight if parametrized is None else parametrized.weight.original
+    return layer.get_parameter("parametrizations.weight.original" if hasattr(layer, "parametrizations") else "weight")
 
 
 def gram_penalty(weight: Tensor, form: str) -> Tensor:
@@ -34,6 +34,6 @@ def gram_penalty(weight: Tensor, form: str) -> Tensor:
     return gram.square().sum() - gram.diagonal().square().sum()
 
 
-def orthogonal_penalty(network: nn.Module, form: str = "filters") -> Tensor:
+def orthogonal_penalty(network: Module, form: str = "filters") -> Tensor:
     """The sum of gram_penalty over the layers of a network, without its weight (a scalar)."""
     return torch.stack([gram_penalty(weight, form) for weight in layer_matrices(network)]).sum()

@@ -114,7 +114,7 @@ def g_main(
 ) -> LossAndStatistics:
     """Adversarial loss, plus the alignment of D's attention with the layout (one pass through D)."""
     matching = config.loss.feature_matching > 0
-    inputs = replace(batch.inputs, c=batch.real_c) if matching else batch.inputs  # a real image of each condition
+    inputs = replace(batch.for_G, c=batch.real_c) if matching else batch.for_G  # a real image of each condition
     layout = inputs.layout
     images = _generate(networks.G, inputs, streams)
     align = config.align.weight > 0 and layout is not None
@@ -138,9 +138,9 @@ def g_main(
         statistics["loss/G_orthogonal"] = orthogonal_penalty(networks.G, config.loss.orthogonal_form)
         loss = loss + config.loss.g_orthogonal * statistics["loss/G_orthogonal"]
     heard = {r: feature for r, feature in out.features.items() if align and r in LEVEL_RESOLUTIONS}
-    if heard:  # of networks that grow, only as far as they are
-        layout = warped(layout, augmented.geometry, images.shape[3])
-        alignment = alignment_loss(out.logits, heard, layout, config.align, images.shape[3], world)
+    if layout is not None and heard:  # of networks that grow, only as far as they are
+        places = warped(layout, augmented.geometry, images.shape[3])
+        alignment = alignment_loss(out.logits, heard, places, config.align, images.shape[3], world)
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
     return loss, statistics
@@ -165,8 +165,8 @@ def g_path(
     networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
 ) -> LossAndStatistics:
     """Path length regularisation; moves networks.pl_mean."""
-    ws = _styles(networks.G, batch.inputs)
-    images = networks.G.synthesis(ws, batch.inputs.layout, Noise("random", streams["noise"]))
+    ws = _styles(networks.G, batch.for_G)
+    images = networks.G.synthesis(ws, batch.for_G.layout, Noise("random", streams["noise"]))
     noise = torch.randn(images.shape, generator=streams["path"], device=images.device)
     lengths = adversarial.path_lengths(images, ws, noise)
     batch_mean = world.mean(lengths.mean())
@@ -184,8 +184,9 @@ def g_move(
     suggestion against blur at heatmap borders (supplement of EqGAN-SA, section E). Finite differences, with the same
     noise before and after, so there is no second derivative.
     """
-    layout, step = batch.inputs.layout, config.loss.move_step
-    ws = _styles(networks.G, batch.inputs)
+    layout, step = batch.for_G.layout, config.loss.move_step
+    assert layout is not None, "this phase is of networks that take layouts"
+    ws = _styles(networks.G, batch.for_G)
     moved = _randomly_moved(layout, step, streams["move"])
     noise_state = streams["noise"].get_state()
     before = networks.G.synthesis(ws, layout, Noise("random", streams["noise"]))
@@ -215,12 +216,12 @@ def d_main(
     """Adversarial loss on generated and real images; with R1 and R2, where they are not lazy."""
     settings, real_given = config.loss, batch.real_images
     with torch.no_grad():
-        images = _generate(networks.G, batch.inputs, streams)
+        images = _generate(networks.G, batch.for_G, streams)
     if not settings.lazy:
         images, real_given = images.requires_grad_(), real_given.detach().requires_grad_()
     fake_images = _augmented(networks, images, streams).images
     real_images = _augmented(networks, real_given, streams).images
-    fake_c, real_c = batch.inputs.c, batch.real_c
+    fake_c, real_c = batch.for_G.c, batch.real_c
     fake, real = logits_of_both(networks.D, config.discriminator, fake_images, fake_c, real_images, real_c)
     if networks.augment is not None:
         networks.augment.strength.observe(real, world)
@@ -275,10 +276,10 @@ def d_r2(
 ) -> LossAndStatistics:
     """R2 regularisation: the same of generated images (Mescheder et al. 2018)."""
     with torch.no_grad():
-        images = _generate(networks.G, batch.inputs, streams)
+        images = _generate(networks.G, batch.for_G, streams)
     images.requires_grad_()
     augmented = _augmented(networks, images, streams)
-    penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.inputs.c).logits, images)
+    penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.for_G.c).logits, images)
     return config.loss.r2_gamma / 2 * penalty.mean(), {"loss/r2_penalty": penalty}
 
 
@@ -297,14 +298,14 @@ def _styles(G: GeneratorNetwork, inputs: Inputs) -> Tensor:
     mixing = inputs.mixing
     if mixing is None:
         return G.styles(inputs.z, inputs.c, update_w_avg=True, layout=inputs.layout)
-    ws, others = _two_styles(G, inputs)
+    ws, others = _two_styles(G, inputs, mixing.z)
     late = torch.arange(G.num_ws, device=ws.device).view(-1, *[1] * (ws.ndim - 2)) >= mixing.crossover
     return torch.where(late, others, ws)
 
 
-def _two_styles(G: GeneratorNetwork, inputs: Inputs) -> tuple[Tensor, Tensor]:
-    """Of the latents and of those to mix in; on a GPU by one pass through the mapping network."""
-    z, other, c, layout = inputs.z, inputs.mixing.z, inputs.c, inputs.layout
+def _two_styles(G: GeneratorNetwork, inputs: Inputs, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the latents and of others, to mix in; on a GPU by one pass through the mapping network."""
+    z, c, layout = inputs.z, inputs.c, inputs.layout
     if kind_of(z) != "cuda" or G.takes_layout_in_latent:
         return G.styles(z, c, update_w_avg=True, layout=layout), G.styles(other, c, layout=layout)
     ws, others = G.styles(torch.cat([z, other]), torch.cat([c, c]), update_w_avg=len(z)).chunk(2)

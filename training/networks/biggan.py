@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.networks.backbones import BACKBONES, Backbone
+from training.networks.conditioning import rows_of
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
 from training.networks.synthesis import Noise
@@ -141,8 +142,8 @@ class BigDiscriminator(LayeredDiscriminator):
         summed = self.last_block(x).relu().sum((2, 3))
         logits = self.out(summed)
         if self.label is not None:
-            assert c is not None, "a conditional network needs labels"
-            logits = logits + projected(self.label(c.to(summed.dtype)), summed)
+            embedding = self.label(rows_of("c", c, self.config.c_dim).to(summed.dtype))
+            logits = logits + projected(embedding, summed)
         return DiscriminatorOutput(logits, kept)
 
     def layers_from_image(self) -> Iterator[nn.Module]:

@@ -86,6 +86,13 @@ def check_layout(layout: HeatmapSource | None, is_layout_conditioned: bool) -> N
         raise ValueError(f"this network {wanted}")
 
 
+def rows_of(name: str, value: Tensor | None, width: int) -> Tensor:
+    """`value`. Raises ValueError where it is not [N, width]."""
+    if value is None or value.ndim != 2 or value.shape[1] != width:
+        raise ValueError(f"{name} must be [N, {width}], not {None if value is None else list(value.shape)}")
+    return value
+
+
 def layer_inputs(
     layout: HeatmapSource, encoder: HeatmapEncoder | None, places: Iterable[Place]
 ) -> dict[Place, Tensor]:

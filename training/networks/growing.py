@@ -25,6 +25,7 @@ class Growing(nn.Module):
     """A module with a `level`, kept in its state. Fresh, it is grown up."""
 
     level: float
+    stage: Tensor
 
     def begin_level(self, img_resolution: int) -> None:
         self.register_buffer("stage", torch.zeros([], dtype=torch.float32))
@@ -45,7 +46,7 @@ class Growing(nn.Module):
         return 4 << whole, 4 << (whole + (self.level > whole)), self.level - whole
 
 
-def _read_level(module: Growing, _) -> None:
+def _read_level(module: Growing, _: object) -> None:
     module.level = module.stage.item()
 
 
@@ -85,15 +86,17 @@ class GrowingSynthesis(SteeredSynthesis, Growing):
 
     def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
         low, high, alpha = self.sizes
-        x = image = None
+        x: Tensor | None = None
+        images: dict[int, Tensor] = {}
         for r in self.resolutions:
             if r > high:
                 break
             x = keep(self.block(r, x, ws, features, noise))
-            if r == low:
-                image = self.to_rgb[str(r)](x)
+            if r in (low, high):
+                images[r] = self.to_rgb[str(r)](x)
+        image = images[low]
         if alpha > 0:
-            image = torch.lerp(enlarged(image, high), self.to_rgb[str(high)](x), alpha)
+            image = torch.lerp(enlarged(image, high), images[high], alpha)
         return enlarged(image, self.resolutions[-1])
 
 
@@ -107,10 +110,9 @@ class GrowingDiscriminator(LayeredDiscriminator, Growing):
     def __init__(self, config: DiscriminatorConfig):
         super().__init__(config)
         self.begin_level(config.img_resolution)
-        channels = config.channels
-        common = {"activation": config.activation}
+        channels, act = config.channels, config.activation
         self.from_rgb = nn.ModuleDict(
-            {str(r): Conv2d(config.img_channels, channels(r), 1, **common) for r in (*self.resolutions, 4)}
+            {str(r): Conv2d(config.img_channels, channels(r), 1, activation=act) for r in (*self.resolutions, 4)}
         )
         self.blocks = nn.ModuleDict({str(r): _DownBlock(r, config) for r in self.resolutions})
         cmap_dim = 0
@@ -140,17 +142,19 @@ class GrowingDiscriminator(LayeredDiscriminator, Growing):
 
     def layers_from_image(self) -> Iterator[nn.Module]:
         for r in self.resolutions:
-            yield from (self.from_rgb[str(r)], self.blocks[str(r)].conv0, self.blocks[str(r)].conv1)
+            yield from (self.from_rgb[str(r)], *self.blocks[str(r)].children())
 
 
 class _DownBlock(nn.Module):
     """Two 3x3 convolutions, then half the size."""
 
+    resample_filter: Tensor
+
     def __init__(self, r: int, config: DiscriminatorConfig):
         super().__init__()
-        common = {"activation": config.activation}
-        self.conv0 = Conv2d(config.channels(r), config.channels(r), 3, **common)
-        self.conv1 = Conv2d(config.channels(r), config.channels(r // 2), 3, **common)
+        ci, co, act = config.channels(r), config.channels(r // 2), config.activation
+        self.conv0 = Conv2d(ci, ci, 3, activation=act)
+        self.conv1 = Conv2d(ci, co, 3, activation=act)
         self.register_buffer("resample_filter", setup_filter(list(config.resample_filter)), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import MappingConfig
+from training.networks.conditioning import rows_of
 from training.networks.layers import Linear, normalize_2nd_moment, scaled_together
 
 
@@ -59,9 +60,9 @@ class MappingNetwork(nn.Module):
     def _run(self, z: Tensor | None, c: Tensor | None) -> Tensor:
         parts = []
         if self.z_dim > 0:
-            parts.append(normalize_2nd_moment(_checked("z", z, self.z_dim).to(self.dtype)))
+            parts.append(normalize_2nd_moment(rows_of("z", z, self.z_dim).to(self.dtype)))
         if self.embed is not None:
-            parts.append(normalize_2nd_moment(self.embed(_checked("c", c, self.c_dim).to(self.dtype))))
+            parts.append(normalize_2nd_moment(self.embed(rows_of("c", c, self.c_dim).to(self.dtype))))
         w = torch.cat(parts, dim=1)  # [N, z_dim + embed_features]
         for layer in self.layers:
             w = layer(w)
@@ -74,10 +75,3 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -
         return ws
     cutoff = ws.shape[1] if cutoff is None else cutoff
     return torch.cat([torch.lerp(w_avg, ws[:, :cutoff], psi), ws[:, cutoff:]], dim=1)
-
-
-def _checked(name: str, value: Tensor | None, width: int) -> Tensor:
-    """`value`. Raises ValueError where it is not [N, width]."""
-    if value is None or value.ndim != 2 or value.shape[1] != width:
-        raise ValueError(f"{name} must be [N, {width}], not {None if value is None else list(value.shape)}")
-    return value

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.layouts.layout import HeatmapSource
-from training.networks.conditioning import check_layout
+from training.networks.conditioning import check_layout, rows_of
 from training.networks.spatial_encoding import HeatmapEncoder, make_encoding
 from training.networks.synthesis import CONSTANT_NOISE, Noise
 
@@ -24,6 +24,8 @@ class SteeredSynthesis(nn.Module):
     has `draw`, which makes the images.
     """
 
+    encoder: HeatmapEncoder | None
+
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.memory_format = torch.contiguous_format
@@ -33,9 +35,12 @@ class SteeredSynthesis(nn.Module):
     def add_encoding(self, config: GeneratorConfig, widths: Mapping[int, int]) -> None:
         """`widths`: {r: channels} of the features [N, channels, r, r] that a layer may stand behind."""
         encoding = config.encoding
-        self.encoder = None if encoding is None else HeatmapEncoder(encoding, config.img_resolution)
-        limit = 0 if encoding is None else encoding.max_resolution or config.img_resolution
+        if encoding is None:
+            self.encoder, self.sel = None, nn.ModuleDict()
+            return
+        limit = encoding.max_resolution or config.img_resolution
         heard = {r: width for r, width in widths.items() if r <= limit}
+        self.encoder = HeatmapEncoder(encoding, config.img_resolution)
         self.sel = nn.ModuleDict({str(r): make_encoding(width, r, encoding) for r, width in heard.items()})
 
     def forward(
@@ -65,8 +70,10 @@ class SteeredSynthesis(nn.Module):
     def heard(self, layout: HeatmapSource | None) -> dict[int, Tensor]:
         """{r: heatmap features} for the layers there are. Raises ValueError for a missing or unheard layout."""
         check_layout(layout, self.is_layout_conditioned)
+        if layout is None or self.encoder is None:
+            return {}
         places = [(int(r), int(r)) for r in self.sel]
-        return {} if layout is None else {r: found for (_, r), found in self.encoder(layout, places).items()}
+        return {r: found for (_, r), found in self.encoder(layout, places).items()}
 
     def steered(self, x: Tensor, features: Mapping[int, Tensor]) -> Tensor:
         """x [N, C, r, r] after the encoding layer of resolution r, where there is one."""
@@ -97,10 +104,14 @@ class PlainGenerator(nn.Module):
         update_w_avg: bool | int = False,
         layout: HeatmapSource | None = None,
     ) -> Tensor:
-        """ws [N, 1, z_dim + c_dim]. Raises ValueError when asked to truncate: there is no mean style."""
+        """ws [N, 1, z_dim + c_dim].
+
+        Raises ValueError when asked to truncate, as there is no mean style, and where labels are missing.
+        """
         if truncation_psi != 1:
             raise ValueError("this generator has no mean style to truncate towards")
-        w = z if self.config.c_dim == 0 else torch.cat([z, c.to(z.dtype)], dim=1)
+        c_dim = self.config.c_dim
+        w = z if c_dim == 0 else torch.cat([z, rows_of("c", c, c_dim).to(z.dtype)], dim=1)
         return w[:, None]
 
     def forward(

@@ -24,6 +24,8 @@ class ProGenerator(PlainGenerator):
 class ProSynthesis(GrowingSynthesis):
     """ws [N, 1, z_dim + c_dim] and heatmaps -> images; SEL in front of the first convolution of each block."""
 
+    resample_filter: Tensor
+
     def __init__(self, config: GeneratorConfig):
         super().__init__(config)
         channels, act = config.synthesis.channels, config.synthesis.activation

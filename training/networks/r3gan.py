@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.networks.backbones import BACKBONES, Backbone
+from training.networks.conditioning import rows_of
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
 from training.networks.synthesis import Noise
@@ -89,15 +90,15 @@ class R3Discriminator(LayeredDiscriminator):
         gathered = self.gather(self.last_stage(x)).flatten(1)
         logits = self.out(gathered)
         if self.label is not None:
-            embedding = self.label(c.to(gathered.dtype))
+            embedding = self.label(rows_of("c", c, self.config.c_dim).to(gathered.dtype))
             logits = logits + projected(embedding, gathered) * gathered.shape[1] ** -0.5
         return DiscriminatorOutput(logits, kept)
 
     def layers_from_image(self) -> Iterator[nn.Module]:
         yield self.from_rgb
         for r in self.resolutions:
-            for block in self.stages[str(r)]:
-                yield from (block.conv0, block.conv1, block.conv2)
+            for block in self.stages[str(r)].children():
+                yield from block.children()
             yield self.narrow[str(r)]
 
 
@@ -136,7 +137,7 @@ def _conv(ci: int, co: int, kernel: int, gain: float = 1.0, groups: int = 1, bia
     """Weights normal, with variance gain^2 / inputs; biases 0."""
     conv = nn.Conv2d(ci, co, kernel, padding=kernel // 2, groups=groups, bias=bias)
     nn.init.normal_(conv.weight, std=gain * (ci // groups * kernel**2) ** -0.5)
-    if bias:
+    if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return conv
 

@@ -15,9 +15,6 @@ Shapes are the same everywhere.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-
-from torch import Tensor
 
 _RULES = (
     (r"\bfc(\d+)\.", r"layers.\1."),
@@ -41,13 +38,3 @@ def translate(name: str) -> str | None:
     for pattern, replacement in _RULES:
         name = re.sub(pattern, replacement, name)
     return name
-
-
-def translate_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A released state dict under our names."""
-    return {ours: tensor for theirs, tensor in state.items() if (ours := translate(theirs)) is not None}
-
-
-def translate_names(names: Iterable[str]) -> list[str]:
-    """Our names of released tensors, in the same order, without those we do not keep."""
-    return [ours for name in names if (ours := translate(name)) is not None]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig
 from training.networks.backbones import BACKBONES, Backbone
+from training.networks.conditioning import rows_of
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain, projected
 from training.networks.spectral import normalize_spectra
@@ -95,8 +96,9 @@ class SNDiscriminator(LayeredDiscriminator):
                 kept[r // 2] = x
         x = F.leaky_relu(self.conv(x), SLOPE)
         logits = self.out(x.flatten(1))
-        if self.label is not None and c is not None:
-            logits = logits + projected(self.label(c.to(x.dtype)), x.sum((2, 3)))
+        if self.label is not None:
+            embedding = self.label(rows_of("c", c, self.config.c_dim).to(x.dtype))
+            logits = logits + projected(embedding, x.sum((2, 3)))
         return DiscriminatorOutput(logits, kept)
 
     def layers_from_image(self) -> Iterator[nn.Module]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.networks.backbones import BACKBONES, Backbone
+from training.networks.conditioning import rows_of
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain
 from training.networks.synthesis import Noise
@@ -108,7 +109,7 @@ class PatchDiscriminator(LayeredDiscriminator):
 
     def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> DiscriminatorOutput:
         """`features`: resolutions of block outputs to return, each from the first scale that has it."""
-        assert c is not None, "a conditional network needs label maps"
+        c = rows_of("c", c, self.config.c_dim)
         x = torch.cat([img, one_hot(c, self.config.c_values, self.config.img_resolution)], dim=1)
         x = x.contiguous(memory_format=self.memory_format)
         logits: list[Tensor] = []
@@ -123,7 +124,7 @@ class PatchDiscriminator(LayeredDiscriminator):
 
     def layers_from_image(self) -> Iterator[nn.Module]:
         for scale in self.scales:
-            yield from scale.blocks
+            yield from scale.get_submodule("blocks").children()
 
 
 class _PatchScale(nn.Module):

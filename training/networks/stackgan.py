@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
 from training.networks.backbones import BACKBONES, Backbone
+from training.networks.conditioning import rows_of
 from training.networks.discriminator import DiscriminatorOutput
 from training.networks.growing import Growing, enlarged, reduced
 from training.networks.parts import Keep, LayeredDiscriminator, PlainGenerator, SteeredSynthesis, check_plain
@@ -25,6 +26,8 @@ from training.networks.text import TextEncoder
 
 class StackGenerator(PlainGenerator):
     """z [N, z_dim], captions c [N, c_dim] and a layout -> images [N, img_channels, R, R] in [-1, 1]."""
+
+    synthesis: "StackSynthesis"
 
     def __init__(self, config: GeneratorConfig):
         super().__init__(config, StackSynthesis(config))
@@ -50,7 +53,7 @@ class StackSynthesis(SteeredSynthesis, Growing):
         return min(max(self.level - (len(self.resolutions) - 2), 0.0), 1.0)
 
     @property
-    def current(self) -> nn.Module:
+    def current(self) -> "StageOne | StageTwo":
         return self.second if self.share > 0 else self.first
 
     def draw(self, ws: Tensor, features: dict[int, Tensor], noise: Noise, keep: Keep) -> Tensor:
@@ -144,7 +147,7 @@ class StackDiscriminator(LayeredDiscriminator, Growing):
 
     def forward(self, img: Tensor, c: Tensor | None = None, features: Collection[int] = ()) -> DiscriminatorOutput:
         """`features`: resolutions of block outputs to return, as far as they are there, from R/2 down to 4."""
-        assert c is not None, "a conditional network needs captions"
+        c = rows_of("c", c, self.config.c_dim)
         critic = self.second if self.level > len(self.resolutions) - 1 else self.first
         x = reduced(img, critic.resolution).contiguous(memory_format=self.memory_format)
         kept: dict[int, Tensor] = {}

@@ -4,6 +4,8 @@ Mapping network, truncation and style mixing are those of every style-based gene
 ProGAN's, as in the paper, and both networks can grow.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,12 +25,14 @@ from training.networks.synthesis import Noise
 class StyleGANGenerator(Generator):
     """z [N, z_dim], c [N, c_dim] and a layout -> images [N, img_channels, R, R], roughly in [-1, 1]."""
 
-    def make_synthesis(self) -> nn.Module:
+    def make_synthesis(self) -> "StyleSynthesis":
         return StyleSynthesis(self.config)
 
 
 class StyleSynthesis(GrowingSynthesis):
     """ws [N, num_ws, w_dim], two of each resolution, and heatmaps -> images; SEL in front of each block."""
+
+    resample_filter: Tensor
 
     def __init__(self, config: GeneratorConfig):
         super().__init__(config)
@@ -56,8 +60,13 @@ class StyleSynthesis(GrowingSynthesis):
             x = self.steered(x, features)
         else:
             x = self.conv0[str(r)](self.steered(self.upsampled(x), features))
-        x = self.after0[str(r)](x, ws[:, first], noise)
-        return self.after1[str(r)](self.conv1[str(r)](x), ws[:, first + 1], noise)
+        end0, end1 = self.ends(r)
+        x = end0(x, ws[:, first], noise)
+        return end1(self.conv1[str(r)](x), ws[:, first + 1], noise)
+
+    def ends(self, r: int) -> tuple["StyledEnd", "StyledEnd"]:
+        """What follows the two convolutions of a resolution."""
+        return cast(StyledEnd, self.after0[str(r)]), cast(StyledEnd, self.after1[str(r)])
 
     def upsampled(self, x: Tensor) -> Tensor:
         """[N, C, r, r] -> [N, C, 2 r, 2 r], filtered as if the border went on outside: zeros there would take a part of
@@ -67,6 +76,8 @@ class StyleSynthesis(GrowingSynthesis):
 
 class StyledEnd(nn.Module):
     """What follows a convolution: noise with a strength for each channel, bias, activation, AdaIN."""
+
+    noise_const: Tensor  # [resolution, resolution], where noise is used
 
     def __init__(self, channels: int, resolution: int, w_dim: int, config: SynthesisConfig):
         super().__init__()

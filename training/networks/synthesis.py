@@ -288,7 +288,7 @@ class SynthesisNetwork(MixedPrecision):
         self.blocks = nn.ModuleDict(
             {str(r): SynthesisBlock(r, w_dim, img_channels, r == img_resolution, config, how) for r in self.resolutions}
         )
-        self.num_ws = sum(self._block(r).num_convs for r in self.resolutions) + 1
+        self.num_ws = sum(self.block(r).num_convs for r in self.resolutions) + 1
         self.set_half(self.resolutions, config.num_fp16_res, config.half_type)
         codes = (encoding.codes,) if encoding is not None and how.has_objects else ()
         self.w_shape: tuple[int, ...] = (self.num_ws, *codes, w_dim)  # of one image
@@ -323,12 +323,12 @@ class SynthesisNetwork(MixedPrecision):
     ) -> Tensor:
         features = {} if layout is None else layer_inputs(layout, self.encoder, self._encoded_inputs())
         count = ws.shape[0]  # unlike len(ws), not a constant to what traces the network
-        x = self._block(4).const.expand(count, -1, -1, -1)  # [N, C, 4, 4]
+        x = self.block(4).const.expand(count, -1, -1, -1)  # [N, C, 4, 4]
         x = x.contiguous(memory_format=self.memory_format)
         img, start, drawn = None, 0, noise.at_once(self._noise_maps(), count)
         each = ws.unbind(1)  # one w [N, (codes,) w_dim] a layer, whose gradients come together in one operation
         for r in self.resolutions:
-            block = self._block(r)
+            block = self.block(r)
             window = each[start : start + block.num_convs + 1]
             if self.has_objects and r not in self.encoded:
                 window = tuple(w[:, -1] for w in window)
@@ -341,12 +341,12 @@ class SynthesisNetwork(MixedPrecision):
         assert img is not None
         return img
 
-    def _block(self, resolution: int) -> SynthesisBlock:
+    def block(self, resolution: int) -> SynthesisBlock:
         return cast(SynthesisBlock, self.blocks[str(resolution)])
 
     def _noise_maps(self) -> list[Tensor]:
         """The fixed maps of the layers that take noise, in order."""
-        layers = (layer for r in self.resolutions for layer in self._block(r).styled_layers())
+        layers = (layer for r in self.resolutions for layer in self.block(r).styled_layers())
         return [layer.noise_const for layer in layers if isinstance(layer, SynthesisLayer) and layer.use_noise]
 
     def _encoded_inputs(self) -> list[tuple[int, int]]:

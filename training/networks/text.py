@@ -21,7 +21,7 @@ class TextEncoder(nn.Module):
         if self.cell is None:
             return self.embed(c)
         words = c.round().long()
-        h = torch.zeros([len(c), self.features], dtype=self.embed.weight.dtype, device=c.device)
+        h = torch.zeros([len(c), self.features], dtype=self.cell.weight_hh.dtype, device=c.device)
         for word, vector in zip(words.unbind(1), self.embed(words).unbind(1), strict=True):
             h = torch.where((word != 0)[:, None], self.cell(vector, h), h)
         return h

@@ -15,8 +15,6 @@ from torch_utils.tensor_files import write_tensors
 from training.config import RunConfig
 from training.runs.snapshot import Snapshot, snapshot_metadata
 
-SHIPPED = ("G_ema", "D")
-
 
 def save_shipped(path: str | Path, snapshot: Snapshot) -> None:
     """Write the model of a snapshot atomically. Raises UserError when a weight is too large for float16 (65504)."""

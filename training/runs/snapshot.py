@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnnlib.errors import UserError
-from torch_utils.tensor_files import write_tensors
 from training.config import RunConfig
 from training.networks.backbones import DiscriminatorNetwork, GeneratorNetwork
 from training.runs.sources import needs_reader, snapshot_of
@@ -84,16 +83,6 @@ def snapshot_metadata(config: RunConfig, kimg: float) -> dict[str, str]:
 def network_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Those that a snapshot holds, of all the tensors of a training state."""
     return {name: tensor for name, tensor in tensors.items() if name.split(".")[0] in NETWORKS}
-
-
-def save_snapshot(path: str | Path, config: RunConfig, kimg: float, networks: dict[str, nn.Module]) -> None:
-    """Write {"G": ..., "G_ema": ..., "D": ...} atomically."""
-    tensors = {
-        f"{name}.{key}": tensor.detach().cpu().contiguous()
-        for name, network in networks.items()
-        for key, tensor in network.state_dict().items()
-    }
-    write_tensors(path, tensors, snapshot_metadata(config, kimg))
 
 
 def open_snapshot(path: str | Path) -> Snapshot:

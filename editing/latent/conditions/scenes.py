@@ -47,6 +47,9 @@ class Recipe:
 class Regressor(nn.Module):
     """Pictures [N, 3, 32, 32] to C standardised numbers, then as they are."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, count: int):
         super().__init__()
         widths = (3, 16, 32, 48)

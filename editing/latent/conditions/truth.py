@@ -68,7 +68,7 @@ def attributes(pixels: np.ndarray, scene: Mapping[str, Any]) -> dict[str, float]
 
 def key_points(scene: Mapping[str, Any]) -> dict[str, float]:
     """Positions of the named parts of a scene's objects, such as eye0_x."""
-    found = {}
+    found: dict[str, float] = {}
     for number, thing in enumerate(scene["objects"]):
         before = "" if len(scene["objects"]) == 1 else f"object{number}_"
         for name, points in thing.get("parts", {}).items():
@@ -77,7 +77,7 @@ def key_points(scene: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _inside(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _inside(box: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Which pixels' middles are in a box (x0, y0, x1, y1)."""
     y, x = (np.linspace(-1, 1, side) for side in shape)
     return ((y >= box[1]) & (y <= box[3]))[:, None] & ((x >= box[0]) & (x <= box[2]))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dnnlib.errors import UserError
-from editing.document import Direction, Document
+from editing.document import Direction, Document, encode_array
 from editing.film import film_frames
 from editing.latent.registry import known_directions
 from editing.latent.sefa import sefa
@@ -36,7 +36,7 @@ def test_steps_of_a_document_are_applied_in_turn(model: Model, known: dict[str, 
     document = Document(seed=3, directions=steps)
     assert torch.equal(styles_of(model, document, None, known), ws)
     rendering = render(model, document, directions=known)
-    expected = render(model, Document(seed=3).with_w(ws.numpy()))
+    expected = render(model, Document(seed=3, w=encode_array(ws.numpy())))
     np.testing.assert_array_equal(rendering.image, expected.image)
     assert not np.array_equal(rendering.image, render(model, Document(seed=3)).image)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from editing.latent.neumann import dense, neumann, order_for
+from editing.latent.neumann import neumann
 
 
 def matrices(norm: float, count: int = 4, width: int = 12, seed: int = 0) -> Tensor:
@@ -19,7 +19,6 @@ def test_the_series_converges_to_the_dense_solve(norm: float):
     exact = torch.linalg.solve(torch.eye(12, dtype=b.dtype) - J, b[..., None])[..., 0]
     found = neumann(lambda x: (J @ x[..., None])[..., 0], b, norm, order=5000)
     assert ((found - exact).norm(dim=1) <= 1e-4 * exact.norm(dim=1)).all()
-    torch.testing.assert_close(dense(lambda x: (J @ x[..., None])[..., 0], b), exact)
 
 
 def test_the_slowest_matrix_of_a_norm_converges_too():
@@ -27,13 +26,6 @@ def test_the_slowest_matrix_of_a_norm_converges_too():
     b = torch.ones(2, 5, dtype=torch.float64)
     found = neumann(lambda x: 0.95 * x, b, 0.95, order=5000, tolerance=1e-4)
     assert (found - b / 0.05).norm() <= 1e-4 * (b / 0.05).norm()
-
-
-@pytest.mark.parametrize("norm, tolerance", [(0.5, 1e-4), (0.9, 1e-4), (0.9, 1e-2)])
-def test_the_order_for_a_tolerance_is_the_least(norm: float, tolerance: float):
-    order, b = order_for(norm, tolerance), torch.ones(1, 1, dtype=torch.float64)
-    errors = [abs(float(neumann(lambda x: norm * x, b, norm, n, 0.0)) - 1 / (1 - norm)) for n in (order, order - 1)]
-    assert errors[0] <= tolerance < errors[1]
 
 
 def test_a_truncated_series_has_so_many_terms():

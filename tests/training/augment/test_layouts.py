@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.rendered import RenderedLayout
 from tests.training.small import make_layout
 from torch_utils.ops import setup_filter
 from training.augment.affine import Affine
@@ -17,7 +18,7 @@ from training.augment.resample import resample
 from training.augment.settings import TransformsConfig
 from training.augment.strength import Strength
 from training.augment.wavelets import symlet
-from training.layouts.layout import EPS, LEVEL_RESOLUTIONS, Layout, RenderedLayout
+from training.layouts.layout import EPS, LEVEL_RESOLUTIONS, Layout
 
 pytestmark = pytest.mark.numeric
 

@@ -8,10 +8,11 @@ from PIL import Image
 
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import write_zip
+from tests.training.saved import save_snapshot
 from tests.training.small import seeded
 from training.config import DataConfig
 from training.networks.discriminator import Discriminator
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 
 
 def make_run(folder: Path, method: str = "spatialgan", kimg=(1, 2, 4), classes: int = 0, resolution: int = 32) -> Path:

@@ -8,6 +8,7 @@ import torch
 
 from dnnlib.errors import UserError
 from tests.training.networks.lineage import lineage_config
+from tests.training.saved import save_snapshot
 from tests.training.small import make_networks
 from training.figures.attention import attention
 from training.figures.cells import image_cells
@@ -15,7 +16,7 @@ from training.figures.features import features_figure
 from training.figures.mixing import mixing_figure, style_ranges
 from training.figures.subject import ModelUnderStudy
 from training.networks.growing import set_level
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 
 
 def of_size(resolution: int, num_ws: int | None = None):

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnnlib.errors import UserError
+from tests.training.rendered import RenderedLayout
 from tests.training.small import make_layout
-from training.layouts.layout import EPS, Layout, RenderedLayout, check_counts, concatenate, flattened, resize
+from training.layouts.layout import EPS, Layout, check_counts, concatenate, flattened
+from training.layouts.registration import resize
 
 pytestmark = pytest.mark.numeric
 

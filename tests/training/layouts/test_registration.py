@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.rendered import RenderedLayout
 from tests.training.small import make_layout
 from training.augment.affine import Affine
 from training.augment.layouts import WarpedLayout
 from training.config import LEVEL_RESOLUTIONS, AlignConfig
-from training.layouts.layout import EPS, Layout, RenderedLayout, concatenate
+from training.layouts.layout import EPS, Layout, concatenate
 from training.layouts.registration import pixel_places, positions, resize
 from training.losses.attention import candidate_maps, level_distance, normalize, target_map
 

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from tests.training.small import RESOLUTION, make_discriminator, make_layout, real_images
 from training.config import AlignConfig
-from training.layouts.layout import LEVEL_RESOLUTIONS, Layout, resize
+from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
+from training.layouts.registration import resize
 from training.losses.attention import (
     alignment_loss,
     attention_map,

@@ -17,6 +17,7 @@ from tests.training.networks.lineage import (
     lineage_config,
     noise,
 )
+from tests.training.saved import save_snapshot
 from tests.training.small import ENCODING, global_streams, make_layout, make_networks, real_images
 from torch_utils.randomness import RandomStreams
 from training.cost.summary import summarize
@@ -25,7 +26,7 @@ from training.losses.phases import d_main, d_r1, d_r2, g_main, g_move
 from training.networks.backbones import BACKBONES
 from training.networks.growing import set_level
 from training.presets.choices import check_choices
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 from training.sampling import Model
 
 pytestmark = pytest.mark.numeric
@@ -54,6 +55,14 @@ def test_shapes(backbone: str, resolution: int, encoding: dict | None):
     assert out.logits.shape[0] == 2
     assert sorted(out.features) == [4, resolution // 2]
     assert all(x.shape[2] == r for r, x in out.features.items())
+
+
+@BACKBONE
+def test_missing_conditions_are_refused(backbone: str):
+    of = conditioned_config(backbone)
+    for call in (lambda: generator(of)(noise(2, 8), layout=make_layout(2)), lambda: discriminator(of)(real_images(2))):
+        with pytest.raises(ValueError, match=rf"c must be \[N, {of.generator.c_dim}\], not None"):
+            call()
 
 
 def test_patches_are_scored_at_two_scales():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.tiny_models import tiny_config, tiny_generator, tiny_model
-from training.layouts.layout import RenderedLayout
+from tests.training.rendered import RenderedLayout
 from training.networks import cuda_graphs
 from training.networks.cuda_graphs import KEPT, CapturedSynthesis
 from training.networks.synthesis import Noise

@@ -1,5 +1,6 @@
 """What holds of every backbone: shapes, heatmaps, labels, frozen layers, every phase, snapshots and sampling."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ import torch
 
 from dnnlib.errors import UserError
 from tests.training.networks.lineage import awake, discriminator, generator, layout_for, lineage_config, noise
+from tests.training.saved import save_snapshot
 from tests.training.small import ENCODING, global_streams, make_batch, make_layout, make_networks
 from torch_utils.randomness import RandomStreams
 from training.cost.summary import summarize
 from training.losses.phases import d_main, d_r1, d_r2, g_main, g_move
 from training.networks.backbones import BACKBONES
 from training.presets.choices import check_choices
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 from training.sampling import Model
 
 pytestmark = pytest.mark.numeric
@@ -64,6 +66,18 @@ def test_labels_matter_to_both(backbone):
     assert not torch.allclose(images[0], images[1])
     scores = [D(images[0], rows[[k, k]]).logits for k in range(3)]
     assert not torch.allclose(scores[0], scores[1])
+
+
+@pytest.mark.parametrize("backbone", [*LINEAGE, "sndcgan", "stylegan2"])
+def test_missing_labels_are_refused(backbone):
+    of = lineage_config(backbone, c_dim=3)
+    G, D, z, layout = generator(of), discriminator(of), noise(2, 8), make_layout(2)
+    images = G(z, torch.eye(3)[:2], layout)
+    for c in (None, torch.zeros(2, 2)):
+        said = None if c is None else [2, 2]
+        for call in (lambda c=c: G(z, c, layout), lambda c=c: D(images, c)):
+            with pytest.raises(ValueError, match=re.escape(f"c must be [N, 3], not {said}")):
+                call()
 
 
 @pytest.mark.parametrize("backbone", LINEAGE)

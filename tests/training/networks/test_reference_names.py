@@ -1,9 +1,8 @@
 """Names of the released networks in ours (every one of them: tests/golden/test_names.py)."""
 
 import pytest
-import torch
 
-from training.networks.reference_names import translate, translate_names, translate_state
+from training.networks.reference_names import translate
 
 
 @pytest.mark.parametrize(
@@ -26,9 +25,3 @@ from training.networks.reference_names import translate, translate_names, transl
 )
 def test_translate(theirs, ours):
     assert translate(theirs) == ours
-
-
-def test_translating_a_state_keeps_the_tensors():
-    state = {"b4.out.bias": torch.ones(1), "b8.conv0.resample_filter": torch.ones(4, 4)}
-    assert list(translate_state(state)) == translate_names(state) == ["epilogue.out.bias"]
-    assert translate_state(state)["epilogue.out.bias"] is state["b4.out.bias"]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dnnlib.errors import UserError
+from tests.training.saved import save_snapshot
 from tests.training.small import global_streams, make_batch, make_layout, make_networks, run_config, seeded
 from torch_utils.randomness import RandomStreams
 from training.config import DiscriminatorConfig, GeneratorConfig, OptimizerConfig, RunConfig
@@ -16,7 +17,7 @@ from training.losses.phases import d_main, d_r1, g_main, g_move
 from training.networks.backbones import make_discriminator, make_generator
 from training.networks.sndcgan import DCGANGenerator, SNDiscriminator
 from training.presets.choices import check_choices
-from training.runs.snapshot import save_snapshot, snapshot_name
+from training.runs.snapshot import snapshot_name
 from training.sampling import Model
 from training.state import _adam
 

@@ -8,6 +8,7 @@ import pytest
 from dnnlib.errors import UserError
 from dnnlib.json_files import read_json
 from tests.tiny_models import tiny_config
+from tests.training.saved import save_checkpoint
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.runs.checkpoint import checkpoint_path
@@ -24,7 +25,7 @@ def make(outdir: Path, config: RunConfig = CONFIG, kimg: float | None = None) ->
     if kimg is not None:
         state = TrainingState.create(config, World())
         state.images = round(kimg * 1000)
-        state.save(checkpoint_path(path, state.images), config)
+        save_checkpoint(checkpoint_path(path, state.images), config, state)
     return path
 
 

@@ -9,18 +9,11 @@ import torch
 from safetensors.torch import save_file
 
 from dnnlib.errors import UserError
+from tests.training.saved import save_snapshot
 from tests.training.small import make_layout, make_networks, real_images, run_config
 from training.config import RunConfig
 from training.networks.generator import set_memory_format
-from training.runs.snapshot import (
-    VERSION,
-    drop_old_snapshots,
-    find_snapshot,
-    open_snapshot,
-    save_snapshot,
-    snapshot_name,
-    snapshots,
-)
+from training.runs.snapshot import VERSION, drop_old_snapshots, find_snapshot, open_snapshot, snapshot_name, snapshots
 
 
 def networks(config: RunConfig) -> dict[str, torch.nn.Module]:

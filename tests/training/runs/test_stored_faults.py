@@ -14,12 +14,13 @@ from metrics.networks import open_network
 from tests.mutations import COUNT, chances, survives
 from tests.training import mutations
 from tests.training.runs.test_snapshot import networks
+from tests.training.saved import save_checkpoint, save_snapshot
 from tests.training.small import make_networks, run_config
 from torch_utils.distributed import World
 from torch_utils.tensor_files import CHECKSUMS, open_tensors, write_tensors
 from training.config import RunConfig
 from training.runs.checkpoint import checkpoint_path
-from training.runs.snapshot import open_snapshot, save_snapshot, snapshot_name
+from training.runs.snapshot import open_snapshot, snapshot_name
 from training.state import TrainingState
 
 SLOWEST = 10.0  # seconds of computing for one file
@@ -37,7 +38,7 @@ def snapshot(tmp_path_factory) -> bytes:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> bytes:
     path = checkpoint_path(tmp_path_factory.mktemp("whole"), 0)
-    stepped().save(path, run_config(**SETTINGS))
+    save_checkpoint(path, run_config(**SETTINGS), stepped())
     return path.read_bytes()
 
 
