@@ -93,7 +93,7 @@ class Run:
     def begin(self) -> None:
         """What a new run has before its first step."""
         if self.state.world.is_first:
-            self.log.say("sample pictures of the untrained generator come first")
+            self.log.say("sample pictures from before the first step come first")
             self.save_pictures(reals=True)
         self.save(checkpoint=False)
 
