@@ -83,5 +83,5 @@ def _exported(source: str, dest: str, form: str, latent: str, license_name: str)
     folder = Path(dest) if form == "bundle" else Path(f"{dest}.card")
     lines.append(f"wrote {write_card(model, folder, license_name, path, [Path(dest).name])}")
     if form == "bundle":
-        lines += ["", (Path(dest) / "load.py").read_text()]
+        lines += ["", "How to use it (load.py):", "", (Path(dest) / "load.py").read_text()]
     return lines
