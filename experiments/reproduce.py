@@ -69,6 +69,14 @@ Data, as the papers take them, all at 256x256 (CIFAR-10 at 32x32):
 | LSUN Bedroom | 200k | `{LSUN Bedroom}` |
 | CIFAR-10 | 50k | `{CIFAR-10}`, conditional with `--cond=1` |
 
+They are made of what their authors give out, such as LSUN's folder `cat_lmdb` and CIFAR-10's archive for Python:
+
+```
+python dataset_tool.py --source=cat_lmdb --dest=data/cat256.zip --transform=center-crop --width=256 --height=256 \\
+    --max-images=200000
+python dataset_tool.py --source=cifar-10-python.tar.gz --dest=data/cifar10.zip
+```
+
 The columns are the metrics `fid50k_full`, `di`, `w`, `pr50k3_full` (Recall) and `co_move50k` of `calc_metrics.py`:
 
 ```

@@ -88,5 +88,6 @@ def _exported(source: str, dest: str, form: str, latent: "Latent", license_name:
     make_dir(Path(dest).parent)
     said = f"wrote {dest}; its pictures differ from the model's by {writers[form]():.2g} at most"
     if form == "bundle":
-        return [said, f"wrote {Path(dest) / CARD}", "", (Path(dest) / "load.py").read_text()]
+        usage = ["", "How to use it (load.py):", "", (Path(dest) / "load.py").read_text()]
+        return [said, f"wrote {Path(dest) / CARD}", *usage]
     return [said, f"wrote {add_card(Path(f'{dest}.card'))}"]

@@ -132,5 +132,5 @@ def early_steps(available: int, count: int) -> list[int]:
 
 
 def kimg_text(kimg: float) -> str:
-    """'125 kimg'."""
-    return f"{round(kimg)} kimg"
+    """'125 kimg'; below 1 not rounded."""
+    return f"{kimg:g} kimg" if kimg < 1 else f"{round(kimg)} kimg"

@@ -67,5 +67,6 @@ def test_steps_are_closer_early_on():
     assert early_steps(7, 6) == [0, 1, 2, 3, 4, 6]
 
 
-def test_kimg_are_whole():
-    assert [kimg_text(kimg) for kimg in (0.0, 5.024, 25000.0)] == ["0 kimg", "5 kimg", "25000 kimg"]
+def test_kimg_are_whole_from_one_on():
+    said = [kimg_text(kimg) for kimg in (0.0, 0.064, 5.024, 25000.0)]
+    assert said == ["0 kimg", "0.064 kimg", "5 kimg", "25000 kimg"]
