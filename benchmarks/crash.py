@@ -115,6 +115,7 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
     images, leftovers = FORK.Value("q", 0), half_written(run_dir)
     process = FORK.Process(target=train, args=(config, run_dir, images))
     process.start()
+    assert process.pid is not None, "it has been started"
     deadline = time.monotonic() + longest * (1 if wait_for_write else rng.random())
     seen, wanted = set[str](), rng.randint(1, 3)  # not always the first write, or the run would never get on
     while process.is_alive() and time.monotonic() < deadline:
@@ -126,7 +127,7 @@ def crash(config: RunConfig, run_dir: Path, rng: random.Random, longest: float, 
                 if is_halted_in_write(process.pid, run_dir, leftovers):
                     break
         time.sleep(POLL_SECONDS)
-    if not process.is_alive() or process.pid is None:
+    if not process.is_alive():
         return None
     os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -76,8 +76,8 @@ def tasks(model: Model, count: int, share: float, anywhere: bool = False) -> lis
     """Of the first seeds with an object that has room; the same for every mode and on every call."""
     stream, found = torch.Generator().manual_seed(0), list[Task]()
     for seed in range(10 * count):
-        task = _task(model, seed, share, anywhere, stream)
-        found += [task] * (task is not None)
+        if (task := _task(model, seed, share, anywhere, stream)) is not None:
+            found.append(task)
         if len(found) == count:
             return found
     raise UserError(f"only {len(found)} of {10 * count} pictures have an object that can be dragged so far")

@@ -43,12 +43,12 @@ def token() -> str:
 def list_files(repository: str) -> list[dict[str, Any]]:
     """What the hub says of each file of a repository: `path`, `size`, perhaps `lfs`. Raises UserError otherwise."""
     where, asks = f"hf://{repository}", token()
-    url, entries = f"{hub()}/api/models/{repository}/tree/main?recursive=true", []
+    entries, following = _page(f"{hub()}/api/models/{repository}/tree/main?recursive=true", where, asks)
     for _ in range(MOST_PAGES):
-        page, url = _page(url, where, asks)
-        entries += page
-        if url is None:
+        if following is None:
             return [entry for entry in entries if entry.get("type") == "file"]
+        page, following = _page(following, where, asks)
+        entries += page
     raise UserError(f"{where}: the hub's list has more than {MOST_PAGES} pages; give hf://owner/name of a smaller one")
 
 
