@@ -29,6 +29,7 @@ import visualize
 from benchmarks import checkpoint
 from experiments import collapse, reproduce, ship, steer
 from tests.benchmarks.small import small_config
+from tests.editing.latent.conditions.test_files import Means, script
 from tests.experiments.pretending import pretending
 from tests.optional import is_installed
 from tests.training.data_samples import picture, write_folder
@@ -42,7 +43,7 @@ STEER_LIST = "data: toy --kind=faces\ncommon: --cfg=demo\nmetrics: ['di:di']\nro
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run, its data, pictures, cut-outs."""
+    """A run, its data, pictures, cut-outs, and what measures pictures."""
     folder = tmp_path_factory.mktemp("inputs")
     make_run(folder, kimg=(1, 2), resolution=16)
     write_folder(folder / "photos", {f"{i}.png": picture(i, 32) for i in range(12)})
@@ -50,6 +51,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stamp.paste((250, 120, 0, 255), (10, 10, 50, 30))
     write_folder(folder / "cutouts", {"fox.png": stamp})
     (folder / "list.yaml").write_text(STEER_LIST)
+    script(folder / "mean.pt", Means())
     return folder
 
 
@@ -74,6 +76,9 @@ def of_pictures(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
     target, moving = f"--target={inputs / 'photos' / '1.png'}", ["--centers=0,0", "--move=0.3,0", "--frames=3"]
     found = [f"--save-latents={disk / 'w.npz'}", f"--save-layout={disk / 'l.json'}", f"--video={disk / 'a.gif'}"]
     drag = ["drag", *model, f"--out={disk / 'strip.png'}", "--points=0,0>0.1,0", "--max-steps=1", *found]
+    wish = [f"--condition={inputs / 'mean.pt'}", "--target=mean0+=0.1", "--method=optimization", "--samples=20"]
+    session = f"--save-session={disk / 's.json'}"
+    towards = ["towards", *model, f"--out={disk / 'strip.png'}", *wish, "--max-steps=1", *found, session]
     kept = ["--seeds=0,1", f"--save-layout={disk / 'layout.json'}", "--show-heatmaps", "--scale=4"]
     projected = [*model, out, target, "--num-steps=1", "--loss=pixels", f"--video={disk / 'a.gif'}"]
     return {
@@ -84,6 +89,7 @@ def of_pictures(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
         "projector": (projector.main, projected),
         "style mixing": (style_mixing.main, [*model, out, "--rows=0-2", "--cols=3-5", "--layers=coarse"]),
         "drag": (edit.main, drag),
+        "towards": (edit.main, towards),
         "figure": (visualize.main, ["grid", *model, f"--out={disk / 'a.png'}", "--seeds=1", "--layouts=2"]),
         "scores": (visualize.main, ["scores", model[0], f"--out={disk / 'a.png'}"]),
     }

@@ -25,7 +25,8 @@ import style_mixing
 import train
 import visualize
 from dnnlib.errors import UserError
-from editing.commands import drag
+from editing.commands import drag, towards
+from tests.editing.latent.conditions.test_files import Means, script
 from tests.tiny_models import save_tiny_snapshot
 from tests.training.data_samples import picture, write_folder, write_zip
 from training.config import DiscriminatorConfig, GeneratorConfig, RunConfig
@@ -150,6 +151,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_zip(folder / "noise.zip", {f"{i}.png": picture(i, 16) for i in range(64)})
     write_zip(folder / "toys.zip", {f"{i}.png": picture(i, 32) for i in range(4)})
     write_folder(folder / "cutouts", {"fox.png": cutout()})
+    script(folder / "mean.pt", Means())
     return folder
 
 
@@ -163,7 +165,8 @@ def numeric(command: click.Command) -> Iterator[str]:
     """Options of a command that take a value and are not names of files."""
     paths = {"--network", "--data", "--out", "--outdir", "--images", "--compare", "--layout", "--weights", "--versus",
              "--detector-weights", "--resume", "--save-layout", "--video", "--latents", "--source", "--dest",
-             "--cutouts", "--backgrounds", "--floors", "--target", "--save-latents"}  # fmt: skip
+             "--cutouts", "--backgrounds", "--floors", "--target", "--save-latents", "--save-session",
+             "--condition"}  # fmt: skip
     for option in command.params:
         if isinstance(option, click.Option) and not option.is_flag and option.opts[0] not in paths:
             yield option.opts[0]
@@ -208,8 +211,10 @@ def commands_of_data(place: Path) -> dict[str, tuple[click.Command, list[str]]]:
 def commands_of_editing(place: Path) -> dict[str, tuple[click.Command, list[str]]]:
     model, out = [f"--network={place}", "--device=cpu"], f"--outdir={place / 'out'}"
     target = f"--target={place / 'cutouts' / 'fox.png'}"
+    wish = [f"--condition={place / 'mean.pt'}", "--target=mean0+=0.1", "--method=optimization", "--samples=5"]
     return {
         "projector": (projector.main, [*model, out, target, "--num-steps=1", "--loss=pixels"]),
+        "towards": (towards.command, [*model, f"--out={place / 'strip.png'}", *wish, "--max-steps=1"]),
         "drag": (drag.command, [*model, f"--out={place / 'strip.png'}", "--points=0,0>0.1,0", "--max-steps=1"]),
         "style_mixing": (style_mixing.main, [*model, out, "--rows=1", "--cols=2"]),
     }
@@ -225,7 +230,7 @@ NUMBERS_OF_FIGURES = ["nan", "inf", "1e308", "-1", "10000000000", "9" * 5000, ""
 ODD = [word for word in WORDS if "\0" not in word and word not in ("1", "2", "3")]
 
 
-SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "style_mixing")
+SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "towards", "style_mixing")
 
 
 @pytest.mark.parametrize(
