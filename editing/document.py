@@ -11,11 +11,13 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
 from dnnlib.errors import UserError
+from dnnlib.files import write_json
 from dnnlib.parsing import nearest
 from editing import fields as read
 from training.choices import NoiseMode
@@ -119,6 +121,11 @@ def from_json(value: Any, where: str = "session") -> Document:
         return _read(value)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def save_session(path: str | Path, document: Document) -> None:
+    """Write a session file, atomically."""
+    write_json(path, to_json(document))
 
 
 def encode_array(values: np.ndarray) -> str:

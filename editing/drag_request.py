@@ -4,75 +4,56 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir, write_by
 from dnnlib.parsing import floats, shown
 from editing.dragging import DragMode, DragOptions, DragStep, drag
 from editing.own_pictures import read_picture
+from editing.picture_request import (
+    PictureRequest,
+    check_outputs,
+    chosen_layout,
+    chosen_styles,
+    load_model,
+    make_folders,
+    write_outcome,
+)
 from editing.registration import disc_of_pixels, registration_of_model
-from training.data.class_names import chosen_class
-from training.layouts.edits import load_latents
-from training.layouts.files import load_layout, save_layout
-from training.layouts.layout import Layout
-from training.pictures.grids import image_grid, save_png, to_cells
-from training.pictures.videos import check_video, save_video
-from training.runs.snapshot import find_snapshot
 from training.sampling import Model
-
-VIDEO_SIDE = 256  # pixels at least
 
 Place = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class DragRequest:
+@dataclass(frozen=True, kw_only=True)
+class DragRequest(PictureRequest):
     """What the command was asked for, in the form of its options."""
 
-    network: str
     points: tuple[str, ...]
-    out: str
-    seed: int = 0
-    layout: str | None = None
-    latents: str | None = None
-    class_label: str | None = None
-    trunc: float = 1.0
     mode: DragMode = "hybrid"
     mask: str | None = None
     max_steps: int = 200
     lr: float | None = None
     features: int | None = None
-    frames: int = 7
-    video: str | None = None
-    save_latents: str | None = None
-    save_layout: str | None = None
-    device: str = "auto"
 
 
 def drag_to_files(request: DragRequest) -> tuple[list[Path], DragStep]:
     """Drag and write; the paths written and the last step. Raises UserError, before any file, on bad input."""
     points = parse_points(request.points)
     options = _options(request)
-    if request.video:
-        check_video(request.video)
-    model = Model.load(request.network, request.device)
-    if request.save_layout and not model.is_layout_conditioned:
-        raise UserError("--save-layout: this model hears no layout; leave it out")
-    layout = _layout(model, request)
-    ws = _styles(model, request, layout)
+    check_outputs(request)
+    model = load_model(request)
+    layout = chosen_layout(model, request)
+    ws = chosen_styles(model, request, layout)
     mask = None if request.mask is None else read_mask(request.mask, model)
     steps = drag(model, ws, layout, points, mask, options)
-    for path in filter(None, (request.out, request.video, request.save_latents, request.save_layout)):
-        make_dir(Path(path).parent)
+    make_folders(request)
     images = []
     for last in steps:
         images.append(last.image.cpu())
-    return _write(request, torch.cat(images), last), last
+    return write_outcome(request, model, torch.cat(images), last.ws, last.layout), last
 
 
 def parse_points(texts: Sequence[str]) -> list[tuple[Place, Place]]:
@@ -110,33 +91,3 @@ def read_mask(text: str, model: Model) -> Tensor:
 def _options(request: DragRequest) -> DragOptions:
     options = DragOptions(request.mode, request.max_steps, feature_resolution=request.features)
     return options if request.lr is None else replace(options, lr=request.lr)
-
-
-def _layout(model: Model, request: DragRequest) -> Layout | None:
-    if request.layout is None:
-        return model.layout([request.seed])
-    return load_layout(request.layout)[:1].to(model.device)
-
-
-def _styles(model: Model, request: DragRequest, layout: Layout | None) -> Tensor:
-    how: dict[str, Any] = {"truncation_psi": request.trunc}
-    if request.latents is None or request.class_label is not None:
-        how["labels"] = chosen_class(request.class_label, model.config.generator.c_dim, find_snapshot(request.network))
-    if request.latents is None:
-        return model.styles([request.seed], layout=layout, **how)
-    latents = {name: values[:1] for name, values in load_latents(request.latents).items()}
-    return model.styles(z=latents.get("z"), ws=latents.get("ws"), layout=layout, **how)
-
-
-def _write(request: DragRequest, images: Tensor, last: DragStep) -> list[Path]:
-    chosen = np.unique(np.linspace(0, len(images) - 1, request.frames).round().astype(int))
-    written = [save_png(request.out, image_grid(images[chosen.tolist()], len(chosen)))]
-    if request.video:
-        written.append(save_video(request.video, list(to_cells(images, VIDEO_SIDE))))
-    if request.save_latents:
-        ws = last.ws.cpu().numpy()
-        written.append(write_by(request.save_latents, lambda file: np.savez(file, w=ws)))
-    if request.save_layout and last.layout is not None:
-        save_layout(request.save_layout, last.layout)
-        written.append(Path(request.save_layout))
-    return written

@@ -47,7 +47,7 @@ STEER_LIST = "data: toy --kind=faces\ncommon: --cfg=demo\nmetrics: ['di:di']\nro
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run, its data, pictures, cut-outs."""
+    """A run, its data, pictures, cut-outs, and what measures pictures."""
     folder = tmp_path_factory.mktemp("inputs")
     make_run(folder, kimg=(1, 2), resolution=16)
     write_folder(folder / "photos", {f"{i}.png": picture(i, 32) for i in range(12)})
@@ -86,6 +86,9 @@ def of_pictures(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
     target, moving = f"--target={inputs / 'photos' / '1.png'}", ["--centers=0,0", "--move=0.3,0", "--frames=3"]
     found = [f"--save-latents={disk / 'w.npz'}", f"--save-layout={disk / 'l.json'}", f"--video={disk / 'a.gif'}"]
     drag = ["drag", *model, f"--out={disk / 'strip.png'}", "--points=0,0>0.1,0", "--max-steps=1", *found]
+    wish = [f"--condition={inputs / 'mean.pt'}", "--target=mean0+=0.1", "--method=optimization", "--samples=20"]
+    session = f"--save-session={disk / 's.json'}"
+    towards = ["towards", *model, f"--out={disk / 'strip.png'}", *wish, "--max-steps=1", *found, session]
     kept = ["--seeds=0,1", f"--save-layout={disk / 'layout.json'}", "--show-heatmaps", "--scale=4"]
     projected = [*model, out, target, "--num-steps=1", "--loss=pixels", f"--video={disk / 'a.gif'}"]
     return {
@@ -96,6 +99,7 @@ def of_pictures(inputs: Path, disk: Path) -> dict[str, tuple[click.Command, list
         "projector": (projector.main, projected),
         "style mixing": (style_mixing.main, [*model, out, "--rows=0-2", "--cols=3-5", "--layers=coarse"]),
         "drag": (edit.main, drag),
+        "towards": (edit.main, towards),
         "directions of a model": (edit.main, ["directions", *model, f"--dest={disk / 'a.safetensors'}", "--count=2"]),
         "page": (edit.main, ["export", model[0], f"--dest={disk / 'page'}", "--seeds=2", f"--runtime={inputs}"]),
         "figure": (visualize.main, ["grid", *model, f"--out={disk / 'a.png'}", "--seeds=1", "--layouts=2"]),

@@ -27,9 +27,10 @@ import visualize
 from dnnlib.cli import Number
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
-from editing.commands import directions, drag
+from editing.commands import directions, drag, towards
 from editing.latent.fitting import parse_layers
 from metrics import registry
+from tests.editing.latent.conditions.test_files import Means, script
 from tests.mutations import Hangs, memory_limit, time_limit
 from tests.test_command_lines import MODULES, PROGRAMS, parameters
 from tests.tiny_models import save_tiny_snapshot
@@ -208,6 +209,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_zip(folder / "noise.zip", {f"{i}.png": picture(i, 16) for i in range(64)})
     write_zip(folder / "toys.zip", {f"{i}.png": picture(i, 32) for i in range(4)})
     write_folder(folder / "cutouts", {"fox.png": cutout()})
+    script(folder / "mean.pt", Means())
     return folder
 
 
@@ -221,7 +223,8 @@ def numeric(command: click.Command) -> Iterator[str]:
     """Options of a command that take a value and are not names of files."""
     paths = {"--network", "--data", "--out", "--outdir", "--images", "--compare", "--layout", "--weights", "--versus",
              "--detector-weights", "--resume", "--save-layout", "--video", "--latents", "--source", "--dest",
-             "--cutouts", "--backgrounds", "--floors", "--target", "--save-latents", "--figure"}  # fmt: skip
+             "--cutouts", "--backgrounds", "--floors", "--target", "--save-latents", "--save-session", "--condition",
+             "--figure"}  # fmt: skip
     for option in command.params:
         if isinstance(option, click.Option) and not option.is_flag and option.opts[0] not in paths:
             yield option.opts[0]
@@ -266,8 +269,10 @@ def commands_of_data(place: Path) -> dict[str, tuple[click.Command, list[str]]]:
 def commands_of_editing(place: Path) -> dict[str, tuple[click.Command, list[str]]]:
     model, out = [f"--network={place}", "--device=cpu"], f"--outdir={place / 'out'}"
     target = f"--target={place / 'cutouts' / 'fox.png'}"
+    wish = [f"--condition={place / 'mean.pt'}", "--target=mean0+=0.1", "--method=optimization", "--samples=5"]
     return {
         "projector": (projector.main, [*model, out, target, "--num-steps=1", "--loss=pixels"]),
+        "towards": (towards.command, [*model, f"--out={place / 'strip.png'}", *wish, "--max-steps=1"]),
         "drag": (drag.command, [*model, f"--out={place / 'strip.png'}", "--points=0,0>0.1,0", "--max-steps=1"]),
         "style_mixing": (style_mixing.main, [*model, out, "--rows=1", "--cols=2"]),
         "directions": (directions.command, [*model, f"--dest={place / 'd.safetensors'}", "--columns=2"]),
@@ -284,7 +289,7 @@ NUMBERS_OF_FIGURES = ["nan", "inf", "1e308", "-1", "10000000000", "9" * 5000, ""
 ODD = [word for word in WORDS if "\0" not in word and word not in ("1", "2", "3")]
 
 
-SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "style_mixing", "directions")
+SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "towards", "style_mixing", "directions")
 
 
 @pytest.mark.parametrize(

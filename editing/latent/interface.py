@@ -10,7 +10,7 @@ the picture measures (conditions/).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -140,6 +140,20 @@ class Step:
     reached: Tensor
 
 
+Watch = Callable[[Step], None]
+
+
+def unwatched(step: Step) -> None:
+    """Nobody looks at the steps of an edit."""
+
+
+def watched(steps: Iterable[Step], watch: Watch) -> Iterator[Step]:
+    """The same steps, each shown to `watch` first."""
+    for step in steps:
+        watch(step)
+        yield step
+
+
 @dataclass(frozen=True)
 class Edit:
     """What came of an edit.
@@ -176,8 +190,8 @@ class Method(ABC):
         """Step by step; the first one is the start. Raises UserError for a wish that the method cannot fulfil."""
 
     @abstractmethod
-    def edit(self, points: Points, wish: Wish) -> Edit:
-        """The end of that path: of each the best that was found."""
+    def edit(self, points: Points, wish: Wish, watch: Watch = unwatched) -> Edit:
+        """The end of that path: of each the best that was found. watch: is shown every step on the way."""
 
 
 # ---- what methods learn from

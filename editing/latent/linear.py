@@ -7,7 +7,20 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from editing.latent.interface import Edit, Method, Pairs, Points, Step, Strength, Subject, Target, Wish
+from editing.latent.interface import (
+    Edit,
+    Method,
+    Pairs,
+    Points,
+    Step,
+    Strength,
+    Subject,
+    Target,
+    Watch,
+    Wish,
+    unwatched,
+    watched,
+)
 from editing.latent.walking import Walk, WalkOptions
 from training.latent.directions import Directions
 
@@ -42,11 +55,11 @@ class Linear(Method):
         else:
             yield from self._past(points, wish)
 
-    def edit(self, points: Points, wish: Wish) -> Edit:
+    def edit(self, points: Points, wish: Wish, watch: Watch = unwatched) -> Edit:
         """Of each point the latents nearest the target, or those at the strength."""
         if isinstance(wish, Target):
-            return self._walk(points, wish).edit()
-        *_, last = self._straight(points, wish)
+            return self._walk(points, wish).edit(watch)
+        *_, last = watched(self._straight(points, wish), watch)
         count = len(points)
         return Edit(last.values, None, last.reached, torch.full([count], last.number), ("reached",) * count)
 

@@ -77,7 +77,7 @@ def make_method(name: str, subject: ModelSubject, pairs: Pairs, walk: WalkOption
     check_method(name)
     if name in METHODS:
         return METHODS[name](subject, pairs, walk, stops)
-    if _is_field(name):
+    if is_field(name):
         field = load_field(name, pairs.values.device)
         if field.about.space != subject.space:
             raise UserError(f"{name}: a field in {field.about.space}, not in {subject.space}")
@@ -95,10 +95,11 @@ def _check_w(directions: Directions, subject: ModelSubject) -> None:
 
 def space_of(name: str) -> Space:
     """Where a method moves latents: w, but for fields that were fitted in z."""
-    return "z" if name not in METHODS and _is_field(name) and load_field(name).about.space == "z" else "w"
+    return "z" if name not in METHODS and is_field(name) and load_field(name).about.space == "z" else "w"
 
 
-def _is_field(path: str) -> bool:
+def is_field(path: str) -> bool:
+    """Whether a file is a fitted field. Raises UserError when it cannot be read."""
     return field_files.FORMAT in open_tensors(path).metadata
 
 

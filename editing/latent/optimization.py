@@ -11,7 +11,19 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from editing.latent.interface import Edit, Method, Pairs, Points, Step, Strength, Subject, Target, Wish
+from editing.latent.interface import (
+    Edit,
+    Method,
+    Pairs,
+    Points,
+    Step,
+    Strength,
+    Subject,
+    Target,
+    Watch,
+    Wish,
+    unwatched,
+)
 from editing.latent.walking import Walk, WalkOptions
 from editing.observation import leaf, with_gradients
 
@@ -43,8 +55,8 @@ class Optimization(Method):
     def path(self, points: Points, wish: Wish) -> Iterator[Step]:
         yield from self._walk(points, wish).steps()
 
-    def edit(self, points: Points, wish: Wish) -> Edit:
-        return self._walk(points, wish).edit()
+    def edit(self, points: Points, wish: Wish, watch: Watch = unwatched) -> Edit:
+        return self._walk(points, wish).edit(watch)
 
     def _walk(self, points: Points, wish: Wish) -> Walk:
         if isinstance(wish, Strength):

@@ -16,7 +16,19 @@ from torch.func import jvp
 
 from dnnlib.errors import UserError
 from editing.latent.auxiliary import AuxiliaryMapping, MappingOptions, learn
-from editing.latent.interface import Edit, Method, Pairs, Points, Step, Subject, Target, Wish
+from editing.latent.interface import (
+    Edit,
+    Method,
+    Pairs,
+    Points,
+    Step,
+    Subject,
+    Target,
+    Watch,
+    Wish,
+    unwatched,
+    watched,
+)
 from editing.latent.neumann import neumann
 from editing.latent.walking import Walk, WalkOptions
 
@@ -91,11 +103,11 @@ class Sgf(Method):
         else:
             yield from self._walk(points, self._target(points, wish)).steps()
 
-    def edit(self, points: Points, wish: Wish) -> Edit:
+    def edit(self, points: Points, wish: Wish, watch: Watch = unwatched) -> Edit:
         target = self._target(points, wish)
         if not self.options.fast:
-            return self._walk(points, target).edit()
-        *_, last = self._trusting(points, target)
+            return self._walk(points, target).edit(watch)
+        *_, last = watched(self._trusting(points, target), watch)
         with torch.no_grad():
             condition = self.subject.measure(points.at(last.values))
         reached = target.distance(condition) <= 1

@@ -23,7 +23,7 @@ class ModelSubject:
     """A model's Z or W, with a condition.
 
     layers: (first, last) of num_ws, both included, that an edit in W changes; None: all. trunc: of random latents.
-    label: the class of all pictures, for models that have any.
+    label: the class of all pictures, or a row [1, c_dim], for models that have any.
     Raises UserError for a model with a code for each object, or without a W where that is asked for.
     """
 
@@ -32,7 +32,7 @@ class ModelSubject:
     space: Space = "w"
     layers: tuple[int, int] | None = None
     trunc: float = 1.0
-    label: int | None = None
+    label: int | Tensor | None = None
     batch: int = 64
 
     def __post_init__(self):
@@ -61,8 +61,13 @@ class ModelSubject:
     def of_seeds(self, seeds: Sequence[int]) -> Points:
         """The pictures of these seeds, each with the layout that it has."""
         layout = self.model.layout(seeds)
-        ws = self._styles(seeds=seeds, layout=layout)
-        z = self.model.latents(seeds)
+        return self._points(self.model.latents(seeds), self._styles(seeds=seeds, layout=layout), layout)
+
+    def of_latents(self, z: Tensor, layout: Layout | None) -> Points:
+        """Pictures of latents z [N, z_dim]."""
+        return self._points(z.to(self.model.device), self._styles(z=z, layout=layout), layout)
+
+    def _points(self, z: Tensor, ws: Tensor, layout: Layout | None) -> Points:
         values = ws[:, 0] if self.space == "w" else z
         return Points(values.clone(), Context(ws, values.clone(), layout))
 
@@ -105,8 +110,10 @@ class ModelSubject:
         labels = None if self.label is None else self._rows(self.label, len(points))
         return self.model.G.styles(points.values, labels, self.trunc, layout=_context(points).layout)
 
-    def _rows(self, label: int, count: int) -> Tensor:
+    def _rows(self, label: int | Tensor, count: int) -> Tensor:
         classes = self.model.config.generator.c_dim
+        if isinstance(label, Tensor):
+            return label.to(self.model.device).expand(count, classes).float()
         numbers = torch.full([count], label, device=self.model.device)
         return torch.nn.functional.one_hot(numbers, classes).float()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from editing.latent.interface import Edit, Points, Step, Subject, Target
+from editing.latent.interface import Edit, Points, Step, Subject, Target, Watch, unwatched
 
 # latents [n, D], conditions there and at the start [n, C], targets, numbers [n] of the points -> the next latents
 Advance = Callable[[Tensor, Tensor, Tensor, Target, Tensor], Tensor]
@@ -60,10 +60,10 @@ class Walk:
                 return
             values[rows] = self.advance(values[rows], condition[rows], start[rows], self.target[rows], rows)
 
-    def edit(self) -> Edit:
+    def edit(self, watch: Watch = unwatched) -> Edit:
         """Walk to the end."""
-        for _ in self.steps():
-            pass
+        for step in self.steps():
+            watch(step)
         reached, patient = self.reached, self.idle >= self.options.patience
         reasons = ("reached" if there else "no progress" if late else "step limit"
                    for there, late in zip(reached.tolist(), patient.tolist(), strict=True))  # fmt: skip

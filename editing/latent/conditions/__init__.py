@@ -70,7 +70,7 @@ def _one(text: str, example: Tensor) -> Condition:
     if kind == "clip":
         from editing.latent.conditions.clip import clip_condition
 
-        return clip_condition(rest, example.device)
+        return clip_condition(rest, example)
     from editing.latent.conditions.files import classifier
 
     return classifier(text, example)

@@ -43,8 +43,11 @@ class ClipCondition:
         return F.normalize(found.float(), dim=1) @ self.texts.T
 
 
-def clip_condition(words: str, device: torch.device) -> ClipCondition:
-    """From 'MODEL:TOKENIZER:text;text'. Raises UserError for another form, or files that are no such thing."""
+def clip_condition(words: str, example: Tensor) -> ClipCondition:
+    """From 'MODEL:TOKENIZER:text;text'; a picture `example` [1, C, R, R] is tried, on the device of all others.
+
+    Raises UserError for another form, or files that are no such thing.
+    """
     parts = words.split(":", 2)
     texts = [text.strip() for text in parts[-1].split(";") if text.strip()]
     if len(parts) != 3 or not texts or len(texts) > MOST_TEXTS:
@@ -52,14 +55,17 @@ def clip_condition(words: str, device: torch.device) -> ClipCondition:
     for path in parts[:2]:
         if not Path(path).is_file():
             raise UserError(f"--condition clip: {shown(path)}: no such file")
-    network = load_script(parts[0], device)
-    tokens = _tokens(parts[1], texts, int(getattr(network, "context_length", LENGTH))).to(device)
+    network = load_script(parts[0], example.device)
+    tokens = _tokens(parts[1], texts, int(getattr(network, "context_length", LENGTH))).to(example.device)
     try:
         with torch.no_grad():
             directions = F.normalize(network.encode_text(tokens).float(), dim=1)
+            side = int(getattr(network, "input_resolution", SIDE))
+            condition = ClipCondition(tuple(texts), network, directions, side)
+            condition(example)
     except (AttributeError, RuntimeError, torch.jit.Error) as error:
         raise UserError(f"{parts[0]}: no CLIP model ({in_one_line(error, REASON)})") from error
-    return ClipCondition(tuple(texts), network, directions, int(getattr(network, "input_resolution", SIDE)))
+    return condition
 
 
 def _tokens(path: str, texts: list[str], length: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dnnlib.errors import UserError
 from editing.latent.conditions import make_condition
+from editing.latent.conditions.clip import DEVIATION, MEAN
 from tests.optional import is_installed
 
 EXAMPLE = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
@@ -162,6 +163,44 @@ class ToyClip(nn.Module):
         return torch.nn.functional.one_hot(tokens[:, 0], 3).float()
 
 
+class PublishedClip(nn.Module):
+    """As archives of CLIP's authors are: sizes are tensors, weights are halves, and a text is read at its last token,
+    which has the largest number."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("input_resolution", torch.tensor(8))
+        self.register_buffer("context_length", torch.tensor(5))
+        self.words = nn.Parameter(torch.eye(3, dtype=torch.half))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images
+
+    @torch.jit.export
+    def encode_image(self, images: Tensor) -> Tensor:
+        return images.to(self.words.dtype).mean(dim=[2, 3])
+
+    @torch.jit.export
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        return self.words[tokens.amax(dim=1)]
+
+
+class BlindClip(ToyClip):
+    """Its pictures become more numbers than its texts."""
+
+    @torch.jit.export
+    def encode_image(self, images: Tensor) -> Tensor:
+        return images.flatten(1)
+
+
+class FarClip(ToyClip):
+    """Its code names a device that is not here, as archives traced on a GPU may."""
+
+    @torch.jit.export
+    def encode_image(self, images: Tensor) -> Tensor:
+        return images.mean(dim=[2, 3]) + torch.zeros(3, device="cuda:99")
+
+
 def tokenizer(path: Path) -> str:
     vocabulary = {"red": 0, "green": 1, "blue": 2}
     model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "red"}
@@ -179,6 +218,31 @@ def test_clip_says_how_like_its_picture_is_to_texts(tmp_path: Path):
     blue = torch.tensor([-1.0, -1.0, 1.0])[None, :, None, None].expand(1, 3, 16, 16)
     (likeness,) = condition(torch.cat([blue])).tolist()
     assert likeness[0] > 0.5 > 0 > likeness[1]
+
+
+@tokenizers_needed
+def test_clip_with_half_weights_and_sizes_as_tensors(tmp_path: Path):
+    files = f"{script(tmp_path / 'clip.pt', PublishedClip())}:{tokenizer(tmp_path / 'words.json')}"
+    condition = make_condition([f"clip:{files}:red face; green; blue face"], EXAMPLE)
+    assert condition.side == 8
+    colors = torch.eye(3) * 2 - 1
+    images = colors[:, :, None, None].expand(3, 3, 16, 16).clone().requires_grad_()
+    found = condition(images)
+    assert found.dtype == torch.float32
+    assert found.argmax(1).tolist() == [0, 1, 2]
+    pixels = (colors / 2 + 0.5 - torch.tensor(MEAN)) / torch.tensor(DEVIATION)
+    torch.testing.assert_close(found, torch.nn.functional.normalize(pixels, dim=1), atol=2e-3, rtol=0)
+    (gradient,) = torch.autograd.grad(found[0, 0], images)
+    assert gradient[0].abs().sum() > 0
+
+
+@tokenizers_needed
+@pytest.mark.parametrize("network", [BlindClip(), FarClip()])
+def test_a_clip_that_cannot_take_pictures_is_refused_at_once(tmp_path: Path, network: nn.Module):
+    files = f"{script(tmp_path / 'clip.pt', network)}:{tokenizer(tmp_path / 'words.json')}"
+    with pytest.raises(UserError, match="no CLIP model") as caught:
+        make_condition([f"clip:{files}:red"], EXAMPLE)
+    assert "\n" not in str(caught.value)
 
 
 @tokenizers_needed

@@ -1,0 +1,208 @@
+"""edit.py towards: what it says and writes, targets that cannot be reached, and bad input in one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import edit
+import generate
+from dnnlib.json_files import read_json
+from editing.document import Document, from_json
+from editing.latent.auxiliary import MappingOptions, learn
+from editing.latent.methods import METHODS
+from editing.latent.target_request import TargetWish, parse_wishes
+from editing.rendering import render
+from tests.editing.latent.conditions.test_files import Means, script
+from tests.tiny_models import save_tiny_snapshot, tiny_model
+from training.sampling import Model
+
+FEW = MappingOptions(layers=2, features=32, steps=100, batch=64)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three models and a condition that measures the mean of each channel."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, options in {"plain": {}, "scene": {"method": "spatialgan-indoor"}, "classes": {"classes": 3}}.items():
+        (folder / name).mkdir()
+        save_tiny_snapshot(folder / name, **options)
+    script(folder / "mean.pt", Means())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mappings learn for a moment only."""
+    monkeypatch.setattr("editing.latent.sgf.learn", lambda z, c, options, seed: learn(z, c, FEW, seed))
+
+
+def towards(runs: Path, out: Path, words: str, network: str = "plain", condition: str = "mean.pt") -> Result:
+    given = [f"--network={runs / network}", f"--out={out}", "--device=cpu", *words.split()]
+    if "--samples" not in words:
+        given.append("--samples=100")
+    if condition:
+        given.append(f"--condition={runs / condition}")
+    return CliRunner().invoke(edit.main, ["towards", *given])
+
+
+def mean_of(model: Model, seed: int) -> list[float]:
+    return model.images([seed]).mean((2, 3))[0].tolist()
+
+
+@pytest.mark.parametrize("method", [*METHODS, "sgf --space=z", "optimization --space=z", "sefa --layers=0-2"])
+def test_every_method_says_where_it_came_from_and_where_it_is(runs: Path, tmp_path: Path, method: str):
+    saved = f"--save-latents={tmp_path}/w.npz --save-layout={tmp_path}/l.json"
+    words = f"--seed=5 --target=mean1-=0.8 --max-steps=4 --frames=3 {saved} --method={method}"
+    result = towards(runs, tmp_path / "strip.png", words)
+    assert result.exit_code == 0, result.output
+    model = Model.load(runs / "plain", "cpu")
+    before = mean_of(model, 5)
+    first, second, *others, last = result.output.splitlines()
+    assert first.startswith(f"mean1: {before[1]:.3f} -> ")
+    assert f"wanted {before[1] - 0.8:.3f} +- " in first
+    assert second.startswith(("reached the target after ", "the target was not reached ("))
+    assert sorted(line.split(":")[0] for line in others) == ["  also mean0", "  also mean2"]
+    assert last == f"wrote {tmp_path / 'strip.png'}, {tmp_path / 'w.npz'}, {tmp_path / 'l.json'}"
+    ws = torch.from_numpy(np.load(tmp_path / "w.npz")["w"])
+    after = model.images([5], ws=ws)  # the seed's layout
+    found = float(after.mean((2, 3))[0, 1])
+    assert f"-> {found:.3f}," in first
+    if method != "sgf-fast":  # which looks only at the end whether it came nearer
+        assert abs(found - (before[1] - 0.8)) < 0.75
+
+
+def test_a_target_that_can_be_reached_is(runs: Path, tmp_path: Path):
+    words = "--seed=5 --target=mean1-=0.8 --method=optimization --tolerance=0.2"
+    result = towards(runs, tmp_path / "strip.png", words)
+    first, second, *_ = result.output.splitlines()
+    assert int(second.removeprefix("reached the target after ").removesuffix(" steps")) > 0
+    change, _, tolerance = first.partition(" +- ")
+    after, wanted = (float(text) for text in change.partition("-> ")[2].split(", wanted "))
+    assert abs(after - wanted) <= float(tolerance) + 0.001
+
+
+@pytest.mark.parametrize("method", ["sgf", "sgf-fast", "interfacegan", "optimization"])
+def test_one_that_cannot_ends_with_the_nearest_and_says_so(runs: Path, tmp_path: Path, method: str):
+    words = f"--target=mean0=40 --method={method} --max-steps=6 --save-latents={tmp_path}/w.npz"
+    result = towards(runs, tmp_path / "strip.png", words)
+    assert result.exit_code == 0, result.output
+    first, said, *_ = result.output.splitlines()
+    assert "the target was not reached (" in said
+    assert "this is the nearest picture that was found, after " in said
+    assert "times the tolerance away" in said
+    ws = torch.from_numpy(np.load(tmp_path / "w.npz")["w"])
+    found = float(Model.load(runs / "plain", "cpu").images([0], ws=ws).mean((2, 3))[0, 0])
+    assert f"-> {found:.3f}," in first
+
+
+def test_the_files_make_the_last_picture_of_the_strip_again(runs: Path, tmp_path: Path):
+    saved = f"--save-latents={tmp_path}/w.npz --save-layout={tmp_path}/l.json --save-session={tmp_path}/s.json"
+    words = f"--seed=3 --target=mean0+=0.3;mean2-=0.4 --max-steps=5 --frames=4 {saved} --video={tmp_path}/a.gif"
+    result = towards(runs, tmp_path / "strip.png", words.replace(";", " --target="))
+    assert result.exit_code == 0, result.output
+    strip = np.asarray(Image.open(tmp_path / "strip.png"))
+    cells = [strip[:64:4, start : start + 64 : 4] for start in range(0, strip.shape[1], 66)]
+    model = Model.load(runs / "plain", "cpu")
+    documents = Document(seed=3), from_json(read_json(tmp_path / "s.json"))
+    for document, cell in zip(documents, (cells[0], cells[-1]), strict=True):
+        assert np.abs(render(model, document).image.astype(int) - cell).max() <= 1
+    assert not np.array_equal(cells[0], cells[-1])
+    words = [f"--latents={tmp_path}/w.npz", f"--layout={tmp_path}/l.json", f"--outdir={tmp_path}/again"]
+    assert CliRunner().invoke(generate.main, [f"--network={runs}/plain", "--device=cpu", *words]).exit_code == 0
+    again = np.asarray(Image.open(tmp_path / "again/latent0000.png"))
+    assert np.abs(again.astype(int) - cells[-1]).max() <= 1
+    assert json.loads((tmp_path / "s.json").read_text())["network"] == model.config.name
+    assert Image.open(tmp_path / "a.gif").n_frames >= len(cells)
+
+
+def test_it_goes_on_from_what_it_wrote(runs: Path, tmp_path: Path):
+    saved = f"--save-latents={tmp_path}/w.npz --save-layout={tmp_path}/l.json"
+    first = towards(runs, tmp_path / "a.png", f"--target=mean1-=0.5 --max-steps=5 --method=optimization {saved}").output
+    start = f"--latents={tmp_path}/w.npz --layout={tmp_path}/l.json"
+    words = f"{start} --target=mean1+=0.5 --method=optimization --max-steps=2"
+    then = towards(runs, tmp_path / "b.png", words).output
+    reached = first.splitlines()[0].partition("-> ")[2].partition(",")[0]
+    assert then.startswith(f"mean1: {reached} -> ")
+
+
+def test_fitted_files_are_methods(runs: Path, tmp_path: Path):
+    fixed = ["directions", f"--network={runs / 'plain'}", "--device=cpu", "--samples=100", "--columns=2"]
+    for method in ("sgf", "interfacegan"):
+        dest = tmp_path / f"{method}.safetensors"
+        learns = [f"--method={method}", f"--condition={runs / 'mean.pt'}", f"--dest={dest}"]
+        assert CliRunner().invoke(edit.main, [*fixed, *learns]).exit_code == 0
+    words = "--target=mean1-=0.8 --max-steps=4 --method="
+    field = towards(runs, tmp_path / "a.png", f"{words}{tmp_path}/sgf.safetensors", condition="")  # it knows its own
+    assert field.output.startswith("mean1: ")
+    line = towards(runs, tmp_path / "b.png", f"{words}{tmp_path}/interfacegan.safetensors")
+    assert line.output.startswith("mean1: ")
+    refused = towards(runs, tmp_path / "c.png", f"{words}{tmp_path}/sgf.safetensors --space=w --layers=0-99")
+    assert "this model has layers 0-" in refused.output
+
+
+def test_models_with_classes(runs: Path, tmp_path: Path):
+    words = "--target=mean1-=0.8 --method=optimization --max-steps=2"
+    for label in ("1", "0,1,0"):
+        result = towards(runs, tmp_path / "a.png", f"{words} --space=z --class={label}", "classes")
+        start = tiny_model(classes=3).images([0], labels=[1]).mean((2, 3))[0, 1]
+        assert result.output.startswith(f"mean1: {start:.3f} -> "), result.output
+    refused = towards(runs, tmp_path / "b.png", words, "classes")
+    assert refused.exit_code == 2
+    assert "give a --class" in refused.output
+
+
+@pytest.mark.parametrize("words, network, condition, complaint", [
+    ("--target=mean1", "plain", "mean.pt", "is not of the form NAME=VALUE"),
+    ("--target==1", "plain", "mean.pt", "is not of the form NAME=VALUE"),
+    ("--target=;", "plain", "mean.pt", "--target is empty"),
+    ("--target=mean1=much", "plain", "mean.pt", "must be 1 comma-separated number"),
+    ("--target=mean1=nan", "plain", "mean.pt", "must be finite numbers"),
+    ("--target=mean1=1e300", "plain", "mean.pt", "a target needs finite numbers"),
+    ("--target=mean1=1;mean1+=1", "plain", "mean.pt", "'mean1' is wished for twice"),
+    ("--target=mean7=1", "plain", "mean.pt", "no attribute 'mean7'; did you mean 'mean"),
+    ("--target=mean1=1 --method=optimize", "plain", "mean.pt", "did you mean 'optimization'"),
+    ("--target=mean1=1 --method=sefa --space=z", "plain", "mean.pt", "there are none in z"),
+    ("--target=mean1=1 --layers=2-1", "plain", "mean.pt", "is not of the form A-B"),
+    ("--target=mean1=1 --space=z --layers=0-1", "plain", "mean.pt", "--layers are of space w"),
+    ("--target=mean1=1 --tolerance=0", "plain", "mean.pt", "Invalid value"),
+    ("--target=mean1=1 --latents=gone.npz", "plain", "mean.pt", "no such file"),
+    ("--target=mean1=1 --layout=gone.json", "plain", "mean.pt", "gone.json"),
+    ("--target=mean1=1 --class=1", "plain", "mean.pt", "trained without labels"),
+    ("--target=mean1=1", "plain", "gone.pt", "no such file"),
+    ("--target=mean1=1", "plain", "", "no toy scenes are known for none"),
+    ("--target=mean1=1", "scene", "mean.pt", "a latent for each object"),
+    ("--target=mean1=1", "gone", "mean.pt", "gone"),
+])  # fmt: skip
+def test_bad_requests_are_refused_in_one_line(
+    runs: Path, tmp_path: Path, words: str, network: str, condition: str, complaint: str
+):
+    result = towards(runs, tmp_path / "deep" / "a.png", words, network, condition)
+    assert result.exit_code == 2, result.output
+    assert complaint in result.output
+    assert result.output.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_in_the_place_of_files_are_refused(runs: Path, tmp_path: Path):
+    (tmp_path / "a.json").mkdir()
+    words = f"--target=mean1=1 --save-session={tmp_path}/a.json"
+    result = towards(runs, tmp_path / "strip.png", words)
+    assert result.exit_code == 2
+    assert "this is a directory" in result.output
+    assert not (tmp_path / "strip.png").exists()
+
+
+@pytest.mark.parametrize("text, wishes", [
+    ("red=0.5", [TargetWish("red", 0.5, False)]),
+    ("red=-0.5", [TargetWish("red", -0.5, False)]),
+    ("red += 0.5; x-=1e-1", [TargetWish("red", 0.5, True), TargetWish("x", -0.1, True)]),
+    ("a face = happy+=1", [TargetWish("a face = happy", 1.0, True)]),
+    ("eye-0_x=1", [TargetWish("eye-0_x", 1.0, False)]),
+])  # fmt: skip
+def test_the_form_of_wishes(text: str, wishes: list[TargetWish]):
+    assert parse_wishes([text]) == wishes
