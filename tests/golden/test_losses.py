@@ -1,6 +1,6 @@
 """The six loss phases of the reference against golden vectors, two ways.
 
-By hand from training/losses/adversarial.py, and through the functions that the training loop calls
+By hand from training/losses/adversarial.py and regularizers.py, and through the functions that the training loop calls
 (training/losses/phases.py), where the reference's Gboth and Dboth are two phases whose gradients add up.
 """
 
@@ -16,7 +16,7 @@ from tests.golden.networks import discriminator_config, generator_config, make_d
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
 from training.inputs import Batch, Inputs
-from training.losses import adversarial
+from training.losses import adversarial, regularizers
 from training.losses.phases import Networks, d_main, d_r1, g_main, g_path
 from training.networks.synthesis import Noise
 
@@ -83,9 +83,9 @@ class ByHand:
 
     def g_reg(self) -> Tensor:
         images, ws = self.generate(self.params["N"] // self.params["pl_batch_shrink"])
-        lengths = adversarial.path_lengths(images, ws, self.case["pl_noise"])
+        lengths = regularizers.path_lengths(images, ws, self.case["pl_noise"])
         before = self.networks.pl_mean
-        penalty, self.networks.pl_mean = adversarial.path_length_penalty(lengths, before, self.params["pl_decay"])
+        penalty, self.networks.pl_mean = regularizers.path_length_penalty(lengths, before, self.params["pl_decay"])
         self.terms |= {"Loss/pl_penalty": penalty, "Loss/G/reg": penalty * self.params["pl_weight"]}
         return self.terms["Loss/G/reg"].mean()
 
@@ -97,7 +97,7 @@ class ByHand:
 
     def d_reg(self) -> Tensor:
         images = self.case.common("real_img").requires_grad_()
-        penalty = adversarial.r1_penalty(self.judge("real", images), images)
+        penalty = regularizers.r1_penalty(self.judge("real", images), images)
         self.terms |= {"Loss/r1_penalty": penalty, "Loss/D/reg": penalty * (self.params["r1_gamma"] / 2)}
         return self.terms["Loss/D/reg"].mean()
 
@@ -147,7 +147,7 @@ def terms_of(statistics: dict[str, Tensor], case: Case) -> dict[str, Tensor]:
 @pytest.fixture
 def stored_path_noise(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Path lengths are measured along the case's direction, not along a random one."""
-    measure = adversarial.path_lengths
+    measure = regularizers.path_lengths
     monkeypatch.setattr(adversarial, "path_lengths", lambda images, ws, noise: measure(images, ws, case["pl_noise"]))
 
 

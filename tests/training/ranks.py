@@ -13,14 +13,14 @@ from torch_utils.distributed import World, current
 from training import step
 from training.config import RunConfig
 from training.loop import train
-from training.losses import adversarial
+from training.losses import regularizers
 from training.losses.phases import make_phases
 from training.presets.options import Options
 from training.presets.resolve import DataFacts, resolve
 from training.state import TrainingState
 
 BATCH, STEPS = 8, 2
-MEASURE = adversarial.path_lengths
+MEASURE = regularizers.path_lengths
 
 
 def one_group_config(**changes) -> RunConfig:
@@ -64,7 +64,7 @@ def _write_gradients(path: Path, bucket_bytes: int) -> None:
     for number in range(STEPS):
         reals = torch.rand([BATCH, 3, 32, 32], generator=draw)[world.rank * share :][:share]
         for phase in phases:
-            with patch.object(adversarial, "path_lengths", along(path_noise, world)):
+            with patch.object(regularizers, "path_lengths", along(path_noise, world)):
                 found = _gradients_of(phase, config, state, reals, reducers)
             seen |= {f"{number}.{phase.name}.{name}": gradient for name, gradient in found}
         step.update_ema(config, state)

@@ -20,7 +20,7 @@ from training.augment.pipeline import Augmented, AugmentPipe
 from training.config import DiscriminatorConfig, RunConfig
 from training.inputs import Batch, Inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
-from training.losses import adversarial
+from training.losses import adversarial, regularizers
 from training.losses.attention import alignment_loss
 from training.losses.conditional import (
     feature_distance,
@@ -168,9 +168,9 @@ def g_path(
     ws = _styles(networks.G, batch.for_G)
     images = networks.G.synthesis(ws, batch.for_G.layout, Noise("random", streams["noise"]))
     noise = torch.randn(images.shape, generator=streams["path"], device=images.device)
-    lengths = adversarial.path_lengths(images, ws, noise)
+    lengths = regularizers.path_lengths(images, ws, noise)
     batch_mean = world.mean(lengths.mean())
-    penalty, mean = adversarial.path_length_penalty(lengths, networks.pl_mean, config.loss.pl_decay, batch_mean)
+    penalty, mean = regularizers.path_length_penalty(lengths, networks.pl_mean, config.loss.pl_decay, batch_mean)
     networks.pl_mean.copy_(torch.where(mean.isfinite(), mean, networks.pl_mean).detach())
     return config.loss.pl_weight * penalty.mean(), {"loss/path_penalty": penalty, "path_length": lengths}
 
@@ -192,9 +192,9 @@ def g_move(
     before = networks.G.synthesis(ws, layout, Noise("random", streams["noise"]))
     streams["noise"].set_state(noise_state)
     after = networks.G.synthesis(ws, moved, Noise("random", streams["noise"]))
-    speeds = adversarial.movement_speeds(before, after, step)
+    speeds = regularizers.movement_speeds(before, after, step)
     batch_mean = world.mean(speeds.mean())
-    penalty, mean = adversarial.path_length_penalty(speeds, networks.move_mean, config.loss.pl_decay, batch_mean)
+    penalty, mean = regularizers.path_length_penalty(speeds, networks.move_mean, config.loss.pl_decay, batch_mean)
     networks.move_mean.copy_(torch.where(mean.isfinite(), mean, networks.move_mean).detach())
     return config.loss.move_weight * penalty.mean(), {"loss/move_penalty": penalty, "move_speed": speeds}
 
@@ -239,7 +239,7 @@ def d_main(
         for name, gamma, logits, of in (("r1", settings.r1_gamma, real, real_given),
                                         ("r2", settings.r2_gamma, fake, images)):  # fmt: skip
             if gamma > 0:
-                penalty = adversarial.r1_penalty(logits, of)
+                penalty = regularizers.r1_penalty(logits, of)
                 statistics[f"loss/{name}_penalty"], loss = penalty, loss + gamma / 2 * penalty.mean()
     if settings.d_orthogonal > 0:
         statistics["loss/D_orthogonal"] = orthogonal_penalty(networks.D, settings.orthogonal_form)
@@ -267,7 +267,7 @@ def d_r1(
     """R1 regularisation: gamma / 2 |d D(real) / d real|^2, real before augmentation."""
     real_images = batch.real_images.detach().requires_grad_()
     augmented = _augmented(networks, real_images, streams)
-    penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.real_c).logits, real_images)
+    penalty = regularizers.r1_penalty(networks.D(augmented.images, batch.real_c).logits, real_images)
     return config.loss.r1_gamma / 2 * penalty.mean(), {"loss/r1_penalty": penalty}
 
 
@@ -279,7 +279,7 @@ def d_r2(
         images = _generate(networks.G, batch.for_G, streams)
     images.requires_grad_()
     augmented = _augmented(networks, images, streams)
-    penalty = adversarial.r1_penalty(networks.D(augmented.images, batch.for_G.c).logits, images)
+    penalty = regularizers.r1_penalty(networks.D(augmented.images, batch.for_G.c).logits, images)
     return config.loss.r2_gamma / 2 * penalty.mean(), {"loss/r2_penalty": penalty}
 
 

@@ -21,7 +21,7 @@ from training.augment.pipeline import make_pipe
 from training.config import RunConfig
 from training.inputs import Batch, draw_inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS
-from training.losses import adversarial
+from training.losses import adversarial, regularizers
 from training.losses.attention import alignment_loss
 from training.losses.phases import Networks, d_main, d_r1, g_main, g_move, g_path, make_phases
 
@@ -206,7 +206,7 @@ def test_g_path_moves_the_mean():
 
 
 def test_g_path_keeps_its_mean_when_a_length_is_not_finite(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(adversarial, "path_lengths", lambda images, ws, noise: images.sum((1, 2, 3)) * torch.nan)
+    monkeypatch.setattr(regularizers, "path_lengths", lambda images, ws, noise: images.sum((1, 2, 3)) * torch.nan)
     networks = make_networks(run_config())
     networks.pl_mean.fill_(0.5)
     assert run(g_path, networks)[0].isnan()

@@ -8,8 +8,9 @@ import torch
 from tests.training.networks.lineage import lineage_config
 from tests.training.small import make_batch, make_networks
 from torch_utils.randomness import RandomStreams
-from training.losses.adversarial import ADVERSARIAL_LOSSES, r1_penalty
+from training.losses.adversarial import ADVERSARIAL_LOSSES
 from training.losses.phases import d_main, d_r1, d_r2, g_main, make_phases
+from training.losses.regularizers import r1_penalty
 from training.networks.synthesis import Noise
 
 pytestmark = pytest.mark.numeric
