@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported wh
 def main(outdir: str | None, new: bool, dry_run: bool, card: str | None, go_on: bool, **named: Any) -> None:
     from torch_utils import distributed
     from training.presets import planning
-    from training.runs.resume import LATEST
+    from training.runs.resume_option import LATEST
 
     options = Options(**{name: value for name, value in named.items() if value is not None})
     options = planning.with_launcher(replace(options, resume=LATEST) if go_on else options)

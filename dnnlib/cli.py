@@ -17,7 +17,7 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from dnnlib.errors import as_user_error, in_one_line
+from dnnlib.errors import UserError, as_user_error, in_one_line
 from dnnlib.parsing import LONGEST_LIST, int_ranges, integer, real, shown
 
 COUNT_LIMIT = 10**9  # of images, draws, workers and the like
@@ -224,7 +224,12 @@ class Seeds(click.ParamType):
         self.most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        return int_ranges(value, SEED_LIMIT, self.most) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value  # a default may be a list
+        try:
+            return int_ranges(value, SEED_LIMIT, self.most)
+        except UserError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 class PathText(click.ParamType):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dnnlib.errors import UserError
 from interop.pickles.families import PICKLE, SAFETENSORS, kind_of
-from interop.reference_networks import read_reference
+from interop.pickles.reading import read_reference
 from torch_utils.tensor_files import TensorKind
 from training.config import GeneratorConfig, RunConfig
 from training.runs.snapshot import find_snapshot

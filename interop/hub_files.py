@@ -44,12 +44,16 @@ def list_files(repository: str) -> list[dict[str, Any]]:
     """What the hub says of each file of a repository: `path`, `size`, perhaps `lfs`. Raises UserError otherwise."""
     where, asks = f"hf://{repository}", token()
     entries, following = _page(f"{hub()}/api/models/{repository}/tree/main?recursive=true", where, asks)
-    for _ in range(MOST_PAGES):
-        if following is None:
-            return [entry for entry in entries if entry.get("type") == "file"]
+    pages = 1
+    while following is not None:
+        if pages == MOST_PAGES:
+            raise UserError(
+                f"{where}: the hub's list has more than {MOST_PAGES} pages; give hf://owner/name of a smaller one"
+            )
         page, following = _page(following, where, asks)
         entries += page
-    raise UserError(f"{where}: the hub's list has more than {MOST_PAGES} pages; give hf://owner/name of a smaller one")
+        pages += 1
+    return [entry for entry in entries if entry.get("type") == "file"]
 
 
 def _kept_token() -> str:

@@ -10,7 +10,7 @@ from dnnlib.cache import cache_folder
 from dnnlib.downloads import sha256_of
 from interop.conversion import write_snapshot
 from interop.pickles.families import SAFETENSORS, kind_of
-from interop.reference_networks import kimg_of, read_reference
+from interop.pickles.reading import kimg_of, read_reference
 from interop.remote import fetch_network
 from training.runs.snapshot import snapshot_name
 from training.runs.sources import READERS, address_in

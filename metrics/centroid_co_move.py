@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
-from metrics.steering import SteerablePictures, draw_pictures, in_batches, no_heatmaps
+from metrics.steerable_pictures import SteerablePictures, draw_pictures, in_batches, no_heatmaps
 from training.config import RunConfig
 from training.layouts.layout import Layout
 

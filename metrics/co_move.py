@@ -18,7 +18,7 @@ from metrics.detectors.choice import make_detector
 from metrics.detectors.instances import Detector, Instances, match
 from metrics.displacement import centroids, co_move_ratio, half_width
 from metrics.registry import MetricContext, Values, metric
-from metrics.steering import SteerablePictures, draw_pictures, in_batches, no_heatmaps
+from metrics.steerable_pictures import SteerablePictures, draw_pictures, in_batches, no_heatmaps
 from training.config import Registration, SamplerConfig
 from training.layouts.layout import Layout, concatenate
 from training.layouts.registration import pixel_places, positions

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metrics.registry import MetricContext, Values, metric
-from metrics.steering import SteerablePictures, draw_pictures, in_batches, no_heatmaps
+from metrics.steerable_pictures import SteerablePictures, draw_pictures, in_batches, no_heatmaps
 from training.layouts.layout import Layout
 
 STEP = 0.3  # how far a centre is moved, in half sides of the image

@@ -27,7 +27,7 @@ from training.networks.backbones import (
     make_generator,
 )
 from training.networks.generator import set_memory_format
-from training.runs import resume
+from training.runs import resume_option
 from training.runs.checkpoint import ENTRY, VERSION
 from training.runs.restoring import fits_device, read_checkpoint
 from training.runs.stored import below
@@ -65,7 +65,7 @@ class TrainingState:
         """
         G, D = _fresh_networks(config, within)
         G_ema, remarks = copy.deepcopy(G).eval().requires_grad_(False), []
-        if within is None and config.resume and resume.kind_of(config.resume) is resume.Kind.WEIGHTS:
+        if within is None and config.resume and resume_option.kind_of(config.resume) is resume_option.Kind.WEIGHTS:
             remarks = take_weights(config.resume, G, G_ema, D)
         device = world.device
         channels_last = config.hardware.keeps_channels_last(device.type)

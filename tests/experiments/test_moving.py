@@ -125,7 +125,7 @@ def test_every_row_is_measured_with_every_seed_once(tmp_path: Path):
 
 @pytest.mark.parametrize("words, complaint", [
     (["--only=c"], "--only 'c' is not in the list"),
-    (["--seeds=x"], "--seeds 'x'"),
+    (["--seeds=x"], "'--seeds': 'x' is no list of numbers"),
     (["--network=gone"], "gone"),
 ])  # fmt: skip
 def test_bad_requests_are_refused_in_one_line(tmp_path: Path, words: list[str], complaint: str):

@@ -148,7 +148,7 @@ def terms_of(statistics: dict[str, Tensor], case: Case) -> dict[str, Tensor]:
 def stored_path_noise(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Path lengths are measured along the case's direction, not along a random one."""
     measure = regularizers.path_lengths
-    monkeypatch.setattr(adversarial, "path_lengths", lambda images, ws, noise: measure(images, ws, case["pl_noise"]))
+    monkeypatch.setattr(regularizers, "path_lengths", lambda images, ws, noise: measure(images, ws, case["pl_noise"]))
 
 
 @every_case("losses.npz", name)

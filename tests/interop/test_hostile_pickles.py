@@ -10,8 +10,8 @@ import pytest
 
 from dnnlib.errors import CUT, UserError
 from dnnlib.pickle_machine import NotPlain, load
+from interop.pickles.reading import read_reference
 from interop.pickles.values import Values
-from interop.reference_networks import read_reference
 from tests.interop.hostile import GADGETS, MARKER, cases, module, number, pickled, storage, tensor
 
 MOST_MEMORY = 64 << 20  # bytes, for files of less than a megabyte

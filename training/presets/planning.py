@@ -26,8 +26,9 @@ from training.presets.resolve import (
     resolve,
 )
 from training.runs import directory as run_dir
-from training.runs import resume
+from training.runs import resume_option
 from training.runs.directory import Progress, RunDir
+from training.runs.resume_option import Kind
 from training.runs.snapshot import open_snapshot
 
 GIB = 2**30
@@ -63,16 +64,16 @@ class Plan(NamedTuple):
 
 def plan(outdir: str | None, new: bool, options: Options) -> Plan:
     """Raises UserError when something is missing or does not fit together."""
-    if options.resume == resume.LATEST:
-        options = replace(options, resume=str(resume.latest_run(needed_outdir(outdir))))
+    if options.resume == resume_option.LATEST:
+        options = replace(options, resume=str(resume_option.latest_run(needed_outdir(outdir))))
     source = options.resume
-    if source is not None and not resume.is_gone(source) and resume.kind_of(source) is resume.Kind.RUN:
+    if source is not None and not resume_option.is_gone(source) and resume_option.kind_of(source) is Kind.RUN:
         return plan_to_go_on(Path(source), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
     if place.progress is Progress.STARTED:
         config = keep_saved_hardware(config, run_dir.load_config(place.path), options)
-    if config.resume is not None and (place.progress is Progress.NEW or not resume.is_gone(config.resume)):
+    if config.resume is not None and (place.progress is Progress.NEW or not resume_option.is_gone(config.resume)):
         check_transfer(config, config.resume)
     return Plan(config, place, facts)
 
@@ -152,8 +153,8 @@ def look_at(data: str, condition: Condition | None) -> DataFacts:
 
 def check_transfer(config: RunConfig, source: str) -> None:
     """The `source` to start from must be readable, of images like these; a checkpoint, of networks like these."""
-    kind, old = resume.kind_of(source), open_snapshot(source).config
-    if kind is resume.Kind.CHECKPOINT:
+    kind, old = resume_option.kind_of(source), open_snapshot(source).config
+    if kind is Kind.CHECKPOINT:
         _check_branch(old, config)
     there, here = _images(old), _images(config)
     if there != here:

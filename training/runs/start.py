@@ -11,7 +11,7 @@ from training.config import RunConfig
 from training.data import identity as data_identity
 from training.data.dataset import ImageDataset
 from training.runs import directory as run_dir
-from training.runs import readme, resume
+from training.runs import readme, resume_option
 from training.runs.checkpoint import BEST, best_record, checkpoints, refuse
 from training.runs.snapshot import snapshots
 from training.runs.stored import SPARE_ELEMENTS, below, check_limits, elements_of
@@ -28,7 +28,7 @@ def open_state(config: RunConfig, place: Path, world: World) -> tuple[TrainingSt
     if not found:
         world.first(lambda: _check_is_new(place))
         state = TrainingState.create(config, world)
-        if config.resume is not None and resume.kind_of(config.resume) is resume.Kind.CHECKPOINT:
+        if config.resume is not None and resume_option.kind_of(config.resume) is resume_option.Kind.CHECKPOINT:
             state.load(Path(config.resume))
         return state, None
     state = TrainingState.create(config, world, within=world.first(lambda: _most_numbers(config, place, found)))

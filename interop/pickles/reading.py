@@ -20,8 +20,8 @@ from dnnlib.json_files import open_regular
 from dnnlib.pickle_machine import Dictionary, NotPlain, load
 from interop.pickles.families import LARGEST_FILE, PICKLE, check_family, kind_of
 from interop.pickles.modules import Tree
+from interop.pickles.settings import augment_settings, discriminator_settings, generator_settings
 from interop.pickles.values import Module, Values
-from interop.reference_settings import augment_settings, discriminator_settings, generator_settings
 from torch_utils.tensor_files import TensorKind
 from training.config import RunConfig
 from training.networks.reference_names import translate
