@@ -1,6 +1,7 @@
 """Building the native operators: at most once, in limited time, by one process at a time."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from torch_utils.native.toolchain import CUDA_FLAGS, Toolchain, ToolError
 LIMIT = 600  # seconds; STEERGAN_BUILD_TIMEOUT sets another
 DAY = 24 * 3600  # seconds, the highest limit
 LOG_READ = 1 << 20  # characters of a log that are searched for a compiler's complaint
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 GRACE = 3.0  # seconds between asking a compiler to end and ending it
 RETRY = "then run: python -m torch_utils.ops build"
 
@@ -76,8 +78,8 @@ def _compile(toolchain: Toolchain, slot: Slot, limit: float) -> None:
             _compile_in(work, toolchain, slot, limit)
             publish(work / slot.library.name, slot.library)
     except (OSError, UserError) as error:
-        is_full = isinstance(error, OSError) and error.errno in FULL
-        cure = "make room there" if is_full else "give access to what is named"
+        number = error.errno if isinstance(error, OSError) else None
+        cure = "make room there" if number in FULL else "give access to it" if number in DENIED else "mend that"
         raise ToolError(f"cannot build in {slot.folder}: {as_user_error(error) or error}", f"{cure}; {RETRY}") from None
 
 

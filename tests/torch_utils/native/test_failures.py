@@ -132,7 +132,12 @@ def test_read_only_cache(stub, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("number", "cure"), [(errno.ENOSPC, "make room there; then"), (errno.EACCES, "give access to what is named; then")]
+    ("number", "cure"),
+    [
+        (errno.ENOSPC, "make room there; then"),
+        (errno.EACCES, "give access to it; then"),
+        (errno.EIO, "mend that; then"),
+    ],
 )
 def test_a_build_that_the_system_refuses(stub, monkeypatch, number: int, cure: str):
     stub("c++", ANSWER)

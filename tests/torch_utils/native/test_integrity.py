@@ -191,7 +191,7 @@ def test_a_crash_between_digest_and_library_is_repaired(slot, fake_compiler, cap
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", crash)
-        with pytest.raises(ToolError, match="Input/output error"):
+        with pytest.raises(ToolError, match="input/output error"):
             build.build(toolchain.find("cpu"), retry=True)
     assert list(slot.folder.glob("work-*")) == []
     capsys.readouterr(), fake_compiler.clear()
