@@ -1,5 +1,7 @@
 """edit.py towards: a picture edited until what a condition measures in it is near a target, as a strip."""
 
+from typing import Any
+
 import click
 
 from dnnlib.cli import PATH, SEED, Command, Int, Number, option, plugin_option
@@ -32,7 +34,7 @@ WHAT, HOW = "What to reach", "How"
 @option("--fit-seed", group=HOW, type=SEED, default=0, show_default=True, help="Of these.")
 @output_options
 @plugin_option(WHICH)
-def command(**given):
+def command(**given: Any) -> None:
     """Edit a picture until what is measured in it is near a target, and write the pictures on the way.
 
     \b

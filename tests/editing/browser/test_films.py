@@ -84,11 +84,7 @@ def test_a_film_goes_through_the_states(visitor: Visitor, suffix: str, tmp_path:
 def test_a_film_is_not_asked_for_while_a_point_is_pulled(visitor: Visitor, tmp_path: Path):
     """A page has one thing at a time that takes long: the newer one would take the place of the older."""
     move(visitor, "Shift+ArrowUp")
-    visitor.page.click("#tab-pull")
-    visitor.page.select_option("#pull-mode", "latent")
-    visitor.pull((-0.5, -0.5), (0.9, 0.9))
-    visitor.page.click("#pull-start")
-    visitor.wait_for(lambda: visitor.ask("pull.running?.last") is not None)
+    visitor.begin_a_long_pull()
     visitor.page.click("#film-gif")
     assert "already" in visitor.page.inner_text(".toast.error")
     assert visitor.ask("history.filming") is None

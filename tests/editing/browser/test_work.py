@@ -81,11 +81,7 @@ def test_a_point_is_pulled_to_its_target(visitor: Visitor):
 
 
 def test_a_run_is_stopped_and_keeps_the_last_picture(visitor: Visitor):
-    visitor.page.click("#tab-pull")
-    visitor.page.select_option("#pull-mode", "latent")
-    visitor.pull((-0.5, -0.5), (0.9, 0.9))
-    visitor.page.click("#pull-start")
-    visitor.wait_for(lambda: visitor.ask("pull.running?.last") is not None)
+    visitor.begin_a_long_pull()
     visitor.page.click("#pull-stop")
     visitor.rest()
     assert "stopped" in visitor.page.inner_text("#pull-said")

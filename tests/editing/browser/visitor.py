@@ -89,6 +89,14 @@ class Visitor:
         self.page.mouse.move(*self.place(*end), steps=6)
         self.page.mouse.up()
 
+    def begin_a_long_pull(self) -> None:
+        """A point across the picture, by styles alone, which takes many steps; the first has been shown."""
+        self.page.click("#tab-pull")
+        self.page.select_option("#pull-mode", "latent")
+        self.pull((-0.5, -0.5), (0.9, 0.9))
+        self.page.click("#pull-start")
+        self.wait_for(lambda: self.ask("pull.running?.last") is not None)
+
     def save(self, kind: str) -> bytes:
         """The file of an entry of the menu."""
         self.page.click("#save-menu summary")
