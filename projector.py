@@ -47,7 +47,7 @@ def main(
     seed: int, outdir: str, video: str | None, batch: int, device: str,
 ) -> None:  # fmt: skip
     from editing.inversion import InversionOptions
-    from editing.projection import ProjectionRequest, project
+    from editing.projection_request import ProjectionRequest, project
 
     weight = 0.0 if loss == "pixels" else 1.0
     options = InversionOptions(space, num_steps, optimize_layout, lr=lr, feature_weight=weight, seed=seed)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.json_files import open_regular
-from training.data.depth import Depth, kind_of
+from training.data.bit_depth import BitDepth, pixel_kind
 from training.data.image_files import DAMAGE, reason
 from training.data.listing import is_image_name
 from training.data.opening import open_image
@@ -59,8 +59,8 @@ def read_picture(path: Path, resolution: int, channels: int) -> Tensor:
 
 
 def _plain(image: Image.Image, name: str) -> Image.Image:
-    depth = Depth()
-    if kind_of(image) is not None:
+    depth = BitDepth()
+    if pixel_kind(image) is not None:
         depth.add(name, image)
         depth.check()
     return to_plain(image, depth)[0]

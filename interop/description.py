@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dnnlib.errors import UserError
-from interop.pickles.families import PICKLE, SAFETENSORS, kind_of
+from interop.pickles.families import PICKLE, SAFETENSORS, file_kind
 from interop.pickles.reading import read_reference
 from torch_utils.tensor_files import TensorKind
 from training.config import GeneratorConfig, RunConfig
@@ -23,13 +23,13 @@ _PRIORS = {
 def describe(source: str) -> list[str]:
     """Lines about a snapshot, run directory, foreign pickle or address. Raises UserError when it is none of these."""
     path = Path(source)
-    if address_in(source) is None and path.is_file() and kind_of(path) == PICKLE:
+    if address_in(source) is None and path.is_file() and file_kind(path) == PICKLE:
         found = read_reference(path)
         kinds = {name: TensorKind(tensor.dtype, tuple(tensor.shape)) for name, tensor in found.tensors.items()}
         origin = f"{path}: a network pickle of StyleGAN2-ADA (PyTorch) or EqGAN-SA, readable here"
         return [origin, *about_networks(found.config, found.kimg, kinds), f"SHA-256: {found.sha256}"]
     path = find_snapshot(source)
-    if kind_of(path) != SAFETENSORS:
+    if file_kind(path) != SAFETENSORS:
         raise UserError(f"{path}: no network that is known")
     stored, address = open_stored(path), address_in(source)
     fetched = [] if address is None else [f"{address}: fetched, and kept in the cache"]

@@ -34,10 +34,10 @@ def write_form(source: str, dest: str, form: str, latent: "Latent" = "z", licens
 
 def _snapshot(source: str, dest: str) -> list[str]:
     from interop.conversion import convert, copy_snapshot
-    from interop.pickles.families import SAFETENSORS, kind_of
+    from interop.pickles.families import SAFETENSORS, file_kind
     from training.runs.sources import address_in
 
-    is_pickle = address_in(source) is None and Path(source).is_file() and kind_of(Path(source)) != SAFETENSORS
+    is_pickle = address_in(source) is None and Path(source).is_file() and file_kind(Path(source)) != SAFETENSORS
     written = convert(source, dest) if is_pickle else copy_snapshot(find_snapshot(source), dest)
     return [f"wrote {written}"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dnnlib.cache import cache_folder
 from dnnlib.downloads import sha256_of
 from interop.conversion import write_snapshot
-from interop.pickles.families import SAFETENSORS, kind_of
+from interop.pickles.families import SAFETENSORS, file_kind
 from interop.pickles.reading import kimg_of, read_reference
 from interop.remote import fetch_network
 from training.runs.snapshot import snapshot_name
@@ -25,7 +25,7 @@ def from_the_web(text: str) -> Path | None:
     if address is None:
         return None
     path = fetch_network(address)
-    return path if kind_of(path) == SAFETENSORS else from_pickle(str(path))
+    return path if file_kind(path) == SAFETENSORS else from_pickle(str(path))
 
 
 @READERS.register("reference-pickle")

@@ -28,7 +28,7 @@ from dnnlib.cli import Number
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
 from editing.commands import directions, drag, towards
-from editing.latent.fitting import parse_layers
+from editing.latent.directions_request import parse_layers
 from metrics import registry
 from tests.editing.latent.conditions.test_files import Means, script
 from tests.mutations import Hangs, memory_limit, time_limit

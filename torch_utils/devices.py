@@ -42,11 +42,11 @@ def treat_as(kind: str, device_type: str = "meta") -> Iterator[None]:
         _treated.update(before)
 
 
-def kind_of(x: torch.Tensor) -> str:
+def device_kind(x: torch.Tensor) -> str:
     """Type of the device of `x`, "cpu" or "cuda"; within treat_as, what it is treated as."""
     return _treated.get(x.device.type, x.device.type)
 
 
 def half_precision(name: str, like: torch.Tensor) -> torch.dtype:
     """The type "float16" or "bfloat16" for what is computed of `like`; its own where a CPU would have to do float16."""
-    return like.dtype if name == "float16" and kind_of(like) != "cuda" else getattr(torch, name)
+    return like.dtype if name == "float16" and device_kind(like) != "cuda" else getattr(torch, name)

@@ -65,7 +65,7 @@ class TrainingState:
         """
         G, D = _fresh_networks(config, within)
         G_ema, remarks = copy.deepcopy(G).eval().requires_grad_(False), []
-        if within is None and config.resume and resume_option.kind_of(config.resume) is resume_option.Kind.WEIGHTS:
+        if within is None and config.resume and resume_option.source_kind(config.resume) is resume_option.Kind.WEIGHTS:
             remarks = take_weights(config.resume, G, G_ema, D)
         device = world.device
         channels_last = config.hardware.keeps_channels_last(device.type)

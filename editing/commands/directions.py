@@ -51,7 +51,7 @@ def command(**given: Any) -> None:
         python edit.py directions --network=runs/00000-demo --method=sefa --dest=sefa.safetensors
         python generate.py --network=runs/00000-demo --seeds=0-7 --direction=sefa.safetensors:0:2 --outdir=out
     """
-    from editing.latent.fitting import DirectionsRequest, fit_to_files
+    from editing.latent.directions_request import DirectionsRequest, fit_to_files
 
     written, said = fit_to_files(DirectionsRequest(**given))
     for line in said:

@@ -15,9 +15,9 @@ from starlette.websockets import WebSocket
 
 from dnnlib.errors import as_user_error, in_one_line
 from editing.page.files import page_files
+from editing.server.scheduler import Scheduler, Task
 from editing.server.security import COOKIE, Guard, Lock
 from editing.server.session import Session
-from editing.server.worker import Task, Worker
 
 if TYPE_CHECKING:
     from editing.server.engine import Engine
@@ -34,14 +34,14 @@ WRONG_PASSWORD_DELAY = 1.0  # seconds
 
 
 class Editor:
-    """What all pages share: the worker, and the model as soon as it is there.
+    """What all pages share: the scheduler, and the model as soon as it is there.
 
     open_engine: makes the Engine; it is called in a thread of its own, so that the page answers before.
     """
 
     def __init__(self, open_engine: Callable[[], "Engine"], password: str | None = None):
         self._open_engine, self._lock = open_engine, None if password is None else Lock(password)
-        self.worker = Worker()
+        self.scheduler = Scheduler()
         self.engine: Engine | None = None
         self.failure: str | None = None
         self.is_native = False  # whether it has the operators that it is going to keep
@@ -62,10 +62,10 @@ class Editor:
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self._loop = asyncio.get_running_loop()
-        self.worker.start()
+        self.scheduler.start()
         threading.Thread(target=self._load, name="loading", daemon=True).start()
         yield
-        await asyncio.to_thread(self.worker.end)
+        await asyncio.to_thread(self.scheduler.end)
 
     # ---- the model
 
@@ -79,7 +79,7 @@ class Editor:
         waits = engine.use_pytorch_operators()
         self._in_loop(self._loaded, engine, not waits)
         if waits and engine.wait_for_native():
-            self.worker.submit(self, "switch", self._switching(engine), lambda error: None)
+            self.scheduler.submit(self, "switch", self._switching(engine), lambda error: None)
 
     def _switching(self, engine: "Engine") -> Task:
         """Between two pieces of work, so that no picture is made with both."""
@@ -123,7 +123,7 @@ class Editor:
             await socket.close(1013, "too many pages are open")
             return
         await socket.accept()
-        session = Session(socket, self.worker)
+        session = Session(socket, self.scheduler)
         self.sessions.add(session)
         self._greet(session)
         try:

@@ -1,4 +1,4 @@
-"""The model in memory, and what is done with it: each task is a generator for the worker, which hands over frames."""
+"""The model in memory, and what is done with it: each task is a generator that the scheduler runs."""
 
 import time
 from collections.abc import Callable, Generator, Sequence

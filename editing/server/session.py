@@ -1,4 +1,4 @@
-"""One page's connection: its requests to the worker, and the answers back, the newest of each kind."""
+"""One page's connection: its requests to the scheduler, and the answers back, the newest of each kind."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from editing.server.protocol import (
     parse,
     read_frame,
 )
-from editing.server.worker import Task, Worker
+from editing.server.scheduler import Scheduler, Task
 
 if TYPE_CHECKING:
     from editing.server.engine import Engine
@@ -61,8 +61,8 @@ class Outbox:
 class Session:
     """A page. `engine` is None until the model is loaded."""
 
-    def __init__(self, socket: WebSocket, worker: Worker, engine: "Engine | None" = None):
-        self.socket, self.worker, self.engine = socket, worker, engine
+    def __init__(self, socket: WebSocket, scheduler: Scheduler, engine: "Engine | None" = None):
+        self.socket, self.scheduler, self.engine = socket, scheduler, engine
         self.outbox = Outbox(asyncio.get_running_loop())
         self._upload: bytes | None = None
 
@@ -79,7 +79,7 @@ class Session:
             return
         finally:
             sender.cancel()
-            self.worker.cancel(self)
+            self.scheduler.cancel(self)
 
     def receive(self, message: Message) -> None:
         """A message of the page; what is wrong with it is said in the answer."""
@@ -97,12 +97,12 @@ class Session:
         if engine is None:
             raise UserError("the model is still being loaded")
         if isinstance(request, Stop):
-            self.worker.cancel(self, LONG)
+            self.scheduler.cancel(self, LONG)
             self.say("stopped", id=request.id)
             return
         slot = request.slot if isinstance(request, Render) else LONG
         task = self._task(engine, request)
-        self.worker.submit(self, slot, task, lambda error: self.complain(error, request.id, slot))
+        self.scheduler.submit(self, slot, task, lambda error: self.complain(error, request.id, slot))
 
     def say(self, kind: str, **fields: Any) -> None:
         self.outbox.put(kind, json.dumps({"type": kind, **fields}))
@@ -126,7 +126,7 @@ class Session:
         return _in_a_folder(engine, request, send)
 
     def _send_frame(self, data: bytes) -> None:
-        """May be called in the worker's thread."""
+        """May be called in the scheduler's thread."""
         header, _ = read_frame(data)
         self.outbox.put(f"{header['type']} {header.get('slot')}", data)
 

@@ -11,7 +11,7 @@ from typing import IO, cast
 
 from dnnlib.errors import UserError
 from dnnlib.json_files import open_regular
-from dnnlib.pickle_machine import Bounded
+from dnnlib.restricted_unpickler import Bounded
 
 LARGEST_FILE = 4 << 30  # bytes
 _LARGEST_INDEX = 64 << 20  # bytes of the pickle inside a zip archive
@@ -50,7 +50,7 @@ FAMILIES = (
 _OURS = (("_reconstruct_persistent_obj",), ("SynthesisBlock", "SynthesisNetwork"))
 
 
-def kind_of(path: Path) -> str:
+def file_kind(path: Path) -> str:
     """PICKLE, ZIP or SAFETENSORS, by the first bytes. Raises UserError for a file that is too large or no file."""
     with open_regular(path, LARGEST_FILE) as file:
         start = file.read(4)
@@ -61,7 +61,7 @@ def kind_of(path: Path) -> str:
 
 def check_family(path: Path) -> None:
     """Raises UserError, which names the family and says what to do, unless this is a pickle that is read here."""
-    kind = kind_of(path)
+    kind = file_kind(path)
     words = _words_of_zip(path) if kind == ZIP else _words_of_file(path)
     for family in FAMILIES:
         if all(not words.isdisjoint(group) for group in family.words):

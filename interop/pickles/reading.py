@@ -17,8 +17,8 @@ from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.json_files import open_regular
-from dnnlib.pickle_machine import Dictionary, NotPlain, load
-from interop.pickles.families import LARGEST_FILE, PICKLE, check_family, kind_of
+from dnnlib.restricted_unpickler import Dictionary, NotPlain, load
+from interop.pickles.families import LARGEST_FILE, PICKLE, check_family, file_kind
 from interop.pickles.modules import Tree
 from interop.pickles.settings import augment_settings, discriminator_settings, generator_settings
 from interop.pickles.values import Module, Values
@@ -48,7 +48,7 @@ def read_reference(path: str | Path) -> ReferenceNetworks:
     damaged one, and for networks that ours cannot be.
     """
     path = Path(path)
-    if kind_of(path) != PICKLE:
+    if file_kind(path) != PICKLE:
         check_family(path)
     try:
         with open_regular(path, LARGEST_FILE) as file:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torch_utils.devices import kind_of
+from torch_utils.devices import device_kind
 from torch_utils.native.operators import native
 from torch_utils.ops import reference
 from torch_utils.ops.selection import bias_act_wins, is_reference, takes_native
@@ -112,7 +112,7 @@ def scale_and_add(x: Tensor, scale: Tensor | None, noise: Tensor | None) -> Tens
 
 def _native_takes(x: Tensor, dim: int, scale: Tensor | None, noise: Tensor | None) -> bool:
     """Whether the native version knows these shapes."""
-    if kind_of(x) == "cuda" and max(x.shape[:-1], default=0) > CUDA_GRID:
+    if device_kind(x) == "cuda" and max(x.shape[:-1], default=0) > CUDA_GRID:
         return False
     if scale is None and noise is None:
         return dim % x.ndim == 1 or x.is_contiguous()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
-from torch_utils.devices import kind_of
+from torch_utils.devices import device_kind
 from torch_utils.native.loader import is_loaded
 from torch_utils.native.toolchain import Device
 
@@ -105,7 +105,7 @@ def bias_act_wins(x: Tensor, extras: int) -> bool:
     On a CPU one pass over memory takes the place of one for each of them, and of up to nine for the gradients. An
     activation alone is one pass anyway, and small tensors are in the cache, where calls cost more than passes.
     """
-    return kind_of(x) == "cuda" or (extras > 0 and x.numel() >= SMALL)
+    return device_kind(x) == "cuda" or (extras > 0 and x.numel() >= SMALL)
 
 
 def adds_bias_late(x: Tensor) -> bool:
@@ -118,7 +118,7 @@ def takes_gain_late(x: Tensor) -> bool:
 
     On a CPU what is multiplied before saves a multiplication an element; on a GPU it costs a launch a layer.
     """
-    return kind_of(x) == "cuda" and takes_native(x, True)
+    return device_kind(x) == "cuda" and takes_native(x, True)
 
 
 def upfirdn2d_wins(x: Tensor) -> bool:
@@ -127,7 +127,7 @@ def upfirdn2d_wins(x: Tensor) -> bool:
     On a CPU both move little more memory than a copy does; the native one takes 0.9 to 1.4 of the time for large
     images, and 0.5 to 0.9 for small ones.
     """
-    return kind_of(x) == "cuda" or x.numel() < SMALL_IMAGES
+    return device_kind(x) == "cuda" or x.numel() < SMALL_IMAGES
 
 
 def folding_wins(x: Tensor) -> bool:
@@ -135,7 +135,7 @@ def folding_wins(x: Tensor) -> bool:
 
     On a CPU that costs a sixth of the speed: copies of the weights that are kept between calls serve no more.
     """
-    return kind_of(x) == "cuda"
+    return device_kind(x) == "cuda"
 
 
 def takes_native(x: Tensor, wins: bool) -> bool:
@@ -143,7 +143,7 @@ def takes_native(x: Tensor, wins: bool) -> bool:
     choice = _current.name
     if choice not in ("auto", "native") or not (wins or choice == "native"):
         return False
-    if x.dtype not in NATIVE_TYPES.get(kind_of(x), ()) or x.numel() == 0:
+    if x.dtype not in NATIVE_TYPES.get(device_kind(x), ()) or x.numel() == 0:
         return False
     return x.is_meta or is_loaded(cast(Device, x.device.type))  # shapes need no kernels
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
-from training.data.depth import Depth
+from training.data.bit_depth import BitDepth
 from training.data.image_files import DAMAGE, has_more_frames, is_power_of_two, reason
 from training.data.opening import OverLimit
 from training.data.sources import Source
@@ -79,7 +79,7 @@ class _Survey:
     indices: list[int]
     size: int
     channels: int
-    depth: Depth
+    depth: BitDepth
 
 
 def convert(
@@ -125,7 +125,7 @@ def _readable(
 
 
 def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
-    indices, grey, depth = [], [], Depth()
+    indices, grey, depth = [], [], BitDepth()
     first: tuple[str, tuple[int, int]] | None = None
 
     def look(index: int, image: Image.Image) -> tuple[tuple[int, int], bool]:
@@ -152,7 +152,7 @@ def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
     return _Survey(indices, first[1][0], 1 if only_grey else 3, depth)
 
 
-def _look(name: str, image: Image.Image, depth: Depth) -> tuple[tuple[int, int], bool]:
+def _look(name: str, image: Image.Image, depth: BitDepth) -> tuple[tuple[int, int], bool]:
     depth.add(name, image)
     return upright_size(image), is_grey(image)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageColor
 
 from dnnlib.errors import UserError
-from training.data.depth import Depth, kind_of
+from training.data.bit_depth import BitDepth, pixel_kind
 from training.data.image_files import has_alpha, is_power_of_two, orientation, upright
 
 FILTERS = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
@@ -130,13 +130,13 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return size[::-1] if orientation(image) >= _SIDEWAYS else size
 
 
-def to_plain(image: Image.Image, depth: Depth, background: Color | None = None) -> tuple[Image.Image, list[str]]:
+def to_plain(image: Image.Image, depth: BitDepth, background: Color | None = None) -> tuple[Image.Image, list[str]]:
     """An upright 8-bit image of mode L or RGB, and what had to be done for it, in words.
 
     `depth` has seen all images of its set; transparency is put on `background`, white where there is none.
     """
     done = []
-    grey, kind = is_grey(image), kind_of(image)
+    grey, kind = is_grey(image), pixel_kind(image)
     image = upright(image)
     if kind is not None:
         image, words = depth.to_8_bit(image, kind)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from torch_utils.devices import kind_of
+from torch_utils.devices import device_kind
 from torch_utils.distributed import ALONE, World
 from torch_utils.randomness import RandomStreams
 from training.augment.layouts import warped
@@ -255,7 +255,7 @@ def logits_of_both(
     There the two alternate: sample n is in group n mod (number of groups) of the minibatch standard deviation, so that
     the groups are those of two passes.
     """
-    if kind_of(fake) != "cuda" or not BACKBONES[config.backbone].scores_both_at_once(config, len(fake)):
+    if device_kind(fake) != "cuda" or not BACKBONES[config.backbone].scores_both_at_once(config, len(fake)):
         return D(fake, fake_c).logits, D(real, real_c).logits
     images, labels = (torch.stack(pair, 1).flatten(0, 1) for pair in ((fake, real), (fake_c, real_c)))
     return D(images, labels).logits.unflatten(0, (-1, 2)).unbind(1)  # twice [N, 1]
@@ -306,7 +306,7 @@ def _styles(G: GeneratorNetwork, inputs: Inputs) -> Tensor:
 def _two_styles(G: GeneratorNetwork, inputs: Inputs, other: Tensor) -> tuple[Tensor, Tensor]:
     """Of the latents and of others, to mix in; on a GPU by one pass through the mapping network."""
     z, c, layout = inputs.z, inputs.c, inputs.layout
-    if kind_of(z) != "cuda" or G.takes_layout_in_latent:
+    if device_kind(z) != "cuda" or G.takes_layout_in_latent:
         return G.styles(z, c, update_w_avg=True, layout=layout), G.styles(other, c, layout=layout)
     ws, others = G.styles(torch.cat([z, other]), torch.cat([c, c]), update_w_avg=len(z)).chunk(2)
     return ws, others

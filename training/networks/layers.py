@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torch_utils import ops
-from torch_utils.devices import kind_of
+from torch_utils.devices import device_kind
 from torch_utils.ops import winograd
 from torch_utils.ops.bias_act import ACTIVATIONS
 
@@ -69,7 +69,7 @@ def scaled_together(parts: Sequence[tuple[nn.Module | None, torch.dtype]]) -> It
 
 
 def _pays(weight: Tensor) -> bool:
-    return kind_of(weight) == "cuda" and ops.chosen() != "reference" and not torch.compiler.is_compiling()
+    return device_kind(weight) == "cuda" and ops.chosen() != "reference" and not torch.compiler.is_compiling()
 
 
 def _equalized(module: nn.Module) -> tuple[Equalized, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dnnlib.registry import Registry
 from torch_utils import ops
-from torch_utils.devices import kind_of
+from torch_utils.devices import device_kind
 from training.config import EncodingConfig
 from training.layouts.layout import LEVEL_RESOLUTIONS, HeatmapSource, registered
 from training.layouts.registration import resize
@@ -149,7 +149,7 @@ def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
 
     PyTorch's own is several times slower for channels_last on the CPU; on a GPU it takes a third of the launches.
     """
-    if kind_of(x) == "cuda" and ops.chosen() != "reference":
+    if device_kind(x) == "cuda" and ops.chosen() != "reference":
         return F.group_norm(x, x.shape[1], eps=eps)  # a group for each channel
     centered = x - x.mean((2, 3), keepdim=True)
     return centered * torch.rsqrt(centered.square().mean((2, 3), keepdim=True) + eps)

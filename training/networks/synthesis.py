@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from torch_utils.devices import kind_of
+from torch_utils.devices import device_kind
 from torch_utils.ops import bias_act, modulated_conv2d, setup_filter, takes_gain_late, upsample2d
 from torch_utils.ops.bias_act import ACTIVATIONS
 from training.choices import NoiseMode
@@ -47,7 +47,7 @@ class Noise:
         """The same for all layers in turn, on a GPU drawn in one go where it is random; `constants`: their maps."""
         if self.mode != "random" or not isinstance(self.generator, torch.Generator) or not constants:
             return self
-        if kind_of(constants[0]) != "cuda":
+        if device_kind(constants[0]) != "cuda":
             return self
         sizes = [count * constant.numel() for constant in constants]
         numbers = torch.randn([sum(sizes)], generator=self.generator, device=constants[0].device)

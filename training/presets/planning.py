@@ -67,7 +67,7 @@ def plan(outdir: str | None, new: bool, options: Options) -> Plan:
     if options.resume == resume_option.LATEST:
         options = replace(options, resume=str(resume_option.latest_run(needed_outdir(outdir))))
     source = options.resume
-    if source is not None and not resume_option.is_gone(source) and resume_option.kind_of(source) is Kind.RUN:
+    if source is not None and not resume_option.is_gone(source) and resume_option.source_kind(source) is Kind.RUN:
         return plan_to_go_on(Path(source), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
@@ -153,7 +153,7 @@ def look_at(data: str, condition: Condition | None) -> DataFacts:
 
 def check_transfer(config: RunConfig, source: str) -> None:
     """The `source` to start from must be readable, of images like these; a checkpoint, of networks like these."""
-    kind, old = resume_option.kind_of(source), open_snapshot(source).config
+    kind, old = resume_option.source_kind(source), open_snapshot(source).config
     if kind is Kind.CHECKPOINT:
         _check_branch(old, config)
     there, here = _images(old), _images(config)

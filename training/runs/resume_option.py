@@ -20,7 +20,7 @@ class Kind(Enum):
     WEIGHTS = "snapshot"  # G, G_ema and D where names and shapes agree (transfer learning)
 
 
-def kind_of(path: str | Path) -> Kind:
+def source_kind(path: str | Path) -> Kind:
     """Raises UserError when there is nothing of that kind at `path`."""
     if needs_reader(str(path)):
         return Kind.WEIGHTS

@@ -28,7 +28,7 @@ def open_state(config: RunConfig, place: Path, world: World) -> tuple[TrainingSt
     if not found:
         world.first(lambda: _check_is_new(place))
         state = TrainingState.create(config, world)
-        if config.resume is not None and resume_option.kind_of(config.resume) is resume_option.Kind.CHECKPOINT:
+        if config.resume is not None and resume_option.source_kind(config.resume) is resume_option.Kind.CHECKPOINT:
             state.load(Path(config.resume))
         return state, None
     state = TrainingState.create(config, world, within=world.first(lambda: _most_numbers(config, place, found)))

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from training.data.depth import Depth
+from training.data.bit_depth import BitDepth
 from training.data.opening import open_image
 from training.data.transforms import to_plain
 from training.scenes import colors
@@ -44,7 +44,7 @@ def load_photo(file: Path | BinaryIO, resolution: int, name: str = "") -> Image.
     Raises OSError when it is damaged, UserError when it is unclear which of its values are black and white.
     """
     with open_image(file, name) as opened:
-        depth = Depth()
+        depth = BitDepth()
         depth.add(name or str(file), opened)
         photo = to_plain(opened, depth)[0].convert("RGB")
     excess = min(photo.size) // (_OVERSAMPLING * resolution)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from training.data import ground_truth
-from training.data.depth import kind_of
+from training.data.bit_depth import pixel_kind
 from training.data.image_files import upright
 from training.data.opening import open_image
 
@@ -73,7 +73,7 @@ def load_cutout(
 
 
 def _shallow(opened: Image.Image) -> Image.Image:
-    if kind_of(opened) in ("whole", "float"):
+    if pixel_kind(opened) in ("whole", "float"):
         raise NoCutout("has numbers of more than 8 bits and no alpha")
     return upright(opened)
 

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from dnnlib.pickle_machine import NotPlain
+from dnnlib.restricted_unpickler import NotPlain
 from training.data.plain_pickle import PlainArray, load_plain
 
 

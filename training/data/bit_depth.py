@@ -41,14 +41,14 @@ class _Range:
 
 
 @dataclass
-class Depth:
+class BitDepth:
     """The ranges of all deep pictures of a source, whole numbers and floats apart; then how these become 8 bits."""
 
     _ranges: dict[str, _Range] = field(default_factory=dict)
 
     def add(self, name: str, image: Image.Image) -> None:
         """Look at the values of a picture, if it is a deep one. Raises UserError when they are not finite."""
-        kind = kind_of(image)
+        kind = pixel_kind(image)
         if kind is not None:
             self._ranges.setdefault(kind, _Range()).add(name, np.asarray(image))
 
@@ -92,7 +92,7 @@ class Depth:
         return lambda image: image, _reduced(16)
 
 
-def kind_of(image: Image.Image) -> str | None:
+def pixel_kind(image: Image.Image) -> str | None:
     """"whole" or "float" for one channel of numbers, "color" for 16 bits in several; None for 8 bits a channel.
 
     To be asked before the image is decoded: then Pillow no longer knows how it was stored.

@@ -13,12 +13,12 @@ Entry = tuple[Task, Callable[[Exception], None]]
 MOST_WAITING = 64  # tasks of one owner
 
 
-class Worker:
+class Scheduler:
     """Runs tasks, which are generators: each `next` is a piece of work after which others have their turn.
 
     A task belongs to an owner and a slot. A newer one in the same slot takes the place of an older one, also of one
-    that has begun: a picture that nobody waits for is not made. `failed` is told, in the worker's thread, what a task
-    raised.
+    that has begun: a picture that nobody waits for is not made. `failed` is told, in the thread that runs tasks, what
+    a task raised.
     """
 
     def __init__(self):
@@ -26,7 +26,7 @@ class Worker:
         self._changed = threading.Condition()
         self._running: Key | None = None
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
