@@ -36,8 +36,10 @@ def bin_dir(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def stub(bin_dir) -> Callable[[str, str], Path]:
-    """stub(name, script): puts a shell script on PATH."""
+def stub(bin_dir, monkeypatch) -> Callable[[str, str], Path]:
+    """stub(name, script): puts a shell script on PATH. No level of processor is asked of it, also where tests run
+    held down to one."""
+    monkeypatch.delenv("STEERGAN_MARCH", raising=False)
 
     def write(name: str, script: str) -> Path:
         path = bin_dir / name
