@@ -32,6 +32,7 @@ from benchmarks.harness.command import Findings, Run, benchmark
 from benchmarks.harness.series import Series
 from dnnlib.cli import SEED, Int, Number
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training import loop
 from training.config import RunConfig
 from training.data.writer import open_writer
@@ -229,9 +230,9 @@ def failure(facts: dict[str, Any]) -> str | None:
     """What should not have happened, in a line; None: nothing."""
     wrong = []
     if facts["recovered"] < facts["kills"]:
-        wrong.append(f"{facts['kills'] - facts['recovered']} runs ended by themselves")
+        wrong.append(f"{counted(facts['kills'] - facts['recovered'], 'run')} ended by themselves")
     if facts["recovered"] and facts["most_steps_lost"] > 2 * facts["steps_between_checkpoints"]:
-        wrong.append(f"{facts['most_steps_lost']} steps were lost")
+        wrong.append(f"lost: {counted(facts['most_steps_lost'], 'step')}")
     if facts["tensors_that_differ"]:
         wrong.append(f"tensors differ from the undisturbed run's: {len(facts['tensors_that_differ'])}")
     if facts["files_left"]:
@@ -241,13 +242,14 @@ def failure(facts: dict[str, Any]) -> str | None:
 
 def lines(facts: dict[str, Any]) -> list[str]:
     same = "all tensors are those of the undisturbed run"
-    differ = f"{len(facts['tensors_that_differ'])} tensors differ, such as {facts['tensors_that_differ'][:1]}"
+    others = facts["tensors_that_differ"]
+    differ = f"differ: {counted(len(others), 'tensor')}, such as {others[:1]}"
     return [
         f"{facts['recovered']} of {facts['kills']} kills were recovered from "
         f"({facts['while_writing']} while one was being written); checkpoints every "
-        f"{facts['steps_between_checkpoints']} steps, at most {facts['most_steps_lost']} lost",
-        f"after {facts['images_trained']} images: {differ if facts['tensors_that_differ'] else same}; "
-        f"{len(facts['files_left'])} unfinished files left",
+        f"{counted(facts['steps_between_checkpoints'], 'step')}, at most {facts['most_steps_lost']} lost",
+        f"after {counted(facts['images_trained'], 'image')}: {differ if others else same}; "
+        f"{counted(len(facts['files_left']), 'unfinished file')} left",
     ]
 
 

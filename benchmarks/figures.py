@@ -21,6 +21,7 @@ from benchmarks.harness.series import LEAST_ROUNDS
 from dnnlib.cli import Command
 from dnnlib.errors import UserError
 from dnnlib.files import write_text
+from dnnlib.words import counted
 
 MANIFEST = Path("docs", "figures.yaml")
 PLACE = r"\{[^}]*\}"  # of a number
@@ -186,7 +187,7 @@ def objection(report: Report, entry: Measured) -> str | None:
     if not report.steady:
         return f"not steady: {report.verdict.against[0]}"
     if report.quick or report.rounds < LEAST_ROUNDS:
-        return f"{report.rounds} rounds, fewer than {LEAST_ROUNDS}"
+        return f"{counted(report.rounds, 'round')}, fewer than {LEAST_ROUNDS}"
     if report.commit is None or report.commit.dirty:
         return "made with code that is not committed"
     for keys in entry.values:

@@ -19,6 +19,7 @@ from torch import Tensor
 from dnnlib.cli import FILE, PATH, Command, Int
 from dnnlib.errors import UserError
 from dnnlib.files import write_by
+from dnnlib.words import counted
 from training.config import DiscriminatorConfig
 from training.data.dataset import ImageDataset
 from training.losses.adversarial import discriminator_loss
@@ -33,7 +34,9 @@ def load_images(path: str) -> Tensor:
     """All images of a data set, [N, C, R, R] in [-1, 1]. Raises UserError when there are too few."""
     dataset, needed = ImageDataset(path), HELD_OUT + BATCH + 1
     if len(dataset) < needed:
-        raise UserError(f"{path} holds {len(dataset)} images; {needed} are the least, of which {HELD_OUT} are held out")
+        raise UserError(
+            f"{path} holds {counted(len(dataset), 'image')}; {needed} are the least, of which {HELD_OUT} are held out"
+        )
     pixels = np.stack([dataset[i][0] for i in range(len(dataset))])
     return torch.from_numpy(pixels).float() / 127.5 - 1
 

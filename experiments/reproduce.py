@@ -18,6 +18,7 @@ from benchmarks.train_step import TRAINING_IMAGE
 from dnnlib.cli import FILE, Command
 from dnnlib.files import write_text
 from dnnlib.json_files import read_json
+from dnnlib.words import counted
 from training.config import RunConfig
 from training.presets.resolve import DataFacts, Options, resolve
 from training.presets.tables import Row
@@ -172,7 +173,7 @@ def main(results: Path, path: Path) -> None:
     """Write docs/reproduce.md: commands, the papers' numbers, and what each row costs."""
     rows = list(table_rows().values())
     write_text(path, page(rows, read_reports(results)))
-    click.echo(f"wrote {path}: {len(rows)} rows")
+    click.echo(f"wrote {path}: {counted(len(rows), 'row')}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from benchmarks.harness.turns import Samples, Subject, take_turns
 from dnnlib.cli import FILE, Command, Int
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
+from dnnlib.words import counted
 from torch_utils.devices import choose_device
 
 QUICK_ROUNDS = 2
@@ -115,7 +116,7 @@ def benchmark(
             **options: Any,
         ) -> None:
             if quick and given_rounds is not None:
-                raise UserError(f"--quick takes {quick_rounds} rounds; leave it or {rounds_option} out")
+                raise UserError(f"--quick takes {counted(quick_rounds, 'round')}; leave it or {rounds_option} out")
             if json_path is not None:
                 if json_path.is_dir():  # an empty name is the current one
                     raise UserError(f"--json '{json_path}' is a directory; name a file")
@@ -145,7 +146,7 @@ def _common_options(
         click.Option([rounds_option, "given_rounds"], type=Int(1, MOST_ROUNDS), metavar="N",
                      help=f"{rounds_help}  [default: {rounds}]"),
         click.Option(["--quick"], is_flag=True,
-                     help=f"{quick_rounds} rounds, to see that it runs; never to be cited."),
+                     help=f"{counted(quick_rounds, 'round')}, to see that it runs; never to be cited."),
         click.Option(["--json", "json_path"], type=FILE, metavar="FILE",
                      help="Write the report here, too."),
     ]  # fmt: skip

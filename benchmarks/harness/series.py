@@ -90,6 +90,6 @@ def paired_ratio(first: Series, second: Series) -> Series:
     """first / second, round by round. Raises ValueError when they are not of the same rounds and unit."""
     if len(first.samples) != len(second.samples) or first.unit != second.unit:
         raise ValueError(
-            f"{len(first.samples)} samples in {first.unit} and {len(second.samples)} in {second.unit} are no pairs"
+            f"{len(first.samples)} in {first.unit} and {len(second.samples)} in {second.unit} are no pairs of samples"
         )
     return Series.of("ratio", [a / b for a, b in zip(first.samples, second.samples, strict=True)])

@@ -32,7 +32,7 @@ def test_the_report_and_what_a_round_does(tmp_path, monkeypatch):
     }  # fmt: skip
     assert all(len(each.samples) == 2 and min(each.samples) > 0 for each in series.values())
     assert report.facts == {"neighbours_mib": 768}
-    assert result.stderr.startswith("metrics: 0 of 1 steps")
+    assert result.stderr.startswith("metrics: 0 of 1 step")
     assert (len(made), len(read)) == (1 + 2, 1)  # images are generated anew in every round, real ones read once
 
 

@@ -87,7 +87,7 @@ def test_rounds_and_those_that_do_not_count(monkeypatch: pytest.MonkeyPatch, arg
 
 def test_progress_is_shown_from_the_first_step_and_stays_out_of_what_is_printed():
     result = CliRunner().invoke(example, ["--device=cpu"])
-    assert result.stderr == "test_command: 0 of 1 steps, 0 s; the machine's convolution rate\n"
+    assert result.stderr == "test_command: 0 of 1 step, 0 s; the machine's convolution rate\n"
     assert "steps" not in result.stdout
 
 
