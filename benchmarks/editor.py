@@ -23,7 +23,8 @@ from typing import Any
 import click
 
 from benchmarks.editor_process import browser, opened, served
-from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.command import benchmark
+from benchmarks.harness.run import Findings, Run
 from benchmarks.harness.series import Series
 from dnnlib.cli import FILE, Int
 from dnnlib.errors import UserError

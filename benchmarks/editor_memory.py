@@ -17,7 +17,8 @@ from typing import Any
 import click
 
 from benchmarks.editor_process import served
-from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.command import benchmark
+from benchmarks.harness.run import Findings, Run
 from benchmarks.harness.series import Series
 from dnnlib.cli import Int
 from dnnlib.errors import UserError

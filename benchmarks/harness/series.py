@@ -7,9 +7,10 @@ from typing import Annotated, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.stats import binom
 
+from benchmarks.harness.rounds import LEAST_ROUNDS
+
 LIMIT = 1.15
 CONFIDENCE = 0.9
-LEAST_ROUNDS = 5  # the fewest whose range is a 90% confidence interval of the median
 RULE = (
     f"Steady: at least {LEAST_ROUNDS} rounds, and in every judged series and ratio the ends of the "
     f"{CONFIDENCE:.0%} confidence interval of the median differ by a factor of at most {LIMIT}; where anything is "

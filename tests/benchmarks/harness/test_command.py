@@ -10,8 +10,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from benchmarks import checkpoint, crash, data, inference, metrics, ops, profile, train_step
-from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.command import benchmark
 from benchmarks.harness.report import read_report
+from benchmarks.harness.run import Findings, Run
 from benchmarks.harness.series import Series
 from dnnlib.errors import UserError
 
