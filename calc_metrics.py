@@ -9,6 +9,7 @@
 The numbers are kept in metric-NAME.jsonl beside the snapshot. The number in a name may be any: fid5k_full, fid500.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ import click
 from dnnlib.cli import PATH, SEED, Command, Int, Number, option, plugin_option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
+from dnnlib.words import first_of
 
 if TYPE_CHECKING:  # torch takes seconds to import: what needs it is imported where it is called
     from editing.latent.manipulation import Manipulate
@@ -146,7 +148,7 @@ def report(request: "MetricsRequest", measured: "Measured", is_first: bool) -> N
     snapshot, result = measured.snapshot, measured.result
     if is_first and not request.as_json:
         what = request.images if snapshot is None else f"{snapshot.path.name}: {snapshot.kimg:g} kimg"
-        click.echo(f"{what}, real images from {result['data']}")
+        click.echo(f"{what}{beside(request.names, result['data'])}")
     direction = {"direction": registry.find(result["metric"]).direction}
     click.echo(registry.to_json(result) if request.as_json else table(result | direction))
     if request.save and snapshot is not None:
@@ -154,6 +156,16 @@ def report(request: "MetricsRequest", measured: "Measured", is_first: bool) -> N
             registry.append_result(make_dir(snapshot.path.parent), result)
         except UserError as error:
             raise UserError(f"{error}; or use --no-save: the value is above") from error
+
+
+def beside(names: Sequence[str], data: str) -> str:
+    """Which real images metrics compare with, and where only some do, which; nothing where none does."""
+    from metrics import registry
+
+    comparing = [name for name in names if registry.find(name).reals]
+    if not comparing:
+        return ""
+    return f", real images{'' if len(comparing) == len(names) else f' (of {first_of(comparing)})'} from {data}"
 
 
 def short_name(measured: "Measured") -> str:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from dnnlib.cli import PATH, SEED, Group, Int, Number, option
 from dnnlib.errors import UserError
 from dnnlib.parsing import shown
+from dnnlib.words import counted, first_of
 from training.data.conversion import convert
 from training.data.image_files import is_power_of_two
 from training.data.opening import Limits, limits_set
@@ -32,7 +33,6 @@ SOURCE, SHAPE, LIMITS = "Pictures", "Their shape", "What is read"
 OUTPUT, OBJECTS, GROUNDS, FILES = "Output", "Objects", "Behind them", "Which cut-outs"
 LARGEST_SIDE, MOST = 4096, 10**8  # pixels, and pictures, that are drawn or composed
 
-_SHOWN_SKIPPED = 20
 _LIMIT = Int(1, 10**15 - 1)
 _dest = partial(
     option, "--dest", group=OUTPUT, metavar="PATH", type=PATH, help="Zip archive (.zip) or folder to write."
@@ -224,13 +224,13 @@ def _check_resolution(resolution: int) -> None:
 
 
 def _tell_skipped(folder: str, used: int, skipped: list[tuple[str, str]]) -> None:
-    for name, reason in skipped[:_SHOWN_SKIPPED]:
-        click.echo(f"skipped: {name}: {reason}")
-    click.echo(f"{folder}: {used} pictures used, {len(skipped)} skipped")
+    first = f" ({first_of([f'{name}: {reason}' for name, reason in skipped], sep='; ')})" if skipped else ""
+    click.echo(f"{folder}: {counted(used, 'picture')} used, {len(skipped)} skipped{first}")
 
 
 def _report(dest: str, images: int, resolution: int) -> None:
-    click.echo(f"{dest}: {images} images, {resolution}x{resolution}, RGB, no labels, ground truth in dataset.json")
+    drawn = counted(images, "image")
+    click.echo(f"{dest}: {drawn}, {resolution}x{resolution}, RGB, no labels, ground truth in dataset.json")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ import click
 import torch
 from torch import Tensor
 
-from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.command import benchmark
+from benchmarks.harness.run import Findings, Run
 from benchmarks.harness.series import Series
 from benchmarks.sightings import found_again, object_mask
 from dnnlib.cli import Int, Number

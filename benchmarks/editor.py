@@ -18,15 +18,18 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmarks.editor_process import browser, opened, served
-from benchmarks.harness.command import Findings, Run, benchmark
-from benchmarks.harness.series import Series
+from benchmarks.harness.command import benchmark
 from dnnlib.cli import FILE, Int
 from dnnlib.errors import UserError
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from benchmarks.harness.run import Findings, Run
+    from benchmarks.harness.series import Series
 
 MOVES, PER_SECOND = 150, 30
 RADIUS = 60  # CSS pixels of the circle
@@ -80,8 +83,11 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def measure(run: Run, page: Any, moves: int) -> Findings:
+def measure(run: "Run", page: Any, moves: int) -> "Findings":
     """Milliseconds of the moves of each round: their median and 95th percentile."""
+    from benchmarks.harness.run import Findings
+    from benchmarks.harness.series import Series
+
     page.evaluate(WATCH)
     run.progress.expect(1 + run.rounds)
     rounds = []
@@ -99,8 +105,10 @@ def measure(run: Run, page: Any, moves: int) -> Findings:
     return Findings({"editor": series}, facts={"pictures_a_move": statistics.median(shares)}, lines=lines)
 
 
-def starts(run: Run, network: str) -> dict[str, Series]:
+def starts(run: "Run", network: str) -> "dict[str, Series]":
     """Seconds from the command to its address, and to its first answer; a round each."""
+    from benchmarks.harness.series import Series
+
     times = []
     run.progress.expect(run.rounds)
     for _ in range(run.rounds):
@@ -130,7 +138,7 @@ def hosted(folder: Path) -> Iterator[str]:
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
 @click.option("--static", type=FILE, metavar="FOLDER", help="An exported page instead.")
 @click.option("--moves", type=Int(10, 10_000), default=MOVES, show_default=True, help="In a round.")
-def main(run: Run, network: str, static: Path | None, moves: int):
+def main(run: "Run", network: str, static: Path | None, moves: int) -> "Findings":
     """Measure how long a picture takes to follow the mouse in the editor's page."""
     with ExitStack() as stack:
         started = stack.enter_context(browser())

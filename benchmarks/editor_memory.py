@@ -12,16 +12,18 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmarks.editor_process import served
-from benchmarks.harness.command import Findings, Run, benchmark
-from benchmarks.harness.series import Series
+from benchmarks.harness.command import benchmark
 from dnnlib.cli import Int
 from dnnlib.errors import UserError
 from editing.document import Document, to_json
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from benchmarks.harness.run import Findings, Run
 
 MOVES, QUICK_MOVES = 108_000, 3_000
 PARTS = 10
@@ -96,8 +98,11 @@ def connected(url: str) -> Any:
     return connect(f"ws://{url.split('/')[2]}/ws", origin=Origin(url.rstrip("/")), max_size=None)
 
 
-def measure(run: Run, network: str, moves: int, per_second: int | None) -> Findings:
+def measure(run: "Run", network: str, moves: int, per_second: int | None) -> "Findings":
     """MiB of the server after each part of a session; growth from the second part's end to the last one's."""
+    from benchmarks.harness.run import Findings
+    from benchmarks.harness.series import Series
+
     run.progress.expect(1 + PARTS)
     with served(network) as server, connected(server.url) as socket:
         page, found = Dragging(socket, per_second), []
@@ -123,7 +128,7 @@ def measure(run: Run, network: str, moves: int, per_second: int | None) -> Findi
               help="Of a session.")
 @click.option("--per-second", type=Int(1, 1000), metavar="N", show_default="as fast as they are answered",
               help="Moves a second.")
-def main(run: Run, network: str, moves: int | None, per_second: int | None):
+def main(run: "Run", network: str, moves: int | None, per_second: int | None) -> "Findings":
     """Measure the memory of the editor's server through a long session."""
     resident_mib(1)
     run.begin()

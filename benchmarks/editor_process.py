@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.report import ROOT
 from dnnlib.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 BROWSERS = tuple(Path("/usr/bin") / name for name in ("chromium", "chromium-browser", "google-chrome"))
 PATIENCE = 300  # seconds; building the native operators takes a minute or two

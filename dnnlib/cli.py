@@ -6,13 +6,14 @@ matplotlib, scipy, pydantic) is imported in the function that does the work, in 
 
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -49,6 +50,8 @@ def _one_line() -> Iterator[None]:
         yield
     except NoArgsIsHelpError:
         raise
+    except KeyboardInterrupt as error:
+        raise _Interrupted("interrupted") from error
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         raise _failure(error.format_message() + hint) from error
@@ -62,6 +65,15 @@ def _one_line() -> Iterator[None]:
 
 class _Failure(click.ClickException):
     exit_code = 2
+
+
+class _Interrupted(click.ClickException):
+    """Ctrl-C: no fault, so its line does not begin with Error; the status is the one that shells give."""
+
+    exit_code = 128 + signal.SIGINT
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"\n{self.message}", err=True)
 
 
 def _failure(message: str) -> click.ClickException:

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import shutil
 import stat
 import tempfile
 import time
@@ -15,13 +14,12 @@ from typing import Any, BinaryIO
 
 from dnnlib.errors import FULL, UserError
 from dnnlib.json_files import parse_json
+from dnnlib.temporaries import temporary
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
-
-LONGEST_PREFIX, LONGEST_SUFFIX = 200, 20  # bytes and characters of temporary names, of which file systems allow 255
 
 
 @contextmanager
@@ -30,25 +28,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The data is synced before the rename and the directory after it, so that a crash leaves
     the old file or the new one, never a part. When the block raises, nothing remains.
-    The temporary name keeps the suffix of `path`, for writers that choose a format by it.
+    The temporary name keeps the suffix of `path`, for writers that choose a format by it. What a process that was
+    killed has left there for `path` is removed.
     """
     path = Path(path)
-    suffix = path.suffix if len(path.suffix) < LONGEST_SUFFIX else ""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.stem), suffix=suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        sync(path.parent)
-    except OSError as error:
-        if error.filename == name or (error.filename is None and error.errno in FULL):
-            raise OSError(error.errno, error.strerror, str(path)) from error  # rather than the temporary name
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with temporary(path) as beside:
+        try:
+            yield beside
+            sync(beside)
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
+            sync(path.parent)
+        except OSError as error:
+            if error.filename == str(beside) or (error.filename is None and error.errno in FULL):
+                raise OSError(error.errno, error.strerror, str(path)) from error  # rather than the temporary name
+            raise
 
 
 @contextmanager
@@ -58,24 +52,18 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     What is in it is synced before the rename, and the folder around it after. When the block raises, nothing remains.
     """
     path = Path(path)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(path.name)))
-    try:
-        yield temporary
-        temporary.chmod(path.stat().st_mode if path.exists() else 0o777 & ~_umask())
-        sync_all(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    except OSError as error:
-        if error.filename is None or str(error.filename).startswith(str(temporary)):
-            raise OSError(error.errno, error.strerror, str(path)) from error  # rather than the temporary name
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def temporary_prefix(name: str) -> str:
-    """How names of temporary files begin that stand for `name`: as it does, so far as there is room for more."""
-    return f".{name.encode('utf-8', 'surrogateescape')[:LONGEST_PREFIX].decode('utf-8', 'ignore')}."
+    with temporary(path, is_folder=True) as beside:
+        try:
+            yield beside
+            sync_all(beside)
+            beside.chmod(path.stat().st_mode if path.exists() else 0o777 & ~_umask())
+            sync(beside)
+            beside.replace(path)
+            sync(path.parent)
+        except OSError as error:
+            if error.filename is None or str(error.filename).startswith(str(beside)):
+                raise OSError(error.errno, error.strerror, str(path)) from error  # rather than the temporary name
+            raise
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from dnnlib.parsing import nearest
+from dnnlib.words import counted
 from editing import fields as read
 from training.choices import NoiseMode
 
@@ -246,7 +247,7 @@ def _code(value: Any, name: str) -> int | tuple[int, int] | None:
     if not isinstance(value, list):
         return None if value is None else read.seed(value, name)
     if len(value) != 2:
-        raise UserError(f"{name}: a seed and an object's number are needed, not {len(value)} values")
+        raise UserError(f"{name}: a seed and an object's number are needed, not {counted(len(value), 'value')}")
     return read.seed(value[0], name), read.whole(value[1], name, 0, MOST_CENTERS)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
+from dnnlib.words import counted
 
 SEED_LIMIT = 2**32
 
@@ -43,7 +44,7 @@ def numbers(value: Any, name: str, count: int | None, least: float, most: float)
     """`count` numbers from `least` to `most`; None: up to a thousand."""
     values = sequence(value, name, 1000)
     if count is not None and len(values) != count:
-        raise UserError(f"{name}: {count} numbers are needed, not {len(values)}")
+        raise UserError(f"{name}: {counted(count, 'number')} needed, not {len(values)}")
     return tuple(number(each, name, least, most) for each in values)
 
 

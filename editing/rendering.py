@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
+from dnnlib.words import counted
 from editing.document import Direction, Document
 from training.latent.directions import Directions
 from training.layouts.files import FORMAT, VERSION, layout_from_json, layout_to_json
@@ -118,7 +119,7 @@ def latents_of(model: Model, document: Document) -> Tensor:
         return z
     if z.ndim != 3 or len(document.object_seeds) != z.shape[1]:
         codes = z.shape[1] if z.ndim == 3 else 0
-        raise UserError(f"object_seeds: {len(document.object_seeds)} seeds, but this model takes {codes}")
+        raise UserError(f"object_seeds: {counted(len(document.object_seeds), 'seed')}, but this model takes {codes}")
     for number, code in enumerate(document.object_seeds):
         if code is not None:
             seed, source = code if isinstance(code, tuple) else (code, number)

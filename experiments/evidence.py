@@ -22,8 +22,6 @@ from dnnlib.cli import FILE, Command
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, read_lines, write_text
 from dnnlib.parsing import nearest
-from metrics import registry
-from training.runs.snapshot import open_snapshot
 
 LIST = Path(__file__).with_suffix(".yaml")
 ROOT = LIST.parents[1]
@@ -88,14 +86,23 @@ def carry_out(run: Evidence, outdir: Path, device: str) -> None:
     unknown = [name for name in run.metrics if not is_known(name)]
     if unknown:
         click.echo(f"left out, as there is no such metric here: {', '.join(unknown)}")
-    kimg = open_snapshot(folder).kimg
+    kimg = kimg_of(folder)
     missing = [name for name in run.metrics if name not in unknown and values_of(folder, name, kimg) is None]
     if missing:
         command("calc_metrics.py", f"--network={folder}", f"--metrics={','.join(missing)}", f"--device={device}")
 
 
+def kimg_of(folder: Path) -> float:
+    """Of a run's newest snapshot. Raises UserError where there is none."""
+    from training.runs.snapshot import open_snapshot  # brings torch, which takes seconds
+
+    return open_snapshot(folder).kimg
+
+
 def is_known(metric: str) -> bool:
     """Whether calc_metrics.py has it."""
+    from metrics import registry  # brings torch, which takes seconds
+
     try:
         registry.check([metric])
     except UserError:
@@ -142,7 +149,7 @@ def table(runs: Iterable[Evidence], outdir: Path) -> str:
     lines = [["run", "kimg", *metrics], ["---"] * (2 + len(metrics))]
     for run in runs:
         folder = newest_run(outdir / "runs" / run.name)
-        kimg = None if folder is None else open_snapshot(folder).kimg
+        kimg = None if folder is None else kimg_of(folder)
         values = [None if folder is None or kimg is None else values_of(folder, name, kimg) for name in metrics]
         first = [None if not value else next(iter(value.values())) for value in values]
         cells = [MISSING if number is None else f"{number:.3f}" for number in first]

@@ -15,9 +15,7 @@ import click
 import numpy as np
 
 from dnnlib.cli import FILE, Command
-from experiments.evidence import Evidence, newest_run, read_list, values_of
-from training.runs.checkpoint import latest_checkpoint, read_about
-from training.runs.snapshot import open_snapshot
+from experiments.evidence import Evidence, kimg_of, newest_run, read_list, values_of
 
 LIST = Path(__file__).with_suffix(".yaml")
 KINDS = {"alone": "alone", "sel": "+ SEL", "align": "+ SEL, alignment"}
@@ -26,10 +24,12 @@ SECONDS = "s/kimg"
 
 def figures_of(run: Evidence, outdir: Path) -> dict[str, float]:
     """{metric: value} of a run's last snapshot, and its seconds; {} for a run that is not there."""
+    from training.runs.checkpoint import latest_checkpoint, read_about  # brings torch, which takes seconds
+
     folder = newest_run(outdir / "runs" / run.name)
     if folder is None:
         return {}
-    kimg = open_snapshot(folder).kimg
+    kimg = kimg_of(folder)
     found = {name: values_of(folder, name, kimg) for name in run.metrics}
     figures = {name: float(next(iter(values.values()))) for name, values in found.items() if values}
     checkpoint = latest_checkpoint(folder)

@@ -8,85 +8,21 @@ random features, as a multiple of that without truncation. Above 1, truncation c
 quality. Printed as well: how parallel the filters of G are, the mean |cosine| of two filters of one layer.
 """
 
-from pathlib import Path
+from typing import Any
 
 import click
-import torch
-from matplotlib.figure import Figure
 
 from dnnlib.cli import FILE, Command, Int
-from dnnlib.errors import UserError
-from dnnlib.files import write_by
-from metrics.context import network_context
-from metrics.frechet import frechet
-from training.data.dataset import ImageDataset
-from training.data.of_run import open_data
-from training.losses.orthogonal import layer_matrices
-from training.networks.backbones import GeneratorNetwork
-from training.sampling import Model
-
-THRESHOLDS = (3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)  # of values of z, the first for as good as none
-
-
-def mean_cosine(network: GeneratorNetwork) -> float:
-    """Of two different filters of one layer, its absolute value; layers of one filter have none."""
-    found = []
-    for weight in layer_matrices(network):
-        if len(weight) > 1:
-            unit = weight / weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
-            cosines = (unit @ unit.T).abs()
-            found.append((cosines.sum() - cosines.trace()) / (len(unit) * (len(unit) - 1)))
-    return torch.stack(found).mean().item()
-
-
-def distances(model: Model, dataset: ImageDataset, count: int) -> list[float]:
-    """Fréchet distance on random features of `count` pictures to the data, for each threshold."""
-    found = []
-    for threshold in THRESHOLDS:
-        context = network_context(model, None, dataset, truncation_psi=threshold)
-        found.append(frechet(context, count, None, "random", "pooled")[""])
-    return found
-
-
-def plot(path: Path, curves: dict[str, list[float]]) -> Path:
-    """Distance, as a multiple of that of the first threshold, over the threshold; a line for each run."""
-    figure = Figure(figsize=(6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    for number, (name, values) in enumerate(curves.items()):
-        relative = [value / values[0] for value in values]
-        axes.plot(THRESHOLDS, relative, "o-", ms=4, color=f"C{number % 10}", label=name)
-    axes.axhline(1, color="grey", lw=0.8, ls=":")
-    axes.set(xlabel="threshold of z", ylabel="distance to the data / untruncated", yscale="log")
-    axes.invert_xaxis()
-    axes.set_title("What truncation costs", loc="left", weight="bold", size=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
-    return write_by(path, lambda file: figure.savefig(file, dpi=150, format="png"))
-
-
-def named(text: str) -> tuple[str, Path]:
-    """NAME=RUN. Raises UserError for another form."""
-    name, equals, run = text.partition("=")
-    if not (name and equals and run):
-        raise UserError(f"--runs '{text}': write it as NAME=RUN, such as with=runs/00000")
-    return name, Path(run)
 
 
 @click.command(cls=Command, help=__doc__)
 @click.option("--runs", multiple=True, required=True, metavar="NAME=RUN", help="A run and its name in the plot.")
 @click.option("--out", type=FILE, required=True, metavar="FILE.png", help="The plot to write.")
 @click.option("--count", type=Int(2, 10**6), default=1000, show_default=True, help="Pictures of each.")
-def main(runs: tuple[str, ...], out: Path, count: int) -> None:
-    curves = {}
-    for name, run in map(named, runs):
-        model = Model.load(run, "cpu")
-        if model.config.generator.truncation != "z":
-            raise UserError(f"{run}: this model does not truncate z; train it with --method=biggan")
-        curves[name] = distances(model, open_data(model.config, None), count)
-        pairs = zip(THRESHOLDS, curves[name], strict=True)
-        shown = ", ".join(f"{threshold:g}: {value:.2f}" for threshold, value in pairs)
-        click.echo(f"{name}: mean |cosine| of filters {mean_cosine(model.G):.3f}; distance by threshold {shown}")
-    click.echo(f"wrote {plot(out, curves)}")
+def main(**given: Any) -> None:
+    from experiments.studies.orthogonal import study
+
+    study(**given)
 
 
 if __name__ == "__main__":

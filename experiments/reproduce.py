@@ -9,19 +9,20 @@ configuration is that of one of its two methods. A row without one says that its
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.harness.report import Report, read_report
-from benchmarks.train_step import TRAINING_IMAGE
 from dnnlib.cli import FILE, Command
 from dnnlib.files import write_text
 from dnnlib.json_files import read_json
-from training.config import RunConfig
-from training.presets.resolve import DataFacts, Options, resolve
+from dnnlib.words import counted
 from training.presets.tables import Row
 from training.presets.tables import rows as table_rows
+
+if TYPE_CHECKING:  # they bring torch and pydantic, which take seconds
+    from benchmarks.harness.report import Report
+    from training.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reproduce.md"
@@ -107,8 +108,10 @@ Ours, in no table and off by default: `--set loss.move_weight=...` regularises h
 """
 
 
-def gpu_hours(row: Row, reports: Iterable[Report]) -> float | None:
+def gpu_hours(row: Row, reports: Iterable["Report"]) -> float | None:
     """GPU-hours of the whole training, from the newest report on a GPU that has this row's configuration, or None."""
+    from benchmarks.measures.train_step import TRAINING_IMAGE
+
     wanted, found = _design(row.name, row.cfg), None
     for report in sorted(reports, key=lambda report: report.date):
         if report.machine.gpu is None or not _is_of(row, report):
@@ -120,12 +123,14 @@ def gpu_hours(row: Row, reports: Iterable[Report]) -> float | None:
     return found
 
 
-def _is_of(row: Row, report: Report) -> bool:
+def _is_of(row: Row, report: "Report") -> bool:
     """Whether configuration and size are the row's."""
     return (report.settings["cfg"], report.settings["res"]) == (row.cfg, RESOLUTIONS[row.cfg])
 
 
-def _config(method: str, cfg: str) -> RunConfig:
+def _config(method: str, cfg: str) -> "RunConfig":
+    from training.presets.resolve import DataFacts, Options, resolve
+
     facts = DataFacts("data", resolution=RESOLUTIONS[cfg], num_channels=3, size=1)
     return resolve(Options(data="data", cfg=cfg, method=method), facts)
 
@@ -134,7 +139,7 @@ def _design(method: str, cfg: str) -> dict[str, Any]:
     return _config(method, cfg).model_dump(exclude={"name", "method"})
 
 
-def page(rows: list[Row], reports: list[Report]) -> str:
+def page(rows: list[Row], reports: list["Report"]) -> str:
     """docs/reproduce.md."""
     sections = [HEADER.format(not_measured=NOT_MEASURED, **DATA)]
     for title in dict.fromkeys(row.table for row in rows):
@@ -142,7 +147,7 @@ def page(rows: list[Row], reports: list[Report]) -> str:
     return "\n".join(sections)
 
 
-def table(rows: list[Row], reports: list[Report]) -> str:
+def table(rows: list[Row], reports: list["Report"]) -> str:
     """The rows of one table: a column for each data set and quantity."""
     columns = list(dict.fromkeys((data, name) for row in rows for data, found in row.paper.items() for name in found))
     heads = ["row", "options", *(f"{data}: {name}" for data, name in columns), "GPU-hours a run"]
@@ -156,11 +161,13 @@ def table(rows: list[Row], reports: list[Report]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def read_reports(folder: Path) -> list[Report]:
+def read_reports(folder: Path) -> list["Report"]:
     """What benchmarks.train_step left in `folder`, as far as it is steady; [] where there is no such folder.
 
     Other benchmarks leave their reports there, too. Raises UserError when a file cannot be read.
     """
+    from benchmarks.harness.report import read_report
+
     paths = [path for path in sorted(folder.glob("*.json")) if read_json(path).get("benchmark") == "train_step"]
     return [report for report in map(read_report, paths) if report.steady]
 
@@ -172,7 +179,7 @@ def main(results: Path, path: Path) -> None:
     """Write docs/reproduce.md: commands, the papers' numbers, and what each row costs."""
     rows = list(table_rows().values())
     write_text(path, page(rows, read_reports(results)))
-    click.echo(f"wrote {path}: {len(rows)} rows")
+    click.echo(f"wrote {path}: {counted(len(rows), 'row')}")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, read_lines, write_json, write_text
 from dnnlib.json_files import read_json
 from dnnlib.parsing import nearest
-from experiments.evidence import MISSING, command, trained_run, values_of
-from training.runs.snapshot import open_snapshot
+from experiments.evidence import MISSING, command, kimg_of, trained_run, values_of
 
 LIST = Path(__file__).with_suffix(".yaml")
 MOST_SEEDS = 1000
@@ -68,7 +67,7 @@ def carry_out(which: Comparison, name: str, seed: int, data: Path, outdir: Path,
     words = [*which.common, *which.rows[name], f"--seed={seed}", f"--device={device}"]
     command("train.py", f"--outdir={runs}", f"--data={data}", "--metrics=none", *words)
     folder = trained_run(runs)
-    kimg = open_snapshot(folder).kimg
+    kimg = kimg_of(folder)
     missing = list(dict.fromkeys(metric for metric, _ in which.metrics if values_of(folder, metric, kimg) is None))
     if missing:
         command("calc_metrics.py", f"--network={folder}", f"--metrics={','.join(missing)}", f"--device={device}")
@@ -77,7 +76,7 @@ def carry_out(which: Comparison, name: str, seed: int, data: Path, outdir: Path,
 
 def collected(which: Comparison, folder: Path) -> dict[str, Any]:
     """What a run has measured at its newest snapshot; None for what is not there."""
-    kimg = open_snapshot(folder).kimg
+    kimg = kimg_of(folder)
     values = {f"{metric}:{key}": (values_of(folder, metric, kimg) or {}).get(key) for metric, key in which.metrics}
     seconds = [line["seconds/training"] for line in read_lines(folder / "stats.jsonl")]
     return {"kimg": kimg, "seconds": seconds[-1] if seconds else None, **values}

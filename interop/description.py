@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from interop.pickles.families import PICKLE, SAFETENSORS, file_kind
 from interop.pickles.reading import read_reference
 from torch_utils.tensor_files import TensorKind
@@ -44,8 +45,8 @@ def about_networks(config: RunConfig, kimg: float, kinds: Mapping[str, TensorKin
     shown = f"{kimg:,g} thousand images" if kimg else "an unknown number of images"
     return [
         f"name: {config.name}; method {config.method}, backbone {G.backbone}; it has been shown {shown}",
-        f"makes: images of {G.img_resolution}x{G.img_resolution}, {G.img_channels} channels{_labels(G)}",
-        f"takes: z of {G.z_dim} numbers, {G.mapping.num_layers} layers to w of {G.w_dim}{_mean(G)}",
+        f"makes: images of {G.img_resolution}x{G.img_resolution}, {counted(G.img_channels, 'channel')}{_labels(G)}",
+        f"takes: z of {G.z_dim} numbers, {counted(G.mapping.num_layers, 'layer')} to w of {G.w_dim}{_mean(G)}",
         f"layout: {layout_prior(config)}",
         f"numbers: {sizes['G_ema']:,} in the generator, {sizes['D']:,} in the discriminator",
         f"data: {config.data.path}{', mirrored' if config.data.mirror else ''}",
@@ -72,7 +73,7 @@ def _numbers(kinds: Mapping[str, TensorKind], network: str) -> int:
 
 
 def _labels(G: GeneratorConfig) -> str:
-    return f", {G.c_dim} classes" if G.c_dim else ", no classes"
+    return f", {counted(G.c_dim, 'class', 'classes')}" if G.c_dim else ", no classes"
 
 
 def _mean(G: GeneratorConfig) -> str:

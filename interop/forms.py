@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_by
+from dnnlib.words import counted
 from training.runs.snapshot import find_snapshot
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def _state_dict(source: str, dest: str) -> list[str]:
         write_tensors(dest, flat, {"format": "pt"})
     else:
         write_by(dest, lambda file: torch.save(states, file))
-    return [f"wrote {dest}: {sum(map(len, states.values()))} tensors of {', '.join(states)} in the reference's names"]
+    tensors = counted(sum(map(len, states.values())), "tensor")
+    return [f"wrote {dest}: {tensors} of {', '.join(states)} in the reference's names"]
 
 
 def _exported(source: str, dest: str, form: str, latent: "Latent", license_name: str) -> list[str]:

@@ -21,6 +21,10 @@ MOST_PAGES = 100  # of a list; the hub puts a thousand files on one
 _LONGEST_PAGE = 4 << 20  # bytes
 
 
+class Unreachable(UserError):
+    """The hub does not answer, or cannot be reached."""
+
+
 def hub() -> str:
     """The hub's address, without a slash at its end."""
     return os.environ.get(ENDPOINT, HUB).rstrip("/")
@@ -41,7 +45,10 @@ def token() -> str:
 
 
 def list_files(repository: str) -> list[dict[str, Any]]:
-    """What the hub says of each file of a repository: `path`, `size`, perhaps `lfs`. Raises UserError otherwise."""
+    """What the hub says of each file of a repository: `path`, `size`, perhaps `lfs`.
+
+    Raises Unreachable where it cannot be asked, UserError where it does not say.
+    """
     where, asks = f"hf://{repository}", token()
     entries, following = _page(f"{hub()}/api/models/{repository}/tree/main?recursive=true", where, asks)
     pages = 1
@@ -75,7 +82,7 @@ def _page(url: str, where: str, asks: str) -> tuple[list[dict[str, Any]], str | 
             answer.raise_for_status()
             text = answer.raw.read(_LONGEST_PAGE, decode_content=True)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise UserError(f"{where}: the hub cannot be asked ({in_one_line(error, REASON)})") from error
+        raise Unreachable(f"{where}: the hub cannot be asked ({in_one_line(error, REASON)})") from error
     listed = parse_json(text, where)
     if not isinstance(listed, list) or not all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in listed):
         raise UserError(f"{where}: the hub's answer is not understood")

@@ -2,11 +2,13 @@
 
 Downloads go to the cache, are resumed where they broke off, and checked: against the hub's SHA-256, or against one that
 is given behind the address (https://host/file.pkl#sha256=...). Without either, the length is checked at the first
-download, and the digest of what came is kept and compared each time.
+download, and the digest of what came is kept and compared each time. Where the hub cannot be asked, what it gave before
+is taken.
 """
 
 import hashlib
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
@@ -14,8 +16,9 @@ from urllib.parse import quote, unquote, urlsplit
 from dnnlib.cache import cache_folder
 from dnnlib.downloads import RemoteFile, fetch, sha256_of
 from dnnlib.errors import UserError, in_one_line
-from dnnlib.files import write_text
-from interop.hub_files import closed, hub, list_files, token
+from dnnlib.files import write_json, write_text
+from dnnlib.json_files import read_json
+from interop.hub_files import Unreachable, closed, hub, list_files, token
 from interop.pickles.families import LARGEST_FILE
 
 NETWORK_FILES = (".safetensors", ".pkl")
@@ -32,14 +35,45 @@ class HubAddress:
 
 
 def fetch_network(address: str) -> Path:
-    """The file at an address, in the cache. Raises UserError when it cannot be fetched, or is another one."""
-    file = hub_file(parse_hub(address)) if address.startswith("hf://") else web_file(address)
-    folder = cache_folder("networks") / hashlib.sha256(file.url.encode()).hexdigest()[:16]
-    path = fetch(file, folder, show_progress=True)
+    """The file at an address, in the cache. Raises UserError when it cannot be fetched, or is another one.
+
+    Where the hub cannot be asked, the file that it last gave for this address; a line on standard error says so.
+    """
+    if not address.startswith("hf://"):
+        return _fetched(web_file(address), address)
+    note = cache_folder("networks") / f"{_short_digest(f'{hub()} {address}')}.json"
+    try:
+        path = _fetched(hub_file(parse_hub(address)), address)
+    except Unreachable as error:
+        kept = _kept(note)
+        if kept is None:
+            raise
+        print(f"{error}; taken from the cache: {kept.name}", file=sys.stderr)
+        return kept
+    write_json(note, {"file": f"{path.parent.name}/{path.name}", "sha256": sha256_of(path)}, indent=None)
+    return path
+
+
+def _fetched(file: RemoteFile, address: str) -> Path:
+    path = fetch(file, cache_folder("networks") / _short_digest(file.url), show_progress=True)
     if not file.sha256:
         _check_begins_as_network(path, address)
         _check_again(path)
     return path
+
+
+def _kept(note: Path) -> Path | None:
+    """The file that a note of an earlier download names, where it is still the same."""
+    try:
+        about = read_json(note)
+        path = note.parent / about["file"]
+        return path if sha256_of(path) == about["sha256"] else None
+    except (UserError, TypeError, KeyError):
+        return None
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def parse_hub(address: str) -> HubAddress:

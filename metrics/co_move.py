@@ -61,7 +61,7 @@ def _detector(context: MetricContext) -> Detector:
 
 
 for _name, _num in SAMPLES.items():
-    metric(_name, num=_num, unit="samples", refuse=no_heatmaps, best="highest", template="co_move{n}")(co_move)
+    metric(_name, num=_num, unit="samples", refuse=no_heatmaps, best="highest", reals=0, template="co_move{n}")(co_move)
 
 
 def draw_commands(num: int, centers: int, rng: np.random.Generator) -> Commands:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from metrics.detectors.choice import DetectorName
 from metrics.extractors import Extractors
 from metrics.image_files import ImageFiles
@@ -205,7 +206,7 @@ class MetricContext:
         found = self.dataset.label_dim
         if found != c_dim:
             raise UserError(
-                f"{self.dataset.name}: labels have {found} numbers, but the model was trained with {c_dim}; "
+                f"{self.dataset.name}: labels have {counted(found, 'number')}, but the model was trained with {c_dim}; "
                 "give the data it was trained on"
             )
         labels = np.stack([self.dataset.get_label(int(i)) for i in indices])

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from metrics.registry import SCORED, MetricContext, Values, metric
 from training.networks.backbones import DiscriminatorNetwork
 
@@ -76,7 +77,9 @@ def draw_scores(context: MetricContext, num: int) -> Scores:
     """
     available = len(context.dataset)
     if available < IMAGES:
-        raise UserError(f"{context.dataset.name}: {available} images are too few; di and w compare {IMAGES} at a time")
+        raise UserError(
+            f"{context.dataset.name}: {counted(available, 'image')}, too few; di and w compare {IMAGES} at a time"
+        )
     rng = np.random.default_rng(context.seed)
     real, fake = [], []
     for _ in tqdm(range(num), desc="scores", unit="draw", leave=False, disable=context.options.hides_bars):

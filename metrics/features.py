@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from metrics import statistics_cache
 from metrics.context import MetricContext
 from metrics.extractors import Extractor
@@ -119,7 +120,9 @@ def generated_features(context: MetricContext, extractor: str, num: int | None) 
         return context.shared((extractor, "generated", num), lambda: _generate_features(context, extractor, num))
     pictures = context.pictures
     if num is not None and num > len(pictures):
-        raise UserError(f"{pictures.path} holds {len(pictures)} images, fewer than {num}; name a metric without number")
+        raise UserError(
+            f"{pictures.path} holds {counted(len(pictures), 'image')}, fewer than {num}; name a metric without number"
+        )
     return context.shared(
         (extractor, "pictures", num), lambda: file_features(context, pictures, extractor, num, "pictures")
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training.data.archives import Archive, open_archive
 from training.data.image_files import DAMAGE, decode, read_header
 from training.data.opening import OverLimit, open_image
@@ -60,7 +61,7 @@ class ImageFiles:
         if len(kinds) > 1:
             (usual, count), *others = kinds.most_common()
             more = f"{len(self) - count} of {len(others)} other sizes or kinds"
-            remarks.append(f"{self.path}: {count} pictures are {usual}, {more}")
+            remarks.append(f"{self.path}: {counted(count, 'picture')} of {usual}, {more}")
         return remarks
 
     def _kind(self, name: str) -> str:

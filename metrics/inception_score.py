@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from metrics.features import generated_features
 from metrics.registry import MetricContext, Values, family
 
@@ -14,7 +15,7 @@ SPLITS = 10
 SEED = 2020  # of the order in which the files of a folder are taken, whose names may go by class
 
 
-@family("is{n}", extractor="inception", output="logits_unbiased", num=50_000, best="highest")
+@family("is{n}", extractor="inception", output="logits_unbiased", num=50_000, best="highest", reals=0)
 def inception_score_50k(context: MetricContext, num: int, extractor: str, output: str) -> Values:
     """Inception Score of N generated images, mean and deviation over 10 splits."""
     logits = generated_features(context, extractor, num)[output]
@@ -32,7 +33,9 @@ def inception_score(probabilities: Tensor, splits: int = SPLITS) -> tuple[float,
     """
     count = len(probabilities)
     if count < splits:
-        raise UserError(f"{count} images cannot be split in {splits}; an Inception Score needs at least {splits}")
+        raise UserError(
+            f"{counted(count, 'image')} cannot be split in {splits}; an Inception Score needs at least {splits}"
+        )
     bounds = [i * count // splits for i in range(splits + 1)]
     scores = [_score(probabilities[a:b]) for a, b in pairwise(bounds)]
     return float(np.mean(scores)), float(np.std(scores))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from metrics.extractors.base import full_precision
 from metrics.features import generated_features, real_features
 from metrics.registry import MetricContext, Values, comparison
@@ -67,7 +68,9 @@ def agreement(real: Tensor, fake: Tensor, k: int) -> Agreement:
     """
     for features in (real, fake):
         if len(features) <= k:
-            raise UserError(f"{len(features)} images have no {k} neighbours each; at least {k + 1} are needed")
+            raise UserError(
+                f"among {counted(len(features), 'image')} none has {k} neighbours; at least {k + 1} are needed"
+            )
     center = real.mean(0)  # near the origin less is lost when distances are computed from scalar products
     real, fake = real - center, fake - center
     real_reach, fake_reach = squared_radii(real, k), squared_radii(fake, k)

@@ -72,6 +72,18 @@ def test_default_metrics_of_the_newest_snapshot_are_shown_and_kept(run_dir, data
         assert kept["data_images"] == IMAGES
 
 
+@pytest.mark.parametrize("names, beside", [
+    ("di,w", ", real images from noise.zip"),
+    ("centroid_co_move,locality", ""),
+    ("di,locality", ", real images (of di) from noise.zip"),
+])  # fmt: skip
+def test_real_images_are_named_beside_metrics_that_look_at_them(run_dir, data, names, beside):
+    result = call("--network", run_dir, "--data", data, "--num", 2, "--device", "cpu", "--metrics", names, "--no-save")
+    assert result.exit_code == 0, result.output
+    (line,) = (line for line in result.output.splitlines() if "kimg" in line)
+    assert line == f"network-snapshot-000002.safetensors: 2 kimg{beside}"
+
+
 @pytest.mark.parametrize("options, images", [
     ([], 2 * 65),
     (["--no-mirror"], 65),
@@ -127,7 +139,7 @@ def test_refusals(run_dir, data, tmp_path):
     small = write_zip(tmp_path / "small.zip", {"0.png": picture(0, 8)})
     assert_refused(call("--network", run_dir, "--data", small), "8x8")
     grey = write_zip(tmp_path / "grey.zip", {"0.png": picture(0, 16, "L")})
-    assert_refused(call("--network", run_dir, "--data", grey), "images of 1 channels, but the network makes 3")
+    assert_refused(call("--network", run_dir, "--data", grey), "images of 1 channel, but the network makes 3")
     assert not list(run_dir.glob("metric-*"))
 
 

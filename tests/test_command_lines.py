@@ -11,19 +11,14 @@ import pytest
 
 from dnnlib.cli import Number, PathText, Seeds
 from dnnlib.errors import UserError
-from tests.test_packaging import COMMANDS
+from tests.test_packaging import COMMANDS, modules_with_commands
 
 ROOT = Path(__file__).parents[1]
 WORDS = {*re.findall(r"\w+", "PATH DIR FILE FOLDER RUN SRC DST png json npz safetensors")}
 OTHERS = {"--weights", "--mask", "--layers"}  # more than a path, or none: whoever reads them looks for ~
 ODD_DIGITS = ("1_0", "１２", "١", "1٢", "²")  # int() and float() take all but the last
 PROGRAMS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo"]
-MODULES = [
-    f"{folder}.{path.stem}"
-    for folder in ("benchmarks", "experiments")
-    for path in sorted((ROOT / folder).glob("*.py"))
-    if "click.command" in path.read_text() or "@benchmark(" in path.read_text()
-]
+MODULES = modules_with_commands()
 
 
 def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:

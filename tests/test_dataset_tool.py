@@ -174,7 +174,8 @@ def test_strict_refuses_them(photos, tmp_path, data):
 
 def test_nothing_readable(tmp_path):
     source = write_folder(tmp_path / "a", {"a.png": b"nonsense"})
-    assert "none of the 1 images" in refused(f"--source={source}", f"--dest={tmp_path / 'out.zip'}")
+    said = refused(f"--source={source}", f"--dest={tmp_path / 'out.zip'}")
+    assert "nothing of the source can be read, 1 image; the first: " in said
 
 
 # -- sub-commands --
@@ -207,6 +208,26 @@ def test_rooms_with_a_given_number_of_objects(tmp_path, kind):
     assert [len(dataset.scene(i)["objects"]) for i in range(8)] == [3] * 8
 
 
+def test_what_compose_passes_over_is_one_line(tmp_path):
+    cutout = Image.new("RGBA", (60, 40))
+    cutout.paste((250, 120, 0, 255), (10, 10, 50, 30))
+    photos = {f"photo{i}.png": picture() for i in range(30)}
+    stamps = write_folder(tmp_path / "stamps", {"fox.png": cutout, **photos})
+    output = run("compose", "--cutouts", stamps, "--images=1", "--resolution=16", "--dest", tmp_path / "out.zip")
+    first, last = output.splitlines()
+    assert first.startswith(f"{stamps}: 1 picture used, 30 skipped (photo0.png: opaque all over")
+    assert first.endswith(" and 27 more)")
+    assert last == f"{tmp_path / 'out.zip'}: 1 image, 16x16, RGB, no labels, ground truth in dataset.json"
+
+
+def test_of_many_damaged_images_the_first_are_named(photos, tmp_path):
+    write_folder(photos, {f"z{i:02d}.png": encoded(picture(size=16))[:200] for i in range(30)})
+    output = convert(photos, tmp_path / "out.zip")
+    assert len([line for line in output.splitlines() if line.startswith("skipped, damaged: z")]) == 20
+    assert output.count("more are skipped; their names are left out here") == 1
+    assert output.splitlines()[-1].endswith("3 images, 16x16, RGB, no labels, 30 damaged skipped")
+
+
 def test_compose(tmp_path):
     cutout = Image.new("RGBA", (60, 40))
     cutout.paste((250, 120, 0, 255), (10, 10, 50, 30))
@@ -214,7 +235,7 @@ def test_compose(tmp_path):
     command = "compose", "--cutouts", stamps, "--images=6", "--resolution=16"
     output = run(*command, "--dest", tmp_path / "out.zip")
     assert "photo.png: opaque all over" in output
-    assert "1 pictures used, 1 skipped" in output
+    assert "1 picture used, 1 skipped (photo.png: opaque all over" in output
     dataset = ImageDataset(tmp_path / "out.zip", resolution=16)
     assert len(dataset.scenes) == 6
     assert dataset.scene(0)["objects"][0]["kind"] == "fox"

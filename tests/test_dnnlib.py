@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 
 from dnnlib import cli, files, json_files, parsing
 from dnnlib.errors import UserError
+
+ROOT = Path(__file__).parents[1]
 
 # ---- files
 
@@ -266,6 +269,34 @@ def test_command_lets_other_exceptions_through():
         raise ZeroDivisionError
 
     assert isinstance(CliRunner().invoke(broken).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("kind", [cli.Command, cli.Group])
+def test_ctrl_c_is_one_line_and_the_status_that_shells_give(kind: type[click.Command]):
+    @click.command(cls=kind, **({"invoke_without_command": True} if kind is cli.Group else {}))
+    def patient() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(patient)
+    assert result.exit_code == 128 + signal.SIGINT
+    assert result.stderr == "\ninterrupted\n"
+
+
+def test_ctrl_c_while_a_command_loads_its_packages_is_the_same():
+    """The packages are imported within the command, so that this is true of them, too."""
+    code = (
+        "import builtins, sys\n"
+        "import train\n"
+        "load = builtins.__import__\n"
+        "def interrupted(name, *about, **more):\n"
+        "    if name.startswith('torch'):\n"
+        "        raise KeyboardInterrupt\n"
+        "    return load(name, *about, **more)\n"
+        "builtins.__import__ = interrupted\n"
+        "train.main(['--outdir=x', '--data=y'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\ninterrupted\n")
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

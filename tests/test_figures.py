@@ -6,8 +6,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from benchmarks import figures
-from benchmarks.figures import MANIFEST, claims, problems, prose, read_manifest, renew, renewed
+from benchmarks.figures import main
+from benchmarks.harness.claims import MANIFEST, claims, problems, prose, read_manifest, renew, renewed
 from benchmarks.harness.report import ROOT, read_report, write_report
 from benchmarks.harness.series import Series
 from dnnlib.errors import UserError
@@ -177,18 +177,18 @@ def test_pages_are_renewed_from_steady_reports_alone(project: Path, monkeypatch:
     assert renew(project) == []
     report(project, 2.0)
     assert problems(project) != []
-    monkeypatch.setattr(figures, "ROOT", project)
-    result = CliRunner().invoke(figures.main, ["--write"])
+    monkeypatch.setattr("benchmarks.harness.report.ROOT", project)
+    result = CliRunner().invoke(main, ["--write"])
     assert result.exit_code == 0, result.output
     assert result.output.splitlines()[0] == "README.md: renewed"
     assert (project / "README.md").read_text() == "It is good: ours takes\n2.00 times as long as theirs.\n"
-    assert CliRunner().invoke(figures.main, []).exit_code == 0
+    assert CliRunner().invoke(main, []).exit_code == 0
 
 
 def test_the_command_names_what_is_wrong(project: Path, monkeypatch: pytest.MonkeyPatch):
     report(project, 2.0)
-    monkeypatch.setattr(figures, "ROOT", project)
-    result = CliRunner().invoke(figures.main, [])
+    monkeypatch.setattr("benchmarks.harness.report.ROOT", project)
+    result = CliRunner().invoke(main, [])
     assert result.exit_code == 1
     assert "README.md, 'ours takes {:.2f} times as long as theirs': the page does not say" in result.output
 

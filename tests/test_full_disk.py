@@ -29,6 +29,7 @@ import style_mixing
 import visualize
 from benchmarks import checkpoint
 from experiments import collapse, directions, evidence, orthogonal, reproduce, ship, steer, tables
+from experiments.studies.orthogonal import THRESHOLDS
 from tests.benchmarks.small import small_config
 from tests.editing.latent.conditions.test_files import Means, script
 from tests.experiments.pretending import pretending
@@ -159,18 +160,18 @@ NAMES = [
 @pytest.fixture(autouse=True)
 def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes long, and writes nothing itself, is small or only pretends."""
-    monkeypatch.setattr(checkpoint, "resolved", lambda *_: small_config())
-    monkeypatch.setattr(collapse, "load_images", lambda path: None)
-    monkeypatch.setattr(collapse, "learn", lambda *how: [0.5, 0.75])
+    monkeypatch.setattr("benchmarks.measures.checkpoint.resolved", lambda *_: small_config())
+    monkeypatch.setattr("experiments.studies.collapse.load_images", lambda path: None)
+    monkeypatch.setattr("experiments.studies.collapse.learn", lambda *how: [0.5, 0.75])
     monkeypatch.setattr(ship, "measure", lambda *_: {})
     monkeypatch.setattr(ship, "history", lambda *_: {})
     monkeypatch.setattr(ship, "card", lambda *_: "a card\n")
 
     biggan = SimpleNamespace(config=SimpleNamespace(generator=SimpleNamespace(truncation="z")), G=None)
-    monkeypatch.setattr(orthogonal, "Model", SimpleNamespace(load=lambda *_: biggan))
-    monkeypatch.setattr(orthogonal, "open_data", lambda *_: None)
-    monkeypatch.setattr(orthogonal, "mean_cosine", lambda *_: 0.5)
-    monkeypatch.setattr(orthogonal, "distances", lambda *_: [0.5] * len(orthogonal.THRESHOLDS))
+    monkeypatch.setattr("experiments.studies.orthogonal.Model", SimpleNamespace(load=lambda *_: biggan))
+    monkeypatch.setattr("experiments.studies.orthogonal.open_data", lambda *_: None)
+    monkeypatch.setattr("experiments.studies.orthogonal.mean_cosine", lambda *_: 0.5)
+    monkeypatch.setattr("experiments.studies.orthogonal.distances", lambda *_: [0.5] * len(THRESHOLDS))
 
     def measure(options: dict[str, str]) -> None:
         for name in options["metrics"].split(","):

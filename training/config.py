@@ -317,7 +317,7 @@ class RunConfig(Section):
         _check_graphs(self.hardware, per_pass * self.hardware.gpus < schedule.batch_size)
         if group is not None and per_pass % min(group, per_pass):
             raise ValueError(
-                f"discriminator.mbstd_group_size {group} must divide the {per_pass} images of a pass; "
+                f"discriminator.mbstd_group_size {group} must divide the number of images in a pass, {per_pass}; "
                 "change --batch or the group size"
             )
         return self

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training.config import RunConfig
 from training.data.dataset import ImageDataset, SampleOrder, batches
 from training.state import TrainingState
@@ -34,13 +35,14 @@ def open_dataset(config: RunConfig) -> ImageDataset:
         skip_damaged=True,
     )
     if dataset.num_channels != wanted.img_channels:
+        channels = counted(dataset.num_channels, "channel")
         raise UserError(
-            f"{data.path}: images of {dataset.num_channels} channels, but the networks are for {wanted.img_channels}; "
+            f"{data.path}: images of {channels}, but the networks are for {wanted.img_channels}; "
             "give the data that the run began with, or begin a new run"
         )
     if data.conditional and dataset.label_dim != wanted.c_dim:
         raise UserError(
-            f"{data.path}: labels of {dataset.label_dim} numbers, but the networks are for {wanted.c_dim}; "
+            f"{data.path}: labels of {counted(dataset.label_dim, 'number')}, but the networks are for {wanted.c_dim}; "
             "give the data that the run began with, or begin a new run"
         )
     return dataset

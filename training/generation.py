@@ -11,6 +11,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import int_ranges
+from dnnlib.words import counted
 from torch_utils.allocator import keep_memory
 from torch_utils.threads import yield_when_crowded
 from training.choices import FRAMES, NoiseMode, Precision
@@ -230,8 +231,8 @@ def _given_layout(model: Model, paths: tuple[str, ...]) -> Layout | None:
 def _one_each(layout: Layout, seeds: list[int], paths: tuple[str, ...]) -> Layout:
     """Layouts for so many pictures: one each, or the only one for all."""
     if len(layout) not in (1, len(seeds)):
-        files = f"{', '.join(paths)} hold{'s' if len(paths) == 1 else ''}"
-        raise UserError(f"{files} {len(layout)} layouts for {len(seeds)} pictures; it needs one, or one for each")
+        hold = f"{', '.join(paths)} hold{'s' if len(paths) == 1 else ''} {counted(len(layout), 'layout')}"
+        raise UserError(f"{hold} for {counted(len(seeds), 'picture')}; it needs one, or one for each")
     return layout if len(layout) == len(seeds) else layout.repeat(len(seeds))
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from dnnlib.errors import UserError, as_user_error
+from dnnlib.words import counted
 from torch_utils import distributed
 from torch_utils.distributed import World
 from torch_utils.interruption import Interruption
@@ -149,7 +150,8 @@ class Run:
         report = state.statistics.report(state.world)  # waits for the device
         self.log.tick(state.images, tick.seconds_per_kimg(state.images), report)
         if skipped := self.guard.start_tick():
-            self.log.say(f"{skipped} steps skipped, their gradients were NaN or Inf; inputs in {self.guard.saved}")
+            steps = counted(skipped, "step")
+            self.log.say(f"{steps} skipped, with gradients that were NaN or Inf; inputs in {self.guard.saved}")
         for failure in self.files.failures():
             self.log.say(f"{failure}; training goes on, and the next snapshot tries again")
         if done or tick.number_at(state.images) % self.config.schedule.snapshot_ticks == 0:

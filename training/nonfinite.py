@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from torch_utils.tensor_files import write_tensors
 from training.inputs import Batch
 from training.layouts.layout import Layout
@@ -69,8 +70,9 @@ class NonFiniteGuard:
         if self.skipped == 1 and self._is_first:
             self.saved = self._save_inputs(verdict)
         if self.skipped >= self._limit:
+            steps = counted(self.skipped, "step")
             raise UserError(
-                f"{verdict.phase}: gradients were NaN or Inf in {self.skipped} steps since the last tick, at "
+                f"{verdict.phase}: gradients were NaN or Inf in {steps} since the last tick, at "
                 f"{verdict.images / 1000:g} kimg; the inputs of the first are in {self.saved or self._run_dir}. "
                 "Weights are as before those steps; go on with a lower learning rate, another --gamma, or --fp32=1"
             )

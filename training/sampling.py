@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from torch_utils.devices import choose_device
 from torch_utils.randomness import RandomStreams
 from training.config import RunConfig
@@ -211,11 +212,13 @@ class Model:
             return None
         of_classes = self.config.generator.c_values == 0
         if labels is None:
-            wanted = f"a class from 0 to {c_dim - 1}" if of_classes else f"rows of {c_dim} numbers"
+            wanted = f"a class from 0 to {c_dim - 1}" if of_classes else f"rows of {counted(c_dim, 'number')}"
             raise UserError(f"this model was trained with {'labels' if of_classes else 'conditions'}; give {wanted}")
         labels = _as_tensor(labels).to(self.device)
         if not of_classes and labels.ndim != 2:
-            raise UserError(f"this model was trained with {self.config.data.condition}; give rows of {c_dim} numbers")
+            raise UserError(
+                f"this model was trained with {self.config.data.condition}; give rows of {counted(c_dim, 'number')}"
+            )
         rows = labels if labels.ndim == 2 else _one_hot(labels.reshape(-1), c_dim)
         return _one_each(_checked_shape("labels", rows, [c_dim]), count, "labels")
 
@@ -263,7 +266,7 @@ def _one_hot(classes: Tensor, c_dim: int) -> Tensor:
 def _one_each(things: T, count: int, what: str) -> T:
     """`things` for `count` pictures: as they are, or the only one for every picture."""
     if len(things) not in (1, count):
-        raise UserError(f"{len(things)} {what} for {count} pictures; give one for all, or one for each")
+        raise UserError(f"{len(things)} {what} for {counted(count, 'picture')}; give one for all, or one for each")
     if len(things) == count:
         return things
     return things.expand(count, *things.shape[1:]) if isinstance(things, Tensor) else things[[0] * count]

@@ -8,6 +8,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from dnnlib.words import counted
+
 LINE_SECONDS = 30.0  # from one line to the next where there is no terminal
 
 
@@ -71,4 +73,6 @@ class Progress:
             return
         self._last_line = now
         spent = f"{now - self._begun:.0f} s"
-        print(f"{self.name}: {self.done} of {self.total} steps, {spent}; {what}", file=self._stream, flush=True)
+        print(
+            f"{self.name}: {self.done} of {counted(self.total, 'step')}, {spent}; {what}", file=self._stream, flush=True
+        )

@@ -12,6 +12,7 @@ from benchmarks.harness.series import LEAST_ROUNDS, RULE, Finite, Series, agree,
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from dnnlib.json_files import read_json
+from dnnlib.words import counted
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = 1
@@ -74,7 +75,9 @@ class Report(Section):
     def _belongs_together(self) -> "Report":
         for name, series in judged(self.series, self.ratios):
             if len(series.samples) != self.rounds:
-                raise ValueError(f"{name} has {len(series.samples)} samples in {self.rounds} rounds")
+                raise ValueError(
+                    f"{name} has {counted(len(series.samples), 'sample')} in {counted(self.rounds, 'round')}"
+                )
         against = what_speaks_against(self.rounds, self.quick, self.rate, self.series, self.ratios)
         if (self.verdict.steady, self.verdict.against) != (not against, against):
             raise ValueError(f"the verdict is not that of the figures: {against or 'they are steady'}")
@@ -94,9 +97,9 @@ def verdict(rounds: int, quick: bool, rate: Rate, series: Groups, ratios: Groups
 def what_speaks_against(rounds: int, quick: bool, rate: Rate, series: Groups, ratios: Groups) -> list[str]:
     """Why figures are not to be trusted; [] where nothing is."""
     found = judged(series, ratios)
-    against = [f"--quick, {rounds} rounds"] if quick else []
+    against = [f"--quick, {counted(rounds, 'round')}"] if quick else []
     if rounds < LEAST_ROUNDS and not quick:
-        against.append(f"{rounds} rounds, fewer than {LEAST_ROUNDS}")
+        against.append(f"{counted(rounds, 'round')}, fewer than {LEAST_ROUNDS}")
     if found and not agree(rate.before, rate.after):
         against.append(f"the machine did {rate.before:.0f} GFLOP/s before and {rate.after:.0f} after")
     return against + [

@@ -7,9 +7,10 @@ from typing import Annotated, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.stats import binom
 
+from benchmarks.harness.rounds import LEAST_ROUNDS
+
 LIMIT = 1.15
 CONFIDENCE = 0.9
-LEAST_ROUNDS = 5  # the fewest whose range is a 90% confidence interval of the median
 RULE = (
     f"Steady: at least {LEAST_ROUNDS} rounds, and in every judged series and ratio the ends of the "
     f"{CONFIDENCE:.0%} confidence interval of the median differ by a factor of at most {LIMIT}; where anything is "
@@ -90,6 +91,6 @@ def paired_ratio(first: Series, second: Series) -> Series:
     """first / second, round by round. Raises ValueError when they are not of the same rounds and unit."""
     if len(first.samples) != len(second.samples) or first.unit != second.unit:
         raise ValueError(
-            f"{len(first.samples)} samples in {first.unit} and {len(second.samples)} in {second.unit} are no pairs"
+            f"{len(first.samples)} in {first.unit} and {len(second.samples)} in {second.unit} are no pairs of samples"
         )
     return Series.of("ratio", [a / b for a, b in zip(first.samples, second.samples, strict=True)])

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from dnnlib.cli import PATH, Command, Int, Number, option, plugin_option
+from dnnlib.words import counted
 from editing.commands._picture import WHICH, output_options, picture_options
 
 HOW = "How it is dragged"
@@ -37,5 +38,5 @@ def command(**given: Any) -> None:
 
     written, last = drag_to_files(DragRequest(**given))
     distances = ", ".join(f"{distance:.1f}" for distance in last.distances)
-    click.echo(f"{last.reason} after {last.step} steps; distance left: {distances} pixels")
+    click.echo(f"{last.reason} after {counted(last.step, 'step')}; distance left: {distances} pixels")
     click.echo(f"wrote {', '.join(map(str, written))}")

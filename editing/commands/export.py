@@ -3,6 +3,7 @@
 import click
 
 from dnnlib.cli import PATH, Command, Int, option, plugin_option
+from dnnlib.words import counted
 
 MODEL, OUTPUT = "Model", "Output"
 
@@ -29,6 +30,6 @@ def command(network: str, dest: str, seeds: int, runtime: str | None) -> None:
     from editing.static_page import export_page
 
     sizes, worst = export_page(network, dest, seeds, None if runtime is None else Path(runtime))
-    click.echo(f"wrote {len(sizes)} files, {sum(sizes.values()) / 2**20:.1f} MiB, to {dest}")
+    click.echo(f"wrote {counted(len(sizes), 'file')}, {sum(sizes.values()) / 2**20:.1f} MiB, to {dest}")
     click.echo(f"the ONNX model's images differ from the model's by {worst:.2g} at most")
     click.echo(f"to look at it: python -m http.server --directory {dest}")

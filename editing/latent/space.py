@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from editing.latent.conditions import Condition
 from editing.latent.interface import Context, Points, index_of
 from editing.latent.styles import check_mapped, check_range, drawn_seeds
@@ -129,9 +130,8 @@ def _context(points: Points) -> Context:
 def _checked(found: Tensor, count: int, names: tuple[str, ...]) -> Tensor:
     """A condition's answer, float32. Raises UserError unless it is finite numbers [count, C]."""
     if list(found.shape) != [count, len(names)]:
-        raise UserError(
-            f"the condition gives {list(found.shape)} numbers for {count} pictures, not [{count}, {len(names)}]"
-        )
+        pictures, gives = counted(count, "picture"), list(found.shape)
+        raise UserError(f"the condition gives {gives} numbers for {pictures}, not [{count}, {len(names)}]")
     if not found.isfinite().all():
         raise UserError("the condition is not a finite number for some pictures")
     return found.float()

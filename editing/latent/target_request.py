@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import floats, shown
+from dnnlib.words import counted
 from editing.latent.conditions import make_condition
 from editing.latent.directions_request import parse_layers
 from editing.latent.field_files import load_field
@@ -84,13 +85,13 @@ class Arrival:
         return f"{self.target.values[0, index]:.3f} +- {self.target.tolerance[index]:.3f}"
 
     def _ended(self) -> str:
-        steps = int(self.edit.steps[0])
+        steps = counted(int(self.edit.steps[0]), "step")
         if self.edit.reached[0]:
-            return f"reached the target after {steps} steps"
+            return f"reached the target after {steps}"
         left = float(self.target.distance(self.after)[0])
         return (
             f"the target was not reached ({self.edit.reasons[0]}): this is the nearest picture that was found, "
-            f"after {steps} steps, {left:.1f} times the tolerance away"
+            f"after {steps}, {left:.1f} times the tolerance away"
         )
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmarks.harness import command
+from benchmarks.harness import run
 
 
 @pytest.fixture(autouse=True)
 def constant_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """100 GFLOP/s at all times."""
-    monkeypatch.setattr(command, "convolution_rate", lambda device: 100.0)
+    monkeypatch.setattr(run, "convolution_rate", lambda device: 100.0)

@@ -3,8 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import checkpoint
+from benchmarks.checkpoint import main
 from benchmarks.harness.report import read_report
+from benchmarks.measures import checkpoint
 from tests.benchmarks.refusals import assert_refused
 from tests.benchmarks.small import small_config
 
@@ -13,7 +14,7 @@ def test_the_report(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "resolved", lambda *_: small_config())
     path, folder = tmp_path / "report.json", tmp_path / "there"
     options = ["--device=cpu", "--quick", f"--folder={folder}", f"--json={path}"]
-    result = CliRunner().invoke(checkpoint.main, options)
+    result = CliRunner().invoke(main, options)
     assert result.exit_code == 0, result.output
     report = read_report(path)
     waits, there = (report.series["checkpoint"][what] for what in (checkpoint.WAITS, checkpoint.THERE))
@@ -39,4 +40,4 @@ def test_optimizers_have_their_moments():
     (["--folder=README.md/below"], "cannot write to directory"),
 ])
 def test_refusals(arguments, text):
-    assert_refused(checkpoint.main, arguments, text)
+    assert_refused(main, arguments, text)

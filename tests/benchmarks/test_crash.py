@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import crash
-from benchmarks.crash import Kill, Plan, different_tensors, failure, findings, half_written, lines
+from benchmarks.crash import main
 from benchmarks.harness.report import read_report
+from benchmarks.measures import crash
+from benchmarks.measures.crash import Kill, Plan, different_tensors, failure, findings, half_written, lines
 from dnnlib.errors import UserError
 from tests.benchmarks.harness.test_command import assert_one_line
 
@@ -103,8 +104,8 @@ def test_the_report_counts_what_happened():
 
 
 @pytest.mark.parametrize("kills, different, left, words", [
-    ([Kill(80, 64, True), None], [], [], "1 runs ended by themselves"),
-    ([None], [], [], "1 runs ended by themselves"),
+    ([Kill(80, 64, True), None], [], [], "1 run ended by themselves"),
+    ([None], [], [], "1 run ended by themselves"),
     ([Kill(80, 0, True)], [], [], "10 steps were lost"),
     ([Kill(80, 64, True)], ["G.w"], [], "tensors differ from the undisturbed run's: 1"),
     ([Kill(80, 64, True)], [], [".a", ".b"], "unfinished files that no restart removed: 2"),
@@ -145,4 +146,4 @@ def test_kills_while_a_checkpoint_is_written(tmp_path):
     (["--kills=1000000"], "out of range"),
 ])
 def test_refusals(arguments, text):
-    assert_one_line(CliRunner().invoke(crash.main, arguments), text)
+    assert_one_line(CliRunner().invoke(main, arguments), text)

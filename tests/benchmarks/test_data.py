@@ -9,10 +9,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import data
-from benchmarks.harness.command import Run
+from benchmarks.data import main
 from benchmarks.harness.report import read_report
+from benchmarks.harness.run import Run
 from benchmarks.harness.series import Series
+from benchmarks.measures import data
 from tests.benchmarks.refusals import assert_refused
 from tests.tiny_models import tiny_config
 from training.config import DataConfig, HardwareConfig, ScheduleConfig
@@ -139,7 +140,7 @@ def test_report_and_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "configured", lambda setting, path, *_: small_data_config(path))
     file = tmp_path / "data.json"
     options = ["--device=cpu", "--images=16", "--workers=0", "--cfg=demo", "--steps=1", "--quick", f"--json={file}"]
-    result = CliRunner().invoke(data.main, options)
+    result = CliRunner().invoke(main, options)
     assert result.exit_code == 0, result.output
     report = read_report(file)
     assert list(report.series) == ["zip", "folder", "demo", "demo without loader"]
@@ -175,4 +176,4 @@ def test_data_sets_are_made_once_and_when_asked_for(tmp_path, monkeypatch):
     (["--train-workers=-1"], "out of range"),
 ])
 def test_refusals(arguments, text):
-    assert_refused(data.main, arguments, text)
+    assert_refused(main, arguments, text)

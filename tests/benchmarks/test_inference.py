@@ -4,9 +4,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import inference as benchmark
 from benchmarks.harness.report import read_report
-from benchmarks.inference import TimedGenerator, part_name, rates
+from benchmarks.inference import main
+from benchmarks.measures import inference as benchmark
+from benchmarks.measures.inference import TimedGenerator, part_name, rates
 from tests.benchmarks.refusals import assert_refused
 from tests.tiny_models import tiny_config
 from training.config import HardwareConfig, RunConfig
@@ -85,7 +86,7 @@ def quick(monkeypatch):
 
 def test_report_of_one_generator(quick, tmp_path):
     path = tmp_path / "inference.json"
-    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--quick", "--batches=1,2", f"--json={path}"])
+    result = CliRunner().invoke(main, ["--device=cpu", "--quick", "--batches=1,2", f"--json={path}"])
     assert result.exit_code == 0, result.output
     report = read_report(path)
     assert list(report.series["spatialgan"]) == ["own styles, 1", "one style, 1", "own styles, 2", "one style, 2"]
@@ -96,7 +97,7 @@ def test_report_of_one_generator(quick, tmp_path):
 def test_peak_memory_is_of_the_largest_batch(quick, monkeypatch):
     asked = []
     monkeypatch.setattr(benchmark, "peak_mib", lambda *given: asked.append(given) or 1.0)
-    CliRunner().invoke(benchmark.main, ["--device=cpu", "--quick", "--batches=1,3,2"])
+    CliRunner().invoke(main, ["--device=cpu", "--quick", "--batches=1,3,2"])
     assert asked == [(benchmark._largest_batch, small_config(), 3, "trained")]
     assert benchmark._largest_batch(small_config(), 2, "trained") == torch.device("cpu")
 
@@ -109,7 +110,7 @@ def test_two_take_turns_and_their_ratio_is_that_of_the_rates(quick, tmp_path, mo
     )
     path = tmp_path / "inference.json"
     options = ["--device=cpu", "--quick", "--batches=2", "--vs-ops=reference", f"--json={path}"]
-    result = CliRunner().invoke(benchmark.main, options)
+    result = CliRunner().invoke(main, options)
     assert result.exit_code == 0, result.output
     assert turns == ["auto", "reference"] * len(turns[::2])
     report = read_report(path)
@@ -130,4 +131,4 @@ def test_two_take_turns_and_their_ratio_is_that_of_the_rates(quick, tmp_path, mo
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
 ])
 def test_refusals(arguments, text):
-    assert_refused(benchmark.main, arguments, text)
+    assert_refused(main, arguments, text)

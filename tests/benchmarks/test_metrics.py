@@ -4,8 +4,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import metrics as benchmark
 from benchmarks.harness.report import read_report
+from benchmarks.measures import metrics as benchmark
+from benchmarks.metrics import main
 from metrics import features
 from tests.benchmarks.refusals import assert_refused
 from tests.benchmarks.small import small_config
@@ -22,7 +23,7 @@ def test_the_report_and_what_a_round_does(tmp_path, monkeypatch):
         monkeypatch.setattr(work, "__defaults__", (16,))
     path = tmp_path / "report.json"
     options = ["--extractor=random", "--images=3", "--neighbours=20", "--device=cpu", "--quick", f"--json={path}"]
-    result = CliRunner().invoke(benchmark.main, options)
+    result = CliRunner().invoke(main, options)
     assert result.exit_code == 0, result.output
     report = read_report(path)
     series = report.series["random"]
@@ -32,7 +33,7 @@ def test_the_report_and_what_a_round_does(tmp_path, monkeypatch):
     }  # fmt: skip
     assert all(len(each.samples) == 2 and min(each.samples) > 0 for each in series.values())
     assert report.facts == {"neighbours_mib": 768}
-    assert result.stderr.startswith("metrics: 0 of 1 steps")
+    assert result.stderr.startswith("metrics: 0 of 1 step")
     assert (len(made), len(read)) == (1 + 2, 1)  # images are generated anew in every round, real ones read once
 
 
@@ -48,4 +49,4 @@ def test_the_untrained_extractor_has_features_of_the_right_size():
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
 ])
 def test_refusals(arguments, text):
-    assert_refused(benchmark.main, arguments, text)
+    assert_refused(main, arguments, text)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import ops as benchmark
 from benchmarks.harness.report import read_report
 from benchmarks.harness.turns import seconds_of
-from benchmarks.ops import BOTH, FORWARD, VERSIONS, Setting, TimedVersion, cases, least_bytes, part_name
+from benchmarks.measures import ops as benchmark
+from benchmarks.measures.ops import BOTH, FORWARD, VERSIONS, Setting, TimedVersion, cases, least_bytes, part_name
+from benchmarks.ops import main
 from torch_utils import ops
 
 SETTING = Setting(torch.device("cpu"), torch.float32, 2, torch.channels_last)
@@ -38,7 +39,7 @@ def test_report_and_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "copy_rate", lambda device: 1e9)
     monkeypatch.setattr(benchmark, "product_rate", lambda device, dtype: 1e9)
     path = tmp_path / "new" / "ops.json"
-    result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--quick", "--batch=2", f"--json={path}"])
+    result = CliRunner().invoke(main, ["--device=cpu", "--quick", "--batch=2", f"--json={path}"])
     assert result.exit_code == 0, result.output
     assert "of the copy's bytes" in result.output
     assert "of the product's operations" in result.output

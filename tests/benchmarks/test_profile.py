@@ -7,10 +7,11 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
-from benchmarks import profile as benchmark
 from benchmarks.harness.report import Report, read_report
 from benchmarks.kinds import KINDS, kind_of, seconds_by_kind
-from benchmarks.profile import STEP, UNATTRIBUTED, convolution_rates, gflop_per_call, profiled
+from benchmarks.measures import profile as benchmark
+from benchmarks.measures.profile import STEP, UNATTRIBUTED, convolution_rates, gflop_per_call, profiled
+from benchmarks.profile import main
 from benchmarks.subjects import INFERENCE, TrainingPhases
 from tests.benchmarks.refusals import assert_refused
 from tests.benchmarks.small import small_config
@@ -152,7 +153,7 @@ def run(tmp_path_factory) -> tuple[Report, str]:
         patch.setattr(benchmark, "profiled", lambda bench, part: {
             kind: len(part) + i for i, kind in enumerate((*KINDS, UNATTRIBUTED))
         })
-        result = CliRunner().invoke(benchmark.main, ["--device=cpu", "--batch=2", "--quick", f"--json={path}"])
+        result = CliRunner().invoke(main, ["--device=cpu", "--batch=2", "--quick", f"--json={path}"])
     assert result.exit_code == 0, result.output
     return read_report(path), result.output
 
@@ -202,4 +203,4 @@ def test_the_table_is_sorted_and_its_shares_are_of_the_sum():
     (["--device=gpu"], "use auto, cpu or cuda"),
 ])
 def test_refusals(arguments, text):
-    assert_refused(benchmark.main, arguments, text)
+    assert_refused(main, arguments, text)

@@ -3,10 +3,11 @@
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import train_step
 from benchmarks.harness.report import read_report
+from benchmarks.measures import train_step
+from benchmarks.measures.train_step import GENERATED_IMAGE, TRAINING_IMAGE
 from benchmarks.subjects import TrainingPhases
-from benchmarks.train_step import GENERATED_IMAGE, TRAINING_IMAGE
+from benchmarks.train_step import main
 from tests.benchmarks.refusals import assert_refused
 from tests.benchmarks.small import small_config
 
@@ -21,7 +22,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_report_and_its_file(quick, tmp_path):
     path = tmp_path / "report.json"
-    result = CliRunner().invoke(train_step.main, ["--device=cpu", "--batch=2", "--quick", f"--json={path}"])
+    result = CliRunner().invoke(main, ["--device=cpu", "--batch=2", "--quick", f"--json={path}"])
     assert result.exit_code == 0, result.output
     assert "peak memory: spatialgan 100 MiB, stylegan2 100 MiB" in result.output
     report = read_report(path)
@@ -45,7 +46,7 @@ def test_two_methods_take_turns_in_every_phase(quick, monkeypatch):
     monkeypatch.setattr(
         TrainingPhases, "seconds", lambda self, part: turns.append(f"{self.config.method} {part}") or 1.0
     )
-    result = CliRunner().invoke(train_step.main, ["--device=cpu", "--batch=2", "--rounds=1"])
+    result = CliRunner().invoke(main, ["--device=cpu", "--batch=2", "--rounds=1"])
     assert result.exit_code == 0, result.output
     parts = [*PHASES, "inference"]
     assert turns == [f"{method} {part}" for part in parts for method in ("spatialgan", "stylegan2")] * 3
@@ -54,7 +55,7 @@ def test_two_methods_take_turns_in_every_phase(quick, monkeypatch):
 def test_peak_memory_is_that_of_one_step_of_each(quick, monkeypatch):
     asked = []
     monkeypatch.setattr(train_step, "peak_mib", lambda *given: asked.append(given) or 1.0)
-    CliRunner().invoke(train_step.main, ["--device=cpu", "--batch=2", "--quick"])
+    CliRunner().invoke(main, ["--device=cpu", "--batch=2", "--quick"])
     assert asked == [(train_step._one_step, small_config(name)) for name in ("spatialgan", "stylegan2")]
 
 
@@ -78,4 +79,4 @@ def test_what_is_compared_with_what(given, pair):
     (["--batch=0"], "out of range"),
 ])
 def test_refusals(arguments, text):
-    assert_refused(train_step.main, arguments, text)
+    assert_refused(main, arguments, text)

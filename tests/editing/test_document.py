@@ -79,7 +79,7 @@ def test_fields_that_are_left_out_have_their_defaults():
     (changed(noise_mode="loud"), "noise_mode: 'loud' is none of const, random, none"),
     (changed(noise_mode=["const"]), "noise_mode"),
     (changed(layout={"levels": []}), "layout.levels: there is none"),
-    (changed(layout={"levels": [{"centers": [[0, 0]], "spreads": [1, 2]}]}), "layout.levels[0].spreads: 1 numbers"),
+    (changed(layout={"levels": [{"centers": [[0, 0]], "spreads": [1, 2]}]}), "levels[0].spreads: 1 number needed"),
     (changed(layout={"levels": [{"centers": [[0, 99]], "spreads": [1]}]}), "layout.levels[0].centers: 99 is out"),
     (changed(layout={"levels": [{"centers": [0], "spreads": [1]}]}), "layout.levels[0].centers: a list is needed"),
     (changed(layout={"levels": [{"centers": [[0, 0]]}]}), "layout.levels[0]: the field 'spreads' is missing"),

@@ -2,7 +2,7 @@
 
 import torch
 
-from experiments import collapse
+from experiments.studies import collapse
 
 
 def images(count: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from dataset_tool import main as make_data
 from dnnlib.errors import UserError
-from experiments.obedience import (
+from experiments.studies.obedience import (
     JUDGES,
     classifier,
     is_as_said,

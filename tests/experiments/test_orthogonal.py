@@ -7,7 +7,8 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from experiments.orthogonal import main, mean_cosine
+from experiments.orthogonal import main
+from experiments.studies.orthogonal import mean_cosine
 from tests.training.data_samples import picture, write_zip
 from tests.training.networks.lineage import lineage_config
 from tests.training.saved import save_snapshot

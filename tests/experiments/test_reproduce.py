@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.harness.report import Report, write_report
-from benchmarks.train_step import TRAINING_IMAGE
+from benchmarks.measures.train_step import TRAINING_IMAGE
 from experiments.reproduce import NOT_MEASURED, PAGE, RESULTS, gpu_hours, main, page, read_reports
 from tests.benchmarks.reports import around, make_report
 from training.presets.tables import rows

@@ -118,6 +118,33 @@ def test_a_pickle_on_the_hub_is_fetched_once_and_converted(hub):
     assert server.starts == [0]
 
 
+@pytest.mark.parametrize("address", ["hf://owner/name", "hf://owner/name/net.pkl"])
+def test_without_a_network_the_file_in_the_cache_serves_and_that_is_said(hub, capsys, address: str):
+    server = hub(net__pkl=PICKLE)
+    path = fetch_network(address)
+    assert capsys.readouterr().err == ""
+    server.shutdown()
+    server.server_close()
+    assert fetch_network(address) == path
+    said = capsys.readouterr().err
+    assert said.startswith("hf://owner/name: the hub cannot be asked (")
+    assert said.endswith("; taken from the cache: net.pkl\n")
+    assert len(said.splitlines()) == 1
+    with pytest.raises(UserError, match="the hub cannot be asked"):
+        fetch_network("hf://owner/other")
+    path.write_bytes(PICKLE[:-1] + b"x")
+    with pytest.raises(UserError, match="the hub cannot be asked"):
+        fetch_network(address)
+
+
+def test_a_repository_that_is_gone_is_not_taken_from_the_cache(hub):
+    server = hub(net__pkl=PICKLE)
+    fetch_network("hf://owner/name")
+    server.wants = "hf_of_others"
+    with pytest.raises(UserError, match="no such repository on the hub, or a private one"):
+        fetch_network("hf://owner/name")
+
+
 def test_a_download_goes_on_where_it_broke_off(hub):
     server = hub(net__pkl=PICKLE)
     server.breaks = [100_000]

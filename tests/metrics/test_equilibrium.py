@@ -124,7 +124,7 @@ def test_labels_must_be_those_of_the_model(tmp_path):
 
 
 def test_too_few_images(tmp_path):
-    with pytest.raises(UserError, match="63 images are too few"):
+    with pytest.raises(UserError, match="63 images, too few"):
         draw_scores(make_context(tmp_path, images=63), 1)
 
 

@@ -86,4 +86,4 @@ def test_names_of_earlier_versions_are_known(tmp_path):
 def test_several_sizes_are_said(tmp_path):
     for number, side in enumerate((8, 8, 8, 16, 4)):
         picture(number, side).save(tmp_path / f"{number}.png")
-    assert ImageFiles(tmp_path).remarks() == [f"{tmp_path}: 3 pictures are 8x8 RGB, 2 of 2 other sizes or kinds"]
+    assert ImageFiles(tmp_path).remarks() == [f"{tmp_path}: 3 pictures of 8x8 RGB, 2 of 2 other sizes or kinds"]

@@ -60,7 +60,7 @@ def test_no_metric_ends_a_training(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     (run_dir,) = (tmp_path / "runs").iterdir()
     log = (run_dir / "log.txt").read_text()
-    assert "metric di is left out: noise: 12 images are too few; di and w compare 64 at a time; training goes on" in log
+    assert "metric di is left out: noise: 12 images, too few; di and w compare 64 at a time; training goes on" in log
     assert "metric rkd6 is left out: LinAlgError('SVD did not converge'); training goes on" in log
     assert [path.name for path in run_dir.glob("metric-*")] == ["metric-rfd6_full.jsonl"]
     assert list(run_dir.glob("checkpoint-*"))

@@ -67,7 +67,7 @@ def test_sets_that_have_nothing_to_do_with_each_other():
 
 def test_too_few_images_are_refused():
     real, fake = sets()
-    with pytest.raises(UserError, match="3 images have no 3 neighbours each; at least 4 are needed"):
+    with pytest.raises(UserError, match="among 3 images none has 3 neighbours; at least 4 are needed"):
         agreement(real, fake[:3], 3)
 
 

@@ -113,16 +113,16 @@ def test_backbones_must_agree():
 
 
 def test_minibatch_std_group_must_divide_the_images_of_a_pass():
-    message = "mbstd_group_size 4 must divide the 6 images of a pass; change --batch or the group size"
+    message = "mbstd_group_size 4 must divide the number of images in a pass, 6; change --batch or the group size"
     with pytest.raises(ValidationError, match=message):
         run_config(schedule={"batch_size": 6})
 
 
 def test_group_is_checked_against_each_gpus_share():
     run_config(schedule={"batch_size": 16}, hardware={"gpus": 2})
-    with pytest.raises(ValidationError, match="divide the 6 images of a pass"):
+    with pytest.raises(ValidationError, match="divide the number of images in a pass, 6"):
         run_config(schedule={"batch_size": 12}, hardware={"gpus": 2})
-    with pytest.raises(ValidationError, match="divide the 6 images of a pass"):
+    with pytest.raises(ValidationError, match="divide the number of images in a pass, 6"):
         run_config(schedule={"batch_size": 12, "batch_gpu": 6})
 
 

@@ -89,7 +89,7 @@ def test_a_signal_while_a_checkpoint_is_being_written(tmp_path):
     script = """
         import os, signal, sys, time
         from pathlib import Path
-        from benchmarks import crash
+        from benchmarks.measures import crash
         folder = Path(sys.argv[1])
         crash.make_pictures(folder / "pictures.zip")
         (folder / "run").mkdir()

@@ -11,6 +11,7 @@ import torch
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
+from dnnlib.words import counted
 from training.config import RunConfig
 from training.cost.launches import Work, work_of_step
 from training.cost.pass_size import FREE, images_per_pass, with_pass_size
@@ -97,8 +98,9 @@ def table(found: Estimate, gpus: int) -> str:
     """Lines of text, at most 100 characters each."""
     cards = found.card.name if gpus == 1 else f"{gpus} x {found.card.name}"
     bound = "the GPU" if found.gpu > found.host else "launching kernels"
+    images = counted(found.images_per_pass, "image")
     return "\n".join([
         f"ESTIMATE for {cards}, from counts and data sheets: {found.seconds_per_kimg:.1f} s/kimg, within a factor of 3",
-        f"  {found.images_per_pass} images a pass; {found.launches:,.0f} launches a step; most time goes to {bound}",
+        f"  {images} a pass; {found.launches:,.0f} launches a step; most time goes to {bound}",
         f"  (GPU {found.gpu:.1f}, host {found.host:.1f} s/kimg). Nothing of this has been measured on a GPU.",
     ])  # fmt: skip

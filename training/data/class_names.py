@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, real, shown
+from dnnlib.words import counted
 
 ENTRY = "class_names"  # of a snapshot's metadata, a JSON list; inside its entry "steergan", too
 SHOWN = 12  # names in a message
@@ -72,7 +73,7 @@ def listed(classes: int, names: Sequence[str] | None) -> str:
 
 
 def _known(classes: int, names: Sequence[str] | None) -> str:
-    return f"the classes are {listed(classes, names)}; or give {classes} numbers with commas between"
+    return f"the classes are {listed(classes, names)}; or give {counted(classes, 'number')} with commas between"
 
 
 def _row(text: str, classes: int) -> list[float]:
@@ -81,5 +82,5 @@ def _row(text: str, classes: int) -> list[float]:
     except ValueError:
         row = []
     if len(row) != classes or not all(math.isfinite(number) and abs(number) < 1e30 for number in row):
-        raise UserError(f"--class {shown(text)}: a label of this model is {classes} finite numbers")
+        raise UserError(f"--class {shown(text)}: a label of this model is {counted(classes, 'finite number')}")
     return row

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, real, shown
+from dnnlib.words import counted
 from training.data import ground_truth
 from training.data.archives import METADATA, Archive
 from training.data.image_files import DAMAGE, reason
@@ -240,7 +241,7 @@ def parse_text(text: str, names: Sequence[str], width: int) -> np.ndarray:
     """The row of what --text says. Raises UserError for words that the model has never seen, too many, and none."""
     words = words_of(text)
     if not 0 < len(words) <= width:
-        raise UserError(f"--text {shown(text)}: {len(words)} words; this model takes from 1 to {width}")
+        raise UserError(f"--text {shown(text)}: {counted(len(words), 'word')}; this model takes from 1 to {width}")
     for word in words:
         if word not in names:
             raise UserError(f"--text {shown(text)}: this model does not know the word {shown(word)}"

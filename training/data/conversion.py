@@ -10,12 +10,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training.data.bit_depth import BitDepth
 from training.data.image_files import DAMAGE, has_more_frames, is_power_of_two, reason
 from training.data.opening import OverLimit
 from training.data.sources import Source
 from training.data.transforms import Transform, is_grey, is_grey_color, to_plain, upright_size
 from training.data.writer import DatasetWriter, open_writer
+
+_NAMED = 20  # images that are left out, each on a line
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -36,7 +39,7 @@ class ConversionSummary:
         kind = {1: "grey", 3: "RGB"}[self.channels]
         refused = f", {self.refused} over a limit skipped" if self.refused else ""
         return (
-            f"{self.images} images, {self.size}x{self.size}, {kind}, {self.labels}, "
+            f"{counted(self.images, 'image')}, {self.size}x{self.size}, {kind}, {self.labels}, "
             f"{self.skipped} damaged skipped{refused}"
         )
 
@@ -55,21 +58,29 @@ class _Log:
             raise UserError(f"{name} is refused: {error}")
         self.refused_count += 1
         self.first = self.first or f"{name} is refused: {error}"
-        self._say(f"skipped, over a limit: {name}: {error}")
+        self._name(f"skipped, over a limit: {name}: {error}")
 
     def damaged(self, name: str, error: Exception) -> None:
         if self._strict:
             raise UserError(f"{name} is damaged: {reason(error)}; remove it, or leave out --strict to skip such images")
         self.damaged_count += 1
         self.first = self.first or f"{name} is damaged: {reason(error)}"
-        self._say(f"skipped, damaged: {name}: {reason(error)}")
+        self._name(f"skipped, damaged: {name}: {reason(error)}")
+
+    def _name(self, skipped: str) -> None:
+        """The first ones; of thousands, nobody reads the names."""
+        count = self.damaged_count + self.refused_count
+        if count <= _NAMED:
+            self._say(skipped)
+        elif count == _NAMED + 1:
+            self._say("more are skipped; their names are left out here")
 
     def remark(self, what: str, name: str) -> None:
         self._remarks.setdefault(what, []).append(name)
 
     def tell_remarks(self) -> None:
         for what, names in self._remarks.items():
-            self._say(f"{what}: {len(names)} image{'s' if len(names) > 1 else ''}, first {names[0]}")
+            self._say(f"{what}: {counted(len(names), 'image')}, first {names[0]}")
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,9 @@ def _readable(
         count += 1
         yield i, result
     if not count:
-        raise UserError(f"none of the {len(source.names)} images of the source can be read; the first: {log.first}")
+        raise UserError(
+            f"nothing of the source can be read, {counted(len(source.names), 'image')}; the first: {log.first}"
+        )
 
 
 def _survey(source: Source, transform: Transform, log: _Log) -> _Survey:
@@ -198,5 +211,5 @@ def _describe_labels(source: Source) -> str:
     if not source.labels:
         return "no labels"
     if isinstance(source.labels[0], list):
-        return f"labels of {len(source.labels[0])} numbers"
-    return f"{len(set(source.labels))} classes"
+        return f"labels of {counted(len(source.labels[0]), 'number')}"
+    return counted(len(set(source.labels)), "class", "classes")

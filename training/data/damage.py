@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 
 ALLOWED_SHARE = 0.01  # of a data set's images
 IN_A_ROW = 100  # neighbours that cannot be read either
@@ -31,4 +32,6 @@ class Damage:
 
     def hopeless(self, last: str) -> UserError:
         """The error for a long row of images none of which can be read; `last`: what is wrong with the last one."""
-        return UserError(f"{self.path}: {min(IN_A_ROW, self.images)} images in a row cannot be read; the last: {last}")
+        return UserError(
+            f"{self.path}: {counted(min(IN_A_ROW, self.images), 'image')} in a row cannot be read; the last: {last}"
+        )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training.data import conditions, ground_truth, labels
 from training.data.archives import open_archive
 from training.data.damage import IN_A_ROW, Damage
@@ -122,7 +123,7 @@ class ImageDataset(torch.utils.data.Dataset):
         """Lines for the user: `notes`, and which classes there are."""
         names = self.class_names or []
         more = f", ... {names[-1]}" if len(names) > _SHOWN_NAMES else ""
-        listed = f"{self.path}: {len(names)} classes: {', '.join(names[:_SHOWN_NAMES])}{more}"
+        listed = f"{self.path}: {counted(len(names), 'class', 'classes')}: {', '.join(names[:_SHOWN_NAMES])}{more}"
         return [*self.notes, *([listed] if names else [])]
 
     def _label_examples(self) -> list[list[float]]:

@@ -11,6 +11,7 @@ from typing import Any
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from dnnlib.json_files import read_json
+from dnnlib.words import counted
 from training.data.dataset import ImageDataset
 from training.data.image_files import reason
 
@@ -48,8 +49,10 @@ def compare(run_dir: Path, dataset: ImageDataset) -> str | None:
         write_json(run_dir / NAME, now)
     if before is None or not _differ(before, now):
         return None
-    what = f"{before['images']} images before, {now['images']} now"
-    what = what if before["images"] != now["images"] else f"{now['images']} images as before, but other files"
+    what = f"{counted(before['images'], 'image')} before, {now['images']} now"
+    what = (
+        what if before["images"] != now["images"] else f"{counted(now['images'], 'image')} as before, but other files"
+    )
     return f"warning: the data has changed since the run was trained last ({what}; {now['path']}); going on with it"
 
 

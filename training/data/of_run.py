@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training.config import RunConfig
 from training.data.dataset import ImageDataset
 
@@ -45,5 +46,6 @@ def open_data(config: RunConfig, path: str | None, mirror: bool | None = None) -
         seed=config.seed,
     )
     if dataset.num_channels != channels:
-        raise UserError(f"{dataset.path}: images of {dataset.num_channels} channels, but the network makes {channels}")
+        found = counted(dataset.num_channels, "channel")
+        raise UserError(f"{dataset.path}: images of {found}, but the network makes {channels}")
     return dataset

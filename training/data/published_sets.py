@@ -11,6 +11,7 @@ import numpy as np
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.restricted_unpickler import NotPlain
+from dnnlib.words import counted
 from training.data.bounded import BoundedGzip, read_at_most
 from training.data.plain_pickle import PlainArray, load_plain
 
@@ -52,7 +53,9 @@ def read_mnist(path: Path) -> tuple[np.ndarray, list[int] | None]:
         return pixels, None
     labels = _read_idx(labels_path, _IDX_LABELS, ())
     if len(labels) != len(pixels):
-        raise UserError(f"{labels_path} holds {len(labels)} labels for the {len(pixels)} images of {path}")
+        raise UserError(
+            f"{labels_path} holds {counted(len(labels), 'label')} for {counted(len(pixels), 'image')} of {path}"
+        )
     return pixels, labels.tolist()
 
 
@@ -103,7 +106,7 @@ def _cifar_batch(name: str, data: bytes) -> tuple[np.ndarray, list[int]]:
     if not isinstance(labels, list) or any(type(label) is not int or not 0 <= label < 10 for label in labels):
         raise ValueError(f'{name}: "labels" is no list of whole numbers from 0 to 9')
     if len(labels) != len(pixels.value):
-        raise ValueError(f"{name}: {len(labels)} labels for {len(pixels.value)} images")
+        raise ValueError(f"{name}: {counted(len(labels), 'label')} for {counted(len(pixels.value), 'image')}")
     return pixels.value.reshape(_CIFAR_SHAPE), labels
 
 

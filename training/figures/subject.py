@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training.data.dataset import ImageDataset
 from training.data.of_run import open_data
 from training.layouts.layout import Layout
@@ -58,7 +59,9 @@ class ModelUnderStudy:
         """Different images of the data set, chosen by `seed`. Raises UserError when there are too few."""
         available = len(self.dataset)
         if count > available:
-            raise UserError(f"{self.dataset.name} holds {available} images, {count} were asked for; use fewer")
+            raise UserError(
+                f"{self.dataset.name} holds {counted(available, 'image')}, {count} were asked for; use fewer"
+            )
         chosen = np.random.default_rng(seed).choice(available, count, replace=False).tolist()
         images = torch.from_numpy(np.stack([self.dataset[i][0] for i in chosen])).to(self.model.device)
         return ImagesWithLabels(images.float() / 127.5 - 1, self._labels_of(chosen))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dnnlib.words import counted
 from torch_utils.ops import downsample2d, setup_filter
 from training.config import DiscriminatorConfig
 from training.networks.layers import Conv2d, Linear, scaled_together
@@ -112,8 +113,10 @@ class DiscriminatorEpilogue(nn.Module):
         self.out = Linear(channels, cmap_dim or 1)
 
     def extra_repr(self) -> str:
+        if not self.std_channels:
+            return ""
         group = "the batch" if self.group_size is None else self.group_size
-        return f"{self.std_channels} channels of deviation within groups of {group}" if self.std_channels else ""
+        return f"{counted(self.std_channels, 'channel')} of deviation within groups of {group}"
 
     def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
         """x [N, channels, 4, 4], with "skip" img [N, img_channels, 4, 4], label projection cmap -> logits [N, 1]."""
@@ -135,7 +138,7 @@ def minibatch_std(x: Tensor, group_size: int | None, num_channels: int) -> Tenso
     count, channels, height, width = x.shape
     size = min(group_size or count, count)
     if count % size:
-        raise ValueError(f"minibatch std: {count} samples do not divide into groups of {size}")
+        raise ValueError(f"minibatch std: {counted(count, 'sample')} cannot be divided into groups of {size}")
     grouped = x.reshape(size, count // size, num_channels, channels // num_channels, height, width)  # G first
     variance = (grouped - grouped.mean(0)).square().mean(0)  # [N / G, num_channels, channels / num_channels, H, W]
     std = (variance + 1e-8).sqrt().mean((2, 3, 4))  # [N / G, num_channels]

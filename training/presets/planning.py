@@ -9,6 +9,7 @@ import click
 import torch
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from torch_utils import distributed
 from torch_utils.devices import choose_device
 from torch_utils.distributed import World
@@ -136,7 +137,9 @@ def _remarks_on_data(plan: Plan) -> list[str]:
     if plan.images is None or plan.images >= FEW_IMAGES or plan.config.augment.mode != "noaug":
         return []
     mirror = "" if plan.config.data.mirror else "; --mirror=1 doubles them where left and right do not matter"
-    return [f"only {plan.images} images: D may learn them by heart; use --aug=ada (docs/few-images.md){mirror}"]
+    return [
+        f"only {counted(plan.images, 'image')}: D may learn them by heart; use --aug=ada (docs/few-images.md){mirror}"
+    ]
 
 
 def look_at(data: str, condition: Condition | None) -> DataFacts:
@@ -163,7 +166,7 @@ def check_transfer(config: RunConfig, source: str) -> None:
 
 def _images(config: RunConfig) -> str:
     settings = config.generator
-    return f"{settings.img_resolution}x{settings.img_resolution}, {settings.img_channels} channels"
+    return f"{settings.img_resolution}x{settings.img_resolution}, {counted(settings.img_channels, 'channel')}"
 
 
 def _check_branch(old: RunConfig, config: RunConfig) -> None:

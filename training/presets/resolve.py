@@ -25,6 +25,7 @@ from dnnlib.cli import spelt
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
 from dnnlib.registry import plugins_wanted
+from dnnlib.words import counted
 from training.augment.pipes import PIPES, multipliers
 from training.augment.settings import AugmentConfig
 from training.choices import CONFIGS, known_names
@@ -348,4 +349,4 @@ def _check_data(config: RunConfig, facts: DataFacts) -> None:
     if config.data.conditional and facts.label_dim == 0:
         raise UserError(f"--cond: {config.data.path} has no labels; add them to its dataset.json, or leave out --cond")
     if (config.data.subset or 0) > facts.size:
-        raise UserError(f"--subset={config.data.subset}: {config.data.path} has only {facts.size} images")
+        raise UserError(f"--subset={config.data.subset}: {config.data.path} has only {counted(facts.size, 'image')}")

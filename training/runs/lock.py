@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dnnlib.files import remove_temporaries
 from dnnlib.locks import DirectoryLock
+from dnnlib.words import counted
 from torch_utils.distributed import World
 
 # What training writes under temporary names first.
@@ -27,7 +28,7 @@ def held(run_dir: Path, world: World) -> Iterator[list[str]]:
 def _take(run_dir: Path, stack: ExitStack) -> list[str]:
     lock = stack.enter_context(DirectoryLock(run_dir, "being trained"))
     removed = remove_temporaries(run_dir, WRITTEN, 0 if lock.is_held else LONG_AGO)
-    remarks = [f"removed {len(removed)} unfinished files of a run that was killed"] if removed else []
+    remarks = [f"removed {counted(len(removed), 'unfinished file')} of a run that was killed"] if removed else []
     if not lock.is_held:
         remarks.append(f"no locks on this file system: nothing keeps a second process from training in {run_dir}")
     return remarks

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.json_files import parse_json
+from dnnlib.words import counted
 from torch_utils.budget import ElementBudget
 from torch_utils.tensor_files import TensorFile, TensorKind, UnreadableFile, open_tensors
 from training.config import DiscriminatorConfig, GeneratorConfig, MappingConfig, RunConfig
@@ -218,7 +219,7 @@ def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     wrong = [name for name, value in tensors.items() if value.is_floating_point() and not is_finite(value)]
     if wrong:
         first = in_one_line(wrong[0], REASON)
-        raise UserError(f"{what} are not finite numbers (NaN or Inf in {len(wrong)} tensors, first {first})")
+        raise UserError(f"{what} are not finite numbers (NaN or Inf in {counted(len(wrong), 'tensor')}, first {first})")
 
 
 def is_finite(tensor: Tensor) -> bool:

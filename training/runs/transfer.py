@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from dnnlib.words import counted
 from training.networks.backbones import Module
 from training.runs.snapshot import open_snapshot
 
@@ -61,7 +62,7 @@ def take_weights(path: str, G: Module, G_ema: Module, D: Module) -> list[str]:
 def report(name: str, transfer: Transfer) -> list[str]:
     """One line on a network's transfer, and a warning where little was taken."""
     lines = [
-        f"{name}: {len(transfer.taken)} tensors taken over ({transfer.share:.1%} of its parameters), "
+        f"{name}: {counted(len(transfer.taken), 'tensor')} taken over ({transfer.share:.1%} of its parameters), "
         f"{len(transfer.new)} new{_first(transfer.new)}, {len(transfer.left)} left aside{_first(transfer.left)}"
     ]
     if transfer.share < LEAST_SHARE:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from training.data import ground_truth
 from training.data.image_files import DAMAGE, reason
 from training.scenes import colors
@@ -64,7 +65,7 @@ def load_cutouts(folder: Path, selection: Selection, placement: Placement) -> tu
     )
     if not cutouts:
         raise UserError(
-            f"--cutouts {folder} holds no usable cut-out ({len(skipped)} pictures were unsuitable); "
+            f"--cutouts {folder} holds no usable cut-out ({counted(len(skipped), 'picture')} unsuitable); "
             "cut-outs are pictures with a transparent surrounding, such as RGBA PNG files"
         )
     return cutouts, skipped

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.parsing import shown
+from dnnlib.words import counted
 from interop.optional import needed
 
 SCRIPTS = (".pt", ".pth", ".ts", ".torchscript")
@@ -39,7 +40,8 @@ class FileCondition:
             raise UserError(f"{self.path}: cannot take pictures {list(images.shape)} ({_reason(error)})") from error
         if not isinstance(found, Tensor) or found.ndim not in (1, 2) or len(found) != len(images):
             shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
-            raise UserError(f"{self.path}: gives {shape} for {len(images)} pictures, not a row of numbers for each")
+            pictures = counted(len(images), "picture")
+            raise UserError(f"{self.path}: gives {shape} for {pictures}, not a row of numbers for each")
         found = (found[:, None] if found.ndim == 1 else found).float()
         if not 1 <= found.shape[1] <= MOST:
             raise UserError(f"{self.path}: gives {found.shape[1]} numbers for a picture; 1 to {MOST} make a condition")

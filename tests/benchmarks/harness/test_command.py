@@ -10,8 +10,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from benchmarks import checkpoint, crash, data, inference, metrics, ops, profile, train_step
-from benchmarks.harness.command import Findings, Run, benchmark
+from benchmarks.harness.command import benchmark
 from benchmarks.harness.report import read_report
+from benchmarks.harness.run import Findings, Run
 from benchmarks.harness.series import Series
 from dnnlib.errors import UserError
 
@@ -87,7 +88,7 @@ def test_rounds_and_those_that_do_not_count(monkeypatch: pytest.MonkeyPatch, arg
 
 def test_progress_is_shown_from_the_first_step_and_stays_out_of_what_is_printed():
     result = CliRunner().invoke(example, ["--device=cpu"])
-    assert result.stderr == "test_command: 0 of 1 steps, 0 s; the machine's convolution rate\n"
+    assert result.stderr == "test_command: 0 of 1 step, 0 s; the machine's convolution rate\n"
     assert "steps" not in result.stdout
 
 

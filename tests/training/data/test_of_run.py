@@ -32,5 +32,5 @@ def test_data_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(UserError, match="no longer there; say where it is with --data"):
         open_data(config(tmp_path / "absent.zip"), None)
     grey = write_zip(tmp_path / "grey.zip", {"0.png": picture(0, 16, "L")})
-    with pytest.raises(UserError, match="images of 1 channels, but the network makes 3"):
+    with pytest.raises(UserError, match="images of 1 channel, but the network makes 3"):
         open_data(config(grey), None)

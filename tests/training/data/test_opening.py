@@ -121,7 +121,7 @@ def test_the_options_raise_the_limits(tmp_path):
 def test_a_picture_of_196_megapixels_is_read_when_asked_to(tmp_path):
     source = write_folder(tmp_path / "a", {"a.png": enormous()})
     output = convert(source, tmp_path / "out.zip", "--max-pixels=196000000", "--width=16", "--height=16")
-    assert "1 images, 16x16" in output
+    assert "1 image, 16x16" in output
 
 
 def test_limits_come_from_the_environment(monkeypatch):

@@ -69,9 +69,9 @@ def test_minibatch_std_over_the_whole_batch(group_size, generator):
 
 
 def test_minibatch_std_needs_whole_groups():
-    with pytest.raises(ValueError, match="6 samples do not divide into groups of 4"):
+    with pytest.raises(ValueError, match="6 samples cannot be divided into groups of 4"):
         minibatch_std(torch.zeros(6, 2, 4, 4), 4, 1)
-    with pytest.raises(ValueError, match="6 samples do not divide into groups of 4"):
+    with pytest.raises(ValueError, match="6 samples cannot be divided into groups of 4"):
         make_discriminator()(real_images(6))
 
 

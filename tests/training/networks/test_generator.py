@@ -131,5 +131,5 @@ def test_printing_a_generator_documents_it():
 
 def test_printing_a_discriminator_documents_it():
     text = str(make_discriminator())
-    assert "1 channels of deviation within groups of 4" in text
+    assert "1 channel of deviation within groups of 4" in text
     assert "3x3, down 2, lrelu" in text

@@ -452,7 +452,7 @@ def test_refused_options(options: dict, line: str):
 
 
 def test_refused_batch_names_the_group_size():
-    assert refusal(batch=6).startswith("discriminator.mbstd_group_size 4 must divide the 6 images of a pass")
+    assert refusal(batch=6).startswith("discriminator.mbstd_group_size 4 must divide the number of images in a pass, 6")
 
 
 def test_refused_layers_of_a_bad_resolution():

@@ -209,7 +209,7 @@ def test_data_that_is_gone_or_of_another_kind_is_refused(run: Path, data: Path, 
     gone = tmp_path / "gone.zip"
     assert refused(run, gone) == f"{gone}: the training data is not there; say where it is now with --data"
     grey = write_zip(tmp_path / "grey.zip", pictures(24, "L"))
-    assert "images of 1 channels, but the networks are for 3" in refused(run, grey)
+    assert "images of 1 channel, but the networks are for 3" in refused(run, grey)
 
 
 # ---- transfer

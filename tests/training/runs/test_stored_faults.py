@@ -155,7 +155,7 @@ def test_weights_that_are_not_finite_are_refused(saved: Path, value: float):
     weight = load_file(saved)[name]
     weight[0, 0] = value
     line = refusal(rewritten(saved, tensors={name: weight}))
-    assert "the weights of G_ema are not finite numbers (NaN or Inf in 1 tensors, first mapping.layers.0" in line
+    assert "the weights of G_ema are not finite numbers (NaN or Inf in 1 tensor, first mapping.layers.0" in line
 
 
 @pytest.mark.parametrize(

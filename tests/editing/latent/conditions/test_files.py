@@ -71,7 +71,7 @@ def test_a_row_of_single_numbers_is_one_attribute(tmp_path: Path):
 
 
 @pytest.mark.parametrize("network, words", [
-    (Pair(), "gives tuple for 1 pictures"),
+    (Pair(), "gives tuple for 1 picture,"),
     (Nothing(), "gives 0 numbers for a picture"),
     (OfSize64(), r"cannot take pictures \[1, 3, 16, 16\]"),
 ])  # fmt: skip
