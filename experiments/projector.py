@@ -4,9 +4,11 @@
 
 The pictures are those of seeds 0, 1, ..., in 8 bits, as files have them; what is found is compared with them, its
 centers with those that they were made with. Nothing of the search knows the seeds. Of each level is said, too, how
-much of a picture hangs on one of its centers.
+much of a picture hangs on one of its centers. The searches with and without centers are compared picture by picture:
+after how many steps both have come as near as the one without centers comes at all.
 """
 
+import time
 from dataclasses import dataclass, replace
 
 import click
@@ -27,19 +29,24 @@ NEAR_CENTER = 0.1  # of x and y, each in [-1, 1]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of N pictures: rms [N] at the end, the first step [N] whose rms is below NEAR (-1: none is), and the end."""
+    """Of N pictures: rms [T, N] of every step that was taken, and the last one, which is the best of each picture."""
 
     rms: Tensor
-    steps: Tensor
     last: InversionStep
+    seconds: float
+
+    def steps_until(self, rms: Tensor | float) -> Tensor:
+        """The first step [N] whose rms is at most `rms`, a number or [N]; -1 where none is."""
+        is_near = self.rms <= rms
+        return torch.where(is_near.any(0), is_near.int().argmax(0), -1)
 
 
 def outcome(model: Model, target: Tensor, options: InversionOptions) -> Outcome:
     """Search for all pictures at the same time."""
-    reached = torch.full([len(target)], -1)
+    begun, rms = time.perf_counter(), []
     for step in tqdm(invert(model, target, options), total=options.steps + 1, disable=None):
-        reached[(reached < 0) & (step.rms.cpu() < NEAR)] = step.step
-    return Outcome(step.rms.cpu(), reached, step)
+        rms.append(step.rms.cpu())
+    return Outcome(torch.stack(rms), step, time.perf_counter() - begun)
 
 
 def as_files(images: Tensor) -> Tensor:
@@ -75,9 +82,24 @@ def _moved(layout: Layout, level: int, index: int, way: tuple[float, float]) -> 
 
 
 def said(name: str, found: Outcome) -> str:
-    near, steps = int((found.rms < NEAR).sum()), found.steps[found.steps >= 0]
+    reached, rms = found.steps_until(NEAR), found.last.rms.cpu()
+    steps = reached[reached >= 0]
     when = f"after {steps.median().item()} steps in the median" if len(steps) else "never"
-    return f"{name}: {near} of {len(found.rms)} within {NEAR} ({when}); median rms {found.rms.median():.4f}"
+    near = f"{len(steps)} of {len(rms)} within {NEAR} ({when})"
+    return f"{name}: {near}; median rms {rms.median():.4f}; {found.seconds:.0f} s"
+
+
+def compared(free: Outcome, fixed: Outcome) -> str:
+    """The steps of both on the same pictures: those that both find, and all, until as near as `fixed` comes at all."""
+    lines, nearest = [], fixed.last.rms.cpu()
+    for name, rms in ((f"within {NEAR}", NEAR), ("as near as without comes", nearest)):
+        steps = torch.stack([each.steps_until(rms) for each in (free, fixed)])
+        steps = steps[:, (steps >= 0).all(0)]
+        lines.append(f"{name}, {steps.shape[1]} pictures that both bring there")
+        if steps.shape[1]:
+            (a, b), fewer = steps.median(1).values.tolist(), int((steps[0] < steps[1]).sum())
+            lines[-1] += f": {a} steps with centers, {b} without, in the median; fewer with centers for {fewer}"
+    return "\n".join(lines)
 
 
 @click.command(cls=Command, help=__doc__)
@@ -102,7 +124,9 @@ def main(network: str, pictures: int, space: Space, num_steps: int) -> None:
             f"  level {level}: centers of {near} within {NEAR_CENTER}, median error {errors.median():.3f}; moved so "
             f"far, one changes the picture by {changes.median():.4f} rms ({changes.min():.4f} to {changes.max():.4f})"
         )
-    click.echo(said("without", outcome(model, target, replace(options, optimize_layout=False))))
+    fixed = outcome(model, target, replace(options, optimize_layout=False))
+    click.echo(said("without", fixed))
+    click.echo(compared(free, fixed))
 
 
 if __name__ == "__main__":

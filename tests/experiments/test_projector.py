@@ -1,5 +1,6 @@
 """The experiment on projector.py: what it counts."""
 
+import pytest
 import torch
 from click.testing import CliRunner
 
@@ -13,12 +14,28 @@ def step(number: int, *rms: float) -> InversionStep:
     return InversionStep(number, empty, empty, None, empty, torch.tensor(rms))
 
 
-def test_the_first_near_step_counts(monkeypatch):
-    steps = [step(0, 0.5, 0.02), step(1, 0.029, 0.5), step(9, 0.01, 0.01)]
+def found(monkeypatch: pytest.MonkeyPatch, *steps: InversionStep) -> projector.Outcome:
     monkeypatch.setattr(projector, "invert", lambda *_: iter(steps))
-    found = projector.outcome(tiny_model(), torch.zeros(2), InversionOptions())
-    assert found.steps.tolist() == [1, 0]
-    assert projector.said("x", found).startswith("x: 2 of 2 within 0.03 (after 0 steps in the median)")
+    return projector.outcome(tiny_model(), torch.zeros(2), InversionOptions())
+
+
+def test_the_first_near_step_counts(monkeypatch: pytest.MonkeyPatch):
+    outcome = found(monkeypatch, step(0, 0.5, 0.02), step(1, 0.029, 0.5), step(9, 0.01, 0.01))
+    assert outcome.steps_until(0.03).tolist() == [1, 0]
+    assert outcome.steps_until(0.015).tolist() == [2, 2]  # the last one is the best of all, whatever its number
+    assert outcome.steps_until(torch.tensor([0.5, 0.001])).tolist() == [0, -1]
+    assert projector.said("x", outcome).startswith("x: 2 of 2 within 0.03 (after 0 steps in the median)")
+
+
+def test_searches_are_compared_on_the_same_pictures(monkeypatch: pytest.MonkeyPatch):
+    free = found(monkeypatch, step(0, 0.5, 0.5), step(1, 0.02, 0.3), step(2, 0.01, 0.02))
+    fixed = found(monkeypatch, step(0, 0.5, 0.5), step(1, 0.4, 0.5), step(2, 0.02, 0.3))
+    assert projector.compared(free, fixed).splitlines() == [
+        "within 0.03, 1 pictures that both bring there: 1 steps with centers, 2 without, in the median; "
+        "fewer with centers for 1",
+        "as near as without comes, 2 pictures that both bring there: 1 steps with centers, 2 without, in the median; "
+        "fewer with centers for 2",
+    ]
 
 
 def test_centers_are_compared_level_by_level():
