@@ -75,6 +75,11 @@ def save_field(path: str | Path, field: Sgf, about: About) -> Path:
     return Path(path)
 
 
+def is_field(path: str | Path) -> bool:
+    """Whether a file is a fitted field. Raises UserError when it cannot be read."""
+    return FORMAT in open_tensors(path).metadata
+
+
 def load_field(path: str | Path, device: str | torch.device = "cpu") -> SavedField:
     """Read a file. Raises UserError, one line, when it cannot be read, is damaged or something else."""
     file = open_tensors(path)

@@ -11,11 +11,11 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.parsing import floats, shown
 from editing.latent.conditions import make_condition
-from editing.latent.field_files import load_field
+from editing.latent.field_files import is_field, load_field
 from editing.latent.fitting import parse_layers
 from editing.latent.interface import Edit, Points, Step, Target, draw_pairs, toward
 from editing.latent.manipulation import SAMPLES, TOLERANCE, default_condition, example_of, first_label
-from editing.latent.methods import METHODS, check_method, is_field, make_method, space_of
+from editing.latent.methods import METHODS, check_method, make_method, space_of
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
 from editing.picture_request import (
