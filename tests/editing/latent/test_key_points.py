@@ -129,7 +129,7 @@ def test_fields_that_move_no_key_points_are_refused(model: Model, tmp_path: Path
     with pytest.raises(UserError, match="a field of a, b, c, d, e, f, none of which is a key point; fit one"):
         KeyPointField(others, model)
     monkeypatch.setattr(Means, "names", (*NAMES[:-1], "legs_y"))
-    with pytest.raises(UserError, match="a field of red, .*, not of red, .*legs_y"):
+    with pytest.raises(UserError, match=r"a field of red, .*, not of red, .*legs_y"):
         KeyPointField(fitted(model, tmp_path / "a.safetensors"), model)
 
 
