@@ -5,8 +5,8 @@
 The list names a network, what measures attributes, and rows, each a method in W or Z. A seed chooses the random latents
 that a method is fitted to, what it learns from, and the pictures that are edited. The same command again goes on where
 it was stopped. OUTDIR/results.json holds every value, table.md means over seeds with 95% intervals (Student's), and by
-how much the first row is above the others, seed by seed; curves.png the curves of the first seed. What it prints begins
-with the correlations of attributes among random pictures: how entangled they are. experiments/sums.yaml is another list.
+how much the first row is above the others, seed by seed; curves.png the curves of the first seed. It prints first the
+correlations of attributes among random pictures: how entangled they are. experiments/sums.yaml is another list.
 """
 
 from collections.abc import Mapping

@@ -186,7 +186,9 @@ ROWS: dict[str, Callable[[Laboratory, Sequence[Task], int], Moved]] = {
     "drag, latent": partial(by_dragging, mode="latent"),
     "sgf": partial(by_method, name="sgf", space="w"),
     "sgf in Z": partial(by_method, name="sgf", space="z"),
+    "sgf in W and layout": partial(by_method, name="sgf", space="w+layout"),
     "optimization": partial(by_method, name="optimization", space="w"),
+    "optimization in W and layout": partial(by_method, name="optimization", space="w+layout"),
 }
 
 

@@ -4,7 +4,8 @@
     for step in field.drag(ws, layout, [((0.1, 0.0), (0.1, 0.3))]):
         print(step.distances)                                   # in pixels; close the iterator to stop
 
-The field is that of SGF (sgf.py): the key points are measured at every step, and the layout stays as it is.
+The field is that of SGF (sgf.py): the key points are measured at every step. The layout stays as it is, unless the
+field was fitted to it, too (space w+layout).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,10 +90,10 @@ class KeyPointField:
         if not self.points.names:
             raise UserError(f"{path}: a field of {', '.join(about.names[:8])}, none of which is a key point; fit one "
                             "with edit.py directions --method=sgf --condition=points:KIND")  # fmt: skip
-        if about.space != "w":
-            raise UserError(f"{path}: a field in z; pictures are dragged by their styles, so fit one with --space=w")
+        if about.space == "z":
+            raise UserError(f"{path}: a field in z; points are dragged by styles and layout, so fit one in them")
         self.condition = make_condition(about.conditions, example_of(model))
-        self.subject = ModelSubject(model, self.condition, "w", about.layers)
+        self.subject = ModelSubject(model, self.condition, about.space, about.layers)
         self._method(max_steps=1)  # says what does not fit
 
     def about(self, name: str) -> dict[str, Any]:
@@ -143,7 +144,7 @@ class KeyPointField:
     def _drag_step(
         self, number: int, at: Latents, condition: Tensor, pulled: Mapping[int, Place], noise_mode: NoiseMode
     ) -> DragStep:
-        ws, layout = self.subject.styles(at), None if at.context is None else at.context.layout
+        ws, layout = self.subject.styles(at), self.subject.layout(at)
         image = self.model.images(ws=ws, layout=layout, noise_mode=noise_mode)
         places = self.points.places(condition)[0, list(pulled)]
         pixel = pixel_size(self.model.config.generator.img_resolution, registration_of_model(self.model))
@@ -151,4 +152,4 @@ class KeyPointField:
         return DragStep(number, image, ws, layout, [(x, y) for x, y in places.tolist()], distances.tolist())
 
     def _method(self, max_steps: int) -> Sgf:
-        return self.saved.of(self.subject, self.model.G.w_shape[-1], SgfOptions(walk=WalkOptions(max_steps, PATIENCE)))
+        return self.saved.of(self.subject, self.subject.width, SgfOptions(walk=WalkOptions(max_steps, PATIENCE)))

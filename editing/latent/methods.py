@@ -88,12 +88,12 @@ def make_method(name: str, subject: ModelSubject, pairs: Pairs, walk: WalkOption
 
 def _check_w(directions: Directions, subject: ModelSubject) -> None:
     if subject.space != "w":
-        raise UserError(f"{directions.method} has directions in w; there are none in z")
+        raise UserError(f"{directions.method} has directions in w; there are none in {subject.space}")
 
 
 def space_of(name: str) -> Space:
-    """Where a method moves latents: w, but for fields that were fitted in z."""
-    return "z" if name not in METHODS and is_field(name) and load_field(name).about.space == "z" else "w"
+    """Where a method moves latents: w, but for fields that were fitted in another space."""
+    return load_field(name).about.space if name not in METHODS and is_field(name) else "w"
 
 
 def along(

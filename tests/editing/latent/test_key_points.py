@@ -123,7 +123,7 @@ def test_points_that_it_cannot_pull_are_refused(model: Model, path: str, points:
 
 
 def test_fields_that_move_no_key_points_are_refused(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(UserError, match="a field in z; pictures are dragged by their styles"):
+    with pytest.raises(UserError, match="a field in z; points are dragged by styles and layout"):
         KeyPointField(fitted(model, tmp_path / "z.safetensors", "z"), model)
     others = fitted(model, tmp_path / "others.safetensors", names=("a", "b", "c", "d", "e", "f"))
     with pytest.raises(UserError, match="a field of a, b, c, d, e, f, none of which is a key point; fit one"):
