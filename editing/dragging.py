@@ -278,7 +278,7 @@ def _check(
         if len(layout) != 1:
             raise UserError(f"one picture is dragged at a time, but there are {len(layout)} layouts")
     _check_mode(model, options)
-    _check_points(points)
+    check_points(points)
     if mask is not None and (mask.ndim != 2 or mask.shape[0] != mask.shape[1]):
         raise UserError(f"the mask must be a square [r, r], not {list(mask.shape)}")
 
@@ -291,7 +291,8 @@ def _check_mode(model: Model, options: DragOptions) -> None:
         raise UserError(f"no features of {options.feature_resolution}; this model has {', '.join(map(str, sizes))}")
 
 
-def _check_points(points: Points) -> None:
+def check_points(points: Points) -> None:
+    """Raises UserError unless there are 1 to POINTS_LIMIT points, all in the picture."""
     if not 1 <= len(points) <= POINTS_LIMIT:
         raise UserError(f"{len(points)} points to drag; give 1 to {POINTS_LIMIT}")
     for number, ends in enumerate(points):

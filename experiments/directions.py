@@ -4,11 +4,13 @@
 
 The list names a network, what measures attributes, and rows, each a method in W or Z. A seed chooses the random latents
 that a method is fitted to, what it learns from, and the pictures that are edited. The same command again goes on where
-it was stopped. OUTDIR/results.json holds every value, table.md means over seeds with 95% intervals (Student's),
-curves.png the curves of the first seed.
+it was stopped. OUTDIR/results.json holds every value, table.md means over seeds with 95% intervals (Student's), and by
+how much the first row is above the others, seed by seed; curves.png the curves of the first seed. It prints first the
+correlations of attributes among random pictures: how entangled they are. experiments/sums.yaml is another list.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from dnnlib.cli import FILE, Command, Seeds
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, write_by, write_json, write_text
 from dnnlib.parsing import integer
-from editing.latent.conditions import make_condition
-from editing.latent.interface import Method, Pairs, draw_pairs, toward
+from editing.latent.conditions import Condition, make_condition
+from editing.latent.interface import Method, Pairs, draw_pairs, index_of, toward
 from editing.latent.linear import correlation
 from editing.latent.manipulation import TOLERANCE, Manipulation, example_of
 from editing.latent.methods import make_method
@@ -38,7 +40,10 @@ EDIT_STEPS = WalkOptions(max_steps=60, patience=20)
 
 @dataclass(frozen=True)
 class Study:
-    """What a list says; rows: {name: (method, space, points of its curve)}."""
+    """What a list says; rows: {name: (method, space, points of its curve)}.
+
+    sums: {new attribute: {attribute: weight}}; they take the place of those that they are made of.
+    """
 
     network: str
     condition: list[str]
@@ -46,6 +51,7 @@ class Study:
     samples: int
     edits: int
     rows: dict[str, tuple[str, str, int]]
+    sums: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def read_study(path: Path) -> Study:
@@ -64,12 +70,31 @@ def _row(said: dict[str, Any]) -> tuple[str, str, int]:
     return said["method"], said.get("space", "w"), integer(str(said["strengths"]))
 
 
+class Sums:
+    """A condition whose attributes are weighted sums of another's, and those of it that are in no sum."""
+
+    def __init__(self, inner: Condition, sums: Mapping[str, Mapping[str, float]]):
+        """Raises UserError for a sum of an attribute that there is not."""
+        self.inner = inner
+        summed = {part for parts in sums.values() for part in parts}
+        rows = {name: {name: 1.0} for name in inner.names if name not in summed} | dict(sums)
+        self.names = tuple(rows)
+        self.weights = torch.zeros(len(rows), len(inner.names))
+        for number, parts in enumerate(rows.values()):
+            for name, weight in parts.items():
+                self.weights[number, index_of(inner.names, name)] = weight
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.inner(images) @ self.weights.T.to(images)
+
+
 class Laboratory:
     """The model of a study with its condition, and the pairs of each seed, drawn once for all methods."""
 
     def __init__(self, study: Study, device: str):
         self.study, self.model = study, Model.load(study.network, device)
-        self.condition = make_condition(study.condition, example_of(self.model))
+        measured = make_condition(study.condition, example_of(self.model))
+        self.condition = Sums(measured, study.sums) if study.sums else measured
         self._drawn: dict[tuple[str, int], tuple[ModelSubject, Pairs]] = {}
 
     def pairs(self, space: str, seed: int) -> tuple[ModelSubject, Pairs]:
@@ -124,14 +149,36 @@ def _summary(reached: Tensor, steps: Tensor, kept: Tensor) -> dict[str, float | 
 
 def table(study: Study, results: Results) -> str:
     """Markdown: MDS of each attribute and their mean, then what came of edits."""
-    titles = ["method", *study.attributes, "MDS, mean", "edits that arrived", "steps", "others unchanged"]
+    titles = ["method", "seeds", *study.attributes, "MDS, mean", "edits that arrived", "steps", "others unchanged"]
     lines = [titles, ["---"] * len(titles)]
     for row, by_seed in results.items():
         runs = list(by_seed.values())
-        each = [[run["curves"][name]["mds"] for run in runs] for name in study.attributes]
-        means = [sum(values) / len(values) for values in zip(*each, strict=True)]
+        areas = zip(*(_areas(study, run) for run in runs), strict=True)
         edits = [[run["edits"][key] for run in runs] for key in ("success", "steps", "kept")]
-        lines.append([row, *map(cell, [*each, means, *edits])])
+        lines.append([row, str(len(runs)), *map(cell, [*areas, *edits])])
+    return _markdown(lines)
+
+
+def differences(study: Study, results: Results) -> str:
+    """Markdown: MDS of the first row minus that of each other one, over the seeds that both have."""
+    first, *others = results
+    lines = [[f"{first} minus", "seeds", *study.attributes, "MDS, mean"]]
+    lines.append(["---"] * len(lines[0]))
+    for row in others:
+        seeds = [seed for seed in results[first] if seed in results[row]]
+        pairs = [(_areas(study, results[first][seed]), _areas(study, results[row][seed])) for seed in seeds]
+        gaps = zip(*([a - b for a, b in zip(*pair, strict=True)] for pair in pairs), strict=True)
+        lines.append([row, str(len(seeds)), *(cell(gap, digits=3) for gap in gaps)])
+    return _markdown(lines)
+
+
+def _areas(study: Study, run: dict[str, Any]) -> list[float]:
+    """MDS of each attribute, then their mean."""
+    each = [run["curves"][name]["mds"] for name in study.attributes]
+    return [*each, sum(each) / len(each)]
+
+
+def _markdown(lines: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -156,13 +203,15 @@ def plot(study: Study, results: Results, path: Path) -> None:
     plt.close(figure)
 
 
-def entanglement(laboratory: Laboratory, seed: int) -> dict[str, float]:
-    """How attributes go together among random pictures: Pearson's correlations of those that are edited."""
+def entanglement(laboratory: Laboratory, seed: int) -> str:
+    """Markdown: Pearson's correlations of edited attributes with all others among random pictures."""
     subject, pairs = laboratory.pairs("w", seed)
-    rows = [subject.index(name) for name in laboratory.study.attributes]
     found = correlation(pairs.conditions, pairs.conditions)
-    names = laboratory.study.attributes
-    return {f"{names[i]}, {names[j]}": float(found[rows[i], rows[j]]) for j in range(len(rows)) for i in range(j)}
+    lines = [["correlation", *subject.names], ["---"] * (1 + len(subject.names))]
+    for name in laboratory.study.attributes:
+        row = subject.index(name)
+        lines.append([name, *("" if i == row else f"{value:.2f}" for i, value in enumerate(found[row].tolist()))])
+    return _markdown(lines)
 
 
 @click.command(cls=Command)
@@ -184,10 +233,10 @@ def main(outdir: Path, path: Path, seeds: list[int], only: str | None, device: s
             if str(seed) not in results.setdefault(row, {}):
                 results[row][str(seed)] = laboratory.measure(row, seed)
                 write_json(known, results)
-                write_text(outdir / "table.md", table(study, results))
+                write_text(outdir / "table.md", f"{table(study, results)}\n{differences(study, results)}")
                 plot(study, results, outdir / "curves.png")
-    said = ", ".join(f"{pair} {value:.2f}" for pair, value in entanglement(laboratory, seeds[0]).items())
-    click.echo(f"correlations: {said}\n\n{table(study, results)}", nl=False)
+    shown = [entanglement(laboratory, seeds[0]), table(study, results), differences(study, results)]
+    click.echo("\n".join(shown), nl=False)
 
 
 if __name__ == "__main__":

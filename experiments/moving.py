@@ -25,6 +25,7 @@ from dnnlib.files import make_dir, write_json, write_text
 from editing.dragging import DragMode, DragOptions, drag
 from editing.latent.conditions.scenes import scene_condition
 from editing.latent.interface import draw_pairs, toward
+from editing.latent.key_points import KeyPoints
 from editing.latent.manipulation import EVALUATION
 from editing.latent.methods import make_method
 from editing.latent.space import ModelSubject, Space
@@ -155,8 +156,9 @@ def by_dragging(laboratory: Laboratory, tasks: Sequence[Task], seed: int, mode: 
 def _pulled(laboratory: Laboratory, task: Task) -> list[tuple[tuple[float, float], tuple[float, float]]]:
     """The key points of a picture, and where they are to go."""
     condition = scene_condition("points", laboratory.kind, laboratory.model.device)
+    points = KeyPoints.of(condition.names, laboratory.model)
     with torch.no_grad():
-        starts = condition(laboratory.model.images([task.seed])).reshape(-1, 2).clamp(-1, 1)
+        starts = points.places(condition(laboratory.model.images([task.seed])))[0].clamp(-1, 1)
     ends = (starts + torch.tensor(task.way).to(starts)).clamp(-1, 1)
     return [((x, y), (u, v)) for (x, y), (u, v) in zip(starts.tolist(), ends.tolist(), strict=True)]
 
@@ -169,9 +171,10 @@ def by_method(laboratory: Laboratory, tasks: Sequence[Task], seed: int, name: st
     method = make_method(name, subject, pairs, WalkOptions(MAX_STEPS, PATIENCE))
     points = subject.of_seeds([task.seed for task in tasks])
     before = subject.measure(points)
-    ways = torch.tensor([task.way for task in tasks]).to(before)
-    wishes = {n: before[:, n] + ways[:, 0 if each.endswith("_x") else 1] for n, each in enumerate(subject.names)}
-    pixel = pixel_size(model.config.generator.img_resolution, registration_of_model(model))
+    key_points = KeyPoints.of(subject.names, model)
+    ways = torch.tensor([task.way for task in tasks]).to(before) / key_points.scale
+    wishes = {entry: before[:, entry] + ways[:, axis] for both in key_points.entries for axis, entry in enumerate(both)}
+    pixel = pixel_size(model.config.generator.img_resolution, "corners")
     edit = method.edit(points, toward(before, wishes, pixel))
     return Moved(subject.pictures(points.at(edit.values)), edit.steps.tolist())
 
@@ -183,7 +186,9 @@ ROWS: dict[str, Callable[[Laboratory, Sequence[Task], int], Moved]] = {
     "drag, latent": partial(by_dragging, mode="latent"),
     "sgf": partial(by_method, name="sgf", space="w"),
     "sgf in Z": partial(by_method, name="sgf", space="z"),
+    "sgf in W and layout": partial(by_method, name="sgf", space="w+layout"),
     "optimization": partial(by_method, name="optimization", space="w"),
+    "optimization in W and layout": partial(by_method, name="optimization", space="w+layout"),
 }
 
 

@@ -106,13 +106,13 @@ def table(which: Comparison, results: Results, beside: Mapping[str, Mapping[str,
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def cell(values: Iterable[float | None]) -> str:
-    """Mean +- interval of what is there."""
+def cell(values: Iterable[float | None], digits: int = 2) -> str:
+    """Mean +- interval of what is there, with so many digits; whole numbers from 20 on."""
     there = [value for value in values if value is not None]
     if not there:
         return MISSING
     mean, half = interval(there)
-    digits = 0 if abs(mean) >= 20 else 2
+    digits = 0 if abs(mean) >= 20 else digits
     return f"{mean:.{digits}f}" + ("" if np.isnan(half) else f" +- {half:.{digits}f}")
 
 

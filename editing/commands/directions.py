@@ -25,8 +25,8 @@ METHODS = ("sefa", "ganspace", "interfacegan", "interfacegan-conditional", "sgf"
 @option("--layers", group=HOW, metavar="A-B", show_default="all", help="Only styles of these layers move, such as 0-3.")
 @option("--part", group=HOW, type=click.Choice(["objects", "background"]), show_default="objects",
         help="In scenes of several objects: whose styles.")
-@option("--space", group=HOW, type=click.Choice(["w", "z"]), default="w", show_default=True,
-        help="Where sgf moves latents.")
+@option("--space", group=HOW, type=click.Choice(["w", "z", "w+layout"]), default="w", show_default=True,
+        help="Where sgf moves latents; w+layout: the centers of heatmaps, too.")
 @option("--samples", group=HOW, metavar="N", type=Int(2, 1_000_000), default=10_000, show_default=True,
         help="Random latents that are looked at.")
 @option("--fit-seed", group=HOW, type=SEED, default=0, show_default=True, help="Of these, and of what is learnt.")

@@ -16,7 +16,8 @@ MODEL, ADDRESS = "Model", "Address"
 @option("--network", group=MODEL, metavar="PATH", required=True, type=PATH,
         help="Run directory (its newest snapshot), snapshot or checkpoint.")
 @option("--directions", group=MODEL, metavar="FILE", multiple=True, type=PATH,
-        help="Directions of edit.py directions that sessions may go along. Can be repeated.")
+        help="Of edit.py directions: directions for sessions to go along, or a field of key points to pull. Can be "
+             "repeated.")
 @option("--device", group=MODEL, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @option("--host", group=ADDRESS, default="127.0.0.1", show_default=True, metavar="ADDRESS",
         help="Where to listen; other than this machine's own address only with --password.")

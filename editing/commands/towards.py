@@ -26,8 +26,8 @@ WHAT, HOW = "What to reach", "How"
              "edit.py directions, which spares the fitting.")
 @option("--max-steps", group=HOW, metavar="N", type=Int(1, 10_000), default=100, show_default=True,
         help="Steps at most; 20 without coming nearer end it, too.")
-@option("--space", group=HOW, type=click.Choice(["w", "z"]), show_default="that of a fitted file, or w",
-        help="Where latents move; ganspace and sefa have directions in w only.")
+@option("--space", group=HOW, type=click.Choice(["w", "z", "w+layout"]), show_default="that of a fitted file, or w",
+        help="Where latents move; w+layout: the centers of heatmaps, too. ganspace and sefa have directions in w only.")
 @option("--layers", group=HOW, metavar="A-B", show_default="all", help="Only styles of these layers move, such as 0-3.")
 @option("--samples", group=HOW, metavar="N", type=Int(2, 1_000_000), show_default="10000; 1000 where nothing is learnt",
         help="Random pictures that the method is fitted to, and that say what a standard deviation is.")

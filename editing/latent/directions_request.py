@@ -39,7 +39,7 @@ class DirectionsRequest:
     count: int = 10
     layers: str | None = None
     part: Part | None = None
-    space: str = "w"
+    space: Space = "w"
     samples: int = 10_000
     fit_seed: int = 0
     seed: int = 0
@@ -99,8 +99,8 @@ def _check(request: DirectionsRequest) -> Path:
         )
     if request.part and learns:
         raise UserError(f"--part: {request.method} is for models with one latent for an image")
-    if request.space == "z" and request.method != "sgf":
-        raise UserError(f"--space=z: {request.method} finds directions in w")
+    if request.space != "w" and request.method != "sgf":
+        raise UserError(f"--space={request.space}: {request.method} finds directions in w")
     figure = Path(request.figure) if request.figure else dest.with_suffix(".png")
     for option, path in (("--dest", dest), ("--figure", figure)):
         if path.is_dir():
@@ -123,8 +123,7 @@ def _subject(
     """What is edited, and its condition in words."""
     words = request.conditions or default_condition(model.config)
     condition = make_condition(words, example_of(model))
-    space: Space = "z" if request.space == "z" else "w"
-    return ModelSubject(model, condition, space, layers, request.trunc, request.class_number), words
+    return ModelSubject(model, condition, request.space, layers, request.trunc, request.class_number), words
 
 
 def _ranges(subject: ModelSubject, pairs: Pairs) -> list[tuple[str, float, float]]:

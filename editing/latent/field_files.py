@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from dnnlib.errors import UserError
 from editing.latent.auxiliary import AuxiliaryMapping, MappingOptions
 from editing.latent.interface import Subject
 from editing.latent.sgf import Scale, Sgf, SgfOptions
+from editing.latent.space import Space
 from torch_utils.tensor_files import open_tensors, write_tensors
 from training.latent.directions import metadata_of
 
@@ -28,14 +29,14 @@ MOST_LAYERS = 64
 
 @dataclass(frozen=True)
 class About:
-    """What a field is of. names: of the condition's numbers. conditions: its words. space: w or z. layers: as edits go.
+    """What a field is of. names: of the condition's numbers. conditions: its words. layers: as edits go.
 
     network: the name of the model, for people.
     """
 
     names: tuple[str, ...]
     conditions: tuple[str, ...]
-    space: str
+    space: Space
     layers: tuple[int, int] | None
     network: str
 
@@ -75,6 +76,11 @@ def save_field(path: str | Path, field: Sgf, about: About) -> Path:
     return Path(path)
 
 
+def is_field(path: str | Path) -> bool:
+    """Whether a file is a fitted field. Raises UserError when it cannot be read."""
+    return FORMAT in open_tensors(path).metadata
+
+
 def load_field(path: str | Path, device: str | torch.device = "cpu") -> SavedField:
     """Read a file. Raises UserError, one line, when it cannot be read, is damaged or something else."""
     file = open_tensors(path)
@@ -112,7 +118,7 @@ def _about(said: Mapping[str, Any], path: str | Path) -> About:
     names, conditions, layers = said.get("names"), said.get("conditions"), said.get("layers")
     lists = all(isinstance(each, list) and all(isinstance(t, str) for t in each) for each in (names, conditions))
     whole = layers is None or (isinstance(layers, list) and len(layers) == 2 and all(type(n) is int for n in layers))
-    if not lists or not whole or said.get("space") not in ("w", "z") or not isinstance(said.get("network"), str):
+    if not lists or not whole or said.get("space") not in get_args(Space) or not isinstance(said.get("network"), str):
         raise UserError(f"{path}: damaged, what its metadata says of the field is not understood")
     span = None if layers is None else (layers[0], layers[1])
     return About(tuple(said["names"]), tuple(said["conditions"]), said["space"], span, said["network"])

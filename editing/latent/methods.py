@@ -6,8 +6,7 @@ from pathlib import Path
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
-from editing.latent import field_files
-from editing.latent.field_files import load_field
+from editing.latent.field_files import is_field, load_field
 from editing.latent.ganspace import ganspace
 from editing.latent.interface import Method, Pairs
 from editing.latent.interfacegan import InterFaceGan, InterFaceOptions
@@ -17,7 +16,6 @@ from editing.latent.sefa import sefa
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject, Space
 from editing.latent.walking import WalkOptions
-from torch_utils.tensor_files import open_tensors
 from training.latent.directions import Directions, load_directions
 
 Fit = Callable[[ModelSubject, Pairs, WalkOptions, bool], Method]
@@ -90,17 +88,12 @@ def make_method(name: str, subject: ModelSubject, pairs: Pairs, walk: WalkOption
 
 def _check_w(directions: Directions, subject: ModelSubject) -> None:
     if subject.space != "w":
-        raise UserError(f"{directions.method} has directions in w; there are none in z")
+        raise UserError(f"{directions.method} has directions in w; there are none in {subject.space}")
 
 
 def space_of(name: str) -> Space:
-    """Where a method moves latents: w, but for fields that were fitted in z."""
-    return "z" if name not in METHODS and is_field(name) and load_field(name).about.space == "z" else "w"
-
-
-def is_field(path: str) -> bool:
-    """Whether a file is a fitted field. Raises UserError when it cannot be read."""
-    return field_files.FORMAT in open_tensors(path).metadata
+    """Where a method moves latents: w, but for fields that were fitted in another space."""
+    return load_field(name).about.space if name not in METHODS and is_field(name) else "w"
 
 
 def along(

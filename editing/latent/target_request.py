@@ -13,11 +13,11 @@ from dnnlib.parsing import floats, shown
 from dnnlib.words import counted
 from editing.latent.conditions import make_condition
 from editing.latent.directions_request import parse_layers
-from editing.latent.field_files import load_field
+from editing.latent.field_files import is_field, load_field
 from editing.latent.interface import Edit, Points, Step, Target, draw_pairs, toward
 from editing.latent.manipulation import SAMPLES, TOLERANCE, default_condition, example_of, first_label
-from editing.latent.methods import METHODS, check_method, is_field, make_method, space_of
-from editing.latent.space import ModelSubject
+from editing.latent.methods import METHODS, check_method, make_method, space_of
+from editing.latent.space import ModelSubject, Space
 from editing.latent.walking import WalkOptions
 from editing.picture_request import (
     PictureRequest,
@@ -46,7 +46,7 @@ class TargetRequest(PictureRequest):
     method: str = "sgf"
     tolerance: float = TOLERANCE
     max_steps: int = 100
-    space: str | None = None
+    space: Space | None = None
     layers: str | None = None
     samples: int | None = None
     fit_seed: int = 0
@@ -114,8 +114,7 @@ def edit_to_files(request: TargetRequest) -> tuple[list[Path], Arrival]:
     edit = method.edit(points, target, steps.append)
     images = _pictures(subject, points, [*(step.values for step in steps), edit.values], request)
     end = points.at(edit.values)
-    layout = None if points.context is None else points.context.layout
-    written = write_outcome(request, model, images, subject.styles(end), layout)
+    written = write_outcome(request, model, images, subject.styles(end), subject.layout(end))
     return written, Arrival(subject.names, before, subject.measure(end), target, edit)
 
 
@@ -148,7 +147,7 @@ def _subject(model: Model, request: TargetRequest) -> ModelSubject:
     if not words and request.method not in METHODS and is_field(request.method):
         words = load_field(request.method).about.conditions
     condition = make_condition(words or default_condition(model.config), example_of(model))
-    space = space_of(request.method) if request.space is None else "z" if request.space == "z" else "w"
+    space = request.space or space_of(request.method)
     label: int | Tensor | None = first_label(model)
     if request.class_label is not None or request.latents is None:
         label = chosen_label(model, request)
@@ -157,7 +156,7 @@ def _subject(model: Model, request: TargetRequest) -> ModelSubject:
 
 def _start(subject: ModelSubject, request: TargetRequest) -> Points:
     layout = chosen_layout(subject.model, request)
-    if subject.space == "w":
+    if subject.space != "z":
         return subject.of_styles(chosen_styles(subject.model, request, layout), layout)
     latents = chosen_latents(request)
     if "ws" in latents:

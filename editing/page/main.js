@@ -72,7 +72,7 @@ class Page {
     this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, grid, isFree: () => !this.pull.running });
     $("#heatmaps").hidden = model.counts.length === 0;
     const isBusy = () => Boolean(this.pull.running || this.photo.running || this.history.filming);
-    this.pull = new Pull(this.stage, { store, backend, picture, grid, isBusy });
+    this.pull = new Pull(this.stage, { store, backend, picture, grid, model, isBusy });
     this.photo = new Photo({ store, backend, picture, say: toast, isBusy });
     this.panels = new Panels({ store, backend, selection, model, say: toast });
     this.directions = new Directions({ store, backend, model });
@@ -135,6 +135,7 @@ class Page {
 
   // Of the document as it is now; an older picture's layout is no longer anybody's.
   #newest(frame) {
+    this.pull.measured(frame);
     if (this.store.document.layout === null && frame.layout) this.#drawn(frame);
     this.#settled();
   }

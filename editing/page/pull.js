@@ -2,14 +2,16 @@
 
 import { $, ONE_AT_A_TIME, element, svg } from "./dom.js";
 import { View, clamp } from "./geometry.js";
+import { KeyPoints } from "./key_points.js";
 
 const CIRCLE = [0, 0, 0.5];
 const SHORTEST = 6; // CSS pixels of an arrow
 const MASK_SIDE = 256; // pixels of a painted mask, each way
 
 export class Pull {
-  constructor(host, { store, backend, picture, grid, isBusy }) {
+  constructor(host, { store, backend, picture, grid, model, isBusy }) {
     Object.assign(this, { host, store, backend, picture, grid, isBusy });
+    this.keyPoints = new KeyPoints(model, () => this.draw());
     this.view = new View(host, grid);
     this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
     this.svg.style.display = "none";
@@ -51,6 +53,7 @@ export class Pull {
     this.#drawMask();
     if (!this.isOpen) return;
     this.svg.replaceChildren(svg("rect", { width: "100%", height: "100%", fill: "transparent" }));
+    if (!this.running) this.svg.append(...this.keyPoints.marks(this.view));
     this.drag.points.forEach((point, index) => this.#drawPoint(point, index));
     if (this.drag.mask?.circle) this.#drawCircle(this.drag.mask.circle);
     this.#list();
@@ -126,6 +129,12 @@ export class Pull {
     this.store.change({ drag: { ...this.drag, points: this.drag.points.filter((_, i) => i !== index) } });
   }
 
+  // The newest picture has come, with what was measured in it.
+  measured(frame) {
+    this.keyPoints.measured(frame);
+    this.draw();
+  }
+
   // ---- gestures
 
   #press(event) {
@@ -161,7 +170,7 @@ export class Pull {
     const points = this.drag.points.slice();
     if (now.kind === "new") {
       if (Math.hypot(event.clientX - now.pressed[0], event.clientY - now.pressed[1]) < SHORTEST && !points[now.index]) return;
-      points[now.index] = { from: now.start.map((value) => clamp(value, -1, 1)), to: at };
+      points[now.index] = { from: this.keyPoints.snapped(now.start).map((value) => clamp(value, -1, 1)), to: at };
     } else points[now.index] = { ...points[now.index], [now.end]: at };
     this.store.preview({ drag: { ...this.drag, points } });
   }
@@ -170,7 +179,9 @@ export class Pull {
     const now = this.gesture;
     this.gesture = null;
     if (now?.kind === "brush") this.#keepBrush();
+    const isPulled = this.store.before !== null && this.keyPoints.field !== null;
     this.store.commit();
+    if (isPulled && !this.isBusy()) this.start(); // the picture follows
   }
 
   cancel() {
@@ -242,7 +253,8 @@ export class Pull {
 
   start() {
     if (this.isBusy()) return this.#say(ONE_AT_A_TIME);
-    const options = { mode: this.store.layout ? $("#pull-mode").value : "latent" };
+    const { field } = this.keyPoints;
+    const options = field ? { field: field.file } : { mode: this.store.layout ? $("#pull-mode").value : "latent" };
     const id = this.backend.drag({ ...this.store.document, layout: this.store.layout }, options);
     this.running = { id, points: [], distances: null };
     this.#say("on its way");

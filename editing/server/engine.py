@@ -1,10 +1,10 @@
 """The model in memory, and what is done with it: each task is a generator that the scheduler runs."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.film import film_frames
-from editing.latent.registry import about_directions, known_directions
+from editing.latent.registry import about_directions, chosen_field, known_files
 from editing.masks import mask_array
 from editing.model_facts import facts
 from editing.registration import registration_of_model
@@ -35,6 +35,9 @@ from training.pictures.videos import check_video, save_video
 from training.runs.snapshot import Snapshot, open_snapshot
 from training.sampling import Model
 
+if TYPE_CHECKING:
+    from editing.dragging import DragStep
+
 Send = Callable[[bytes], None]
 Task = Generator[None, None, None]
 
@@ -48,7 +51,7 @@ class Engine:
     def __init__(self, network: str, device: str = "auto", directions: Sequence[str] = ()):
         self.snapshot: Snapshot = open_snapshot(network)
         self.model = Model.load(self.snapshot.path, device)
-        self.directions = known_directions(directions, self.model.G.w_shape)
+        self.directions, self.fields = known_files(directions, self.model)
         self._discriminator: DiscriminatorNetwork | None = None
         if self.model.device.type == "cpu":
             keep_memory()
@@ -71,7 +74,8 @@ class Engine:
     def about(self) -> dict[str, Any]:
         """What the page has to know of the model."""
         known = [about_directions(name, found) for name, found in self.directions.items()]
-        return {**facts(self.model, self.snapshot), "directions": known}
+        fields = [found.about(name) for name, found in self.fields.items()]
+        return {**facts(self.model, self.snapshot), "directions": known, "fields": fields}
 
     # ---- tasks
 
@@ -85,29 +89,17 @@ class Engine:
         if request.overlay is not None:
             parts.append(picture_part(self._overlay(request.overlay, rendering, document), "overlay"))
         about = {"id": request.id, "slot": request.slot, "layout": rendering.layout_json()}
+        if request.slot == "main":
+            about["key_points"] = {name: field.places(rendering.images) for name, field in self.fields.items()}
         send(frame("picture", {**about, "ms": _ms_since(start)}, parts))
         yield
 
     def dragging(self, request: DragRequest, send: Send) -> Task:
         """A frame "drag" a step; the last one has `done`, the reason, and the new styles and layout."""
-        from editing.dragging import DragOptions, drag
-
         document = replace(request.document, history=())
         if not document.points:
             raise UserError("there is no point to drag; press one in the picture and pull it")
-        layout = layout_of(self.model, document)
-        resolution = self.snapshot.config.generator.img_resolution
-        mask = mask_array(document.mask, resolution, registration_of_model(self.model))
-        steps = drag(
-            self.model,
-            styles_of(self.model, document, layout, self.directions),
-            layout,
-            [(point.start, point.target) for point in document.points],
-            None if mask is None else torch.from_numpy(mask).to(self.model.device),
-            DragOptions(**request.options),
-            noise_mode=_steady(document),
-        )
-        for step in steps:
+        for step in self._drag(document, request.options):
             said = {"points": _plain(step.points), "distances": _plain(step.distances), "reason": step.reason}
             send(self._step_frame("drag", request.id, step, {**said, "done": step.done}))
             yield
@@ -143,6 +135,21 @@ class Engine:
         yield
 
     # ---- parts of them
+
+    def _drag(self, document: Document, options: Mapping[str, Any]) -> Iterator["DragStep"]:
+        """By features and heatmaps, or key points by a field."""
+        from editing.dragging import DragOptions, drag
+
+        layout = layout_of(self.model, document)
+        ws = styles_of(self.model, document, layout, self.directions)
+        points = [(point.start, point.target) for point in document.points]
+        if "field" in options:
+            field, max_steps = chosen_field(self.fields, options, document)
+            return field.drag(ws, layout, points, max_steps, _steady(document))
+        resolution = self.snapshot.config.generator.img_resolution
+        mask = mask_array(document.mask, resolution, registration_of_model(self.model))
+        inside = None if mask is None else torch.from_numpy(mask).to(self.model.device)
+        return drag(self.model, ws, layout, points, inside, DragOptions(**options), noise_mode=_steady(document))
 
     def _overlay(self, overlay: Overlay, rendering: Rendering, document: Document) -> np.ndarray:
         """uint8 [r, r], scaled to its own range."""

@@ -52,7 +52,10 @@ class Render:
 
 @dataclass(frozen=True)
 class DragRequest:
-    """Pull the document's points to their targets; `options` are fields of DragOptions."""
+    """Pull the document's points to their targets.
+
+    `options` are fields of DragOptions, or `field`, the name of one that moves key points, and max_steps.
+    """
 
     id: int
     document: Document
@@ -179,6 +182,7 @@ _DRAG_OPTIONS: dict[str, Callable[[Any, str], Any]] = {
     "max_steps": lambda value, name: read.whole(value, name, 1, 1000),
     "lr": lambda value, name: read.number(value, name, 1e-6, 1),
     "mask_weight": lambda value, name: read.number(value, name, 0, 1e4),
+    "field": lambda value, name: read.text(value, name, 4096),
 }
 _INVERT_OPTIONS: dict[str, Callable[[Any, str], Any]] = {
     "space": lambda value, name: read.choice(value, name, ("w", "w+")),

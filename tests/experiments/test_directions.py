@@ -4,19 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 from PIL import Image
 
 from dnnlib.errors import UserError
 from editing.latent.methods import METHODS
-from experiments.directions import LIST, main, read_study, table
+from experiments.directions import LIST, Sums, differences, main, read_study, table
 from tests.editing.latent.conditions.test_files import Means, script
 from tests.tiny_models import save_tiny_snapshot
 
 
-def test_the_list_that_comes_with_it():
-    study = read_study(LIST)
+@pytest.mark.parametrize("path", [LIST, LIST.with_name("sums.yaml")])
+def test_the_lists_that_come_with_it(path: Path):
+    study = read_study(path)
     assert {method for method, _, _ in study.rows.values()} == set(METHODS)
     assert {space for _, space, _ in study.rows.values()} == {"w", "z"}
     assert Path(LIST.parents[1] / study.network).exists()
@@ -60,7 +62,10 @@ def test_every_row_is_measured_with_every_seed_once(study: Path):
     assert len(one["curves"]["mean0"]["accuracy"]) == 2
     assert one["edits"]["count"] == 4
     assert 0 <= one["edits"]["success"] <= 1
-    assert said.startswith("correlations: mean0, mean2 ")
+    assert said.startswith("| correlation | mean0 | mean1 | mean2 |")
+    line = said.splitlines()[2].split(" | ")
+    assert line[:2] == ["| mean0", ""]
+    assert -1 <= float(line[2]) <= 1
     assert (out / "table.md").read_text() in said
     assert Image.open(out / "curves.png").width > 400
     results["a"]["1"]["curves"]["mean0"]["mds"] = 0.123  # what is there is not measured again
@@ -75,9 +80,35 @@ def test_the_table_has_means_with_intervals(study: Path):
         return {"curves": curves, "edits": {"count": 4, "success": 0.5, "steps": steps, "kept": 1.0}}
 
     lines = table(read_study(study), {"a": {"0": found(0.2, 7.0), "1": found(0.4, None)}}).splitlines()
-    assert lines[0] == "| method | mean0 | mean2 | MDS, mean | edits that arrived | steps | others unchanged |"
-    assert lines[2].split(" | ")[:4] == ["| a", *["0.30 +- 1.27"] * 3]
-    assert lines[2].split(" | ")[5] == "7.00"
+    assert lines[0] == "| method | seeds | mean0 | mean2 | MDS, mean | edits that arrived | steps | others unchanged |"
+    assert lines[2].split(" | ")[:5] == ["| a", "2", *["0.30 +- 1.27"] * 3]
+    assert lines[2].split(" | ")[6] == "7.00"
+
+
+def test_the_first_row_is_compared_with_others_seed_by_seed(study: Path):
+    def found(*areas: float) -> dict:
+        return {"curves": {name: {"mds": area} for name, area in zip(("mean0", "mean2"), areas, strict=True)}}
+
+    results = {"a": {"0": found(0.5, 0.7), "1": found(0.6, 0.8), "2": found(1, 1)},
+               "b": {"0": found(0.4, 0.7), "1": found(0.5, 0.9)}}  # fmt: skip
+    lines = differences(read_study(study), results).splitlines()
+    assert lines[0] == "| a minus | seeds | mean0 | mean2 | MDS, mean |"
+    assert lines[2] == "| b | 2 | 0.100 +- 0.000 | -0.050 +- 0.635 | 0.025 +- 0.318 |"
+
+
+def test_sums_take_the_place_of_what_they_are_made_of():
+    class Three:
+        names = ("a", "b", "c")
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean((2, 3))
+
+    condition = Sums(Three(), {"d": {"a": 1, "c": -0.5}})
+    assert condition.names == ("b", "d")
+    images = torch.ones(2, 3, 4, 4) * torch.tensor([3.0, 5.0, 8.0])[:, None, None]
+    assert condition(images).tolist() == [[5.0, -1.0]] * 2
+    with pytest.raises(UserError, match="no attribute 'z'"):
+        Sums(Three(), {"d": {"z": 1}})
 
 
 def test_rows_that_are_not_in_the_list_are_refused(study: Path):

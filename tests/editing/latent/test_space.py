@@ -42,7 +42,7 @@ def subject(model: Model, **options) -> ModelSubject:
     return ModelSubject(model, ChannelMeans(), **options)
 
 
-@pytest.mark.parametrize("space", ["w", "z"])
+@pytest.mark.parametrize("space", ["w", "z", "w+layout"])
 def test_points_are_the_pictures_of_their_seeds(model: Model, space: str):
     edited = subject(model, space=space, batch=2)
     points = edited.of_seeds([5, 6, 7])
@@ -50,7 +50,31 @@ def test_points_are_the_pictures_of_their_seeds(model: Model, space: str):
     torch.testing.assert_close(edited.measure(points), ChannelMeans()(model.images([5, 6, 7])))
     rows = torch.tensor([2, 0])
     torch.testing.assert_close(edited.pictures(points[rows]), model.images([7, 5]))
-    assert list(points.values.shape) == [3, 8]
+    assert list(points.values.shape) == [3, 8 + 2 * sum(points.context.layout.counts) * (space == "w+layout")]
+    assert edited.width == points.values.shape[1]
+
+
+def test_latents_with_the_layout_move_styles_and_centers(model: Model):
+    edited, layout = subject(model, space="w+layout"), model.layout([5])
+    points = edited.of_seeds([5])
+    step = torch.arange(edited.width) / 100
+    moved = points.at(points.values + step)
+    ws, centers = model.styles([5]) + step[:8], list(layout.centers)
+    torch.testing.assert_close(edited.styles(moved), ws)
+    found, start = edited.layout(moved), 8
+    for level, before in enumerate(centers):
+        end = start + before[0].numel()
+        torch.testing.assert_close(found.centers[level], before + step[start:end].reshape(1, -1, 2))
+        start = end
+    assert torch.equal(found.spreads[0], layout.spreads[0])
+    torch.testing.assert_close(edited.pictures(moved), model.images(ws=ws, layout=found))
+    again = edited.of_styles(ws, found)
+    torch.testing.assert_close(again.values, moved.values)
+
+
+def test_a_model_without_heatmaps_has_no_such_space():
+    with pytest.raises(UserError, match=r"space w\+layout: this model has no heatmaps"):
+        subject(tiny_model("stylegan2"), space="w+layout")
 
 
 def test_an_edit_in_w_moves_the_chosen_layers(model: Model):
@@ -73,16 +97,17 @@ def test_projected_pictures_keep_what_differs_between_layers(model: Model):
         subject(model, space="z").of_styles(ws, layout)
 
 
-@pytest.mark.parametrize("space", ["w", "z"])
+@pytest.mark.parametrize("space", ["w", "z", "w+layout"])
 def test_gradients_are_those_of_finite_differences(model: Model, space: str):
     edited = subject(model, space=space)
     points = edited.of_seeds([5])
     values = points.values.clone().requires_grad_()
     seen = edited.measure(points.at(values), with_gradients=True)
     (gradient,) = torch.autograd.grad(seen[0, 0], values)
-    step = 1e-2 * torch.nn.functional.one_hot(torch.tensor([3]), 8)
-    ends = [edited.measure(points.at(points.values + sign * step))[0, 0] for sign in (1, -1)]
-    assert float(gradient[0, 3]) == pytest.approx(float(ends[0] - ends[1]) / 2e-2, rel=0.05, abs=1e-3)
+    for entry in {3, edited.width - 1}:
+        step = 1e-2 * torch.nn.functional.one_hot(torch.tensor([entry]), edited.width)
+        ends = [edited.measure(points.at(points.values + sign * step))[0, 0] for sign in (1, -1)]
+        assert float(gradient[0, entry]) == pytest.approx(float(ends[0] - ends[1]) / 2e-2, rel=0.05, abs=1e-3)
 
 
 def test_random_points_are_the_same_for_a_seed(model: Model):
@@ -126,7 +151,7 @@ def test_conditions_that_give_something_else_are_refused(model: Model, answer, w
 FEW = MappingOptions(layers=2, features=32, steps=150, batch=64)
 
 
-@pytest.mark.parametrize("space", ["w", "z"])
+@pytest.mark.parametrize("space", ["w", "z", "w+layout"])
 @pytest.mark.parametrize("fast", [False, True])
 def test_sgf_moves_a_models_pictures_towards_a_target(model: Model, space: str, fast: bool):
     edited = subject(model, space=space)
