@@ -2,6 +2,7 @@
 
     python -m experiments.evidence --outdir=evidence
     python -m experiments.evidence --outdir=evidence --only=rooms-indoor,rooms-align-indoor
+    python -m experiments.evidence --outdir=short --also="--kimg=5"
 
 The list is experiments/evidence.yaml, every step one of the project's own commands, printed before it runs. The same
 command again skips what is done: data sets that exist, runs that are finished, metrics of their last snapshot.
@@ -11,7 +12,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ def chosen(runs: list[Evidence], only: str | None) -> list[Evidence]:
         if name not in known:
             raise UserError(f"--only '{name}' is not in the list{nearest(name, known)}")
     return [run for run in runs if run.name in wanted]
+
+
+def with_also(run: Evidence, text: str) -> Evidence:
+    """The run with more options of train.py, which win over its own. Raises UserError where a quote is left open."""
+    try:
+        return replace(run, train=[*run.train, *shlex.split(text)])
+    except ValueError as error:
+        raise UserError(f"--also: {in_one_line(error, REASON)}: {text}") from error
 
 
 def carry_out(run: Evidence, outdir: Path, device: str) -> None:
@@ -161,11 +170,12 @@ def table(runs: Iterable[Evidence], outdir: Path) -> str:
 @click.option("--outdir", type=FILE, default=Path("evidence"), show_default=True, help="Folder for data and runs.")
 @click.option("--only", metavar="NAME,...", help="Some of the runs.")
 @click.option("--list", "path", type=FILE, default=LIST, help="Another list than experiments/evidence.yaml.")
+@click.option("--also", metavar="WORDS", default="", help="Options of train.py that every run has as well.")
 @click.option("--device", default="auto", show_default=True, help="auto, cuda or cpu.")
 @click.option("--show", is_flag=True, help="Run nothing; print the table of what there is.")
-def main(outdir: Path, only: str | None, path: Path, device: str, show: bool) -> None:
+def main(outdir: Path, only: str | None, path: Path, also: str, device: str, show: bool) -> None:
     """Carry out the runs one after the other, and write the table of their metrics to OUTDIR/table.md."""
-    runs = chosen(read_list(path), only)
+    runs = [with_also(run, also) for run in chosen(read_list(path), only)]
     if not show:
         make_dir(outdir)
         for run in runs:

@@ -74,6 +74,15 @@ def test_training_gets_the_words_of_the_list(commands: list, tmp_path: Path):
     assert f"--data={tmp_path / 'data' / 'critters32.zip'}" in commands[1]
 
 
+def test_more_options_win_over_the_lists(commands: list, tmp_path: Path):
+    words = [f"--outdir={tmp_path}", "--only=critters-stylegan2", "--device=cpu", "--also=--kimg=2 --set 'a=[1, 2]'"]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert commands[1][-3:] == ("--kimg=2", "--set", "a=[1, 2]")
+    refused = CliRunner().invoke(main, [f"--outdir={tmp_path / 'other'}", "--also='a"])
+    assert (refused.exit_code, refused.output.strip()) == (2, "Error: --also: No closing quotation: 'a")
+    assert not (tmp_path / "other").exists()
+
+
 def test_table_shows_what_there_is(commands: list, tmp_path: Path):
     carry_out(RUN, tmp_path, "cpu")
     other = Evidence("two", "critters32", [], [], ["di", "locality"])

@@ -1,4 +1,4 @@
-"""StackGAN (Zhang et al. 2017): a rough picture of a caption, then a second network that redoes it at twice the size.
+"""StackGAN (Zhang et al. 2017): a rough picture of a caption, then a second network corrects it at twice the size.
 
 Both stages draw what they make of the caption from a normal distribution around its encoding, conditioning
 augmentation; half of the latent z is that draw, the other half the noise that the first stage begins with. The stages
@@ -62,9 +62,10 @@ class StackSynthesis(SteeredSynthesis, Growing):
         R = self.resolutions[-1]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.share == 0):
             small = self.first(z, c, lambda x: self.steered(x, features), keep)
+        sketch = enlarged(small, R)
         if self.share == 0:
-            return enlarged(small, R)
-        return torch.lerp(enlarged(small, R), self.second(small, z, c, keep), self.share)
+            return sketch.tanh()
+        return torch.lerp(sketch.tanh(), (sketch + self.second(small.tanh(), z, c, keep)).tanh(), self.share)
 
 
 class ConditioningAugmentation(nn.Module):
@@ -86,7 +87,7 @@ class ConditioningAugmentation(nn.Module):
 
 
 class StageOne(nn.Module):
-    """Noise and caption -> 4x4 features, doubled up to an image of half the size."""
+    """Noise and caption -> 4x4 features, doubled up to an image of half the size, in front of its tanh."""
 
     def __init__(self, config: GeneratorConfig, resolutions: list[int]):
         super().__init__()
@@ -103,11 +104,16 @@ class StageOne(nn.Module):
         x = keep(self.norm(x).relu())
         for up in self.ups:
             x = keep(up(F.interpolate(steered(x), scale_factor=2)))
-        return self.to_rgb(x).tanh()
+        return self.to_rgb(x)
 
 
 class StageTwo(nn.Module):
-    """The first stage's image, reduced to features, and the caption at every pixel -> residual blocks -> the image."""
+    """The first stage's image, reduced to features, and the caption at every pixel -> residual blocks -> what is to
+    be added to that image, enlarged, in front of the tanh.
+
+    The paper's second stage draws all of its image. Corrections that begin at 0 keep what the first stage knows about
+    the caption; in short runs it was lost (docs/lineage.md).
+    """
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
@@ -125,6 +131,8 @@ class StageTwo(nn.Module):
         )
         self.ups = nn.ModuleList(_normalized(channels(r // 2), channels(r)) for r in (R // 2, R))
         self.to_rgb = nn.Conv2d(channels(R), config.img_channels, 3, padding=1)
+        nn.init.zeros_(self.to_rgb.weight)
+        nn.init.zeros_(self.to_rgb.bias)
 
     def forward(self, small: Tensor, z: Tensor, c: Tensor, keep: Keep) -> Tensor:
         condition = self.augment(c, z[:, -self.size :])
@@ -134,7 +142,7 @@ class StageTwo(nn.Module):
             x = (x + block(x)).relu()
         for up in self.ups:
             x = up(F.interpolate(x, scale_factor=2))
-        return self.to_rgb(keep(x)).tanh()
+        return self.to_rgb(keep(x))
 
 
 class StackDiscriminator(LayeredDiscriminator, Growing):

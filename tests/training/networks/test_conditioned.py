@@ -190,3 +190,18 @@ def test_the_first_stage_makes_pictures_of_half_the_size():
     assert torch.equal(squares, squares[..., :1].expand_as(squares))
     with pytest.raises(UserError, match=r"set growth\.start_resolution=16"):
         check_choices(of.model_copy(update={"growth": None}))
+
+
+def test_the_second_stage_begins_with_the_picture_of_the_first():
+    of = conditioned_config("stackgan", None)
+    G, z, c, images = generator(of).eval(), noise(2, 8), conditions(of), []
+    for level in (2, 3):
+        set_level(G, level)
+        images.append(G(z, c))
+    assert torch.equal(*images)
+    second = G.synthesis.second
+    torch.nn.init.normal_(second.to_rgb.weight)
+    small = images[0][:, :, ::2, ::2]
+    added = second(small, z, c, lambda x: x)
+    expected = (images[0].double().atanh() + added).tanh()
+    torch.testing.assert_close(G(z, c).double(), expected, atol=1e-5, rtol=0)
