@@ -6,17 +6,18 @@ Each drag has one point, anywhere on the object of a seed's picture, and a targe
 it, in a random direction in which the object stays in the picture, as those of the training data are (`--anywhere`: in
 which only the target does). All modes drag the same ones. How far a point is from its target is said twice, in parts
 of the image's size: by the tracker of editing/dragging.py, which also decides when a drag ends, and at the end by the
-pixels about it, which dragging does not look at (benchmarks/sightings.py). Modes are compared at an equal distance: of
-each drag, the nearest that both of two modes came; steps and seconds are those until then. A step is a picture: a jump
-of centers, or a gradient step.
+pixels about it, which dragging does not look at (benchmarks/sightings.py). Every drag is a round, in which the modes
+take turns. Two of them are compared at an equal distance: of each drag, the nearest that both came (drags in which one
+came no nearer are left out), and at the distances NEARNESS, where both came so near; steps and seconds are those until
+then. A step is a picture: a jump of centers, or a gradient step.
 """
 
 import math
 import statistics
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, get_args
 
 import click
 import torch
@@ -35,6 +36,7 @@ from training.sampling import Model
 
 DRAGS, QUICK_DRAGS = 50, 3
 SHARE = 0.2  # of the image's size
+NEARNESS = (0.15, 0.1, 0.05, 0.03)  # of the image's size
 EDGE = 0.9  # points and targets stay within +-EDGE
 SMALLEST, LARGEST = 0.02, 0.5  # of the picture, an object
 TRIES = 1000  # directions for a point
@@ -66,6 +68,10 @@ class Way:
     @property
     def nearest(self) -> float:
         return min(self.distances)
+
+    @property
+    def comes_nearer(self) -> bool:
+        return self.nearest < self.distances[0]
 
     def until(self, distance: float) -> tuple[int, float]:
         """Steps and seconds until it had come so near, which it has."""
@@ -133,20 +139,48 @@ def _seen(model: Model, task: Task, after: Tensor) -> float:
     return math.dist(place, task.target) / 2
 
 
-def compared(ways: Sequence[Way], base: Sequence[Way]) -> tuple[list[int], list[float], list[int], list[float]]:
-    """At the equal distance of each drag: steps and seconds of `ways`, then of `base`."""
-    pairs = [(one, other, max(one.nearest, other.nearest)) for one, other in zip(ways, base, strict=True)]
-    steps, seconds = _until((one, distance) for one, _, distance in pairs)
-    return steps, seconds, *_until((other, distance) for _, other, distance in pairs)
+@dataclass(frozen=True)
+class Pair:
+    """Of one drag: steps and seconds of a mode until a distance, and BASE's until the same one."""
+
+    steps: int
+    seconds: float
+    base_steps: int
+    base_seconds: float
+
+    @classmethod
+    def at(cls, distance: float, way: Way, base: Way) -> "Pair":
+        return cls(*way.until(distance), *base.until(distance))
 
 
-def _until(ways: Iterable[tuple[Way, float]]) -> tuple[list[int], list[float]]:
-    found = [way.until(distance) for way, distance in ways]
-    return [steps for steps, _ in found], [seconds for _, seconds in found]
+def at_equal_distance(ways: Sequence[Way], base: Sequence[Way]) -> list[Pair]:
+    """Of the drags in which both came nearer: at the nearest that both came."""
+    both = zip(ways, base, strict=True)
+    return [Pair.at(max(a.nearest, b.nearest), a, b) for a, b in both if a.comes_nearer and b.comes_nearer]
+
+
+def where_both_came(distance: float, ways: Sequence[Way], base: Sequence[Way]) -> list[Pair]:
+    """Of the drags in which both came so near."""
+    both = zip(ways, base, strict=True)
+    return [Pair.at(distance, a, b) for a, b in both if max(a.nearest, b.nearest) <= distance]
+
+
+def ratios(pairs: Sequence[Pair]) -> dict[str, Series]:
+    """Of each drag, the mode's share of BASE's steps and seconds. Drags differ, so no median is asked to be stable."""
+    return {
+        "steps": Series.of("ratio", [each.steps / each.base_steps for each in pairs], judged=False),
+        "time": Series.of("ratio", [each.seconds / each.base_seconds for each in pairs], judged=False),
+    }
+
+
+def means(pairs: Sequence[Pair]) -> dict[str, float]:
+    """{"drags": how many, of each field of Pair its mean}; without drags nothing but their number."""
+    names = [each.name for each in fields(Pair)] if pairs else []
+    return {"drags": len(pairs)} | {name: statistics.mean(getattr(each, name) for each in pairs) for name in names}
 
 
 def measure(run: Run, model: Model, given: list[Task], modes: Sequence[DragMode], max_steps: int) -> Findings:
-    """Of each mode: final distances, steps and seconds of all drags; at equal distance the same beside BASE's."""
+    """Of each mode: final distances, steps and seconds of all drags; what others take of BASE's steps and seconds."""
     run.progress.expect(len(given) * len(modes))
     go(model, given[0], BASE, 3)  # what is slow the first time
     ways: dict[str, list[Way]] = {mode: [] for mode in modes}
@@ -154,22 +188,21 @@ def measure(run: Run, model: Model, given: list[Task], modes: Sequence[DragMode]
         for mode in modes:
             with run.progress.doing(mode):
                 ways[mode].append(go(model, task, mode, max_steps))
+    return findings(ways)
+
+
+def findings(ways: dict[str, list[Way]]) -> Findings:
+    """Of the ways of each mode, drag by drag the same ones."""
     series = {mode: _summary(each) for mode, each in ways.items()}
-    lines = [_line(mode, each) for mode, each in ways.items()]
-    facts = {mode: {"reached_share": _reached([way.nearest for way in each])} for mode, each in ways.items()}
-    for mode in modes[1:]:
-        steps, seconds, base_steps, base_seconds = compared(ways[mode], ways[BASE])
-        facts[f"{mode} to {BASE}"] = {
-            "steps": statistics.mean(steps),
-            "base_steps": statistics.mean(base_steps),
-            "seconds": statistics.mean(seconds),
-            "base_seconds": statistics.mean(base_seconds),
-        }
-        lines.append(
-            f"at equal distance, mean of {len(steps)} drags: {mode} {statistics.mean(steps):.1f} steps and "
-            f"{statistics.mean(seconds):.2f} s, {BASE} {statistics.mean(base_steps):.1f} and "
-            f"{statistics.mean(base_seconds):.2f} s"
-        )
+    facts: dict[str, Any] = {mode: _facts(each) for mode, each in ways.items()}
+    lines = [_line(mode, facts[mode]) for mode in ways]
+    for mode in [each for each in ways if each != BASE]:
+        name, pairs = f"{mode} to {BASE}", at_equal_distance(ways[mode], ways[BASE])
+        near = {f"{each:g}": means(where_both_came(each, ways[mode], ways[BASE])) for each in NEARNESS}
+        facts[name] = {"equal distance": means(pairs)} | near
+        if pairs:
+            series[f"{name}, at equal distance"] = ratios(pairs)
+        lines += [f"{name}, {_words(where)}: {_compared(each)}" for where, each in facts[name].items() if each["drags"]]
     return Findings(series, facts=facts, lines=lines)
 
 
@@ -182,36 +215,61 @@ def _summary(ways: Sequence[Way]) -> dict[str, Series]:
     }
 
 
-def _reached(distances: Sequence[float], distance: float = 0.03) -> float:
+def _facts(ways: Sequence[Way]) -> dict[str, Any]:
+    """Means and medians of these drags, and the shares of them that came within distances."""
+    near, seen = [way.nearest for way in ways], [way.seen for way in ways]
+    return {
+        "distance": {"mean": statistics.mean(near), "median": statistics.median(near)},
+        "seen": {"mean": statistics.mean(seen), "median": statistics.median(seen)},
+        "within": {f"{each:g}": _share(near, each) for each in NEARNESS},
+        "seen_within": {f"{each:g}": _share(seen, each) for each in NEARNESS},
+        "steps": statistics.mean(len(way.distances) - 1 for way in ways),
+        "seconds": statistics.mean(way.seconds[-1] for way in ways),
+    }
+
+
+def _share(distances: Sequence[float], distance: float) -> float:
     return sum(each <= distance for each in distances) / len(distances)
 
 
-def _line(mode: str, ways: Sequence[Way]) -> str:
-    near, seen = [way.nearest for way in ways], [way.seen for way in ways]
-    steps = statistics.mean(len(way.distances) - 1 for way in ways)
-    seconds = statistics.mean(way.seconds[-1] for way in ways)
+def _line(mode: str, facts: dict[str, Any]) -> str:
+    distance, seen = facts["distance"], facts["seen"]
+    within = ", ".join(f"{share:.0%} within {each}" for each, share in facts["within"].items())
     return (
-        f"{mode}: mean final distance {statistics.mean(near):.4f} of the image (median {statistics.median(near):.4f}), "
-        f"{_reached(near):.0%} within 0.03; as the pixels say {statistics.mean(seen):.4f} "
-        f"({statistics.median(seen):.4f}), {_reached(seen):.0%}; {steps:.1f} steps, {seconds:.2f} s a drag"
+        f"{mode}: mean final distance {distance['mean']:.4f} of the image (median {distance['median']:.4f}), {within}; "
+        f"as the pixels say {seen['mean']:.4f} ({seen['median']:.4f}), {facts['seen_within']['0.03']:.0%} within 0.03; "
+        f"{facts['steps']:.1f} steps, {facts['seconds']:.2f} s a drag"
     )
 
 
-@benchmark(rounds=1, quick_rounds=1, rounds_help="Not used: every drag is one sample.")
+def _words(where: str) -> str:
+    return where if where == "equal distance" else f"within {where}"
+
+
+def _compared(mean: dict[str, float]) -> str:
+    return (
+        f"{mean['steps']:.1f} steps to {mean['base_steps']:.1f}, {mean['seconds']:.2f} s to "
+        f"{mean['base_seconds']:.2f}, means of {mean['drags']} drags"
+    )
+
+
+@benchmark(
+    rounds=DRAGS,
+    quick_rounds=QUICK_DRAGS,
+    rounds_option="--drags",
+    rounds_help="How many; each is a round of all modes.",
+)
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="Whose pictures.")
-@click.option("--drags", type=Int(1, 10_000), show_default=f"{DRAGS}, with --quick {QUICK_DRAGS}",
-              help="How many.")
-@click.option("--share", type=Number(0.01, 0.4), default=SHARE, show_default=True,
-              help="How far, of the image's size.")
+@click.option("--share", type=Number(0.01, 0.4), default=SHARE, show_default=True, help="How far, of the image's size.")
 @click.option("--anywhere", is_flag=True, help="Targets that take the object out of the picture, too.")
 @click.option("--max-steps", type=Int(1, 10_000), default=200, show_default=True, help="Gradient steps.")
-def main(run: Run, network: str, drags: int | None, share: float, anywhere: bool, max_steps: int):
+def main(run: Run, network: str, share: float, anywhere: bool, max_steps: int):
     """Measure dragging by heatmaps and styles against dragging by styles alone."""
     model = Model.load(network, run.device)
     if not model.is_layout_conditioned or model.G.takes_layout_in_latent:
         raise UserError(f"{network}: this model has no heatmap centers to drag")
     run.begin()
-    given = tasks(model, drags or (QUICK_DRAGS if run.quick else DRAGS), share, anywhere)
+    given = tasks(model, run.rounds, share, anywhere)
     modes = [BASE, *(mode for mode in get_args(DragMode) if mode != BASE)]
     return measure(run, model, given, modes, max_steps)
 

@@ -1,13 +1,14 @@
 """The benchmark of dragging: its tasks, how modes are compared, and its report."""
 
 import math
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import drag
-from benchmarks.drag import EDGE, Way, compared, tasks
-from benchmarks.harness.report import read_report
+from benchmarks.drag import EDGE, Pair, Way, at_equal_distance, findings, tasks, where_both_came
+from benchmarks.harness.report import Report, read_report
 from dnnlib.errors import UserError
 from editing.dragging import DragOptions
 from tests.benchmarks.refusals import assert_refused
@@ -48,30 +49,71 @@ def test_pictures_without_an_object_are_refused(monkeypatch: pytest.MonkeyPatch)
         tasks(tiny_model(), 2, share=0.2)
 
 
+FAST = Way([0.2, 0.05, 0.01], [0.1, 1.0, 2.0], seen=0.02)
+SLOW = Way([0.2, 0.15, 0.1, 0.04, 0.06], [0.1, 1.0, 2.0, 4.0, 5.0], seen=0.07)
+STUCK = Way([0.2, 0.3], [0.1, 1.0], seen=0.3)
+
+
 def test_modes_are_compared_where_both_came_to():
-    fast = Way([0.2, 0.05, 0.01], [0.0, 1.0, 2.0])
-    slow = Way([0.2, 0.15, 0.1, 0.04, 0.06], [0.0, 1.0, 2.0, 3.0, 4.0])
-    assert compared([fast], [slow]) == ([2], [2.0], [3], [3.0])
-    stuck = Way([0.2, 0.3], [0.0, 1.0])
-    assert compared([stuck], [slow]) == ([0], [0.0], [0], [0.0])
+    assert at_equal_distance([FAST, STUCK, FAST], [SLOW, SLOW, STUCK]) == [Pair(2, 2.0, 3, 4.0)]
+    assert where_both_came(0.1, [FAST, STUCK], [SLOW, SLOW]) == [Pair(1, 1.0, 2, 2.0)]
+    assert where_both_came(0.03, [FAST], [SLOW]) == []
+
+
+def test_what_is_found_of_the_ways():
+    found = findings({"latent": [SLOW, SLOW, STUCK], "hybrid": [FAST, STUCK, FAST]})
+    assert found.facts["hybrid to latent"] == {
+        "equal distance": {"drags": 1, "steps": 2, "seconds": 2.0, "base_steps": 3, "base_seconds": 4.0},
+        "0.15": {"drags": 1, "steps": 1, "seconds": 1.0, "base_steps": 1, "base_seconds": 1.0},
+        "0.1": {"drags": 1, "steps": 1, "seconds": 1.0, "base_steps": 2, "base_seconds": 2.0},
+        "0.05": {"drags": 1, "steps": 1, "seconds": 1.0, "base_steps": 3, "base_seconds": 4.0},
+        "0.03": {"drags": 0},
+    }
+    hybrid = found.facts["hybrid"]
+    assert hybrid["distance"] == pytest.approx({"mean": 0.22 / 3, "median": 0.01})
+    assert hybrid["within"] == pytest.approx(dict.fromkeys(["0.15", "0.1", "0.05", "0.03"], 2 / 3))
+    assert hybrid["seen_within"]["0.03"] == pytest.approx(2 / 3)
+    ratios = found.series["hybrid to latent, at equal distance"]
+    assert ratios["steps"].samples == pytest.approx([2 / 3], abs=1e-6)
+    assert (ratios["time"].samples, ratios["time"].steady) == ([0.5], None)
+    assert found.lines[-1] == "hybrid to latent, within 0.05: 1.0 steps to 3.0, 1.00 s to 4.00, means of 1 drags"
+
+
+def test_modes_that_never_came_nearer_have_no_ratio():
+    found = findings({"latent": [STUCK], "hybrid": [FAST]})
+    assert list(found.series) == ["latent", "hybrid"]
+    assert {each["drags"] for each in found.facts["hybrid to latent"].values()} == {0}
+
+
+def report_of(tmp_path: Path, *arguments: str) -> Report:
+    path = tmp_path / "report.json"
+    words = [f"--network={save_tiny_snapshot(tmp_path)}", "--device=cpu", "--max-steps=3", f"--json={path}", *arguments]
+    result = CliRunner().invoke(drag.main, words)
+    assert result.exit_code == 0, result.output
+    return read_report(path)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("discs")
 def test_the_report(tmp_path):
-    path = tmp_path / "report.json"
-    network = f"--network={save_tiny_snapshot(tmp_path)}"
-    result = CliRunner().invoke(drag.main, [network, "--device=cpu", "--quick", "--max-steps=3", f"--json={path}"])
-    assert result.exit_code == 0, result.output
-    report = read_report(path)
-    assert list(report.series) == ["latent", "alternate", "hybrid"]
-    for quantities in report.series.values():
-        assert len(quantities["steps"].samples) == drag.QUICK_DRAGS
-        most = 3 + DragOptions().coarse_moves  # gradient steps and jumps
-        assert all(0 <= each <= most for each in quantities["steps"].samples)
-    assert report.facts["hybrid to latent"].keys() == {"steps", "base_steps", "seconds", "base_seconds"}
+    report = report_of(tmp_path, "--quick")
+    assert [name for name in report.series if " to " not in name] == ["latent", "alternate", "hybrid"]
+    for mode in ("latent", "alternate", "hybrid"):
+        steps = report.series[mode]["steps"].samples
+        assert len(steps) == drag.QUICK_DRAGS
+        assert all(0 <= each <= 3 + DragOptions().coarse_moves for each in steps)  # gradient steps and jumps
+    assert report.facts["hybrid to latent"].keys() == {"equal distance", "0.15", "0.1", "0.05", "0.03"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("discs")
+def test_every_drag_is_a_round_so_that_a_report_of_enough_is_steady(tmp_path):
+    report = report_of(tmp_path, "--drags=5")
+    assert (report.rounds, report.steady) == (5, True)
+    assert len(report.series["hybrid"]["final distance"].samples) == 5
 
 
 def test_refusals(tmp_path):
     assert_refused(drag.main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"], "no heatmap centers to drag")
     assert_refused(drag.main, ["--network=none"], "none")
+    assert_refused(drag.main, ["--quick", "--drags=9"], "leave it or --drags out")
