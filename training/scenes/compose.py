@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.errors import UserError
+from dnnlib.parsing import shown
 from dnnlib.words import counted
 from training.data import ground_truth
 from training.data.image_files import DAMAGE, reason
@@ -59,7 +60,13 @@ Skipped = list[tuple[str, str]]  # names, and why
 def load_cutouts(folder: Path, selection: Selection, placement: Placement) -> tuple[dict[str, Cutout], Skipped]:
     """Read the cut-outs below `folder`, by name. Raises UserError when none is left."""
     sides = placement.min_size * placement.resolution, placement.max_size * placement.resolution
-    pictures = [picture for picture in list_pictures(folder, "--cutouts") if selection.wants(picture.name)]
+    there = list_pictures(folder, "--cutouts")
+    pictures = [picture for picture in there if selection.wants(picture.name)]
+    if there and not pictures:
+        raise UserError(
+            f"--cutouts {folder}: --include and --exclude leave none of {counted(len(there), 'picture')}; they are "
+            f"compared with names such as {shown(there[0].name)}"
+        )
     cutouts, skipped = _load_all(
         pictures, lambda file, one: load_cutout(file, *sides, selection.min_coverage, one.name, one.kind)
     )

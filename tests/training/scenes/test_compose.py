@@ -153,6 +153,11 @@ def test_no_cutouts_at_all(tmp_path):
         load_photos(tmp_path, 32)
 
 
+def test_words_that_no_name_contains_are_told_apart_from_no_cutouts(stamps):
+    with pytest.raises(UserError, match=rf"leave none of {len(COLORS)} pictures; .* such as wild/\w+\.png$"):
+        load_cutouts(stamps, Selection(include=("/absent.",)), Placement(32))
+
+
 def test_photographs_as_backgrounds(stamps, tmp_path):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (900, 600), (0, 200, 0)).save(tmp_path / "photos" / "meadow.jpg")
