@@ -6,8 +6,8 @@ the awaited one needs. The setting against it, OMP_WAIT_POLICY=passive, holds fr
 about a quarter of the speed on a quiet machine.
 
 GNU's libgomp, which PyTorch brings along on Linux, also decides anew at every wait: it hardly spins while its threads
-outnumber the processors. So idle teams of threads are kept as long as the machine is crowded. Results do not change by
-a bit, as the computing team stays as large as it was.
+outnumber the processors. So idle teams of threads are kept as long as the machine is crowded, and threads ask for short
+time slices (torch_utils/time_slices.py). Results do not change by a bit: the computing team stays as large as it was.
 """
 
 import os
@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+
+from torch_utils.time_slices import SHORT, USUAL, set_slices
 
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # whoever sets one of these has decided
 INTERVAL = 1.0  # seconds between two looks
@@ -77,6 +79,25 @@ class IdleTeams:
             self._done = None
 
 
+class Relief:
+    """What is done while the machine is crowded: idle teams, and shorter time slices where Linux takes the wish."""
+
+    def __init__(self):
+        self._teams, self._begun = IdleTeams(), False
+
+    def begin(self) -> None:
+        """To be called again and again: threads that have come in between get short slices, too."""
+        self._begun = True
+        self._teams.open()
+        set_slices(SHORT)
+
+    def end(self) -> None:
+        if self._begun:
+            self._begun = False
+            self._teams.close()
+            set_slices(USUAL)
+
+
 def delays(tasks: Path = Path("/proc/self/task")) -> dict[str, float]:
     """{thread: seconds that it was ready and waited for a processor}, so far; empty where the system does not tell."""
     found = {}
@@ -106,13 +127,13 @@ def processors() -> int:
 
 
 def _watch() -> None:
-    crowding, teams = Crowding(), IdleTeams()
+    crowding, relief = Crowding(), Relief()
     before, then = delays(), time.perf_counter()
     while True:
         time.sleep(INTERVAL)
         after, now = delays(), time.perf_counter()
         crowded = crowding.update(growth(before, after) / (now - then))
-        teams.open() if crowded else teams.close()
+        relief.begin() if crowded else relief.end()
         before, then = after, now
 
 
