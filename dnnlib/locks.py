@@ -20,6 +20,19 @@ LONGEST = 1000  # bytes of a holder's description
 PATIENCE = 10.0  # seconds that processes started by a holder that was killed may need to end
 
 
+def take_lock(handle: int) -> bool | None:
+    """Whether the lock of an open file is this process's now, or another's (False); None: there are no locks here."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
 class DirectoryLock:
     """A context that holds the lock of `folder`; the system releases it however the process ends, so none is stale.
 
@@ -63,12 +76,9 @@ class DirectoryLock:
 
     def _try(self, handle: int) -> bool:
         """Whether to go on: the lock was free, or there are none here."""
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        taken = take_lock(handle)
+        if not taken:
+            return taken is None
         self.is_held = True
         about = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         with suppress(OSError):  # a full disk: the lock holds all the same

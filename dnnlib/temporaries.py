@@ -13,10 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+from dnnlib.locks import take_lock
 
 LONGEST_PREFIX, LONGEST_SUFFIX = 200, 20  # bytes and characters of temporary names, of which file systems allow 255
 _NAME = re.compile(r"(\..*\.)[a-z0-9_]{8}((?:\.[^.]*)?)", re.DOTALL)  # eight characters of tempfile's
@@ -52,7 +49,7 @@ def _make(folder: Path, prefix: str, suffix: str, is_folder: bool) -> tuple[str,
             handle = os.open(name, os.O_RDONLY)
         else:
             handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=suffix)
-        if _lock(handle) is not False and os.path.exists(name):
+        if take_lock(handle) is not False and os.path.exists(name):
             return name, handle
         os.close(handle)
 
@@ -83,20 +80,7 @@ def _remove_unless_held(path: Path) -> None:
         return
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if _lock(handle) is True:
+        if take_lock(handle):
             shutil.rmtree(path) if is_folder else path.unlink()
     finally:
         os.close(handle)
-
-
-def _lock(handle: int) -> bool | None:
-    """Whether the lock is this process's now, or another's (False); None: there are none here."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True

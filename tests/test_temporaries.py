@@ -75,21 +75,21 @@ def test_a_pipe_of_such_a_name_does_not_hang(tmp_path: Path):
 
 def test_without_locks_nothing_is_taken_for_a_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / ".photos.abcdefgh.zip").touch(0o600)
-    monkeypatch.setattr(temporaries, "fcntl", None)
+    monkeypatch.setattr(temporaries, "take_lock", lambda handle: None)
     files.write_bytes(tmp_path / "photos.zip", b"x")
     assert (tmp_path / ".photos.abcdefgh.zip").exists()
 
 
 def test_a_temporary_that_another_process_has_just_removed_is_made_anew(tmp_path, monkeypatch):
-    lock, removed = temporaries._lock, []
+    take_lock, removed = temporaries.take_lock, []
 
     def remove_first(handle: int) -> bool | None:
         if not removed:
             removed.extend(tmp_path.iterdir())
             removed[0].unlink()
-        return lock(handle)
+        return take_lock(handle)
 
-    monkeypatch.setattr(temporaries, "_lock", remove_first)
+    monkeypatch.setattr(temporaries, "take_lock", remove_first)
     files.write_bytes(tmp_path / "photos.zip", b"x")
     assert (tmp_path / "photos.zip").read_bytes() == b"x"
     assert len(removed) == 1
