@@ -28,7 +28,7 @@ WHAT, SEARCH, OUTPUT, HARDWARE = "What is looked for", "How", "Output", "Hardwar
 @option("--space", group=SEARCH, type=click.Choice(["w", "w+"]), default="w+", show_default=True,
         help="One style for all layers, or one each (nearer, but less like what the model makes).")
 @option("--num-steps", group=SEARCH, metavar="N", type=Int(1, 100_000), default=300, show_default=True,
-        help="Steps, at most; of small models a third goes into finding what they can make with one style.")
+        help="Steps, at most; of small models half goes into finding what they can make with one style.")
 @option("--lr", group=SEARCH, metavar="RATE", type=Number(above=0, most=10), default=0.05, show_default=True,
         help="The learning rate of styles at its highest, in their standard deviations.")
 @option("--layout/--no-layout", "optimize_layout", group=SEARCH, default=True, show_default=True,

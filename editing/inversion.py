@@ -46,7 +46,7 @@ class InversionOptions:
 
     space: one style for all layers, or one each. steps: of all kinds, at most. optimize_layout: whether centers and
     spreads are looked for, too; otherwise they stay those of the start. second_order: Levenberg-Marquardt steps before
-    the others, at most; None: a third of all where the model is small, and none elsewhere. lr, layout_lr: Adam's, at
+    the others, at most; None: half of all where the model is small, and none elsewhere. lr, layout_lr: Adam's, at
     their highest. candidates: random pictures that the start is the best of. pixel_weight, feature_weight: of the two
     parts of the loss. style_noise: in standard deviations of the styles, at the start.
     """
@@ -122,7 +122,7 @@ class _Search:
     def run(self, start: Start | None) -> Iterator[InversionStep]:
         best = None
         for step in self._steps(start):
-            best = step if best is None else _better(best, step)
+            best = step if best is None else _better(best, step, self.is_descending)
             is_done = self.is_descending and bool((best.rms < DONE).all())
             if is_done or step.step == self.options.steps:
                 yield replace(best, step=self.options.steps)
@@ -141,7 +141,7 @@ class _Search:
         approach = Approach(self.model, self.target, candidates, self.options.optimize_layout)
         most = self.options.second_order
         if most is None:
-            most = self.options.steps // 3 if approach.is_small else 0
+            most = self.options.steps // 2 if approach.is_small else 0
         if most == 0:
             return candidates.nearest(self.target)
         for _ in itertools.islice(approach.steps(), most):
@@ -226,9 +226,12 @@ def pyramid(difference: Tensor) -> list[Tensor]:
     return squares
 
 
-def _better(a: InversionStep, b: InversionStep) -> InversionStep:
-    """Of each picture the step with the smaller rms; `b` says the number."""
-    where = b.rms < a.rms
+def _better(a: InversionStep, b: InversionStep, is_descending: bool) -> InversionStep:
+    """Of each picture the step with the smaller rms; `b` says the number.
+
+    In the descent a picture that is DONE stays: the freedom of W+ would make up the rounding of its pixels, no more.
+    """
+    where = (b.rms < a.rms) & ((a.rms >= DONE) | (not is_descending))
 
     def pick(old: Tensor, new: Tensor) -> Tensor:
         return torch.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)

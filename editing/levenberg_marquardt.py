@@ -11,6 +11,7 @@ date by what each step has shown of them (Broyden 1965).
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -38,7 +39,7 @@ class Coordinates:
 
     def __init__(self, ws: Tensor, layout: Layout | None, has_places: bool):
         self.w_shape, self.num_ws = ws.shape[2:], ws.shape[1]
-        self.centers = sum(layout.counts) if layout is not None and has_places else 0
+        self.counts = layout.counts if layout is not None and has_places else ()
         numbers = self._numbers(ws, layout)
         self.mean = numbers.mean(0)
         deviations = (numbers - self.mean) / max(1, len(numbers) - 1) ** 0.5
@@ -52,9 +53,9 @@ class Coordinates:
         return len(self.mean)
 
     @property
-    def deviations(self) -> Tensor:
-        """Of the numbers that vectors stand for, [P]."""
-        return self.factor.square().sum(1).sqrt()
+    def centers(self) -> int:
+        """That are in the vectors."""
+        return sum(self.counts)
 
     def numbers(self, vectors: Tensor) -> Tensor:
         """What vectors [..., P] stand for: styles, then x and y of all centers, then logarithms of spreads."""
@@ -65,10 +66,14 @@ class Coordinates:
         offsets = (numbers - self.mean).flatten(0, -2).T
         return torch.linalg.solve_triangular(self.factor, offsets, upper=False).T.reshape(numbers.shape).float()
 
-    def places_of_centers(self) -> list[int]:
-        """Where in the numbers the x of each center is; its y comes next."""
-        start = self.w_shape.numel()
-        return list(range(start, start + 2 * self.centers, 2))
+    def places_of_levels(self, levels: Sequence[int]) -> list[int]:
+        """Where in the numbers the centers of these levels are, x and y of each, and then their spreads."""
+        start, found = self.w_shape.numel(), list[int]()
+        for length in (2, 1):  # of a center, of a spread
+            for level, count in enumerate(self.counts):
+                found += range(start, start + length * count) if level in levels else ()
+                start += length * count
+        return found
 
     def vectors(self, ws: Tensor, layout: Layout | None) -> Tensor:
         """Those of styles [N, *w_shape], of which the first layer's counts, and a layout: [N, P]."""
@@ -106,7 +111,7 @@ class Search:
         self.factors = target.new_tensor(FACTORS)
         self.residual = self.residuals(vectors[:, None])[:, 0]
         self.jacobian = target.new_zeros([len(target), 0])  # [N, M, P] once they are calculated
-        self.noise = NOISE
+        self.noise, self.noise_share = NOISE, NOISE_SHARE
 
     @property
     def squared(self) -> Tensor:
@@ -132,7 +137,7 @@ class Search:
         """
         if anew:
             self.differentiate()
-        prior = torch.maximum(NOISE_SHARE**2 * self.squared, self.target.new_tensor(self.noise**2))  # [N]
+        prior = torch.maximum(self.noise_share**2 * self.squared, self.target.new_tensor(self.noise**2))  # [N]
         ways, dampings = self._ways(prior)  # [N, K, P]
         residuals = self.residuals(self.vectors[:, None] + ways)
         costs = _costs(residuals, self.vectors[:, None] + ways, prior)
@@ -143,11 +148,6 @@ class Search:
         self.damping = torch.where(is_nearer, dampings[each, best], self.damping * self.factors[-1]).clamp(1e-9, 1e6)
         self.take(is_nearer, self.vectors + way, found)
         self.noise = max(NOISE_LEFT, NOISE_DECAY * self.noise)
-
-    def merge(self, chosen: Tensor, other: "Search") -> None:
-        """Go to where a copy with pictures of these numbers has come."""
-        self.vectors = self.vectors.index_copy(0, chosen, other.vectors)
-        self.residual = self.residual.index_copy(0, chosen, other.residual)
 
     def take(self, chosen: Tensor, vectors: Tensor, residual: Tensor) -> None:
         """Go to vectors [N, P], which leave this residual [N, M], with the pictures that a mask [N] says."""

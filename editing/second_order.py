@@ -1,21 +1,21 @@
 """The first part of an inversion, for models of small pictures: what they can make with one style for all layers.
 
-From several starts some Levenberg-Marquardt steps are taken; the best start of each picture goes on. Then every picture
-does, round by round, what it needs: steps as long as they bring it nearer; where they do not, and it is far, it begins
-again from other starts; where it is near, so that the model can make it, or there are no more starts, a center jumps
-(editing/jumps.py).
+Every picture goes its own way. From several starts some Levenberg-Marquardt steps are taken; the best start goes on.
+Where that is far, it takes more steps as long as they bring it nearer, then begins again from other starts; where it is
+near, so that the model can make the picture, or where there are no more starts, centers are put elsewhere, level by
+level (editing/blocks.py), until the difference is that of 8-bit pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
+from editing.blocks import search_block
 from editing.candidates import Candidates
-from editing.jumps import TRIED, jump
 from editing.levenberg_marquardt import Coordinates, Search
-from training.layouts.layout import Layout
+from training.layouts.layout import Layout, concatenate
 from training.sampling import Model
 
 STARTS = 4  # for each picture, at first and whenever it begins again
@@ -23,10 +23,10 @@ FIRST = 5  # steps from all starts
 ROUND = 6  # steps between two looks at what a picture needs
 REFRESH = 3  # steps between two calculations of derivatives
 PROGRESS = 0.9  # of its rms, below which a picture is after a round in which it has come nearer
-FOUND = 0.003  # rms of a picture that has been found: 8-bit pixels alone leave 0.0023
-AGAIN = 4  # times at most that pictures begin again
-POSSIBLE = 0.1  # rms at which it is worth while to let centers jump, rather than to begin again
-FRUITLESS = 5 * TRIED  # places for centers after which no more are tried
+FOUND = 0.0024  # rms of a picture that has been found: 8-bit pixels alone leave 0.0023, wrong centers 0.0025 and more
+AGAIN = 4  # times at most that a picture begins again
+POSSIBLE = 0.1  # rms at which it is worth while to put centers elsewhere, rather than to begin again
+FRUITLESS = 6  # rounds of that which bring nothing, after which there are no more
 SMALL = 1 << 20  # numbers in a picture's derivatives; where there are more, all this takes too long
 
 
@@ -34,77 +34,91 @@ class Approach:
     """A search of N pictures; `steps` takes it further, `places` is where it is."""
 
     def __init__(self, model: Model, target: Tensor, candidates: Candidates, optimize_layout: bool):
-        self.model, self.target, self.candidates = model, target, candidates
-        self.coordinates = Coordinates(candidates.ws, candidates.layout, optimize_layout)
-        self.starts = min(STARTS, len(candidates.ws))
-        self.begun = 0  # from how many candidates each picture has begun
-        self.passed = torch.zeros(len(target), dtype=torch.long, device=target.device)  # places that brought nothing
+        coordinates = Coordinates(candidates.ws, candidates.layout, optimize_layout)
+        self.is_small = coordinates.count * target[0].numel() <= SMALL  # whether it takes no longer than what follows
+        self.pictures = [_Picture(model, each[None], candidates, coordinates) for each in target]
 
     @property
-    def is_small(self) -> bool:
-        """Whether it takes no longer than the rest of an inversion."""
-        return self.coordinates.count * self.target[0].numel() <= SMALL
+    def rms(self) -> Tensor:
+        """Of each picture as it is shown, [N]."""
+        return torch.cat([picture.best().squared.sqrt() for picture in self.pictures])
 
     def places(self) -> tuple[Tensor, Layout | None]:
-        """Styles [N, *w_shape] and layout of the best start of each picture."""
-        return _best(self.search, len(self.target)).places()
+        """Styles [N, *w_shape] and layout of each picture."""
+        ws, layouts = zip(*(picture.best().places() for picture in self.pictures), strict=True)
+        return torch.cat(ws), None if layouts[0] is None else concatenate(layouts)
 
     def steps(self) -> Iterator[None]:
         """Goes on by a step whenever it is asked for the next; ends where no picture is left that could come nearer."""
-        self.search = self._begin(self.target)
+        for _ in zip_longest(*(picture.steps() for picture in self.pictures)):
+            yield
+
+
+class _Picture:
+    """A search of one picture, target [1, C, R, R]."""
+
+    search: Search  # from several starts at first, then one
+
+    def __init__(self, model: Model, target: Tensor, candidates: Candidates, coordinates: Coordinates):
+        self.model, self.target, self.candidates, self.coordinates = model, target, candidates, coordinates
+        self.starts = min(STARTS, len(candidates.ws))
+        self.begun = 0  # from how many candidates
+        self.rounds = self.fruitless = 0  # in which centers were put elsewhere; the last of them, which brought nothing
+
+    def steps(self) -> Iterator[None]:
+        self.search = self._begin()
         yield
         yield from _first_steps(self.search)
-        self.search = _best(self.search, len(self.target))
-        has_come_nearer = torch.ones_like(self.search.squared, dtype=torch.bool)
-        while work := self._work(has_come_nearer):
-            rms = self.search.squared.sqrt()
-            for _ in zip_longest(*work):  # they are of different pictures
-                yield
-            has_come_nearer = self.search.squared.sqrt() < PROGRESS * rms
+        self.search, has_come_nearer = self.best(), True
+        while (work := self._work(has_come_nearer)) is not None:
+            before = self._rms()
+            yield from work()
+            has_come_nearer = self._rms() < PROGRESS * before
 
-    def _work(self, has_come_nearer: Tensor) -> list[Iterator[None]]:
-        """What the pictures that have not been found do next."""
-        rms = self.search.squared.sqrt()
-        is_near = rms < POSSIBLE
-        can_jump = (self.passed < FRUITLESS) & (self.coordinates.centers > 0)
-        can_begin = self.begun + self.starts <= min(len(self.candidates.ws), (1 + AGAIN) * STARTS)
-        needs = [
-            (self._descend, has_come_nearer),
-            (self._begin_again, ~has_come_nearer & ~is_near & can_begin),
-            (self._jump, ~has_come_nearer & (is_near | (not can_begin)) & can_jump),
-        ]
-        chosen = [(does, (mask & (rms > FOUND)).nonzero()[:, 0]) for does, mask in needs]
-        return [does(numbers) for does, numbers in chosen if len(numbers)]
+    def best(self) -> Search:
+        """The best of the starts."""
+        return self.search.only(self.search.squared.argmin()[None])
 
-    def _descend(self, chosen: Tensor) -> Iterator[None]:
-        some = self.search.only(chosen)
-        yield from _round(some)
-        self.search.merge(chosen, some)
+    def _rms(self) -> float:
+        return self.search.squared.item() ** 0.5
 
-    def _jump(self, chosen: Tensor) -> Iterator[None]:
-        some = self.search.only(chosen)
-        some.step(anew=True)
-        yield
-        before = some.squared
-        yield from jump(some, self.passed[chosen])
-        is_nearer = some.squared < before
-        self.passed[chosen] = torch.where(is_nearer, 0, self.passed[chosen] + TRIED)
-        self.search.merge(chosen, some)
+    def _work(self, has_come_nearer: bool) -> Callable[[], Iterator[None]] | None:
+        """What it does next; None where there is nothing left to do."""
+        has_centers = self.coordinates.centers > 0
+        is_far = self._rms() >= POSSIBLE and self.rounds == 0
+        if self._rms() < FOUND:
+            return None
+        if has_come_nearer and (is_far or not has_centers):
+            return self._descend
+        if is_far and self.begun + self.starts <= min(len(self.candidates.ws), (1 + AGAIN) * STARTS):
+            return self._begin_again
+        return self._put_elsewhere if has_centers and self.fruitless < FRUITLESS else None
 
-    def _begin_again(self, chosen: Tensor) -> Iterator[None]:
+    def _descend(self) -> Iterator[None]:
+        yield from _round(self.search)
+
+    def _put_elsewhere(self) -> Iterator[None]:
+        """Centers of the last level, or of the last two in turn."""
+        last, before = len(self.coordinates.counts) - 1, self._rms()
+        levels = [last] if self.rounds % 2 == 0 or last == 0 else [last - 1, last]
+        yield from search_block(self.search, levels, seed=self.rounds)
+        self.rounds += 1
+        self.fruitless = 0 if self._rms() < PROGRESS * before else self.fruitless + 1
+
+    def _begin_again(self) -> Iterator[None]:
         """From the starts that come next; where they lead counts where that is nearer."""
-        fresh = self._begin(self.target[chosen])
+        fresh = self._begin()
         yield from _first_steps(fresh)
-        fresh = _best(fresh, len(chosen))
+        fresh = fresh.only(fresh.squared.argmin()[None])
         yield from _round(fresh)
-        is_nearer = fresh.squared < self.search.squared[chosen]
-        self.search.merge(chosen[is_nearer], fresh.only(is_nearer.nonzero()[:, 0]))
+        if fresh.squared < self.search.squared:
+            self.search = fresh
 
-    def _begin(self, target: Tensor) -> Search:
-        """From those candidates that come next in likeness to the pictures."""
-        ws, layout = self.candidates.nearest(target, self.starts, self.begun)
+    def _begin(self) -> Search:
+        """From those candidates that come next in likeness to the picture."""
+        ws, layout = self.candidates.nearest(self.target, self.starts, self.begun)
         self.begun += self.starts
-        target = target.repeat_interleave(self.starts, 0)
+        target = self.target.repeat_interleave(self.starts, 0)
         return Search(self.model, target, self.coordinates, self.coordinates.vectors(ws, layout), layout)
 
 
@@ -118,10 +132,3 @@ def _round(search: Search) -> Iterator[None]:
     for number in range(ROUND):
         search.step(anew=number % REFRESH == 0)
         yield
-
-
-def _best(search: Search, pictures: int) -> Search:
-    """Of several starts of each picture the best."""
-    squared = search.squared.unflatten(0, (pictures, -1))
-    best = squared.argmin(1) + torch.arange(pictures, device=squared.device) * squared.shape[1]
-    return search.only(best)

@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from dnnlib.cache import cache_folder
 from dnnlib.downloads import RemoteFile, fetch, sha256_of
@@ -110,7 +110,7 @@ def hub_file(address: HubAddress) -> RemoteFile:
 
 def web_file(address: str) -> RemoteFile:
     """Of https://host/.../name[#sha256=...]. Raises UserError for addresses without encryption, or without a name."""
-    parts = urlsplit(address)
+    parts = _parts(address)
     if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost"):
         raise UserError(f"{in_one_line(address, 200)}: use https://; what comes over http:// can be changed on its way")
     name = PurePosixPath(unquote(parts.path)).name
@@ -120,6 +120,17 @@ def web_file(address: str) -> RemoteFile:
     if parts.fragment and not _SHA256.fullmatch(digest):
         raise UserError(f"{in_one_line(address, 200)}: behind # there has to be sha256= and 64 hexadecimal digits")
     return RemoteFile(name, parts._replace(fragment="").geturl(), digest, 0, _INSTEAD)
+
+
+def _parts(address: str) -> SplitResult:
+    """Raises UserError where the host or its port are impossible."""
+    try:
+        parts = urlsplit(address)
+        if parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise UserError(f"{in_one_line(address, 200)}: there is no such host; an address is https://host/.../file")
 
 
 def _check_begins_as_network(path: Path, address: str) -> None:

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from editing.candidates import draw_candidates
-from editing.jumps import TRIED, _promising, jump
 from editing.levenberg_marquardt import Coordinates, Search
 from tests.tiny_models import tiny_model
 from training.sampling import Model
@@ -82,25 +81,13 @@ def test_places_that_are_fixed_stay():
     assert layout.centers[1].equal(model.layout([5, 6]).centers[1])
 
 
-def test_a_center_in_the_wrong_place_jumps():
+def test_a_level_has_its_places_among_the_numbers():
     model = tiny_model()
     found, layout = coordinates(model), model.layout([5])
-    elsewhere = layout.moved(0, 0, 0.9 if layout.centers[0][0, 0, 0] < 0 else -0.9, 0.0)
-    vectors = found.vectors(model.styles([5]), elsewhere)
-    search = Search(model, model.images([5]).clone(), found, vectors, layout)
-    search.differentiate()
-    before = search.squared.clone()
-    pauses = len(list(jump(search, torch.zeros(1, dtype=torch.long))))
-    assert pauses > 1
-    assert search.squared < 0.5 * before
-    ws, places = search.places()
-    again = (model.images(ws=ws, layout=places).clamp(-1, 1) - search.target).square().mean()
-    torch.testing.assert_close(again, search.squared[0], atol=1e-6, rtol=1e-2)
-
-
-def test_places_that_brought_nothing_are_passed_over():
-    model = tiny_model()
-    search = search_near(model, [5])
-    search.differentiate()
-    first, next_ones = (_promising(search, torch.tensor([passed])) for passed in (0, TRIED))
-    assert (first[0, :, None] - next_ones[0, None]).norm(dim=-1).min() > 0.1
+    vectors = found.vectors(model.styles([5]), layout)
+    numbers = found.numbers(vectors)[0]
+    for level, count in enumerate(layout.counts):
+        own = numbers[found.places_of_levels([level])].float()
+        torch.testing.assert_close(own[: 2 * count], layout.centers[level].flatten(), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(own[2 * count :].exp(), layout.spreads[level][0], atol=1e-4, rtol=1e-4)
+    assert sorted(found.places_of_levels([0, 1, 2])) == list(range(model.G.w_shape[-1], found.count))

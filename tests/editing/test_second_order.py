@@ -18,21 +18,18 @@ def approach(model: Model, target: Tensor) -> Approach:
     return Approach(model, target, draw_candidates(model, CANDIDATES, seed=0), optimize_layout=True)
 
 
-def rms_of(search: Approach) -> Tensor:
-    return search.search.squared.sqrt()
-
-
 def test_pictures_of_the_models_own_come_nearer_round_by_round_and_are_found():
     model = tiny_model()
-    search = approach(model, model.images([5, 6]).clone())
-    seen = [rms_of(search).clone() for _ in zip(search.steps(), range(60), strict=False)]
+    target = model.images([5, 6]).clone()
+    search = approach(model, target)
+    seen = [search.rms for _ in zip(search.steps(), range(60), strict=False)]
     rounds = torch.stack(seen[1 + FIRST :])
     assert (rounds.diff(dim=0) <= 1e-6).all()
-    assert (rms_of(search) < POSSIBLE).all()
-    assert (rms_of(search) < FOUND).any()
+    assert (search.rms < POSSIBLE).all()
+    assert (search.rms < FOUND).any()
     ws, layout = search.places()
-    again = shown_difference(model.images(ws=ws, layout=layout), search.target)
-    torch.testing.assert_close(again.sqrt(), rms_of(search), atol=1e-4, rtol=1e-2)
+    again = shown_difference(model.images(ws=ws, layout=layout), target)
+    torch.testing.assert_close(again.sqrt(), search.rms, atol=1e-4, rtol=1e-2)
 
 
 def test_pictures_that_stay_far_begin_again_so_many_times_and_no_more(monkeypatch: pytest.MonkeyPatch):
@@ -43,8 +40,8 @@ def test_pictures_that_stay_far_begin_again_so_many_times_and_no_more(monkeypatc
     noise = torch.rand([1, 3, 16, 16], generator=torch.Generator().manual_seed(0)) * 2 - 1
     search = approach(model, noise)
     count = len(list(search.steps()))
-    assert (rms_of(search) > POSSIBLE).all()
-    assert search.begun == 2 * STARTS
+    assert (search.rms > POSSIBLE).all()
+    assert search.pictures[0].begun == 2 * STARTS
     assert count <= 1 + 2 * (FIRST + 4 * ROUND)
 
 
@@ -61,4 +58,4 @@ def test_few_candidates_are_enough():
     search = Approach(model, model.images([5]).clone(), draw_candidates(model, 2, seed=0), optimize_layout=True)
     for _ in zip(search.steps(), range(12), strict=False):
         pass
-    assert search.begun == 2
+    assert search.pictures[0].begun == 2

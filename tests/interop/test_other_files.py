@@ -37,10 +37,10 @@ LOCAL = ("127.0.0.1", "localhost")
 
 
 def _is_local(event: str, arguments: tuple) -> bool:
-    """Connections to the server of these tests; folders of the cache."""
+    """Connections to the server of these tests; folders of the cache, and matplotlib's own."""
     if event.startswith("socket."):
         return any(host in str(arguments) for host in LOCAL)
-    return event == "os.mkdir" and str(arguments[0]).startswith(os.environ["STEERGAN_CACHE"])
+    return event == "os.mkdir" and any(own in str(arguments[0]) for own in (os.environ["STEERGAN_CACHE"], "matplotlib"))
 
 
 WATCH = Watch(tuple(deed for deed in DEEDS if not deed.startswith("urllib.")), _is_local)

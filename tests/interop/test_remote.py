@@ -329,6 +329,10 @@ def test_a_file_that_is_not_there_is_one_line(hub):
     ("https://example.org/.pkl", "has to end with the name of a file"),
     ("https://example.org/a.pkl#md5=1", "sha256= and 64 hexadecimal digits"),
     ("https://example.org/%2e%2e%2fa%0a.pkl", "has to end with the name of a file"),
+    ("https://[::1/a.pkl", "there is no such host"),
+    ("https://example.org:99999999/a.pkl", "there is no such host"),
+    ("https://example.org:x/a.pkl", "there is no such host"),
+    ("https://user@:443/a.pkl", "there is no such host"),
 ])  # fmt: skip
 def test_addresses_that_are_refused(address: str, message: str):
     with pytest.raises(UserError, match=message):
