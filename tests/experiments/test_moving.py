@@ -108,9 +108,7 @@ def test_every_row_is_measured_with_every_seed_once(tmp_path: Path):
     network = save_tiny_snapshot(tmp_path)
     said = run(network, tmp_path / "out", f"--only={';'.join(ROWS_WITHOUT_SGF)}")
     results = json.loads((tmp_path / "out/results.json").read_text())
-    assert {row: list(runs) for row, runs in results.items()} == {
-        row: ["0", "1"] for row in ROWS_WITHOUT_SGF
-    }
+    assert {row: list(runs) for row, runs in results.items()} == {row: ["0", "1"] for row in ROWS_WITHOUT_SGF}
     assert results["nothing"]["0"]["distance"] == pytest.approx(0.15, abs=1e-5)
     assert results["nothing"]["1"]["steps"] == 0
     assert 0 < results["heatmap moved"]["0"]["outside"] < 2
