@@ -10,8 +10,8 @@ export class KeyPoints {
     const options = this.fields.map(({ file }) => element("option", { value: `field ${file}` }, `key points, by ${file}`));
     $("#pull-mode").append(...options);
     $("#pull-mode").addEventListener("change", () => {
-      $("#pull-mask").disabled = this.field !== null; // a field changes all of the picture
-      onChange();
+      $("#pull-mask").disabled = this.field !== null;
+      onChange(this.field);
     });
   }
 

@@ -11,7 +11,7 @@ const MASK_SIDE = 256; // pixels of a painted mask, each way
 export class Pull {
   constructor(host, { store, backend, picture, grid, model, isBusy }) {
     Object.assign(this, { host, store, backend, picture, grid, isBusy });
-    this.keyPoints = new KeyPoints(model, () => this.draw());
+    this.keyPoints = new KeyPoints(model, (field) => (field ? this.choose("off") : this.draw())); // a field knows no masks
     this.view = new View(host, grid);
     this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
     this.svg.style.display = "none";

@@ -39,10 +39,10 @@ def pointed(tmp_path_factory) -> Engine:
     """The shipped model with a field of key points that has learnt for a moment."""
     path = tmp_path_factory.mktemp("field") / "parts.safetensors"
     model = Model.load(MODEL, "cpu")
-    subject = ModelSubject(model, make_condition(["points:faces"], model.images([0])))
+    subject = ModelSubject(model, make_condition(["points:faces"], model.images([0])), "w+layout")
     options = SgfOptions(mapping=MappingOptions(layers=2, features=64, steps=400))
     field = Sgf.fit(subject, draw_pairs(subject, 500), options)
-    save_field(path, field, About(subject.names, ("points:faces",), "w", None, "faces32"))
+    save_field(path, field, About(subject.names, ("points:faces",), "w+layout", None, "faces32"))
     return Engine(str(MODEL), "cpu", [str(path)])
 
 
@@ -86,7 +86,7 @@ def test_a_key_point_is_pulled_and_the_picture_follows_by_the_field(browser: Any
         assert page.locator(".key-point").count() == 0
         page.select_option("#pull-mode", label="key points, by parts")
         assert page.locator(".key-point").count() == len(field.points.names)
-        assert page.locator("#pull-mask").is_disabled()
+        assert page.locator("[data-mask=brush]").is_disabled()
         number = field.points.names.index("mouth0")
         x, y = visitor.ask("pull.keyPoints.places.parts")[number]
         visitor.pull((x, y), (x, y - 0.15))
@@ -106,7 +106,7 @@ def test_a_key_point_is_pulled_and_the_picture_follows_by_the_field(browser: Any
         assert after < before
         page.select_option("#pull-mode", "latent")
         assert page.locator(".key-point").count() == 0
-        assert not page.locator("#pull-mask").is_disabled()
+        assert page.locator("[data-mask=brush]").is_enabled()
         page.click("#undo")
         page.click("#undo")
         visitor.wait_for(lambda: visitor.shows(picture))

@@ -19,6 +19,7 @@ from editing.latent.target_request import TargetWish, parse_wishes
 from editing.rendering import render
 from tests.editing.latent.conditions.test_files import Means, script
 from tests.tiny_models import save_tiny_snapshot, tiny_model
+from training.layouts.files import load_layout
 from training.sampling import Model
 
 FEW = MappingOptions(layers=2, features=32, steps=100, batch=64)
@@ -120,6 +121,17 @@ def test_the_files_make_the_last_picture_of_the_strip_again(runs: Path, tmp_path
     assert Image.open(tmp_path / "a.gif").n_frames >= len(cells)
 
 
+def test_the_layout_moves_where_that_is_asked_for(runs: Path, tmp_path: Path):
+    saved = f"--save-latents={tmp_path}/w.npz --save-layout={tmp_path}/l.json"
+    words = f"--seed=5 --target=mean1-=0.8 --method=optimization --space=w+layout --max-steps=6 {saved}"
+    said = towards(runs, tmp_path / "a.png", words).output
+    model, layout = Model.load(runs / "plain", "cpu"), load_layout(tmp_path / "l.json")
+    assert not torch.allclose(layout.centers[0], model.layout([5]).centers[0])
+    ws = torch.from_numpy(np.load(tmp_path / "w.npz")["w"])
+    found = float(model.images([5], ws=ws, layout=layout).mean((2, 3))[0, 1])
+    assert f"-> {found:.3f}," in said
+
+
 def test_it_goes_on_from_what_it_wrote(runs: Path, tmp_path: Path):
     saved = f"--save-latents={tmp_path}/w.npz --save-layout={tmp_path}/l.json"
     first = towards(runs, tmp_path / "a.png", f"--target=mean1-=0.5 --max-steps=5 --method=optimization {saved}").output
@@ -167,6 +179,7 @@ def test_models_with_classes(runs: Path, tmp_path: Path):
     ("--target=mean7=1", "plain", "mean.pt", "no attribute 'mean7'; did you mean 'mean"),
     ("--target=mean1=1 --method=optimize", "plain", "mean.pt", "did you mean 'optimization'"),
     ("--target=mean1=1 --method=sefa --space=z", "plain", "mean.pt", "there are none in z"),
+    ("--target=mean1=1 --method=sefa --space=w+layout", "plain", "mean.pt", "there are none in w+layout"),
     ("--target=mean1=1 --layers=2-1", "plain", "mean.pt", "is not of the form A-B"),
     ("--target=mean1=1 --space=z --layers=0-1", "plain", "mean.pt", "--layers are of space w"),
     ("--target=mean1=1 --tolerance=0", "plain", "mean.pt", "Invalid value"),
