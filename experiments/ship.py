@@ -1,7 +1,7 @@
 """A model to give away: weights as float16, measured as they are shipped, with a card and a picture.
 
     python -m experiments.ship --network=runs/00000-faces32 --name=faces32 --data=data/faces32.zip \\
-        --about="Toy faces" --licence="Apache-2.0, as this project"
+        --about="Toy faces" --licence="Apache-2.0, as this project" --machine="two cores with AVX-512"
 
 Writes models/NAME.safetensors, models/NAME.md (the card) and models/NAME.png (16 samples, then moving centers).
 """
@@ -33,8 +33,9 @@ SAMPLES = range(16)
 @option("--data", required=True, type=FILE, help="The images it was trained on.")
 @option("--about", required=True, help="What the images are and how they were made, in a sentence.")
 @option("--licence", required=True, help="Under which terms data and model may be used.")
+@option("--machine", required=True, help="What it was trained on, in a few words.")
 @option("--outdir", type=FILE, default=Path("models"), show_default=True, help="Folder to write.")
-def main(network: Path, name: str, data: Path, about: str, licence: str, outdir: Path) -> None:
+def main(network: Path, name: str, data: Path, about: str, licence: str, machine: str, outdir: Path) -> None:
     """Write a model with its card and picture."""
     from training.runs.shipped import save_shipped
     from training.runs.snapshot import open_snapshot
@@ -49,7 +50,8 @@ def main(network: Path, name: str, data: Path, about: str, licence: str, outdir:
         raise UserError(f"{path}: {path.stat().st_size / 1e6:.1f} MB, and shipped models have {LIMIT / 1e6:g} at most")
     draw(path, outdir / f"{name}.png")
     measured = measure(path, data, SINGLE if len(encoding.counts) > 1 else SEVERAL)
-    text = card(name, about, licence, history(snapshot.path.parent, snapshot.kimg), measured, path.stat().st_size)
+    past = history(snapshot.path.parent, snapshot.kimg) | {"machine": machine}
+    text = card(name, about, licence, past, measured, path.stat().st_size)
     write_text(outdir / f"{name}.md", text)
     click.echo(text)
 
@@ -95,7 +97,7 @@ def card(name: str, about: str, licence: str, past: dict[str, Any], measured: li
 
 - Data: {about}
 - Trained with {command}, commit {(past["commit"] or "unknown")[:9]}, one seed.
-- {past["kimg"]:g} thousand images in {past["seconds"]:.0f} s of one thread of a shared CPU (AVX-512).
+- {past["kimg"]:g} thousand images in {past["seconds"]:.0f} s on {past["machine"]}.
 - Weights: G_ema and D as float16, {size / 1e6:.1f} MB. Load it with `Model.load("models/{name}.safetensors")`, or
   give it to any `--network`.
 - Licence: {licence}
