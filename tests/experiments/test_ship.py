@@ -10,7 +10,8 @@ from tests.tiny_models import save_tiny_snapshot
 
 def test_a_model_without_layouts_is_refused(tmp_path: Path):
     network = save_tiny_snapshot(tmp_path, "stylegan2")
-    words = ["--name=a", "--data=none.zip", "--about=Noise.", "--licence=CC0", "--machine=one", f"--outdir={tmp_path / 'models'}"]
+    words = ["--name=a", "--data=none.zip", "--about=Noise.", "--licence=CC0", "--machine=one"]
+    words.append(f"--outdir={tmp_path / 'models'}")
     result = CliRunner().invoke(ship.main, [f"--network={network}", *words])
     assert result.exit_code == 2
     assert result.output.startswith(f"Error: {network}: this model takes no layout")
