@@ -4,8 +4,7 @@ import torch
 from click.testing import CliRunner
 
 from editing.inversion import InversionOptions, InversionStep
-from experiments.projector import main
-from experiments.studies import projector
+from experiments import projector
 from tests.tiny_models import save_tiny_snapshot, tiny_model
 
 
@@ -30,7 +29,7 @@ def test_centers_are_compared_level_by_level():
 
 
 def test_a_model_without_layouts_is_refused(tmp_path):
-    result = CliRunner().invoke(main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"])
+    result = CliRunner().invoke(projector.main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"])
     assert result.exit_code == 2
     assert "this model takes no layout, so there are no centers to look for" in result.output
     assert result.output.count("\n") == 1
