@@ -220,7 +220,7 @@ def failure(facts: dict[str, Any]) -> str | None:
     """What should not have happened, in a line; None: nothing."""
     wrong = []
     if facts["recovered"] < facts["kills"]:
-        wrong.append(f"{counted(facts['kills'] - facts['recovered'], 'run')} ended by themselves")
+        wrong.append(f"ended unasked: {counted(facts['kills'] - facts['recovered'], 'run')}")
     if facts["recovered"] and facts["most_steps_lost"] > 2 * facts["steps_between_checkpoints"]:
         wrong.append(f"lost: {counted(facts['most_steps_lost'], 'step')}")
     if facts["tensors_that_differ"]:

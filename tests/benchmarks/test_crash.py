@@ -104,9 +104,9 @@ def test_the_report_counts_what_happened():
 
 
 @pytest.mark.parametrize("kills, different, left, words", [
-    ([Kill(80, 64, True), None], [], [], "1 run ended by themselves"),
-    ([None], [], [], "1 run ended by themselves"),
-    ([Kill(80, 0, True)], [], [], "10 steps were lost"),
+    ([Kill(80, 64, True), None], [], [], "ended unasked: 1 run"),
+    ([None], [], [], "ended unasked: 1 run"),
+    ([Kill(80, 0, True)], [], [], "lost: 10 steps"),
     ([Kill(80, 64, True)], ["G.w"], [], "tensors differ from the undisturbed run's: 1"),
     ([Kill(80, 64, True)], [], [".a", ".b"], "unfinished files that no restart removed: 2"),
 ])  # fmt: skip
