@@ -7,17 +7,18 @@ it, in a random direction in which the object stays in the picture, as those of 
 which only the target does). All modes drag the same ones. How far a point is from its target is said twice, in parts
 of the image's size: by the tracker of editing/dragging.py, which also decides when a drag ends, and at the end by the
 pixels about it, which dragging does not look at (benchmarks/sightings.py). Every drag is a round, in which the modes
-take turns. Two of them are compared at an equal distance: of each drag, the nearest that both came (drags in which one
-came no nearer are left out), and at the distances NEARNESS, where both came so near; steps and seconds are those until
-then. A step is a picture: a jump of centers, or a gradient step.
+take turns; "latent" does so once more with longer steps (FAST_LR), since DragGAN's own hardly move these pictures. Two
+of them are compared at an equal distance: of each drag, the nearest that both came (drags in which one came no nearer
+are left out), and at the distances NEARNESS, where both came so near; steps and seconds are those until then. A step is
+a picture: a jump of centers, or a gradient step.
 """
 
 import math
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import click
 import torch
@@ -29,7 +30,7 @@ from benchmarks.harness.series import Series
 from benchmarks.sightings import found_again, object_mask
 from dnnlib.cli import Int, Number
 from dnnlib.errors import UserError
-from editing.dragging import DragMode, DragOptions, drag
+from editing.dragging import DragOptions, drag
 from editing.registration import registration_of_model
 from training.layouts.registration import positions
 from training.sampling import Model
@@ -40,7 +41,14 @@ NEARNESS = (0.15, 0.1, 0.05, 0.03)  # of the image's size
 EDGE = 0.9  # points and targets stay within +-EDGE
 SMALLEST, LARGEST = 0.02, 0.5  # of the picture, an object
 TRIES = 1000  # directions for a point
-BASE: DragMode = "latent"  # what others are compared with
+FAST_LR = 0.1  # at which "latent" comes nearest, of those tried on ten of the drags
+WAYS = {
+    "latent": DragOptions("latent"),
+    "latent, fast": DragOptions("latent", lr=FAST_LR),
+    "alternate": DragOptions("alternate"),
+    "hybrid": DragOptions("hybrid"),
+}
+PAIRS = [("alternate", "latent"), ("hybrid", "latent"), ("hybrid", "latent, fast")]
 
 Place = tuple[float, float]
 
@@ -121,12 +129,12 @@ def _uniform(stream: torch.Generator) -> float:
     return torch.rand([], generator=stream).item()
 
 
-def go(model: Model, task: Task, mode: DragMode, max_steps: int) -> Way:
+def go(model: Model, task: Task, options: DragOptions) -> Way:
     """Drag until it ends by itself."""
     layout = model.layout([task.seed])
     ws, side = model.styles([task.seed], layout=layout), model.config.generator.img_resolution
     distances, seconds, start = [], [], time.perf_counter()
-    for step in drag(model, ws, layout, [(task.start, task.target)], None, DragOptions(mode, max_steps)):
+    for step in drag(model, ws, layout, [(task.start, task.target)], None, options):
         distances.append(step.mean_distance / side)
         seconds.append(time.perf_counter() - start)
     return Way(distances, seconds, _seen(model, task, step.image[0].clamp(-1, 1).cpu()))
@@ -141,7 +149,7 @@ def _seen(model: Model, task: Task, after: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Pair:
-    """Of one drag: steps and seconds of a mode until a distance, and BASE's until the same one."""
+    """Of one drag: steps and seconds of one way until a distance, and another's until the same one."""
 
     steps: int
     seconds: float
@@ -166,10 +174,10 @@ def where_both_came(distance: float, ways: Sequence[Way], base: Sequence[Way]) -
 
 
 def ratios(pairs: Sequence[Pair]) -> dict[str, Series]:
-    """Of each drag, the mode's share of BASE's steps and seconds. Drags differ, so no median is asked to be stable."""
+    """Of each drag, the share of the other's steps and seconds. Drags differ, so no median is asked to be stable."""
     return {
-        "steps": Series.of("ratio", [each.steps / each.base_steps for each in pairs], judged=False),
-        "time": Series.of("ratio", [each.seconds / each.base_seconds for each in pairs], judged=False),
+        "share of steps": Series.of("ratio", [each.steps / each.base_steps for each in pairs], judged=False),
+        "share of time": Series.of("ratio", [each.seconds / each.base_seconds for each in pairs], judged=False),
     }
 
 
@@ -179,30 +187,30 @@ def means(pairs: Sequence[Pair]) -> dict[str, float]:
     return {"drags": len(pairs)} | {name: statistics.mean(getattr(each, name) for each in pairs) for name in names}
 
 
-def measure(run: Run, model: Model, given: list[Task], modes: Sequence[DragMode], max_steps: int) -> Findings:
-    """Of each mode: final distances, steps and seconds of all drags; what others take of BASE's steps and seconds."""
-    run.progress.expect(len(given) * len(modes))
-    go(model, given[0], BASE, 3)  # what is slow the first time
-    ways: dict[str, list[Way]] = {mode: [] for mode in modes}
+def measure(run: Run, model: Model, given: list[Task], ways: Mapping[str, DragOptions]) -> Findings:
+    """Of each way to drag: final distances, steps and seconds of all drags; of PAIRS what one takes of the other's."""
+    run.progress.expect(len(given) * len(ways))
+    go(model, given[0], replace(ways["latent"], max_steps=3))  # what is slow the first time
+    gone: dict[str, list[Way]] = {name: [] for name in ways}
     for task in given:
-        for mode in modes:
-            with run.progress.doing(mode):
-                ways[mode].append(go(model, task, mode, max_steps))
-    return findings(ways)
+        for name, options in ways.items():
+            with run.progress.doing(name):
+                gone[name].append(go(model, task, options))
+    return findings(gone)
 
 
-def findings(ways: dict[str, list[Way]]) -> Findings:
-    """Of the ways of each mode, drag by drag the same ones."""
-    series = {mode: _summary(each) for mode, each in ways.items()}
-    facts: dict[str, Any] = {mode: _facts(each) for mode, each in ways.items()}
-    lines = [_line(mode, facts[mode]) for mode in ways]
-    for mode in [each for each in ways if each != BASE]:
-        name, pairs = f"{mode} to {BASE}", at_equal_distance(ways[mode], ways[BASE])
-        near = {f"{each:g}": means(where_both_came(each, ways[mode], ways[BASE])) for each in NEARNESS}
-        facts[name] = {"equal distance": means(pairs)} | near
+def findings(gone: Mapping[str, Sequence[Way]]) -> Findings:
+    """Of each way to drag all that was gone, the same drags in the same order."""
+    series = {name: _summary(each) for name, each in gone.items()}
+    facts: dict[str, Any] = {name: _facts(each) for name, each in gone.items()}
+    lines = [_line(name, facts[name]) for name in gone]
+    for name, base in PAIRS:
+        both, pairs = f"{name} to {base}", at_equal_distance(gone[name], gone[base])
+        near = {f"{each:g}": means(where_both_came(each, gone[name], gone[base])) for each in NEARNESS}
+        facts[both] = {"equal distance": means(pairs)} | near
         if pairs:
-            series[f"{name}, at equal distance"] = ratios(pairs)
-        lines += [f"{name}, {_words(where)}: {_compared(each)}" for where, each in facts[name].items() if each["drags"]]
+            series[f"{both}, at equal distance"] = ratios(pairs)
+        lines += [f"{both}, {_words(where)}: {_compared(each)}" for where, each in facts[both].items() if each["drags"]]
     return Findings(series, facts=facts, lines=lines)
 
 
@@ -232,11 +240,11 @@ def _share(distances: Sequence[float], distance: float) -> float:
     return sum(each <= distance for each in distances) / len(distances)
 
 
-def _line(mode: str, facts: dict[str, Any]) -> str:
+def _line(name: str, facts: dict[str, Any]) -> str:
     distance, seen = facts["distance"], facts["seen"]
     within = ", ".join(f"{share:.0%} within {each}" for each, share in facts["within"].items())
     return (
-        f"{mode}: mean final distance {distance['mean']:.4f} of the image (median {distance['median']:.4f}), {within}; "
+        f"{name}: mean final distance {distance['mean']:.4f} of the image (median {distance['median']:.4f}), {within}; "
         f"as the pixels say {seen['mean']:.4f} ({seen['median']:.4f}), {facts['seen_within']['0.03']:.0%} within 0.03; "
         f"{facts['steps']:.1f} steps, {facts['seconds']:.2f} s a drag"
     )
@@ -253,12 +261,7 @@ def _compared(mean: dict[str, float]) -> str:
     )
 
 
-@benchmark(
-    rounds=DRAGS,
-    quick_rounds=QUICK_DRAGS,
-    rounds_option="--drags",
-    rounds_help="How many; each is a round of all modes.",
-)
+@benchmark(DRAGS, QUICK_DRAGS, "--drags", "How many; each is a round of all modes.")
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="Whose pictures.")
 @click.option("--share", type=Number(0.01, 0.4), default=SHARE, show_default=True, help="How far, of the image's size.")
 @click.option("--anywhere", is_flag=True, help="Targets that take the object out of the picture, too.")
@@ -270,8 +273,7 @@ def main(run: Run, network: str, share: float, anywhere: bool, max_steps: int):
         raise UserError(f"{network}: this model has no heatmap centers to drag")
     run.begin()
     given = tasks(model, run.rounds, share, anywhere)
-    modes = [BASE, *(mode for mode in get_args(DragMode) if mode != BASE)]
-    return measure(run, model, given, modes, max_steps)
+    return measure(run, model, given, {name: replace(each, max_steps=max_steps) for name, each in WAYS.items()})
 
 
 if __name__ == "__main__":
