@@ -130,8 +130,8 @@ class KeyPointField:
         """Pull key points of one picture to targets, step by step; the last step has `done` and is the nearest seen.
 
         ws [1, *w_shape]; layout of one picture, None for a model without. points: (from, to) in the model's
-        coordinates; the key point nearest `from` is meant. The others go along as far as they do among random
-        pictures, and all else that the condition measures is to stay.
+        coordinates; the key point nearest `from` is meant. All else that the condition measures goes along as
+        far as it does among random pictures: other parts of one object do, what has nothing to do with it stays.
 
         Raises UserError, at once, for points outside of the picture, and two that mean the same key point.
         """
@@ -141,7 +141,7 @@ class KeyPointField:
             before = self.subject.measure(start)
         pulled = self.points.meant(before, points)
         wishes = self.points.wishes(pulled)
-        others = [entry for both in self.points.entries for entry in both if entry not in wishes]
+        others = [entry for entry in range(before.shape[1]) if entry not in wishes]
         ways = followed(self.conditions, {n: value - float(before[0, n]) for n, value in wishes.items()}, others)
         pixel = pixel_size(self.model.config.generator.img_resolution, "corners")
         beside = {entry: float(before[0, entry]) + way for entry, way in ways.items()}
