@@ -26,6 +26,7 @@ from training.pictures.grids import PAPER, save_png, tile, to_cells
 from training.sampling import Model
 
 TITLE_WIDTH = 120  # pixels in front of the rows of a figure
+HEAD_HEIGHT = 16  # and above its columns
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def directions_page(model: Model, directions: Directions, request: DirectionsReq
     for index in range(len(directions)):
         moved = directions.moved(ws.expand(len(strengths), *ws.shape[1:]), index, strengths)
         rows.append(model.images(seeds, ws=moved, layout=layout))
-    return page(rows, directions.names)
+    return page(rows, directions.names, strengths.tolist())
 
 
 def field_page(subject: ModelSubject, field: Sgf, request: DirectionsRequest) -> np.ndarray:
@@ -155,22 +156,25 @@ def field_page(subject: ModelSubject, field: Sgf, request: DirectionsRequest) ->
     for index in range(len(subject.names)):
         edit = field.edit(points, Strength(index, strengths))
         rows.append(subject.pictures(points.at(edit.values)))
-    return page(rows, subject.names)
+    return page(rows, subject.names, strengths.tolist())
 
 
 def _strengths(request: DirectionsRequest) -> Tensor:
     return torch.linspace(-request.span, request.span, request.columns)
 
 
-def page(rows: list[Tensor], names: tuple[str, ...]) -> np.ndarray:
-    """Pictures [n, C, R, R] a row, behind the rows' names: uint8 [H, W, 3]."""
+def page(rows: list[Tensor], names: tuple[str, ...], strengths: list[float]) -> np.ndarray:
+    """Pictures [n, C, R, R] a row, behind the rows' names and below the n strengths: uint8 [H, W, 3]."""
     cells = to_cells(torch.cat(rows))
-    titles = tile([_title(name, cells.shape[1]) for name in names], 1)
-    return np.concatenate([titles, tile(cells, len(rows[0]))], axis=1)
+    side = cells.shape[1]
+    titles = tile([_title(name, TITLE_WIDTH, side) for name in names], 1)
+    above = tile([_title(f"{strength:+.2g}", side, HEAD_HEIGHT) for strength in strengths], len(strengths))
+    head = np.concatenate([_title("", TITLE_WIDTH, HEAD_HEIGHT), above], axis=1)
+    return np.concatenate([head, np.concatenate([titles, tile(cells, len(rows[0]))], axis=1)], axis=0)
 
 
-def _title(text: str, side: int) -> np.ndarray:
-    """A cell with a text, uint8 [side, TITLE_WIDTH, 3]."""
-    picture = Image.new("RGB", (TITLE_WIDTH, side), (PAPER,) * 3)
-    ImageDraw.Draw(picture).text((4, side // 2 - 6), text[:18], fill=(0, 0, 0))
+def _title(text: str, width: int, height: int) -> np.ndarray:
+    """A cell with a text, uint8 [height, width, 3]."""
+    picture = Image.new("RGB", (width, height), (PAPER,) * 3)
+    ImageDraw.Draw(picture).text((4, height // 2 - 6), text[:18], fill=(0, 0, 0))
     return np.asarray(picture)

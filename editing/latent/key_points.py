@@ -20,7 +20,7 @@ from editing.dragging import NO_PROGRESS, REACHED, STEP_LIMIT, DragStep, Points,
 from editing.latent.conditions import make_condition
 from editing.latent.field_files import load_field
 from editing.latent.interface import Points as Latents
-from editing.latent.interface import Target, toward
+from editing.latent.interface import Target, draw_pairs, toward
 from editing.latent.manipulation import example_of
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject
@@ -33,6 +33,8 @@ from training.sampling import Model
 Place = tuple[float, float]
 
 PATIENCE = 20  # steps without coming nearer after which a drag ends
+SAMPLES = 500  # random pictures that say which key points go together
+RIDGE = 1e-3  # of the variance
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,20 @@ class KeyPoints:
         return {entry: value / self.scale for both in ends for entry, value in zip(*both, strict=True)}
 
 
+def followed(conditions: Tensor, moved: Mapping[int, float], others: Sequence[int]) -> dict[int, float]:
+    """By how much `others` go along where entries of a condition move so far, as random conditions [M, C] have it.
+
+    Least squares: Cov(others, moved) Cov(moved, moved)^-1 times the way, with a small ridge for entries that are one.
+    """
+    numbers = list(moved)
+    way = torch.tensor([float(moved[number]) for number in numbers], dtype=torch.float64)
+    spread = (conditions - conditions.mean(0)).double().cpu()
+    within = spread[:, numbers].T @ spread[:, numbers]
+    ridge = RIDGE * torch.diag(within.diagonal() + 1e-12)
+    found = spread[:, list(others)].T @ spread[:, numbers] @ torch.linalg.solve(within + ridge, way)
+    return dict(zip(others, found.tolist(), strict=True))
+
+
 class KeyPointField:
     """A file of a field whose condition has key points, for the model that it was fitted to."""
 
@@ -95,6 +111,7 @@ class KeyPointField:
         self.condition = make_condition(about.conditions, example_of(model))
         self.subject = ModelSubject(model, self.condition, about.space, about.layers)
         self._method(max_steps=1)  # says what does not fit
+        self.conditions = draw_pairs(self.subject, SAMPLES).conditions  # of random pictures: which points go together
 
     def about(self, name: str) -> dict[str, Any]:
         """What a page has to know to offer it."""
@@ -113,7 +130,8 @@ class KeyPointField:
         """Pull key points of one picture to targets, step by step; the last step has `done` and is the nearest seen.
 
         ws [1, *w_shape]; layout of one picture, None for a model without. points: (from, to) in the model's
-        coordinates; the key point nearest `from` is meant. The others are to stay, as far as the field knows how.
+        coordinates; the key point nearest `from` is meant. All else that the condition measures goes along as
+        far as it does among random pictures: other parts of one object do, what has nothing to do with it stays.
 
         Raises UserError, at once, for points outside of the picture, and two that mean the same key point.
         """
@@ -122,8 +140,12 @@ class KeyPointField:
         with torch.no_grad():
             before = self.subject.measure(start)
         pulled = self.points.meant(before, points)
+        wishes = self.points.wishes(pulled)
+        others = [entry for entry in range(before.shape[1]) if entry not in wishes]
+        ways = followed(self.conditions, {n: value - float(before[0, n]) for n, value in wishes.items()}, others)
         pixel = pixel_size(self.model.config.generator.img_resolution, "corners")
-        target = toward(before, self.points.wishes(pulled), pixel)
+        beside = {entry: float(before[0, entry]) + way for entry, way in ways.items()}
+        target = replace(toward(before, wishes | beside, pixel), of=tuple(wishes))
         return self._steps(start, target, pulled, max_steps, noise_mode)
 
     def _steps(
@@ -152,4 +174,5 @@ class KeyPointField:
         return DragStep(number, image, ws, layout, [(x, y) for x, y in places.tolist()], distances.tolist())
 
     def _method(self, max_steps: int) -> Sgf:
-        return self.saved.of(self.subject, self.subject.width, SgfOptions(walk=WalkOptions(max_steps, PATIENCE)))
+        walk = WalkOptions(max_steps, PATIENCE)
+        return self.saved.of(self.subject, self.subject.width, SgfOptions(keep=True, walk=walk))

@@ -46,8 +46,11 @@ def test_a_file_and_a_figure_are_written(runs: Path, tmp_path: Path, words: str,
     found = load_directions(tmp_path / "a.safetensors")
     assert (len(found), found.network) == (count, "small")
     page = np.asarray(Image.open(tmp_path / "a.png"))
-    assert page.shape == (count * 66 - 2, 120 + 5 * 66 - 2, 3)
-    cells = [page[:64, 120 + 66 * i : 184 + 66 * i] for i in range(5)]
+    assert page.shape == (16 + count * 66 - 2, 120 + 5 * 66 - 2, 3)
+    heads = [page[:16, 120 + 66 * i : 184 + 66 * i] for i in range(5)]  # of the strengths -3, -1.5, 0, 1.5 and 3
+    assert all((head < 128).any() for head in heads)
+    assert len({head.tobytes() for head in heads}) == 5
+    cells = [page[16:80, 120 + 66 * i : 184 + 66 * i] for i in range(5)]
     assert not np.array_equal(cells[0], cells[4])
 
 
@@ -56,7 +59,7 @@ def test_the_middle_of_the_figure_is_the_picture_itself(runs: Path, tmp_path: Pa
     page, model = np.asarray(Image.open(tmp_path / "a.png")), Model.load(runs / "plain", "cpu")
     ws, found = model.styles([5]), load_directions(tmp_path / "a.safetensors")
     for column, strength in enumerate((-2.0, 0.0, 2.0)):
-        cell = page[::4, 120 + 66 * column : 184 + 66 * column : 4]
+        cell = page[16::4, 120 + 66 * column : 184 + 66 * column : 4]
         moved = model.images([5], ws=found.moved(ws, 0, strength), layout=model.layout([5]))
         assert np.abs(cell.astype(int) - to_pixels(moved)[0]).max() <= 1
 

@@ -14,7 +14,7 @@ from editing.document import Document, DragPoint, Mask, to_json
 from editing.latent.auxiliary import MappingOptions
 from editing.latent.field_files import About, save_field
 from editing.latent.interface import draw_pairs
-from editing.latent.key_points import KeyPointField, KeyPoints
+from editing.latent.key_points import KeyPointField, KeyPoints, followed
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject, Space
 from editing.registration import pixel_size, registration_of_model
@@ -101,6 +101,17 @@ def test_a_key_point_goes_to_where_it_is_pulled(model: Model, path: str):
     end = measured(model, last.ws, scale)["eye0"]
     assert last.points == [pytest.approx(end, abs=1e-5)]
     assert last.distances[0] == pytest.approx(np.hypot(end[0] - goal[0], end[1] - goal[1]) / pixel, abs=1e-3)
+
+
+def test_others_go_along_as_among_random_pictures(generator):
+    a, b = torch.randn([2, 2000], generator=generator())
+    conditions = torch.stack([a, 0.5 * a + 0.1 * b, b, a], 1)
+    found = followed(conditions, {0: 1.0}, [1, 2, 3])
+    assert found == pytest.approx({1: 0.5, 2: 0.0, 3: 1.0}, abs=0.06)
+    found = followed(conditions, {0: 1.0, 2: -2.0}, [1])
+    assert found == pytest.approx({1: 0.3}, abs=0.01)
+    both = followed(conditions, {0: 1.0, 3: 1.0}, [1])  # which are the same: nothing is counted twice
+    assert both == pytest.approx({1: 0.5}, abs=0.06)
 
 
 def test_one_that_cannot_be_reached_ends_with_the_nearest(model: Model, path: str):
