@@ -15,7 +15,7 @@ from metrics import registry
 from tests.experiments.pretending import pretending
 from train import main as train_command
 
-LISTS = [LIST, LIST.with_name("short_runs.yaml")]
+LISTS = [LIST, *map(LIST.with_name, ("short_runs.yaml", "slow_learners.yaml"))]
 
 
 @pytest.fixture

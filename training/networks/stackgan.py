@@ -130,9 +130,9 @@ class StageTwo(nn.Module):
             for _ in range(2)
         )
         self.ups = nn.ModuleList(_normalized(channels(r // 2), channels(r)) for r in (R // 2, R))
-        self.to_rgb = nn.Conv2d(channels(R), config.img_channels, 3, padding=1)
-        nn.init.zeros_(self.to_rgb.weight)
-        nn.init.zeros_(self.to_rgb.bias)
+        self.correction = nn.Conv2d(channels(R), config.img_channels, 3, padding=1)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
 
     def forward(self, small: Tensor, z: Tensor, c: Tensor, keep: Keep) -> Tensor:
         condition = self.augment(c, z[:, -self.size :])
@@ -142,7 +142,7 @@ class StageTwo(nn.Module):
             x = (x + block(x)).relu()
         for up in self.ups:
             x = up(F.interpolate(x, scale_factor=2))
-        return self.to_rgb(keep(x))
+        return self.correction(keep(x))
 
 
 class StackDiscriminator(LayeredDiscriminator, Growing):

@@ -200,7 +200,7 @@ def test_the_second_stage_begins_with_the_picture_of_the_first():
         images.append(G(z, c))
     assert torch.equal(*images)
     second = G.synthesis.second
-    torch.nn.init.normal_(second.to_rgb.weight)
+    torch.nn.init.normal_(second.correction.weight)
     small = images[0][:, :, ::2, ::2]
     added = second(small, z, c, lambda x: x)
     expected = (images[0].double().atanh() + added).tanh()
