@@ -156,6 +156,8 @@ def trainings(page: Path, arguments) -> Iterator[RunConfig]:
             side = re.search(r"(?<=[a-z])\d+$", name)
             facts = DataFacts(name, int(side[0]) if side else 256, 3, 5000)  # critters32: 32x32
             facts = assumed_condition(facts, condition_of(options))
+            if options.cond and not facts.label_dim:  # the page says how labels come about
+                facts = replace(facts, label_dim=3, class_names=("a", "b", "c"))
             yield resolve(replace(options, data=options.data or "images"), facts)
 
 

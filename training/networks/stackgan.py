@@ -131,8 +131,8 @@ class StageTwo(nn.Module):
         )
         self.ups = nn.ModuleList(_normalized(channels(r // 2), channels(r)) for r in (R // 2, R))
         self.correction = nn.Conv2d(channels(R), config.img_channels, 3, padding=1)
-        nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.correction.bias)
+        for parameter in self.correction.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, small: Tensor, z: Tensor, c: Tensor, keep: Keep) -> Tensor:
         condition = self.augment(c, z[:, -self.size :])
