@@ -40,11 +40,15 @@ def _provenance(networks: ReferenceNetworks, source: Path) -> dict[str, Any]:
 
 
 def copy_snapshot(source: Path, dest: str | Path) -> Path:
-    """Write the networks of a snapshot or checkpoint as a snapshot, `dest`, or a file in the folder `dest`."""
+    """Write the networks of a snapshot or checkpoint as a snapshot, `dest`, or a file in the folder `dest`.
+
+    Raises UserError when the source cannot be read; then nothing is written.
+    """
     stored, dest = open_stored(source), Path(dest)
+    names = [name for name in stored.file.kinds if name.split(".")[0] in NETWORKS]
+    metadata, tensors = snapshot_metadata(stored.config(), stored.kimg), stored.file.read(names)
     make_dir(dest.parent)
     if dest.suffix != ".safetensors":
         dest = make_dir(dest) / snapshot_name(stored.kimg)
-    names = [name for name in stored.file.kinds if name.split(".")[0] in NETWORKS]
-    write_tensors(dest, stored.file.read(names), snapshot_metadata(stored.config(), stored.kimg))
+    write_tensors(dest, tensors, metadata)
     return dest

@@ -66,7 +66,7 @@ def commands(network: str, folder: Path) -> dict[str, tuple]:
     given = f"--network={network}"
     return {
         "info": (convert.main, ["info", network]),
-        "convert": (convert.main, [network, str(folder / "new.safetensors")]),
+        "convert": (convert.main, [network, str(folder / "deep" / "new.safetensors")]),
         "bundle": (convert.main, [network, str(folder / "bundle")]),
         "state dict": (convert.main, [network, str(folder / "deep" / "new.pth")]),
         "generate": (generate.main, [given, "--seeds=0", out]),
