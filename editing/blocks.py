@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from editing.levenberg_marquardt import DAMPING, DIFFERENCE, FACTORS, Search
+from editing.levenberg_marquardt import DAMPING, FACTORS, Search
 
 STARTS = 8  # places from which the centers of a block are looked for; the first is where they are
 REDRAWN = 0.5  # share of a start's centers that are elsewhere
@@ -79,17 +79,14 @@ class _Block:
         assert search.layout is not None
         layout = search.layout.repeat(TRIED)
         target = search.target.repeat_interleave(TRIED, 0)
-        tried = Search(search.model, target, search.coordinates, vectors.flatten(0, 1), layout)
+        tried = Search(search.pictures, target, vectors.flatten(0, 1), layout)
         tried.noise, tried.noise_share = NOISE, NOISE_SHARE
         return tried
 
     def _tried(self) -> tuple[Tensor, Tensor]:
         """Where several dampings lead, [N, S, K, P], and these, [N, S, K]."""
-        unit = self.vectors.new_zeros(len(self.places), self.vectors.shape[2])
-        unit[torch.arange(len(unit)), self.places] = DIFFERENCE
-        ahead = self._residuals(self.vectors[:, :, None] + unit)
-        jacobian = (ahead - self.residual[:, :, None]) / DIFFERENCE  # [N, S, Q, M]
-        normal = (jacobian @ jacobian.mT).double() + NOISE**2 * torch.eye(len(unit), device=jacobian.device)
+        jacobian = self._derivatives()  # [N, S, Q, M]
+        normal = (jacobian @ jacobian.mT).double() + NOISE**2 * torch.eye(len(self.places), device=jacobian.device)
         slope = (jacobian @ self.residual[..., None]).double()[..., 0] + NOISE**2 * self.vectors[..., self.places]
         dampings = self.damping[..., None] * self.factors
         diagonal = torch.diag_embed(normal.diagonal(dim1=2, dim2=3))
@@ -99,6 +96,15 @@ class _Block:
         tried = self.vectors[:, :, None].repeat(1, 1, len(self.factors), 1)
         tried[..., self.places] += ways
         return tried, dampings
+
+    def _derivatives(self) -> Tensor:
+        """Of what the others cannot explain, by the block's numbers: [N, S, Q, M]."""
+        search, (pictures, starts, _) = self.search, self.vectors.shape
+        assert search.layout is not None
+        layout = search.layout.repeat(starts)
+        found = search.pictures.derivatives(self.vectors.flatten(0, 1), layout, self.places)  # [N S, M, Q]
+        by_number = found.mT.unflatten(0, (pictures, starts)).flatten(1, 2)
+        return self.others.unexplained(by_number).unflatten(1, (starts, -1))
 
     def _residuals(self, vectors: Tensor) -> Tensor:
         """Of vectors [N, S, K, P] what the others cannot explain: [N, S, K, M]."""

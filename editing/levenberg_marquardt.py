@@ -6,22 +6,27 @@ nothing of the difference. What is sought is the likeliest, as if the pixels had
 center that hardly matters stays where the model's centers are. The noise is large at first, which keeps the way smooth,
 and remains so for a picture that the model cannot make.
 
-Derivatives are differences of P pictures for P unknown numbers; between two such calculations they are brought up to
-date by what each step has shown of them (Broyden 1965).
+Derivatives are exact, by forward differentiation along P unknown numbers at once: what the unknowns do alone is so much
+more than what they do together that differences of pictures, of any length, do not tell it. Between two such
+calculations they are brought up to date by what each step has shown of them (Broyden 1965).
 """
 
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.func import jvp, vmap
 
 from editing.style_search import SPREADS
+from interop.plain_networks import plain
 from training.layouts.layout import CHILD_LIMIT, Layout
+from training.networks.backbones import GeneratorNetwork
+from training.networks.synthesis import Noise
 from training.sampling import Model
 
-DIFFERENCE = 5e-3  # of which derivatives are made, in standard deviations of the unknowns
 DAMPING = 1e-2  # at the start, of the normal equations' diagonal
 FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0)  # of the damping, all tried in each step
 NOISE, NOISE_LEFT, NOISE_DECAY = 0.1, 0.002, 0.7  # of pixels in [-1, 1]: at first, at least, from step to step
@@ -98,14 +103,54 @@ class Coordinates:
         return torch.cat([part.flatten(1) for part in (ws[:, 0], *places)], 1).double()
 
 
+class Pictures:
+    """A model's pictures of vectors, and how they change with them."""
+
+    def __init__(self, model: Model, coordinates: Coordinates):
+        self.model, self.coordinates = model, coordinates
+
+    @cached_property
+    def _twin(self) -> GeneratorNetwork:
+        """The generator in operators that can be differentiated forward."""
+        return plain(self.model.G).to(self.model.device)
+
+    def __call__(self, vectors: Tensor, layout: Layout | None) -> Tensor:
+        """As they are shown, within [-1, 1]: [N, C, R, R] of vectors [N, P]."""
+        ws, layout = self.coordinates(vectors, layout)
+        return self.model.images(ws=ws, layout=layout, batch_size=BATCH).clamp(-1, 1)
+
+    def derivatives(self, vectors: Tensor, layout: Layout | None, places: Tensor) -> Tensor:
+        """[N, M, Q] of all pixels, of vectors [N, P], by the numbers at `places` [Q]."""
+        ways = torch.eye(vectors.shape[1], device=vectors.device)[places]
+        at_a_time = max(1, BATCH // len(places))
+        found = []
+        with torch.inference_mode(False), torch.no_grad():
+            _ = self._twin  # made now, not while it is differentiated
+            for start in range(0, len(vectors), at_a_time):
+                now = slice(start, start + at_a_time)
+                there = None if layout is None else layout[now]
+                found.append(self._derivatives(vectors[now].clone(), there, ways))
+        return torch.cat(found)
+
+    def _derivatives(self, vectors: Tensor, layout: Layout | None, ways: Tensor) -> Tensor:
+        def images(given: Tensor) -> Tensor:
+            return self._twin.synthesis(*self.coordinates(given, layout), Noise("const"))
+
+        def along(way: Tensor) -> Tensor:
+            image, change = jvp(images, (vectors,), (way.expand_as(vectors),))
+            return torch.where(image.abs() <= 1, change, 0.0).flatten(1)
+
+        return vmap(along, out_dims=2)(ways)
+
+
 class Search:
     """Steps from vectors [N, P] towards target pictures [N, C, R, R]. `vectors` is where they are.
 
     layout: of N pictures, in which the coordinates put their places.
     """
 
-    def __init__(self, model: Model, target: Tensor, coordinates: Coordinates, vectors: Tensor, layout: Layout | None):
-        self.model, self.target, self.coordinates = model, target.clamp(-1, 1), coordinates
+    def __init__(self, pictures: Pictures, target: Tensor, vectors: Tensor, layout: Layout | None):
+        self.pictures, self.target, self.coordinates = pictures, target.clamp(-1, 1), pictures.coordinates
         self.vectors, self.layout = vectors, layout
         self.damping = target.new_full([len(target)], DAMPING)
         self.factors = target.new_tensor(FACTORS)
@@ -156,9 +201,8 @@ class Search:
 
     def differentiate(self) -> None:
         """Calculate the derivatives of all pixels."""
-        unit = DIFFERENCE * torch.eye(self.vectors.shape[1], device=self.target.device)
-        ahead = self.residuals(self.vectors[:, None] + unit)
-        self.jacobian = ((ahead - self.residual[:, None]) / DIFFERENCE).mT
+        places = torch.arange(self.vectors.shape[1], device=self.vectors.device)
+        self.jacobian = self.pictures.derivatives(self.vectors, self.layout, places)
 
     def _ways(self, prior: Tensor) -> tuple[Tensor, Tensor]:
         """The ways of several dampings, [N, K, P], and these [N, K]."""
@@ -180,9 +224,8 @@ class Search:
     def residuals(self, vectors: Tensor) -> Tensor:
         """Of vectors [N, K, P]: differences of all pixels as they are shown, within [-1, 1]: [N, K, M]."""
         layout = None if self.layout is None else self.layout.repeat(vectors.shape[1])
-        ws, layout = self.coordinates(vectors.flatten(0, 1), layout)
-        images = self.model.images(ws=ws, layout=layout, batch_size=BATCH).unflatten(0, vectors.shape[:2])
-        return (images.clamp(-1, 1) - self.target[:, None]).flatten(2)
+        images = self.pictures(vectors.flatten(0, 1), layout).unflatten(0, vectors.shape[:2])
+        return (images - self.target[:, None]).flatten(2)
 
 
 def _costs(residuals: Tensor, vectors: Tensor, prior: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from editing.blocks import search_block
 from editing.candidates import Candidates
-from editing.levenberg_marquardt import Coordinates, Search
+from editing.levenberg_marquardt import Coordinates, Pictures, Search
 from training.layouts.layout import Layout, concatenate
 from training.sampling import Model
 
@@ -36,7 +36,8 @@ class Approach:
     def __init__(self, model: Model, target: Tensor, candidates: Candidates, optimize_layout: bool):
         coordinates = Coordinates(candidates.ws, candidates.layout, optimize_layout)
         self.is_small = coordinates.count * target[0].numel() <= SMALL  # whether it takes no longer than what follows
-        self.pictures = [_Picture(model, each[None], candidates, coordinates) for each in target]
+        pictures = Pictures(model, coordinates)
+        self.pictures = [_Picture(pictures, each[None], candidates) for each in target]
 
     @property
     def rms(self) -> Tensor:
@@ -59,8 +60,9 @@ class _Picture:
 
     search: Search  # from several starts at first, then one
 
-    def __init__(self, model: Model, target: Tensor, candidates: Candidates, coordinates: Coordinates):
-        self.model, self.target, self.candidates, self.coordinates = model, target, candidates, coordinates
+    def __init__(self, pictures: Pictures, target: Tensor, candidates: Candidates):
+        self.pictures, self.target, self.candidates = pictures, target, candidates
+        self.coordinates = pictures.coordinates
         self.starts = min(STARTS, len(candidates.ws))
         self.begun = 0  # from how many candidates
         self.rounds = self.fruitless = 0  # in which centers were put elsewhere; the last of them, which brought nothing
@@ -119,7 +121,7 @@ class _Picture:
         ws, layout = self.candidates.nearest(self.target, self.starts, self.begun)
         self.begun += self.starts
         target = self.target.repeat_interleave(self.starts, 0)
-        return Search(self.model, target, self.coordinates, self.coordinates.vectors(ws, layout), layout)
+        return Search(self.pictures, target, self.coordinates.vectors(ws, layout), layout)
 
 
 def _first_steps(search: Search) -> Iterator[None]:

@@ -5,7 +5,7 @@ import torch
 
 from editing.blocks import STARTS, STEPS, TOGETHER, _Block, _Others, _starts, search_block
 from editing.candidates import draw_candidates
-from editing.levenberg_marquardt import Coordinates, Search
+from editing.levenberg_marquardt import Coordinates, Pictures, Search
 from tests.tiny_models import tiny_model
 from training.layouts.layout import Layout
 from training.sampling import Model
@@ -16,7 +16,7 @@ def search_at(model: Model, layout: Layout) -> Search:
     candidates = draw_candidates(model, 64, seed=0)
     found = Coordinates(candidates.ws, candidates.layout, True)
     vectors = found.vectors(model.styles([5]), layout)
-    return Search(model, model.images([5]).clone(), found, vectors, layout)
+    return Search(Pictures(model, found), model.images([5]).clone(), vectors, layout)
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
