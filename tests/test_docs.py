@@ -154,7 +154,8 @@ def trainings(page: Path, arguments) -> Iterator[RunConfig]:
         if options.resume is None and not given.get("go_on"):
             name = Path(options.data or "").stem.strip(".") or "images"
             side = re.search(r"(?<=[a-z])\d+$", name)
-            facts = DataFacts(name, int(side[0]) if side else 256, 3, 5000)  # critters32: 32x32
+            labels = 10 if options.cond else 0
+            facts = DataFacts(name, int(side[0]) if side else 256, 3, 5000, labels)  # critters32: 32x32
             facts = assumed_condition(facts, condition_of(options))
             if options.cond and not facts.label_dim:  # the page says how labels come about
                 facts = replace(facts, label_dim=3, class_names=("a", "b", "c"))
