@@ -18,6 +18,7 @@ import numpy as np
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_json
+from dnnlib.json_files import read_json
 from dnnlib.parsing import nearest
 from dnnlib.words import counted
 from editing import fields as read
@@ -127,6 +128,11 @@ def from_json(value: Any, where: str = "session") -> Document:
 def save_session(path: str | Path, document: Document) -> None:
     """Write a session file, atomically."""
     write_json(path, to_json(document))
+
+
+def load_session(path: str | Path) -> Document:
+    """Read a session file. Raises UserError, naming the file, when it is none."""
+    return from_json(read_json(path), str(path))
 
 
 def encode_array(values: np.ndarray) -> str:

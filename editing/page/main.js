@@ -2,6 +2,7 @@
 
 import { Directions } from "./directions.js";
 import { $, isTyping, toast } from "./dom.js";
+import { check } from "./fit.js";
 import { toImageData } from "./frames.js";
 import { Gallery } from "./gallery.js";
 import { Grid } from "./geometry.js";
@@ -15,7 +16,7 @@ import { Photo } from "./photo.js";
 import { Picture } from "./picture.js";
 import { Pull } from "./pull.js";
 import { Selection, Surface } from "./surface.js";
-import { Store } from "./store.js";
+import { Store, emptyDocument } from "./store.js";
 import { fromHash } from "./words.js";
 
 const PANES = ["layout", "pull", "photo", "look", "gallery"];
@@ -62,7 +63,7 @@ class Page {
 
   #build() {
     const { store, backend, selection, picture, model } = this;
-    store.document = { ...store.document, network: model.name, ...fromHash(location.hash) };
+    store.document = { ...store.document, network: model.name, ...this.#addressed() };
     const many = model.counts.length === 1;
     const isFree = () => !this.pull?.isOpen && !this.pull?.running;
     const levels = model.counts.map((_, level) => level);
@@ -84,7 +85,26 @@ class Page {
     this.#tabs();
     this.#comparing();
     addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("hashchange", () => this.#follow());
     if (!backend.can.gradients) this.#greyOut();
+  }
+
+  // What the address says of a document; {} where it says nothing, or nothing that fits.
+  #addressed() {
+    const found = fromHash(location.hash);
+    try {
+      check(found, this.model);
+      return found;
+    } catch (error) {
+      toast(`The address does not fit this model. ${error.message}`, true);
+      return {};
+    }
+  }
+
+  // A link to another seed and layout that is opened in this window; undo leads back.
+  #follow() {
+    const found = this.#addressed();
+    if (found.seed !== undefined) this.store.open({ ...emptyDocument(this.model.name), ...found });
   }
 
   #listen() {

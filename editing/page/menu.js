@@ -2,6 +2,7 @@
 
 import { $, download, toast } from "./dom.js";
 import { fromBase64, jsonBlob, layoutFile, pngOf, read, withSession, zip } from "./files.js";
+import { check } from "./fit.js";
 import { commandLine, python, toHash, unsaid } from "./words.js";
 
 export class Menu {
@@ -48,6 +49,7 @@ export class Menu {
   async open(file) {
     try {
       const found = await read(file);
+      check(found.session ?? { layout: found.layout }, this.model);
       if (found.session) this.#session(found.session);
       else if (found.layout) this.store.change({ layout: found.layout });
       else {

@@ -34,7 +34,7 @@ export class Pull {
   }
 
   get drag() {
-    return this.store.document.drag ?? { points: [], mask: null };
+    return { points: [], mask: null, ...this.store.document.drag };
   }
 
   get isOpen() {

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -29,6 +29,9 @@ from editing.server.scheduler import Scheduler, Task
 if TYPE_CHECKING:
     from editing.server.engine import Engine
 
+T = TypeVar("T")
+
+LONG_TEXT = 1 << 16  # characters
 LONG = "long"  # the slot of what takes long: one such task a page
 
 
@@ -74,22 +77,23 @@ class Session:
                 message = await self.socket.receive()
                 if message["type"] == "websocket.disconnect":
                     return
-                self.receive(message)
+                await self.receive(message)
         except WebSocketDisconnect:
             return
         finally:
             sender.cancel()
             self.scheduler.cancel(self)
 
-    def receive(self, message: Message) -> None:
+    async def receive(self, message: Message) -> None:
         """A message of the page; what is wrong with it is said in the answer."""
+        text = message.get("text")
         try:
-            if message.get("text") is not None:
-                self.handle(parse(message["text"]))
+            if text is not None:
+                self.handle(await _aside(parse, text))
             elif message.get("bytes") is not None:
                 self._keep(message["bytes"])
         except Exception as error:  # whatever a page sends, the others go on
-            self.complain(error, _number(message))
+            self.complain(error, await _aside(_number, text or "null"))
 
     def handle(self, request: Request) -> None:
         """Raises UserError when there is no model yet, or too much to do."""
@@ -150,10 +154,15 @@ def _in_a_folder(engine: "Engine", request: FilmRequest, send: Callable[[bytes],
         yield from engine.filming(request, Path(folder), send)
 
 
-def _number(message: Message) -> int | None:
+async def _aside(read: Callable[[str], T], text: str) -> T:
+    """`read(text)`; of a long text, which takes seconds, in a thread, so that other pages are answered meanwhile."""
+    return read(text) if len(text) <= LONG_TEXT else await asyncio.to_thread(read, text)
+
+
+def _number(text: str) -> int | None:
     """The id of a request that could not be read otherwise."""
     try:
-        number = json.loads(message.get("text") or "null").get("id")
+        number = json.loads(text).get("id")
     except (ValueError, AttributeError, RecursionError):
         return None
     return number if isinstance(number, int) and abs(number) < 2**53 else None

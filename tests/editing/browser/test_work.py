@@ -63,6 +63,68 @@ def json_spread(visitor: Visitor) -> float:
     return visitor.ask("store.future[0].layout.levels[0].spreads[0]")
 
 
+SESSION = {"format": "steergan-session", "version": 1, "seed": 3}
+LEVEL = {"centers": [[0, 0]], "spreads": [0.1]}
+FOREIGN = {
+    "another model's layout": (
+        {"format": "steergan-layout", "layouts": [{"levels": [LEVEL]}]},
+        "layout: 1 points a level",
+    ),
+    "a layout of nothing": ({**SESSION, "layout": {"levels": [None]}}, "layout: no points a level"),
+    "places that are none": ({**SESSION, "layout": {"levels": [LEVEL, {"centers": 4 * [["a", 0]]}, {}]}}, "layout: "),
+    "no seed": ({**SESSION, "seed": "x"}, "seed: a whole number"),
+    "points with one end": ({**SESSION, "drag": {"points": [{"from": [0, 0]}], "mask": None}}, "drag: points with two"),
+    "no drag": ({**SESSION, "drag": 5}, "drag: points with two"),
+    "no history": ({**SESSION, "history": [None]}, "history: at most 200"),
+    "styles of objects": ({**SESSION, "object_seeds": [1]}, "object_seeds: this model has 0 objects"),
+    "another version": ({**SESSION, "version": 9}, "version 9 of sessions"),
+    "something else": ({"hello": 1}, "neither a session nor a layout"),
+}
+
+
+def toasts(visitor: Visitor) -> str:
+    return visitor.page.inner_text("#toasts")
+
+
+@pytest.mark.parametrize("file, said", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_that_does_not_fit_changes_nothing(visitor: Visitor, file: dict[str, Any], said: str):
+    picture, centers = visitor.picture(), visitor.centers()
+    visitor.open("theirs.json", json.dumps(file).encode())
+    visitor.wait_for(lambda: said in toasts(visitor))
+    assert visitor.past() == 0
+    assert visitor.centers() == centers
+    visitor.page.focus("#stage g.handle.level-0")
+    visitor.page.keyboard.press("Shift+ArrowRight")  # it works on
+    visitor.wait_for(lambda: visitor.shows_another(picture))
+
+
+def copied_link(visitor: Visitor) -> str:
+    visitor.page.click("#save-menu summary")
+    visitor.page.click("[data-save=link]")
+    visitor.wait_for(lambda: visitor.page.evaluate("document.querySelector('#save-menu').dataset.copied"))
+    return visitor.page.evaluate("document.querySelector('#save-menu').dataset.copied")
+
+
+def test_a_link_leads_to_the_same_picture_in_this_window_and_in_another(browser: Any, server: Running):
+    with visiting(browser, server.url, permissions=["clipboard-read", "clipboard-write"]) as visitor:
+        move_and_narrow(visitor)
+        picture, link = visitor.picture(), copied_link(visitor)
+        visitor.page.click("#new")
+        visitor.wait_for(lambda: visitor.shows_another(picture))
+        visitor.page.evaluate("address => location.replace(address)", link)  # the address alone changes
+        visitor.wait_for(lambda: visitor.shows(picture))
+    with visiting(browser, link) as another:
+        assert another.shows(picture)
+
+
+def test_an_address_that_does_not_fit_is_said(visitor: Visitor):
+    picture = visitor.picture()
+    visitor.page.evaluate("""location.hash = '#{"s":1,"l":[[[[0,0]],[1]]]}'""")
+    visitor.wait_for(lambda: "The address does not fit this model. layout: 1 points" in toasts(visitor))
+    assert visitor.past() == 0
+    assert visitor.shows(picture)
+
+
 def test_a_point_is_pulled_to_its_target(visitor: Visitor):
     picture = visitor.picture()
     x, y = visitor.centers()[0][0]

@@ -95,7 +95,7 @@ def test_ten_thousand_messages_leave_the_server_as_it_was(tmp_path: Path):
                 count_answers(page.socket, answers)
         grown = resident_mib() - memory
         check_alive(server)
-    assert answers["error"] > 1000
+    assert answers["error"] >= MESSAGES // 100  # one a connection at least; of several that wait, the newest is sent
     assert answers["picture"] > 10
     assert grown < GROWTH
 

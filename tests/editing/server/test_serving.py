@@ -10,6 +10,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from editing.document import Document, encode_array
 from editing.rendering import render
+from editing.server import session
 from editing.server.launch import open_port, serve
 from tests.editing.server.running import Running, open_page, running_server
 from tests.tiny_models import save_tiny_snapshot
@@ -81,6 +82,25 @@ def test_two_pages_do_not_disturb_each_other(server: Running):
         enough.set()
     other.join(30)
     assert not other.is_alive()
+
+
+def test_a_long_message_of_one_page_does_not_keep_another_waiting(server: Running, monkeypatch: pytest.MonkeyPatch):
+    is_being_read, may_go_on, parse = threading.Event(), threading.Event(), session.parse
+
+    def slowly(text: str):
+        if len(text) > session.LONG_TEXT:
+            is_being_read.set()
+            assert may_go_on.wait(60)
+        return parse(text)
+
+    monkeypatch.setattr(session, "parse", slowly)
+    with open_page(server) as page, open_page(server) as other:
+        page.render(Document(network="x" * session.LONG_TEXT), id=5)
+        assert is_being_read.wait(60)
+        other.render(id=6)
+        assert other.wait_for("picture")[0]["id"] == 6
+        may_go_on.set()
+        assert page.wait_for("error")[0]["id"] == 5  # the name is too long
 
 
 @pytest.mark.parametrize("kind, resolution", [("attention", 8), ("features", 16)])
