@@ -73,9 +73,9 @@ def test_default_metrics_of_the_newest_snapshot_are_shown_and_kept(run_dir, data
 
 
 @pytest.mark.parametrize("names, beside", [
-    ("di,w", ", real images from noise.zip"),
+    ("di,w", ", real images from noise"),
     ("centroid_co_move,locality", ""),
-    ("di,locality", ", real images (of di) from noise.zip"),
+    ("di,locality", ", real images (of di) from noise"),
 ])  # fmt: skip
 def test_real_images_are_named_beside_metrics_that_look_at_them(run_dir, data, names, beside):
     result = call("--network", run_dir, "--data", data, "--num", 2, "--device", "cpu", "--metrics", names, "--no-save")
