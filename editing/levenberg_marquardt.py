@@ -15,6 +15,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -137,7 +138,7 @@ class Pictures:
             return self._twin.synthesis(*self.coordinates(given, layout), Noise("const"))
 
         def along(way: Tensor) -> Tensor:
-            image, change = jvp(images, (vectors,), (way.expand_as(vectors),))
+            image, change = cast(tuple[Tensor, Tensor], jvp(images, (vectors,), (way.expand_as(vectors),)))
             return torch.where(image.abs() <= 1, change, 0.0).flatten(1)
 
         return vmap(along, out_dims=2)(ways)
