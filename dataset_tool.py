@@ -20,7 +20,7 @@ from dnnlib.parsing import shown
 from dnnlib.words import counted, first_of
 from training.data.conversion import convert
 from training.data.image_files import is_power_of_two
-from training.data.opening import Limits, limits_set
+from training.data.image_formats import Limits, limits_set
 from training.data.sources import KNOWN, open_source
 from training.data.transforms import CROPS, FILTERS, Transform, parse_color
 from training.data.writer import DatasetWriter, open_writer

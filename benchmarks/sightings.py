@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from editing.feature_points import sample_features, square
+from editing.point_tracking import sample_features, square
 from editing.registration import pixel_size
 from training.config import Registration
 from training.layouts.registration import positions

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from editing.centers import Response, descended, moved_towards
-from editing.feature_points import (
+from editing.observation import Observation, Observer, detached, leaf, leaf_centers, with_gradients
+from editing.point_tracking import (
     PAPER_RESOLUTION,
     disc,
     mask_loss,
@@ -26,7 +27,6 @@ from editing.feature_points import (
     step_towards,
     track,
 )
-from editing.observation import Observation, Observer, detached, leaf, leaf_centers, with_gradients
 from editing.registration import pixel_size, registration_of_model
 from training.config import Registration
 from training.layouts.layout import Layout, check_counts

@@ -10,7 +10,7 @@ from dnnlib.errors import UserError
 from editing.document import Mask
 from editing.registration import disc_of_pixels
 from training.config import Registration
-from training.data.opening import open_image
+from training.data.image_formats import open_image
 
 PIXELS_LIMIT = 4096 * 4096
 

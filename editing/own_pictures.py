@@ -12,8 +12,8 @@ from dnnlib.errors import UserError
 from dnnlib.json_files import open_regular
 from training.data.bit_depth import BitDepth, pixel_kind
 from training.data.image_files import DAMAGE, reason
+from training.data.image_formats import open_image
 from training.data.listing import is_image_name
-from training.data.opening import open_image
 from training.data.transforms import Transform, to_plain
 from training.sampling import Model
 

@@ -7,7 +7,7 @@ from dnnlib.files import make_dir, write_json
 from interop.pickles.reading import ReferenceNetworks, read_reference
 from torch_utils.tensor_files import write_tensors
 from training.runs.snapshot import NETWORKS, snapshot_metadata, snapshot_name
-from training.runs.stored import open_stored
+from training.runs.validation import open_stored
 
 
 def convert(source: str | Path, dest: str | Path) -> Path:

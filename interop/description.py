@@ -12,7 +12,7 @@ from torch_utils.tensor_files import TensorKind
 from training.config import GeneratorConfig, RunConfig
 from training.runs.snapshot import find_snapshot
 from training.runs.sources import address_in
-from training.runs.stored import open_stored
+from training.runs.validation import open_stored
 
 _PRIORS = {
     "paper": "level 0 normal around the middle, levels 1 and 2 around it",

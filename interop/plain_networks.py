@@ -20,7 +20,7 @@ from torch_utils.ops.modulated_conv2d import filter_energy
 from training.networks.backbones import GeneratorNetwork, Module
 from training.networks.generator import set_memory_format
 from training.networks.layers import Conv2d, Linear, split_gain
-from training.networks.object_styles import style_map
+from training.networks.sel_indoor import style_map
 from training.networks.synthesis import Noise, SynthesisBlock, SynthesisLayer, ToRGB
 
 

@@ -16,7 +16,7 @@ from dnnlib.errors import UserError
 from dnnlib.words import counted
 from training.data.archives import Archive, open_archive
 from training.data.image_files import DAMAGE, decode, read_header
-from training.data.opening import OverLimit, open_image
+from training.data.image_formats import OverLimit, open_image
 from training.pictures.products import products
 
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.editor_process import browser, opened, served  # noqa: E402
 from dnnlib.cli import PATH, Command, option  # noqa: E402
 from dnnlib.files import write_bytes  # noqa: E402
-from training.data.opening import open_image  # noqa: E402
+from training.data.image_formats import open_image  # noqa: E402
 
 WINDOW = {"width": 1280, "height": 860}
 SEEDS = (3, 14)

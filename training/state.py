@@ -30,8 +30,8 @@ from training.networks.generator import set_memory_format
 from training.runs import resume_option
 from training.runs.checkpoint import ENTRY, VERSION
 from training.runs.restoring import fits_device, read_checkpoint
-from training.runs.stored import below
 from training.runs.transfer import take_weights
+from training.runs.validation import below
 
 
 @dataclass

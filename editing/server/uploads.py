@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from dnnlib.errors import UserError
 from editing.server.protocol import UPLOAD_LIMIT
-from training.data.opening import open_image
+from training.data.image_formats import open_image
 
 PIXELS_LIMIT = 50_000_000
 

@@ -11,7 +11,7 @@ from typing import IO, cast
 
 from dnnlib.errors import UserError
 from dnnlib.json_files import open_regular
-from dnnlib.restricted_unpickler import Bounded
+from dnnlib.pickle_interpreter import Bounded
 
 LARGEST_FILE = 4 << 30  # bytes
 _LARGEST_INDEX = 64 << 20  # bytes of the pickle inside a zip archive

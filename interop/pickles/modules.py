@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dnnlib.restricted_unpickler import Dictionary, NotPlain
+from dnnlib.pickle_interpreter import Dictionary, NotPlain
 from interop.pickles.storages import StoredTensor
 from interop.pickles.values import Module
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.json_files import open_regular
-from dnnlib.restricted_unpickler import Dictionary, NotPlain, load
+from dnnlib.pickle_interpreter import Dictionary, NotPlain, load
 from interop.pickles.families import LARGEST_FILE, PICKLE, check_family, file_kind
 from interop.pickles.modules import Tree
 from interop.pickles.settings import augment_settings, discriminator_settings, generator_settings
@@ -25,8 +25,16 @@ from interop.pickles.values import Module, Values
 from torch_utils.tensor_files import TensorKind
 from training.config import RunConfig
 from training.networks.reference_names import translate
-from training.runs.stored import build, check_finite, check_kinds, check_limits, elements_of, first_error, section_of
-from training.runs.stored import kinds_of as kinds_of_tensors
+from training.runs.validation import (
+    build,
+    check_finite,
+    check_kinds,
+    check_limits,
+    elements_of,
+    first_error,
+    section_of,
+)
+from training.runs.validation import kinds_of as kinds_of_tensors
 
 NETWORKS = ("G", "D", "G_ema")
 

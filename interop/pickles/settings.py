@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from dnnlib.restricted_unpickler import NotPlain
+from dnnlib.pickle_interpreter import NotPlain
 from interop.pickles.modules import Tree
 from interop.pickles.storages import StoredTensor
 from interop.pickles.values import Module

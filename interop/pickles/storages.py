@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dnnlib.restricted_unpickler import Dictionary, NotPlain, load
+from dnnlib.pickle_interpreter import Dictionary, NotPlain, load
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 _MOST_STEPS, _LONGEST_HEAD = 200, 4096  # of each of the five pickles; bytes of them together

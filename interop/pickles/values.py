@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from dnnlib.restricted_unpickler import Dictionary, NotPlain, fill
+from dnnlib.pickle_interpreter import Dictionary, NotPlain, fill
 from interop.pickles.storages import StoredTensor, read_storage, view
 
 _PERSISTENT = ("torch_utils.persistence", "_reconstruct_persistent_obj")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnnlib.restricted_unpickler import Dictionary, NotPlain, load
+from dnnlib.pickle_interpreter import Dictionary, NotPlain, load
 
 _ITEM_SIZES = {
     "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,

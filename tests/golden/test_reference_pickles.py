@@ -22,7 +22,7 @@ from training.config import DiscriminatorConfig, EncodingConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
 from training.networks.reference_names import translate
-from training.runs.stored import below
+from training.runs.validation import below
 
 pytestmark = pytest.mark.numeric
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dnnlib.errors import CUT, UserError
-from dnnlib.restricted_unpickler import NotPlain, load
+from dnnlib.pickle_interpreter import NotPlain, load
 from interop.pickles.reading import read_reference
 from interop.pickles.values import Values
 from tests.interop.hostile import GADGETS, MARKER, cases, module, number, pickled, storage, tensor

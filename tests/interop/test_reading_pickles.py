@@ -15,7 +15,7 @@ from tests.training.small import CHANNELS, make_layout, seeded
 from training.config import DiscriminatorConfig, GeneratorConfig
 from training.networks.discriminator import Discriminator
 from training.networks.generator import Generator
-from training.runs.stored import below
+from training.runs.validation import below
 
 RELEASED = {"mode": "fine", "max_resolution": None, "hidden_channels": 8}
 SIZES = {"img_resolution": 16, "img_channels": 3}

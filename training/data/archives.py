@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 from dnnlib.errors import UserError, printable
 from training.data.bounded import TooLong, read_at_most
 from training.data.image_files import DAMAGE, reason
+from training.data.image_formats import Limits
 from training.data.listing import (
     HEAD,
     check_is_plain,
@@ -22,7 +23,6 @@ from training.data.listing import (
     may_be_image,
     passed_over,
 )
-from training.data.opening import Limits
 
 METADATA = "dataset.json"
 METADATA_LIMIT = 1 << 29  # bytes

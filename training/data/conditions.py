@@ -19,8 +19,8 @@ from dnnlib.words import counted
 from training.data import ground_truth
 from training.data.archives import METADATA, Archive
 from training.data.image_files import DAMAGE, reason
+from training.data.image_formats import open_image
 from training.data.labels import MAX_CLASSES
-from training.data.opening import open_image
 
 BACKGROUND = "background"  # class 0 of a label map
 MAX_WORDS = 64  # of a caption; further ones are left out

@@ -13,7 +13,7 @@ from dnnlib.errors import UserError
 from dnnlib.words import counted
 from training.data.bit_depth import BitDepth
 from training.data.image_files import DAMAGE, has_more_frames, is_power_of_two, reason
-from training.data.opening import OverLimit
+from training.data.image_formats import OverLimit
 from training.data.sources import Source
 from training.data.transforms import Transform, is_grey, is_grey_color, to_plain, upright_size
 from training.data.writer import DatasetWriter, open_writer

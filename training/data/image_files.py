@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dnnlib.errors import REASON, UserError, in_one_line
-from training.data.opening import OverLimit, open_image
+from training.data.image_formats import OverLimit, open_image
 
 try:
     import pyspng

@@ -1,6 +1,6 @@
 """Pickles that hold nothing but plain data and arrays of bytes, read without unpickling.
 
-The opcodes are interpreted (dnnlib/restricted_unpickler.py), as far as protocol 2 has them: lists, dictionaries,
+The opcodes are interpreted (dnnlib/pickle_interpreter.py), as far as protocol 2 has them: lists, dictionaries,
 numbers, texts and NumPy arrays of uint8. Names of functions in the file are compared with the few such files hold; none
 is called.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dnnlib.restricted_unpickler import NotPlain, load
+from dnnlib.pickle_interpreter import NotPlain, load
 
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")  # of NumPy 1, of NumPy 2
 _RECONSTRUCT = frozenset(f"{module} _reconstruct" for module in _ARRAY_MODULES)

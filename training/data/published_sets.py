@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dnnlib.errors import REASON, UserError, in_one_line
-from dnnlib.restricted_unpickler import NotPlain
+from dnnlib.pickle_interpreter import NotPlain
 from dnnlib.words import counted
 from training.data.bounded import BoundedGzip, read_at_most
 from training.data.plain_pickle import PlainArray, load_plain

@@ -13,10 +13,10 @@ from dnnlib.errors import UserError
 from training.data import published_sets
 from training.data.archives import FolderArchive, ZipArchive
 from training.data.conditions import captions_of
+from training.data.image_formats import open_image
 from training.data.labels import Label, find_labels
 from training.data.listing import check_is_plain
 from training.data.lmdb_reader import Lmdb
-from training.data.opening import open_image
 
 KNOWN = "a folder, a .zip, an LSUN *_lmdb folder, cifar-10-python.tar.gz or *-images-idx3-ubyte.gz"
 

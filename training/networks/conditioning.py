@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from training.config import EncodingConfig
 from training.layouts.layout import HeatmapSource
-from training.networks.object_styles import ObjectAffine
+from training.networks.sel_indoor import ObjectAffine
 from training.networks.spatial_encoding import HeatmapEncoder, make_encoding
 
 Place = tuple[int, int]  # (block, size of the layer's input)

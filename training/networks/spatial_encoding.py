@@ -1,7 +1,7 @@
 """How the generator is conditioned on layouts: heatmap features, and spatial encoding layers in front of a convolution.
 
 SEL_norm and SEL_concat change a feature by what the heatmaps say (docs/method.md, section 3). SEL_indoor is no such
-layer: there heatmaps and styles enter together, see training/networks/object_styles.py.
+layer: there heatmaps and styles enter together, see training/networks/sel_indoor.py.
 """
 
 from collections.abc import Iterable

@@ -15,8 +15,8 @@ from training.config import EncodingConfig, SynthesisConfig
 from training.layouts.layout import HeatmapSource, registered
 from training.networks.conditioning import UNCONDITIONED, Conditioning, LayerConditioning, check_layout, layer_inputs
 from training.networks.layers import Conv2d, Equalized, Linear, ToScale, scaled_together, split_gain
-from training.networks.object_styles import modulated_conv2d_by_map, pointwise_by_map, style_map
 from training.networks.precision import MixedPrecision
+from training.networks.sel_indoor import modulated_conv2d_by_map, pointwise_by_map, style_map
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dnnlib.errors import UserError
 from dnnlib.files import write_json
 from dnnlib.json_files import read_json
 from torch_utils.tensor_files import open_tensors, write_tensors
-from training.runs.stored import CHECKPOINT, VERSIONS, Amount, open_stored
+from training.runs.validation import CHECKPOINT, VERSIONS, Amount, open_stored
 
 ENTRY, VERSION = CHECKPOINT, VERSIONS[CHECKPOINT]
 BEST = "best.json"

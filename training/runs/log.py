@@ -17,7 +17,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dnnlib.files import write_text
 from torch_utils.stats import ScalarSummary
-from training.data.opening import open_image
+from training.data.image_formats import open_image
 from training.pictures.plots import read_lines
 from training.runs.trackers import Tracker, open_tracker
 

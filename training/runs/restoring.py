@@ -12,7 +12,7 @@ from torch import Tensor
 from dnnlib.errors import REASON, UserError, in_one_line
 from torch_utils.tensor_files import TensorKind
 from training.networks.backbones import Module
-from training.runs.stored import CHECKPOINT, below, check_finite, check_kinds, kinds_of, open_stored
+from training.runs.validation import CHECKPOINT, below, check_finite, check_kinds, kinds_of, open_stored
 
 SCALAR = TensorKind(torch.float32, ())
 STATISTICS = TensorKind(torch.float64, (5,))  # count, sum, sum of squares, lowest, minus highest

@@ -1,7 +1,7 @@
 """Models to give away: a snapshot's G_ema and D as float16, a sixth of its size, without paths of the machine.
 
-They are opened as any other snapshot (training/runs/stored.py widens the weights to float32), so every command takes
-them; only `weights="G"` is refused, as G is not there.
+They are opened as any other snapshot (training/runs/validation.py widens the weights to float32), so every command
+takes them; only `weights="G"` is refused, as G is not there.
 """
 
 import json

@@ -18,7 +18,7 @@ from dnnlib.errors import UserError
 from training.config import RunConfig
 from training.networks.backbones import DiscriminatorNetwork, GeneratorNetwork
 from training.runs.sources import needs_reader, snapshot_of
-from training.runs.stored import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
+from training.runs.validation import CHECKPOINT, SNAPSHOT, VERSIONS, open_stored
 
 VERSION = VERSIONS[SNAPSHOT]
 NETWORKS = ("G", "G_ema", "D")

@@ -14,7 +14,7 @@ from training.runs import directory as run_dir
 from training.runs import readme, resume_option
 from training.runs.checkpoint import BEST, best_record, checkpoints, refuse
 from training.runs.snapshot import snapshots
-from training.runs.stored import SPARE_ELEMENTS, below, check_limits, elements_of
+from training.runs.validation import SPARE_ELEMENTS, below, check_limits, elements_of
 from training.state import TrainingState
 
 

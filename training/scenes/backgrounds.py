@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from training.data.bit_depth import BitDepth
-from training.data.opening import open_image
+from training.data.image_formats import open_image
 from training.data.transforms import to_plain
 from training.scenes import colors
 from training.scenes.colors import Color

@@ -11,7 +11,7 @@ from PIL import Image
 from training.data import ground_truth
 from training.data.bit_depth import pixel_kind
 from training.data.image_files import upright
-from training.data.opening import open_image
+from training.data.image_formats import open_image
 
 _SOLID = 64  # alpha from which on a pixel belongs to the object rather than to a soft fringe
 _OPAQUE_FRACTION = 0.98  # a picture filled to this degree is no cut-out

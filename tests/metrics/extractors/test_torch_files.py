@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dnnlib.errors import UserError
-from dnnlib.restricted_unpickler import NotPlain
+from dnnlib.pickle_interpreter import NotPlain
 from metrics.extractors.torch_files import check_torch_file
 from metrics.extractors.weights import read_tensors
 

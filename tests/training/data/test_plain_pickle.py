@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from dnnlib.restricted_unpickler import NotPlain
+from dnnlib.pickle_interpreter import NotPlain
 from training.data.plain_pickle import PlainArray, load_plain
 
 

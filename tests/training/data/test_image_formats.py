@@ -14,7 +14,7 @@ from metrics.image_files import ImageFiles
 from tests.training.data_samples import encoded, picture, write_folder
 from tests.training.tool import convert, images, refused, run
 from training.data.dataset import ImageDataset
-from training.data.opening import FORMATS, Limits, OverLimit, limits_set, open_image
+from training.data.image_formats import FORMATS, Limits, OverLimit, limits_set, open_image
 from training.scenes.backgrounds import load_photo
 from training.scenes.cutouts import load_cutout
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from editing.feature_points import disc, mask_loss, motion_loss, sample_features, square, step_towards, track
+from editing.point_tracking import disc, mask_loss, motion_loss, sample_features, square, step_towards, track
 
 pytestmark = pytest.mark.numeric
 

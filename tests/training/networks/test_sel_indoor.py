@@ -7,7 +7,7 @@ from torch import Tensor
 from tests.implementations import check_native
 from tests.training.small import make_layout, seeded
 from torch_utils.ops import modulated_conv2d, setup_filter, use
-from training.networks.object_styles import ObjectAffine, StyleMap, modulated_conv2d_by_map, pointwise_by_map
+from training.networks.sel_indoor import ObjectAffine, StyleMap, modulated_conv2d_by_map, pointwise_by_map
 
 pytestmark = pytest.mark.numeric
 
