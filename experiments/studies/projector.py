@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dnnlib.errors import UserError
+from dnnlib.words import counted
 from editing.inversion import InversionOptions, InversionStep, Space, invert
 from metrics.centroid_co_move import DIRECTIONS
 from training.layouts.layout import Layout
@@ -86,10 +87,10 @@ def compared(free: Outcome, fixed: Outcome) -> str:
     for name, rms in ((f"within {NEAR}", NEAR), ("as near as without comes", nearest)):
         steps = torch.stack([each.steps_until(rms) for each in (free, fixed)])
         steps = steps[:, (steps >= 0).all(0)]
-        lines.append(f"{name}, {steps.shape[1]} pictures that both bring there")
+        lines.append(f"{name}, {counted(steps.shape[1], 'picture')} by both")
         if steps.shape[1]:
             (a, b), fewer = steps.median(1).values.tolist(), int((steps[0] < steps[1]).sum())
-            lines[-1] += f": {a} steps with centers, {b} without, in the median; fewer with centers for {fewer}"
+            lines[-1] += f": after {a} with centers, {b} without, in the median of steps; fewer with centers for {fewer}"
     return "\n".join(lines)
 
 

@@ -32,9 +32,9 @@ def test_searches_are_compared_on_the_same_pictures(monkeypatch: pytest.MonkeyPa
     free = found(monkeypatch, step(0, 0.5, 0.5), step(1, 0.02, 0.3), step(2, 0.01, 0.02))
     fixed = found(monkeypatch, step(0, 0.5, 0.5), step(1, 0.4, 0.5), step(2, 0.02, 0.3))
     assert projector.compared(free, fixed).splitlines() == [
-        "within 0.03, 1 pictures that both bring there: 1 steps with centers, 2 without, in the median; "
+        "within 0.03, 1 picture by both: after 1 with centers, 2 without, in the median of steps; "
         "fewer with centers for 1",
-        "as near as without comes, 2 pictures that both bring there: 1 steps with centers, 2 without, in the median; "
+        "as near as without comes, 2 pictures by both: after 1 with centers, 2 without, in the median of steps; "
         "fewer with centers for 2",
     ]
 
