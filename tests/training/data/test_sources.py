@@ -124,7 +124,7 @@ def test_mnist_without_labels_says_so(tmp_path, digits):
 def test_broken_mnist(tmp_path, digits):
     source = write_mnist(tmp_path, digits, [1, 2, 3])
     command = f"--source={source}", f"--dest={tmp_path / 'out.zip'}"
-    assert "3 labels for the 4 images" in refused(*command)
+    assert "3 labels for 4 images" in refused(*command)
     whole = gzip.decompress(source.read_bytes())
     for data in (gzip.compress(whole[:-5]), gzip.compress(b""), source.read_bytes()[:-20], b"no gzip"):
         source.write_bytes(data)

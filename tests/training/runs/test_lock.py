@@ -98,7 +98,7 @@ def test_without_locks_a_run_goes_on_with_a_word(tmp_path: Path, monkeypatch: py
         path.write_bytes(b"part")
     os.utime(old, (0, 0))
     with run_lock.held(tmp_path, World()) as remarks:
-        assert "removed 1 unfinished files" in remarks[0]
+        assert "removed 1 unfinished file of" in remarks[0]
         assert "no locks on this file system" in remarks[1]
     assert young.exists()
     assert not old.exists()
