@@ -90,7 +90,8 @@ def compared(free: Outcome, fixed: Outcome) -> str:
         lines.append(f"{name}, {counted(steps.shape[1], 'picture')} by both")
         if steps.shape[1]:
             (a, b), fewer = steps.median(1).values.tolist(), int((steps[0] < steps[1]).sum())
-            lines[-1] += f": after {a} with centers, {b} without, in the median of steps; fewer with centers for {fewer}"
+            medians = f": after {a} with centers, {b} without, in the median of steps"
+            lines[-1] += f"{medians}; fewer with centers for {fewer}"
     return "\n".join(lines)
 
 
