@@ -131,8 +131,7 @@ class StageTwo(nn.Module):
         )
         self.ups = nn.ModuleList(_normalized(channels(r // 2), channels(r)) for r in (R // 2, R))
         self.correction = nn.Conv2d(channels(R), config.img_channels, 3, padding=1)
-        for parameter in self.correction.parameters():
-            nn.init.zeros_(parameter)
+        self.gain = nn.Parameter(torch.zeros([]))  # filters of zeros would have no spectral norm
 
     def forward(self, small: Tensor, z: Tensor, c: Tensor, keep: Keep) -> Tensor:
         condition = self.augment(c, z[:, -self.size :])
@@ -142,7 +141,7 @@ class StageTwo(nn.Module):
             x = (x + block(x)).relu()
         for up in self.ups:
             x = up(F.interpolate(x, scale_factor=2))
-        return self.correction(keep(x))
+        return self.gain * self.correction(keep(x))
 
 
 class StackDiscriminator(LayeredDiscriminator, Growing):
