@@ -203,7 +203,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", [".pkl", ".safetensors", ""])
+@pytest.mark.parametrize("suffix", [".pkl", pytest.param(".safetensors", marks=pytest.mark.slow), ""])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_refused_in_one_line(name: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)  # where MARKER would be made
