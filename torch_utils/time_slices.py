@@ -43,12 +43,6 @@ def set_slices(nanoseconds: int, tasks: Path = Path("/proc/self/task")) -> int:
     return sum(_ask(int(task.name), nanoseconds, *calls) for task in tasks.glob("[0-9]*"))
 
 
-def slice_of(thread: int) -> int:
-    """Nanoseconds, 0 where they are not known. Raises OSError where the system refuses to tell."""
-    calls = _CALLS.get(platform.machine())
-    return _read(thread, calls[1]).runtime if sys.platform == "linux" and calls is not None else 0
-
-
 def _ask(thread: int, nanoseconds: int, setter: int, getter: int) -> bool:
     try:
         attributes = _read(thread, getter)
