@@ -10,6 +10,7 @@ from dnnlib.errors import UserError
 from editing.document import Mask
 from editing.registration import disc_of_pixels
 from training.config import Registration
+from training.data.image_files import reason
 from training.data.image_formats import open_image
 
 PIXELS_LIMIT = 4096 * 4096
@@ -36,5 +37,5 @@ def _decoded(text: str, resolution: int) -> np.ndarray:
                 raise ValueError(f"it has {image.width}x{image.height} pixels")
             grey = image.convert("L").resize((resolution, resolution))
     except (OSError, ValueError, binascii.Error, SyntaxError, MemoryError) as error:
-        raise UserError(f"mask: not a readable PNG ({' '.join(str(error).split())[:120]})") from error
+        raise UserError(f"mask: not a readable PNG ({reason(error)})") from error
     return (np.asarray(grey) >= 128).astype(np.float32)

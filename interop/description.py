@@ -7,7 +7,7 @@ from pathlib import Path
 from dnnlib.errors import UserError
 from dnnlib.words import counted
 from interop.pickles.families import PICKLE, SAFETENSORS, file_kind
-from interop.pickles.reading import read_reference
+from interop.pickles.reference_networks import read_reference
 from torch_utils.tensor_files import TensorKind
 from training.config import GeneratorConfig, RunConfig
 from training.runs.snapshot import find_snapshot

@@ -34,7 +34,7 @@ def write_form(source: str, dest: str, form: str, latent: "Latent" = "z", licens
 
 
 def _snapshot(source: str, dest: str) -> list[str]:
-    from interop.conversion import convert, copy_snapshot
+    from interop.as_snapshot import convert, copy_snapshot
     from interop.pickles.families import SAFETENSORS, file_kind
     from training.runs.sources import address_in
 

@@ -86,13 +86,16 @@ def _page(url: str, where: str, asks: str) -> tuple[list[dict[str, Any]], str | 
     listed = parse_json(text, where)
     if not isinstance(listed, list) or not all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in listed):
         raise UserError(f"{where}: the hub's answer is not understood")
-    return listed, _next(answer, url)
+    return listed, _next(answer, url, where)
 
 
-def _next(answer: requests.Response, url: str) -> str | None:
+def _next(answer: requests.Response, url: str, where: str) -> str | None:
     """The same address with the next page's query: whatever host the answer names, no other one is asked."""
     link = answer.links.get("next", {}).get("url")
-    return urlsplit(url)._replace(query=urlsplit(urljoin(url, link)).query).geturl() if link else None
+    try:
+        return urlsplit(url)._replace(query=urlsplit(urljoin(url, link)).query).geturl() if link else None
+    except ValueError as error:  # such as brackets that hold no IPv6 address
+        raise UserError(f"{where}: the hub's link to its next page is not understood") from error
 
 
 def _check_admitted(answer: requests.Response, where: str, asks: str) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dnnlib.cache import cache_folder
 from dnnlib.downloads import sha256_of
-from interop.conversion import write_snapshot
+from interop.as_snapshot import write_snapshot
 from interop.pickles.families import SAFETENSORS, file_kind
-from interop.pickles.reading import kimg_of, read_reference
+from interop.pickles.reference_networks import kimg_of, read_reference
 from interop.remote import fetch_network
 from training.runs.snapshot import snapshot_name
 from training.runs.sources import READERS, address_in

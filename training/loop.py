@@ -22,10 +22,10 @@ from training.losses.phases import make_phases
 from training.nonfinite import NonFiniteGuard
 from training.pictures import grids
 from training.runs import lock as run_lock
-from training.runs import start as run_start
 from training.runs.checkpoint import BackgroundWriter
 from training.runs.log import NoLog, RunLog
 from training.runs.saving import RunFiles
+from training.runs.start_or_resume import open_state, write_first_files
 from training.runs.ticks import Tick
 from training.sampling import Model
 from training.state import TrainingState
@@ -55,8 +55,8 @@ def train(config: RunConfig, run_dir: Path, metrics: SnapshotMetrics | None = No
     world = prepare_hardware(config, distributed.current())
     with Interruption(world, loading=True) as interruption, run_lock.held(run_dir, world) as remarks:
         dataset = open_dataset(config)
-        state, checkpoint = run_start.open_state(config, run_dir, world)
-        remarks += state.remarks + world.first(lambda: run_start.write_first_files(config, run_dir, sys.argv, dataset))
+        state, checkpoint = open_state(config, run_dir, world)
+        remarks += state.remarks + world.first(lambda: write_first_files(config, run_dir, sys.argv, dataset))
         total, trackers = round(config.schedule.total_kimg * 1000), config.schedule.trackers
         log = RunLog(run_dir, total, state.images, state.seconds, trackers) if world.is_first else NoLog()
         with log, BackgroundWriter() as writer:

@@ -7,6 +7,7 @@ from PIL import Image, ImageOps
 
 from dnnlib.errors import UserError
 from editing.server.protocol import UPLOAD_LIMIT
+from training.data.image_files import reason
 from training.data.image_formats import open_image
 
 PIXELS_LIMIT = 50_000_000
@@ -28,8 +29,8 @@ def decode_upload(data: bytes, resolution: int, channels: int) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:  # Pillow raises nearly every kind when it meets a damaged file
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"this is no picture that can be read ({reason}); use a PNG or a JPEG") from error
+        said = reason(error) or type(error).__name__
+        raise UserError(f"this is no picture that can be read ({said}); use a PNG or a JPEG") from error
     return _fitted(upright, resolution, channels)
 
 

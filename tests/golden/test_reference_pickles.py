@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interop.pickles.reading import ReferenceNetworks, read_reference
+from interop.pickles.reference_networks import ReferenceNetworks, read_reference
 from tests.golden.cases import FOLDER, Case, every_case
 from tests.golden.networks import make_generator
 from tests.interop.reference_files import write_pickle

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from dnnlib.errors import CUT, UserError
-from interop.pickles.reading import read_reference
+from interop.pickles.reference_networks import read_reference
 from tests.watching import CODE, DEEDS, Watch, files_below
 
 OPCODES = bytes.fromhex("8028295d7d2e52626369516f8182848a8b8c8d8e9293949597747573657172686a304eff")

@@ -14,7 +14,7 @@ import calc_metrics
 import generate
 from convert import main
 from interop.cards import card
-from interop.pickles.reading import read_reference
+from interop.pickles.reference_networks import read_reference
 from tests.golden.cases import FOLDER, translated
 from tests.interop.hostile import dictionary, module, named, pickled
 from tests.tiny_models import save_tiny_snapshot, tiny_model

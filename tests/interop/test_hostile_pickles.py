@@ -10,7 +10,7 @@ import pytest
 
 from dnnlib.errors import CUT, UserError
 from dnnlib.pickle_interpreter import NotPlain, load
-from interop.pickles.reading import read_reference
+from interop.pickles.reference_networks import read_reference
 from interop.pickles.values import Values
 from tests.interop.hostile import GADGETS, MARKER, cases, module, number, pickled, storage, tensor
 

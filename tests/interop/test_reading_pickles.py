@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dnnlib.errors import UserError
-from interop.pickles.reading import ReferenceNetworks, kimg_of, read_reference
+from interop.pickles.reference_networks import ReferenceNetworks, kimg_of, read_reference
 from interop.reference_state import reference_state
 from tests.interop.hostile import dictionary, module, storage
 from tests.interop.reference_files import loaded_by_torch, write_pickle

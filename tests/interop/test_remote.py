@@ -196,6 +196,13 @@ def test_a_list_of_several_pages(hub, next_host: str | None):
     assert server.asked == ["recursive=true", *(f"recursive=true&cursor={start}" for start in (2, 4, 6))]
 
 
+def test_a_link_to_the_next_page_that_is_no_address(hub):
+    server = hub(net__pkl=PICKLE, net2__pkl=PICKLE)
+    server.page, server.next_host = 1, "https://[no-address"
+    with pytest.raises(UserError, match=r"^hf://owner/name: the hub's link to its next page is not understood$"):
+        fetch_network("hf://owner/name")
+
+
 def test_a_list_without_end_is_given_up(hub):
     server = hub(net__pkl=PICKLE)
     server.page = 0  # so that there is always another page

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dnnlib.files import make_dir, write_json
-from interop.pickles.reading import ReferenceNetworks, read_reference
+from interop.pickles.reference_networks import ReferenceNetworks, read_reference
 from torch_utils.tensor_files import write_tensors
 from training.runs.snapshot import NETWORKS, snapshot_metadata, snapshot_name
 from training.runs.validation import open_stored
