@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
 @click.option("--method", default="spatialgan", show_default=True, help="The method of the generator.")
 @click.option("--cfg", default="paper256", show_default=True, help="Its base configuration.")
 @click.option("--batches", default="1,4,16", show_default=True, help="Pictures at a time.")
-@click.option("--ops", default="auto", show_default=True, help="The operators: auto, native, pytorch, reference.")
+@click.option("--ops", default="auto", show_default=True,
+              help="The operators: auto, native, direct, pytorch, reference.")
 @click.option("--vs-ops", metavar="NAME", help="Those that they are compared with.")
 @click.option("--precision", type=click.Choice(get_args(Precision)), default="trained", show_default=True,
               help="What the network computes in: as it is trained, or all layers in one type.")

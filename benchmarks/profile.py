@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
 @click.option("--res", type=Int(4, 4096), default=256, show_default=True, help="Side of the images.")
 @click.option("--batch", type=Int(1, 4096), default=4, show_default=True, help="Images a step.")
 @click.option("--method", default="stylegan2", show_default=True, help="What is trained.")
-@click.option("--ops", default="auto", show_default=True, help="Its operators: auto, native, pytorch, reference.")
+@click.option("--ops", default="auto", show_default=True,
+              help="Its operators: auto, native, direct, pytorch, reference.")
 @click.option("--cfg", default="paper256", show_default=True, help="Its base configuration.")
 def main(run: "Run", **options: Any) -> "Findings":
     """Show how fast each phase of a training step computes, beside the machine's best, and on what its time goes.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 @click.option("--vs", metavar="NAME",
               help="The method it is compared with.  [default: stylegan2, or with --vs-ops the same]")
 @click.option("--ops", default="auto", show_default=True,
-              help="The method's operators: auto, native, pytorch, reference.")
+              help="The method's operators: auto, native, direct, pytorch, reference.")
 @click.option("--vs-ops", metavar="NAME", help="Those of what it is compared with.  [default: the same]")
 @click.option("--cfg", default="paper256", show_default=True, help="Base configuration of both.")
 def main(run: "Run", **options: Any) -> "Findings":

@@ -125,7 +125,7 @@ def test_two_take_turns_and_their_ratio_is_that_of_the_rates(quick, tmp_path, mo
     (["--batches=1,4097"], "a batch has at most 4096 pictures"),
     (["--batches=many"], "'many' is no list of numbers"),
     (["--vs-ops=auto"], "--ops and --vs-ops are both auto"),
-    (["--vs-ops=refrence"], "should be 'auto', 'native', 'pytorch' or 'reference'"),
+    (["--vs-ops=refrence"], "should be 'auto', 'native', 'direct', 'pytorch' or 'reference'"),
     (["--precision=float16"], "--precision float16 is for a GPU"),
     (["--precision=half"], "'half' is not one of 'trained', 'float32'"),
     (["--method=spatialgun"], "did you mean 'spatialgan'"),

@@ -195,7 +195,7 @@ def test_the_table_is_sorted_and_its_shares_are_of_the_sum():
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--ops=natve"], "should be 'auto', 'native', 'pytorch' or 'reference'"),
+    (["--ops=natve"], "should be 'auto', 'native', 'direct', 'pytorch' or 'reference'"),
     (["--method=stylegan3"], "did you mean"),
     (["--cfg=paper265"], "did you mean 'paper256'"),
     (["--res=48"], "power of two"),

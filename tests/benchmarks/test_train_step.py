@@ -70,7 +70,7 @@ def test_what_is_compared_with_what(given, pair):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--ops=natve"], "should be 'auto', 'native', 'pytorch' or 'reference'"),
+    (["--ops=natve"], "should be 'auto', 'native', 'direct', 'pytorch' or 'reference'"),
     (["--vs=spatialgan"], "give two methods to compare"),
     (["--method=spatialgun"], "did you mean 'spatialgan'"),
     (["--cfg=paper265"], "did you mean 'paper256'"),

@@ -2,17 +2,18 @@
 
     auto        the native version where it is built and wins, PyTorch's otherwise
     native      the native version wherever it exists
+    direct      as auto, without minimal filtering, which rounds ten times as coarsely
     pytorch     the version in this package, written for PyTorch's own operators
     reference   plain zero insertion, padding and convolutions, nothing fused: the yardstick (torch_utils.ops.reference)
 
-The environment variable STEERGAN_OPS sets the choice at the start, `use` later on. All four agree up to rounding.
-Minimal filtering (torch_utils.ops.winograd), which rounds ten times as coarsely, is a choice within the first two:
-STEERGAN_WINOGRAD is `on`, `off`, or `auto`: where it is faster, or wherever it can with the operators `native`.
+The environment variable STEERGAN_OPS sets the choice at the start, `use` later on. All five agree up to rounding.
+Minimal filtering (torch_utils.ops.winograd) is a choice within the first two: STEERGAN_WINOGRAD is `on`, `off`, or
+`auto`: where it is faster, or wherever it can with the operators `native`.
 """
 
 import os
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -23,8 +24,8 @@ from torch_utils.devices import device_kind
 from torch_utils.native.loader import is_loaded
 from torch_utils.native.toolchain import Device
 
-Choice = Literal["auto", "native", "pytorch", "reference"]
-CHOICES = ("auto", "native", "pytorch", "reference")
+Choice = Literal["auto", "native", "direct", "pytorch", "reference"]
+CHOICES = get_args(Choice)
 WINOGRAD = "STEERGAN_WINOGRAD"
 WINOGRAD_CHOICES = ("auto", "on", "off")
 
@@ -141,7 +142,7 @@ def folding_wins(x: Tensor) -> bool:
 def takes_native(x: Tensor, wins: bool) -> bool:
     """Whether the native version is to run on `x`; `wins`: it is the faster one, as far as measured."""
     choice = _current.name
-    if choice not in ("auto", "native") or not (wins or choice == "native"):
+    if choice not in ("auto", "native", "direct") or not (wins or choice == "native"):
         return False
     if x.dtype not in NATIVE_TYPES.get(device_kind(x), ()) or x.numel() == 0:
         return False
@@ -156,6 +157,6 @@ def takes_winograd(x: Tensor, wins: Callable[[], bool]) -> bool:
     mode = os.environ.get(WINOGRAD) or "auto"
     if mode not in WINOGRAD_CHOICES:
         raise UserError(f"{WINOGRAD}={mode:.60}: there is no such choice; set it to auto, on or off")
-    if mode == "off" or not takes_native(x, True):
+    if mode == "off" or _current.name == "direct" or not takes_native(x, True):
         return False
     return mode == "on" or _current.name == "native" or wins()

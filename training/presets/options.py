@@ -146,8 +146,9 @@ class Options:
         "torch.compile D where one derivative of it is taken; reduce-overhead: with CUDA graphs.",
         group=HARDWARE, default="no", key="hardware.compile", metavar="no|default|reduce-overhead")  # fmt: skip
     ops: str | None = setting(
-        "Which versions of the operators: the fastest, the native ones, PyTorch's, or the plain yardstick.",
-        group=HARDWARE, default="auto", key="hardware.ops", metavar="auto|native|pytorch|reference")  # fmt: skip
+        "Which versions of the operators: the fastest, the native ones, the fastest without minimal filtering, "
+        "PyTorch's, or the plain yardstick.",
+        group=HARDWARE, default="auto", key="hardware.ops", metavar="auto|native|direct|pytorch|reference")  # fmt: skip
 
     @property
     def processes(self) -> int:

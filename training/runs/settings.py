@@ -33,7 +33,7 @@ class HardwareConfig(Section):
     pass_size: Literal["given", "memory"] = "given"  # images a pass: schedule.batch_gpu, or what fits a GPU's memory
     benchmark: bool = True  # let cuDNN time its algorithms
     compile: Literal["no", "default", "reduce-overhead"] = "no"  # torch.compile where it can; the last: CUDA graphs
-    ops: Literal["auto", "native", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
+    ops: Literal["auto", "native", "direct", "pytorch", "reference"] = "auto"  # auto: STEERGAN_OPS, if set
 
     def keeps_channels_last(self, device_type: str) -> bool:
         """How feature maps lie in memory on a "cpu" or "cuda" device; the reference operators know NCHW only."""

@@ -266,6 +266,7 @@ def test_wins_where_it_was_faster_but_for_the_smallest_images(size, is_faster, w
         ("auto", "off", True, False),
         ("native", None, False, True),
         ("native", "off", True, False),
+        ("direct", "on", True, False),
         ("pytorch", "on", True, False),
         ("reference", "on", True, False),
     ],

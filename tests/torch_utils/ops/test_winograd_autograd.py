@@ -185,7 +185,7 @@ def test_a_reduced_image_has_even_sides():
     assert not winograd_autograd.takes_resampling(torch.ones(1, 32, 7, 8), up=1, **given)
 
 
-@pytest.mark.parametrize("choice", ["pytorch", "reference"])
+@pytest.mark.parametrize("choice", ["direct", "pytorch", "reference"])
 def test_other_operators_do_without(choice):
     with ops.use(choice):
         assert not winograd_autograd.takes(torch.ones(1, 32, 64, 64), torch.ones(32, 32, 3, 3), [1] * 4, 1)
