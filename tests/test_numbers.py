@@ -289,11 +289,11 @@ NUMBERS_OF_FIGURES = ["nan", "inf", "1e308", "-1", "10000000000", "9" * 5000, ""
 ODD = [word for word in WORDS if "\0" not in word and word not in ("1", "2", "3")]
 
 
-SLOWER = ("calc_metrics", "toy", "compose", "projector", "drag", "towards", "style_mixing", "directions")
+SLOWER = ("generate", "calc_metrics", "toy", "compose", "projector", "drag", "towards", "style_mixing", "directions")
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "generate", "dataset_tool", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)]
+    "name", ["train", "dataset_tool", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)]
 )
 def test_every_option_with_every_odd_value(place: Path, no_summary: None, name: str):
     command, words, options = commands(place)[name]

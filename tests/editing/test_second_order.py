@@ -32,6 +32,7 @@ def test_pictures_of_the_models_own_come_nearer_round_by_round_and_are_found():
     torch.testing.assert_close(again.sqrt(), search.rms, atol=1e-4, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_pictures_that_stay_far_begin_again_so_many_times_and_no_more(monkeypatch: pytest.MonkeyPatch):
     """Noise, which the model cannot make."""
     monkeypatch.setattr(second_order, "AGAIN", 1)

@@ -42,6 +42,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("run", read_list(LIST), ids=lambda run: run.name)
+@pytest.mark.usefixtures("no_summary")
 def test_every_run_of_the_list_is_one_that_train_accepts(run: Evidence, tmp_path: Path):
     data = tmp_path / "data.zip"
     few = [word for word in run.dataset if not word.startswith("--images")]

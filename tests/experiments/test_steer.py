@@ -43,6 +43,7 @@ def short_list(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.name)
+@pytest.mark.usefixtures("no_summary")
 def test_every_row_is_one_that_train_accepts(path: Path, tmp_path: Path):
     which, data = read_comparison(path), tmp_path / "data.zip"
     few = [word for word in which.data if not word.startswith("--images")]

@@ -41,6 +41,7 @@ def test_error_is_relative_to_the_largest_number():
     assert_close(torch.tensor([1000.0, 0.001]), torch.tensor([1000.0, 0.0]), 1e-5)
 
 
+@pytest.mark.slow
 def test_missing_files_fail_every_test(tmp_path: Path):
     tests = [f"tests/golden/test_{name}.py" for name in FILES]
     run = subprocess.run(

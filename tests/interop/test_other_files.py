@@ -14,6 +14,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def tarred(**entries: bytes) -> bytes:
     return file.getvalue()
 
 
+@cache
 def bomb() -> bytes:
     """A gigabyte of nothing, packed to a megabyte."""
     file = io.BytesIO()

@@ -51,6 +51,7 @@ def context(folders, inception_weights) -> MetricContext:
     return MetricContext(generated, real, MetricOptions(batch_size=5), extractors=extractors)
 
 
+@pytest.mark.slow
 def test_all_metrics_of_two_folders(command, context):
     values = {}
     for name in ("fid", "kid", "is"):

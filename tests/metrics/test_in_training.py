@@ -4,6 +4,7 @@ import errno
 import json
 
 import numpy as np
+import pytest
 import requests
 from click.testing import CliRunner
 
@@ -66,6 +67,7 @@ def test_no_metric_ends_a_training(tmp_path, monkeypatch):
     assert list(run_dir.glob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_no_metric_that_one_of_two_processes_fails_at_ends_a_training(tmp_path):
     config = run_config(
         data={"path": str(make_data(tmp_path, 32)), "workers": 0},

@@ -44,7 +44,7 @@ def test_a_second_signal_ends_the_process_at_once():
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
 
 
-@pytest.mark.parametrize("method", ["spatialgan", "stylegan2"])
+@pytest.mark.parametrize("method", ["spatialgan", pytest.param("stylegan2", marks=pytest.mark.slow)])
 def test_a_run_stopped_within_a_tick_goes_on_as_if_nothing_had_been(method, data, tmp_path, monkeypatch):  # noqa: F811
     """Weights, moments, streams, statistics and ADA's p of 8 steps are those of 3 steps, SIGTERM, and 5 steps."""
     config = configuration(data, 0.064, method)

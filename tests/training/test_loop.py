@@ -107,7 +107,7 @@ def test_statistics_have_every_loss_and_the_score_extremes(finished):
     assert all(np.isfinite(list(line.values())).all() for line in lines)
 
 
-@pytest.mark.parametrize("method", ["spatialgan", "stylegan2"])
+@pytest.mark.parametrize("method", ["spatialgan", pytest.param("stylegan2", marks=pytest.mark.slow)])
 def test_a_continued_run_is_bit_identical_to_an_uninterrupted_one(method, data, tmp_path):
     whole = train(configuration(data, 0.064, method), tmp_path / "whole")
     parts = train(configuration(data, 0.032, method), tmp_path / "parts")

@@ -42,6 +42,9 @@ KINDS = {
 }
 
 
+SLOWER = ("concatenated", "flattened", "impulses")  # whose parts all have others beside them
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     names = [f"{number:02d}.png" for number in range(24)]
@@ -71,7 +74,9 @@ def run(folder: Path, config: RunConfig) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOWER else kind for kind in KINDS]
+)
 def test_a_continued_run_is_the_uninterrupted_one(kind: str, data: Path, tmp_path: Path):
     long, short = (configuration(data, kimg, **KINDS[kind]) for kimg in (0.016, 0.008))
     whole = run(tmp_path / "whole", long)

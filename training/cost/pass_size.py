@@ -1,5 +1,7 @@
 """How many images a pass takes on a GPU: as many as its memory holds, so that launching kernels costs least."""
 
+from functools import lru_cache
+
 import torch
 
 from torch_utils.distributed import World
@@ -44,6 +46,7 @@ def possible(config: RunConfig) -> list[int]:
     return [size for size in range(group, share + 1, group) if share % size == 0]
 
 
+@lru_cache(maxsize=8)  # a preview asks twice
 def _bytes(config: RunConfig, count: int) -> int:
     on_gpu, _ = summarize(with_pass_size(config, count)).total_memory
     return on_gpu

@@ -59,6 +59,7 @@ def _hold(mib: int) -> torch.device:
     return held.device
 
 
+@pytest.mark.slow
 def test_peak_memory_is_that_of_a_process_of_its_own():
     held = torch.ones(2**28)  # 1 GiB here must not be counted there
     small, large = peak_mib(_hold, 1), peak_mib(_hold, 256)

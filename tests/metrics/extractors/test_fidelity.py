@@ -24,6 +24,7 @@ def run(program: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_torchvision_without_its_compiled_operators():
     """Here they do not load whatever this machine's build: the library is not found."""
     printed = run("""

@@ -1,5 +1,7 @@
 """What is true of toy scenes, as numbers, and the small network that learns to see it."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -60,8 +62,13 @@ def test_scenes_without_parts_have_no_key_points():
         truths("points", draw_scenes("rooms", 6, 32, 0))
 
 
+@cache
+def trained_shortly() -> SceneCondition:
+    return train("scene", "faces", SHORT)
+
+
 def test_the_network_learns_to_see_them():
-    found = train("scene", "faces", SHORT)
+    found = trained_shortly()
     seen = dict(zip(found.names, found.r2, strict=True))
     assert min(seen["background_red"], seen["x"]) > 0.4  # after seconds; 0.9 and more with the usual recipe
     pixels, _ = draw_scenes("faces", 1, 32, 77)[0]
@@ -73,7 +80,7 @@ def test_the_network_learns_to_see_them():
 
 
 def test_what_it_cannot_see_is_left_out():
-    every, some = train("scene", "faces", SHORT), train("scene", "faces", Recipe(300, 60, 20, seen=0.4))
+    every, some = trained_shortly(), train("scene", "faces", Recipe(300, 60, 20, seen=0.4))
     kept = [index for index, r2 in enumerate(every.r2) if r2 >= 0.4]
     assert some.names == tuple(every.names[index] for index in kept)
     assert 0 < len(kept) < len(every.names)
