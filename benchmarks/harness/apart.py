@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 
 import torch
 
+from torch_utils.parent import end_with_parent
+
 T = TypeVar("T")
 
 
 def apart(work: Callable[..., T], *arguments: Any) -> T:
-    """`work(*arguments)` of a new process with as many threads as this one."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    """`work(*arguments)` of a new process with as many threads as this one, which ends when this one is killed."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=end_with_parent) as pool:
         return pool.submit(_with_threads, torch.get_num_threads(), work, *arguments).result()
 
 

@@ -23,6 +23,7 @@ from benchmarks.harness.run import Findings, Run
 from benchmarks.harness.series import Series
 from dnnlib.errors import UserError
 from dnnlib.words import counted
+from torch_utils.parent import end_with_parent
 from training import loop
 from training.config import RunConfig
 from training.data.writer import open_writer
@@ -80,6 +81,7 @@ def make_pictures(path: Path, count: int = 64) -> None:
 
 def train(config: RunConfig, run_dir: Path, images: Any = None) -> None:
     """A whole run, or the rest of one, in this process; `images`, a shared number, follows its progress."""
+    end_with_parent()
     torch.set_num_threads(1)
     sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     step = loop.Run.step

@@ -1,6 +1,12 @@
 """Fair turns, calls that are too short for the clock, and work in a process of its own."""
 
 import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +17,7 @@ from benchmarks.harness.progress import Progress
 from benchmarks.harness.turns import seconds_of, seconds_of_short, take_turns
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[3]
 
 
 class Clock:
@@ -66,6 +73,42 @@ def test_peak_memory_is_that_of_a_process_of_its_own():
     assert 50 < small < 1024
     assert 200 < large - small < 350
     del held
+
+
+def note_and_sleep(folder: str) -> None:
+    noted = Path(folder) / "noted"
+    noted.write_text(str(os.getpid()))
+    noted.rename(Path(folder) / "pid")
+    time.sleep(60)
+
+
+def test_another_process_ends_with_the_one_that_is_killed(tmp_path: Path):
+    script = (
+        "from benchmarks.harness.apart import apart\nfrom tests.benchmarks.harness.test_turns import note_and_sleep\n"
+        f"if __name__ == '__main__': apart(note_and_sleep, {str(tmp_path)!r})"
+    )
+    (tmp_path / "main.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "main.py")]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=ROOT) as process:
+        wait_until(lambda: (tmp_path / "pid").exists())
+        process.kill()
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_running(pid))
+
+
+def is_running(pid: int) -> bool:
+    """Zombies, which whoever inherits them may leave, are not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(comes: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not comes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_another_process_has_as_many_threads():
