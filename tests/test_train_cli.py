@@ -302,6 +302,7 @@ def test_resume_from_a_snapshot_takes_its_weights(data: Path, loop: list):
 
 def test_resume_from_nothing_of_another_size_or_cut_short(data: Path, loop: list):
     assert_refused(start(data, "--resume", data.parent / "absent"), "absent: no such file", loop=loop)
+    assert_refused(call("--outdir=runs", "--resume", data.parent / "absent"), "absent: no such file", loop=loop)
     assert_refused(start(data, "--resume", data.parent), "no run in this directory", loop=loop)
     assert_refused(start(data, "--continue"), "--resume=latest: no run in", loop=loop)
     other = snapshot(data.parent, resolution=16)

@@ -68,7 +68,11 @@ def plan(outdir: str | None, new: bool, options: Options) -> Plan:
     if options.resume == resume_option.LATEST:
         options = replace(options, resume=str(resume_option.latest_run(needed_outdir(outdir))))
     source = options.resume
-    if source is not None and not resume_option.is_gone(source) and resume_option.source_kind(source) is Kind.RUN:
+    if (
+        source is not None
+        and (options.data is None or not resume_option.is_gone(source))
+        and resume_option.source_kind(source) is Kind.RUN
+    ):
         return plan_to_go_on(Path(source), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
