@@ -26,6 +26,7 @@ from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
 from editing.registration import pixel_size, registration_of_model
+from training.latent.directions import say_origin
 from training.layouts.layout import Layout
 from training.networks.synthesis import NoiseMode
 from training.sampling import Model
@@ -111,6 +112,7 @@ class KeyPointField:
         self.condition = make_condition(about.conditions, example_of(model))
         self.subject = ModelSubject(model, self.condition, about.space, about.layers)
         self._method(max_steps=1)  # says what does not fit
+        say_origin(path, about.network, model.config.name)
         self.conditions = draw_pairs(self.subject, SAMPLES).conditions  # of random pictures: which points go together
 
     def about(self, name: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from editing.latent.conditions import make_condition
-from editing.latent.interface import Context, Method, Pairs, Points, draw_pairs, toward
-from editing.latent.methods import check_method, make_method, space_of
+from editing.latent.interface import Context, Method, Pairs, Points, deviations_of, draw_pairs, toward
+from editing.latent.methods import check_method, fitted_words, make_method, space_of
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
 from training.config import RunConfig
@@ -44,7 +44,7 @@ class Scale:
         median = conditions.median(0).values
         below = conditions <= median
         halves = [(conditions * half).sum(0) / half.sum(0).clamp_min(1) for half in (below, ~below)]
-        return cls(median, conditions.std(0).clamp_min(1e-8), *halves)
+        return cls(median, deviations_of(conditions), *halves)
 
     def scores(self, conditions: Tensor) -> Tensor:
         """[N, C] in [0, 1]."""
@@ -108,7 +108,7 @@ def joined(parts: Sequence[Points]) -> Points:
 class Manipulate:
     """What calc_metrics.py was asked to measure; called with a model, it fits (or loads) and gives the Manipulation.
 
-    conditions: in the words of --condition; (): by the data that the model was trained on. attributes: (): all.
+    conditions: in the words of --condition; (): see condition_words. attributes: (): all.
     """
 
     method: str
@@ -123,11 +123,15 @@ class Manipulate:
         return self
 
     def __call__(self, model: Model) -> Manipulation:
-        words = self.conditions or default_condition(model.config)
+        words = condition_words(self.conditions, self.method, model)
         condition = make_condition(words, example_of(model))
+        if len(condition.names) < 2:
+            raise UserError(f"mds looks at what else changes, but the condition measures '{condition.names[0]}' alone; "
+                            "name another --condition, too")  # fmt: skip
         subject = ModelSubject(model, condition, space_of(self.method), label=first_label(model))
         edited = [subject.index(name) for name in self.attributes]
         pairs = draw_pairs(subject, self.samples, self.seed)
+        pairs.check_varies(edited or range(len(subject.names)), subject.names)
         walk = WalkOptions(max_steps=STRENGTHS, patience=STRENGTHS + 1)
         method = make_method(self.method, subject, pairs, walk, stops=False)
         found = Manipulation(method, getattr(method, "subject", subject), pairs, edited)
@@ -143,6 +147,13 @@ def example_of(model: Model) -> Tensor:
 def first_label(model: Model) -> int | None:
     """The class that pictures of a model with classes have here."""
     return 0 if model.config.generator.c_dim else None
+
+
+def condition_words(given: tuple[str, ...], method: str, model: Model) -> tuple[str, ...]:
+    """Which condition is meant, in the words of --condition: the given ones; else those that the method's file was
+    fitted to; else, by the data, those of default_condition, with its UserError.
+    """
+    return given or fitted_words(method) or default_condition(model.config)
 
 
 def default_condition(config: RunConfig) -> tuple[str, ...]:
