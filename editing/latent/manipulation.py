@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from editing.latent.conditions import make_condition
+from editing.latent.conditions import Condition, make_condition
 from editing.latent.interface import Context, Method, Pairs, Points, deviations_of, draw_pairs, toward
 from editing.latent.methods import check_method, fitted_words, make_method, space_of
 from editing.latent.space import ModelSubject
@@ -108,7 +108,7 @@ def joined(parts: Sequence[Points]) -> Points:
 class Manipulate:
     """What calc_metrics.py was asked to measure; called with a model, it fits (or loads) and gives the Manipulation.
 
-    conditions: in the words of --condition; (): see condition_words. attributes: (): all.
+    conditions: in the words of --condition; (): see meant_condition. attributes: (): all.
     """
 
     method: str
@@ -123,8 +123,7 @@ class Manipulate:
         return self
 
     def __call__(self, model: Model) -> Manipulation:
-        words = condition_words(self.conditions, self.method, model)
-        condition = make_condition(words, example_of(model))
+        words, condition = meant_condition(self.conditions, self.method, model)
         if len(condition.names) < 2:
             raise UserError(f"mds looks at what else changes, but the condition measures '{condition.names[0]}' alone; "
                             "name another --condition, too")  # fmt: skip
@@ -149,11 +148,25 @@ def first_label(model: Model) -> int | None:
     return 0 if model.config.generator.c_dim else None
 
 
-def condition_words(given: tuple[str, ...], method: str, model: Model) -> tuple[str, ...]:
-    """Which condition is meant, in the words of --condition: the given ones; else those that the method's file was
-    fitted to; else, by the data, those of default_condition, with its UserError.
+def meant_condition(given: tuple[str, ...], method: str, model: Model) -> tuple[tuple[str, ...], Condition]:
+    """A condition with its words, as --condition has them: the given one; else that which the method's file was fitted
+    to; else, by the data, that of default_condition.
+
+    Raises UserError where it cannot be had.
     """
-    return given or fitted_words(method) or default_condition(model.config)
+    fitted = () if given else fitted_words(method)
+    if fitted:
+        return fitted, fitted_condition(method, fitted, model)
+    words = given or default_condition(model.config)
+    return words, make_condition(words, example_of(model))
+
+
+def fitted_condition(path: str, words: Sequence[str], model: Model) -> Condition:
+    """That which the file of a field names. Raises UserError, which names both, where it cannot be had."""
+    try:
+        return make_condition(words, example_of(model))
+    except UserError as error:
+        raise UserError(f"{path} was fitted to a condition that is not to be had: {error}") from error
 
 
 def default_condition(config: RunConfig) -> tuple[str, ...]:

@@ -11,10 +11,9 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.parsing import floats, shown
 from dnnlib.words import counted
-from editing.latent.conditions import make_condition
 from editing.latent.directions_request import parse_layers
 from editing.latent.interface import Edit, Points, Step, Target, draw_pairs, toward
-from editing.latent.manipulation import SAMPLES, TOLERANCE, condition_words, example_of, first_label
+from editing.latent.manipulation import SAMPLES, TOLERANCE, first_label, meant_condition
 from editing.latent.methods import METHODS, check_method, make_method, space_of
 from editing.latent.space import ModelSubject, Space
 from editing.latent.walking import WalkOptions
@@ -153,7 +152,7 @@ def _parse_wish(text: str) -> TargetWish:
 
 def _subject(model: Model, request: TargetRequest) -> ModelSubject:
     """What is edited. A fitted field knows its condition, unless another is named, and its space."""
-    condition = make_condition(condition_words(request.conditions, request.method, model), example_of(model))
+    condition = meant_condition(request.conditions, request.method, model)[1]
     space = request.space or space_of(request.method)
     label: int | Tensor | None = first_label(model)
     if request.class_label is not None or request.latents is None:

@@ -165,6 +165,18 @@ def test_fitted_files_are_methods(runs: Path, tmp_path: Path):
     assert elsewhere.stderr == ""  # a model of the same name
 
 
+def test_a_field_whose_condition_is_gone_names_both(runs: Path, tmp_path: Path):
+    condition, dest = script(tmp_path / "gone.pt", Means()), tmp_path / "field.safetensors"
+    words = [f"--network={runs / 'plain'}", f"--condition={condition}", f"--dest={dest}", "--method=sgf"]
+    fit = ["directions", *words, "--samples=100", "--columns=2", "--device=cpu"]
+    assert CliRunner().invoke(edit.main, fit).exit_code == 0
+    Path(condition).unlink()
+    refused = towards(runs, tmp_path / "a.png", f"--target=gone0=1 --method={dest}", condition="")
+    assert refused.exit_code == 2
+    assert f"{dest} was fitted to a condition that is not to be had: --condition " in refused.output
+    assert "gone.pt: no such file" in refused.output
+
+
 def test_files_that_were_made_for_another_model_are_told_of(runs: Path, tmp_path: Path):
     directions = replace(sefa(tiny_model(), 3), network="another")
     path = save_directions(tmp_path / "a.safetensors", directions)
