@@ -174,7 +174,7 @@ def page(rows: list[Tensor], names: tuple[str, ...], strengths: list[float]) -> 
     cells = to_cells(torch.cat(rows))
     side = cells.shape[1]
     titles = tile([_title(name, TITLE_WIDTH, side) for name in names], 1)
-    above = tile([_title(f"{strength:+.2g}", side, HEAD_HEIGHT) for strength in strengths], len(strengths))
+    above = tile([_title(f"{strength:+.2g}" if strength else "0", side, HEAD_HEIGHT) for strength in strengths], len(strengths))
     head = np.concatenate([_title("", TITLE_WIDTH, HEAD_HEIGHT), above], axis=1)
     return np.concatenate([head, np.concatenate([titles, tile(cells, len(rows[0]))], axis=1)], axis=0)
 
