@@ -59,7 +59,7 @@ def classifier(path: str, example: Tensor) -> FileCondition:
         known = ", ".join((*SCRIPTS, ".onnx"))
         raise UserError(f"--condition {shown(path)}: neither scene:KIND, points:KIND, clip: nor a file of {known}")
     if not Path(path).is_file():
-        raise UserError(f"--condition {shown(path)}: no such file")
+        raise UserError(f"--condition {shown(path, REASON)}: no such file")
     if ending == ".onnx":
         return FileCondition(path, _onnx(path), example)
     return FileCondition(path, load_script(path, example.device), example)
