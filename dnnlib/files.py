@@ -113,6 +113,19 @@ def make_dir(path: str | Path) -> Path:
     return path
 
 
+def check_place(folder: str | Path, option: str = "one") -> None:
+    """Raises UserError, naming what to choose another of, unless files can be put into a folder, or it can be made.
+
+    Nothing is made yet: for checks before long work.
+    """
+    folder = Path(folder)
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+    if not nearest.is_dir():
+        raise UserError(f"cannot make directory {folder}: {nearest} is a file; choose another {option}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to directory {nearest}; choose another {option}")
+
+
 def sync(path: Path) -> None:
     """Have a file, or the entries of a directory, written to the disk. Raises OSError where that fails."""
     handle = os.open(path, os.O_RDONLY)

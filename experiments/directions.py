@@ -10,7 +10,7 @@ correlations of attributes among random pictures: how entangled they are. experi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from dnnlib.cli import FILE, Command, Seeds
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, write_by, write_json, write_text
+from dnnlib.json_files import read_json
 from dnnlib.parsing import integer
 from editing.latent.conditions import Condition, make_condition
 from editing.latent.interface import Method, Pairs, draw_pairs, index_of, toward
@@ -68,6 +69,21 @@ def read_study(path: Path) -> Study:
 
 def _row(said: dict[str, Any]) -> tuple[str, str, int]:
     return said["method"], said.get("space", "w"), integer(str(said["strengths"]))
+
+
+def keep_to(path: Path, study: Study, results: Results) -> None:
+    """Write down of what study a folder's results are. Raises UserError when they are of another one."""
+    now = {**asdict(study), "rows": {name: list(row) for name, row in study.rows.items()}}
+    before = read_json(path) if path.exists() and results else now
+    if not isinstance(before, dict) or not isinstance(before.get("rows"), dict):
+        raise UserError(f"{path}: no study; remove the folder, or name another --outdir")
+    differ = [key for key in now if key != "rows" and before.get(key) != now[key]]
+    differ += [f"row {row}" for row in results.keys() & now["rows"] if before["rows"].get(row) != now["rows"][row]]
+    measured = (list(run["curves"]) for by_seed in results.values() for run in by_seed.values())
+    if differ or any(names != study.attributes for names in measured):
+        words = ", ".join(differ) or "attributes"
+        raise UserError(f"{path.parent} has results of another study, in which {words} differ; name another --outdir")
+    write_json(path, {**now, "rows": before["rows"] | now["rows"]})
 
 
 class Sums:
@@ -227,6 +243,7 @@ def main(outdir: Path, path: Path, seeds: list[int], only: str | None, device: s
     names = chosen_rows(study.rows, only, separator=";")
     known = make_dir(outdir) / "results.json"
     results = known_results(known)
+    keep_to(outdir / "study.json", study, results)
     laboratory = Laboratory(study, device)
     for seed in seeds:  # half a table with one seed says more than a part of it with all
         for row in names:

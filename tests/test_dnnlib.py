@@ -159,6 +159,14 @@ def test_make_dir_under_a_file_is_a_user_error(tmp_path: Path):
         files.make_dir(tmp_path / "file" / "runs")
 
 
+def test_places_are_checked_and_nothing_is_made(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"")
+    files.check_place(tmp_path / "a" / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(UserError, match=r"cannot make directory .*file is a file; choose another --dest"):
+        files.check_place(tmp_path / "file" / "b", "--dest")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_make_dir_without_permission_is_a_user_error(tmp_path: Path):
     tmp_path.chmod(0o500)

@@ -153,7 +153,7 @@ def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
         layout = without(placed(layout, centers), parse_removals(request.removals))
         layout = changed(layout, changes).validate()
         check_moves(layout, moves, names)
-    ws = moved_along(_styles(model, seeds, latents, layout, request), steps)
+    ws = moved_along(_styles(model, seeds, latents, layout, request), steps, model.config.name)
     how = request.noise_mode, request.batch, moves, changes, request.scale
     return Scenes(model, names, seeds, ws, layout, *how)
 

@@ -41,6 +41,9 @@ def command(
     # The rest is found out in a thread, while the page is there already.
     if address_in(network) is None and not Path(network).exists():
         raise UserError(f"{network}: no such file; give a network-snapshot-*.safetensors or a run directory")
+    missing = next((path for path in directions if not Path(path).is_file()), None)
+    if missing is not None:
+        raise UserError(f"--directions {missing}: no such file; give one of edit.py directions")
     if password == "":
         raise UserError("--password: an empty one keeps nobody out")
 

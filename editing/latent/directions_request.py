@@ -1,6 +1,7 @@
 """From a request to files on disk: what `edit.py directions` does. All checks come before the first file."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from editing.latent.manipulation import default_condition, example_of
 from editing.latent.sefa import sefa
 from editing.latent.sgf import Sgf
 from editing.latent.space import ModelSubject, Space
+from editing.picture_request import check_files
 from training.latent.directions import Directions, Part, save_directions
 from training.pictures.grids import PAPER, save_png, tile, to_cells
 from training.sampling import Model
@@ -63,7 +65,7 @@ def fit_to_files(request: DirectionsRequest) -> tuple[list[Path], list[str]]:
     if request.method in ("sefa", "ganspace"):
         directions = _unsupervised(model, request, layers)
         page = directions_page(model, directions, request)
-        return [save_directions(request.dest, directions), save_png(figure, page)], []
+        return _written(request, figure, page, lambda path: save_directions(path, directions)), []
     subject, words = _subject(model, request, layers)
     pairs = draw_pairs(subject, request.samples, request.fit_seed)
     said = [f"{name}: {low:.2f} to {high:.2f}" for name, low, high in _ranges(subject, pairs)]
@@ -71,12 +73,19 @@ def fit_to_files(request: DirectionsRequest) -> tuple[list[Path], list[str]]:
         field = Sgf.fit(subject, pairs, seed=request.fit_seed)
         page = field_page(subject, field, request)
         about = About(subject.names, words, subject.space, subject.layers, model.config.name)
-        return [save_field(request.dest, field, about), save_png(figure, page)], said
+        return _written(request, figure, page, lambda path: save_field(path, field, about)), said
     options = InterFaceOptions(conditional=request.method == "interfacegan-conditional")
     fitted = InterFaceGan.fit(subject, pairs, options)
     directions = fitted.directions(subject.names, subject.layers, model.config.name)
     page = directions_page(model, directions, request)
-    return [save_directions(request.dest, directions), save_png(figure, page)], said
+    return _written(request, figure, page, lambda path: save_directions(path, directions)), said
+
+
+def _written(request: DirectionsRequest, figure: Path, page: np.ndarray, save: Callable[[str], Path]) -> list[Path]:
+    """The file, by `save`, and the figure, in folders that are made now."""
+    for path in (Path(request.dest), figure):
+        make_dir(path.parent)
+    return [save(request.dest), save_png(figure, page)]
 
 
 def parse_layers(text: str | None) -> tuple[int, int] | None:
@@ -103,10 +112,7 @@ def _check(request: DirectionsRequest) -> Path:
     if request.space != "w" and request.method != "sgf":
         raise UserError(f"--space={request.space}: {request.method} finds directions in w")
     figure = Path(request.figure) if request.figure else dest.with_suffix(".png")
-    for option, path in (("--dest", dest), ("--figure", figure)):
-        if path.is_dir():
-            raise UserError(f"{option} {path}: this is a directory; name a file")
-        make_dir(path.parent)
+    check_files([dest, figure])
     return figure
 
 
@@ -168,7 +174,7 @@ def page(rows: list[Tensor], names: tuple[str, ...], strengths: list[float]) -> 
     cells = to_cells(torch.cat(rows))
     side = cells.shape[1]
     titles = tile([_title(name, TITLE_WIDTH, side) for name in names], 1)
-    above = tile([_title(f"{strength:+.2g}", side, HEAD_HEIGHT) for strength in strengths], len(strengths))
+    above = tile([_title(f"{strength:+.2g}" if strength else "0", side, HEAD_HEIGHT) for strength in strengths], len(strengths))
     head = np.concatenate([_title("", TITLE_WIDTH, HEAD_HEIGHT), above], axis=1)
     return np.concatenate([head, np.concatenate([titles, tile(cells, len(rows[0]))], axis=1)], axis=0)
 

@@ -10,7 +10,7 @@ the picture measures (conditions/).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.parsing import nearest
+from dnnlib.parsing import nearest, shown
+from dnnlib.words import counted
 from training.layouts.layout import Layout
 
+SAME = 1e-6  # a deviation of less, in parts of the largest value, is none
 
 @dataclass(frozen=True)
 class Context:
@@ -212,7 +214,25 @@ class Pairs:
     @property
     def deviations(self) -> Tensor:
         """[C], of the conditions; positive."""
-        return self.conditions.std(0).clamp_min(1e-8)
+        return deviations_of(self.conditions)
+
+    def check_varies(self, entries: Iterable[int], names: Sequence[str]) -> None:
+        """Raises UserError for an entry, one of `names`, that is the same in all pictures: nothing is known to move it.
+        """
+        same = [names[entry] for entry in entries if not varies(self.conditions)[entry]]
+        if same:
+            pictures = counted(len(self.conditions), "random picture")
+            raise UserError(f"attribute '{shown(same[0])}' is the same in all {pictures}; nothing is known to move it")
+
+
+def varies(conditions: Tensor) -> Tensor:
+    """Which columns of conditions [M, C] differ by more than rounding does, bool [C]."""
+    return conditions.std(0) > SAME * conditions.abs().amax(0)
+
+
+def deviations_of(conditions: Tensor) -> Tensor:
+    """Standard deviations [C] of conditions [M, C]; 1 for a column that is the same everywhere."""
+    return torch.where(varies(conditions), conditions.std(0), 1.0)
 
 
 def draw_pairs(subject: Subject, count: int, seed: int = 0) -> Pairs:

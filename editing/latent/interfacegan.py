@@ -45,7 +45,7 @@ class InterFaceGan(Linear):
         options = options or InterFaceOptions()
         normals = boundaries(pairs, subject.names, options)
         if options.conditional:
-            normals = torch.stack([orthogonalised(normals, index) for index in range(len(normals))])
+            normals = torch.stack([orthogonalised(normals, *each) for each in enumerate(subject.names)])
         deviations = (pairs.values.double() @ normals.double().T).std(0).clamp_min(1e-8).to(normals)
         name = "interfacegan-conditional" if options.conditional else "interfacegan"
         return cls(subject, normals * deviations[:, None], name, options.linear)
@@ -96,10 +96,10 @@ def logistic_regression(x: np.ndarray, negatives: int, penalty: float) -> np.nda
     return minimize(loss, start, jac=True, method="L-BFGS-B", options=how).x[:-1]
 
 
-def orthogonalised(normals: Tensor, index: int) -> Tensor:
+def orthogonalised(normals: Tensor, index: int, name: str = "") -> Tensor:
     """Normal `index` of normals [C, D] without what it has in the span of the others, of length 1.
 
-    Raises UserError when nothing is left of it.
+    Raises UserError, with the attribute's name, when nothing is left of it.
     """
     others = torch.cat([normals[:index], normals[index + 1 :]]).double()
     normal = normals[index].double()
@@ -108,5 +108,6 @@ def orthogonalised(normals: Tensor, index: int) -> Tensor:
         rows = basis.Vh[1e-6 * basis.S[0] < basis.S]
         normal = normal - rows.T @ (rows @ normal)
     if normal.norm() < 1e-6:
-        raise UserError(f"attribute {index} has no direction of its own: it is a mixture of the others")
+        which = f"'{name}'" if name else str(index)
+        raise UserError(f"attribute {which} has no direction of its own: it is a mixture of the others")
     return (normal / normal.norm()).to(normals)

@@ -17,15 +17,15 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from editing.dragging import NO_PROGRESS, REACHED, STEP_LIMIT, DragStep, Points, check_points
-from editing.latent.conditions import make_condition
 from editing.latent.field_files import load_field
 from editing.latent.interface import Points as Latents
 from editing.latent.interface import Target, draw_pairs, toward
-from editing.latent.manipulation import example_of
+from editing.latent.manipulation import fitted_condition
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
 from editing.registration import pixel_size, registration_of_model
+from training.latent.directions import say_origin
 from training.layouts.layout import Layout
 from training.networks.synthesis import NoiseMode
 from training.sampling import Model
@@ -108,9 +108,10 @@ class KeyPointField:
                             "with edit.py directions --method=sgf --condition=points:KIND")  # fmt: skip
         if about.space == "z":
             raise UserError(f"{path}: a field in z; points are dragged by styles and layout, so fit one in them")
-        self.condition = make_condition(about.conditions, example_of(model))
+        self.condition = fitted_condition(path, about.conditions, model)
         self.subject = ModelSubject(model, self.condition, about.space, about.layers)
         self._method(max_steps=1)  # says what does not fit
+        say_origin(path, about.network, model.config.name)
         self.conditions = draw_pairs(self.subject, SAMPLES).conditions  # of random pictures: which points go together
 
     def about(self, name: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from editing.latent.conditions import make_condition
-from editing.latent.interface import Context, Method, Pairs, Points, draw_pairs, toward
-from editing.latent.methods import check_method, make_method, space_of
+from editing.latent.conditions import Condition, make_condition
+from editing.latent.interface import Context, Method, Pairs, Points, deviations_of, draw_pairs, toward
+from editing.latent.methods import check_method, fitted_words, make_method, space_of
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
 from training.config import RunConfig
@@ -44,7 +44,7 @@ class Scale:
         median = conditions.median(0).values
         below = conditions <= median
         halves = [(conditions * half).sum(0) / half.sum(0).clamp_min(1) for half in (below, ~below)]
-        return cls(median, conditions.std(0).clamp_min(1e-8), *halves)
+        return cls(median, deviations_of(conditions), *halves)
 
     def scores(self, conditions: Tensor) -> Tensor:
         """[N, C] in [0, 1]."""
@@ -108,7 +108,7 @@ def joined(parts: Sequence[Points]) -> Points:
 class Manipulate:
     """What calc_metrics.py was asked to measure; called with a model, it fits (or loads) and gives the Manipulation.
 
-    conditions: in the words of --condition; (): by the data that the model was trained on. attributes: (): all.
+    conditions: in the words of --condition; (): see meant_condition. attributes: (): all.
     """
 
     method: str
@@ -123,11 +123,14 @@ class Manipulate:
         return self
 
     def __call__(self, model: Model) -> Manipulation:
-        words = self.conditions or default_condition(model.config)
-        condition = make_condition(words, example_of(model))
+        words, condition = meant_condition(self.conditions, self.method, model)
+        if len(condition.names) < 2:
+            raise UserError(f"mds looks at what else changes, but the condition measures '{condition.names[0]}' alone; "
+                            "name another --condition, too")  # fmt: skip
         subject = ModelSubject(model, condition, space_of(self.method), label=first_label(model))
         edited = [subject.index(name) for name in self.attributes]
         pairs = draw_pairs(subject, self.samples, self.seed)
+        pairs.check_varies(edited or range(len(subject.names)), subject.names)
         walk = WalkOptions(max_steps=STRENGTHS, patience=STRENGTHS + 1)
         method = make_method(self.method, subject, pairs, walk, stops=False)
         found = Manipulation(method, getattr(method, "subject", subject), pairs, edited)
@@ -143,6 +146,27 @@ def example_of(model: Model) -> Tensor:
 def first_label(model: Model) -> int | None:
     """The class that pictures of a model with classes have here."""
     return 0 if model.config.generator.c_dim else None
+
+
+def meant_condition(given: tuple[str, ...], method: str, model: Model) -> tuple[tuple[str, ...], Condition]:
+    """A condition with its words, as --condition has them: the given one; else that which the method's file was fitted
+    to; else, by the data, that of default_condition.
+
+    Raises UserError where it cannot be had.
+    """
+    fitted = () if given else fitted_words(method)
+    if fitted:
+        return fitted, fitted_condition(method, fitted, model)
+    words = given or default_condition(model.config)
+    return words, make_condition(words, example_of(model))
+
+
+def fitted_condition(path: str, words: Sequence[str], model: Model) -> Condition:
+    """That which the file of a field names. Raises UserError, which names both, where it cannot be had."""
+    try:
+        return make_condition(words, example_of(model))
+    except UserError as error:
+        raise UserError(f"{path} was fitted to a condition that is not to be had: {error}") from error
 
 
 def default_condition(config: RunConfig) -> tuple[str, ...]:

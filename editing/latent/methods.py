@@ -16,7 +16,7 @@ from editing.latent.sefa import sefa
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject, Space
 from editing.latent.walking import WalkOptions
-from training.latent.directions import Directions, load_directions
+from training.latent.directions import Directions, load_directions, say_origin
 
 Fit = Callable[[ModelSubject, Pairs, WalkOptions, bool], Method]
 
@@ -79,9 +79,11 @@ def make_method(name: str, subject: ModelSubject, pairs: Pairs, walk: WalkOption
         field = load_field(name, pairs.values.device)
         if field.about.space != subject.space:
             raise UserError(f"{name}: a field in {field.about.space}, not in {subject.space}")
+        say_origin(name, field.about.network, subject.model.config.name)
         subject = replace(subject, layers=field.about.layers)
         return field.of(subject, pairs.values.shape[1], SgfOptions(walk=walk))
     directions = load_directions(name).fitted(subject.model.G.w_shape, name)
+    say_origin(name, directions.network, subject.model.config.name)
     _check_w(directions, subject)
     return along(directions, replace(subject, layers=directions.layers), pairs, walk, stops)
 
@@ -89,6 +91,11 @@ def make_method(name: str, subject: ModelSubject, pairs: Pairs, walk: WalkOption
 def _check_w(directions: Directions, subject: ModelSubject) -> None:
     if subject.space != "w":
         raise UserError(f"{directions.method} has directions in w; there are none in {subject.space}")
+
+
+def fitted_words(name: str) -> tuple[str, ...]:
+    """The condition, in the words of --condition, that a file of a field was fitted to; () for all else."""
+    return load_field(name).about.conditions if name not in METHODS and is_field(name) else ()
 
 
 def space_of(name: str) -> Space:

@@ -27,6 +27,8 @@ from editing.latent.interface import (
 from editing.latent.walking import Walk, WalkOptions
 from editing.observation import leaf, with_gradients
 
+FAR = 10.0  # deviations; a difference of more pulls no harder
+
 
 @dataclass(frozen=True)
 class OptimizationOptions:
@@ -86,5 +88,7 @@ class _Descent:
             seen = self.method.subject.measure(self.points[rows].at(values), with_gradients=True)
             if not seen.requires_grad:
                 raise UserError("this condition has no gradients (ONNX files have none); use another method")
-            loss = (((seen - target.values) / self.method.scale).square() * counts).sum()
+            scale, now = self.method.scale, seen.detach()
+            pull = ((target.values - now) / scale).clamp(-FAR, FAR)
+            loss = (((seen - now) / scale - pull).square() * counts).sum()
             return torch.autograd.grad(loss, values)[0]

@@ -11,7 +11,7 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
 from editing.document import Document
 from editing.latent.field_files import is_field
-from training.latent.directions import Directions, load_directions
+from training.latent.directions import Directions, load_directions, say_origin
 from training.sampling import Model
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ STEPS = 100  # of a drag by a field, at most
 def known_files(paths: Sequence[str], model: Model) -> tuple[dict[str, Directions], "dict[str, KeyPointField]"]:
     """Directions and fields by name. Raises UserError as `known_directions` does, and for fields that do not fit."""
     fields = [path for path in paths if is_field(path)]
-    directions = known_directions([path for path in paths if path not in fields], model.G.w_shape)
+    directions = known_directions([path for path in paths if path not in fields], model)
     if not fields:
         return directions, {}
     from editing.latent.key_points import KeyPointField
@@ -45,12 +45,15 @@ def chosen_field(
     return fields[name], options.get("max_steps", STEPS)
 
 
-def known_directions(paths: Sequence[str], w_shape: Sequence[int]) -> dict[str, Directions]:
+def known_directions(paths: Sequence[str], model: Model) -> dict[str, Directions]:
     """{name: directions} of files; a file's name is that without folder and ending.
 
-    Raises UserError when one cannot be read, does not fit a model with styles [N, *w_shape], or two have one name.
+    Raises UserError when one cannot be read, does not fit the form of the model's styles, or two have one name.
     """
-    return {name: load_directions(path).fitted(w_shape, path) for name, path in _named(paths).items()}
+    found = {name: load_directions(path).fitted(model.G.w_shape, path) for name, path in _named(paths).items()}
+    for path, directions in zip(paths, found.values(), strict=True):
+        say_origin(path, directions.network, model.config.name)
+    return found
 
 
 def _named(paths: Sequence[str]) -> dict[str, str]:

@@ -26,21 +26,26 @@ from editing.latent.interface import (
     Target,
     Watch,
     Wish,
+    deviations_of,
     unwatched,
     watched,
 )
 from editing.latent.neumann import neumann
 from editing.latent.walking import Walk, WalkOptions
 
+MOST_A_STEP = 1.0  # deviations among random pictures
+
 
 @dataclass(frozen=True)
 class SgfOptions:
     """step: of the way from the start's condition to the target's, a step. order: of the Neumann series at most.
 
+    A step asks for MOST_A_STEP deviations of a number at most, so that targets far off are not jumped at.
+
     aim: "measured", v leads from the condition as measured to the target, at constant speed; "start", v is the
     difference of target and start throughout (equation 7). keep: whether v takes back what has drifted in entries that
     do not count; else it is 0 there. fast: the mapping is trusted, the condition measured at the start and the end only
-    (appendix J); there are as many steps as it takes to go all the way.
+    (appendix J); there are as many steps as it takes to go all the way, walk.max_steps at most.
     """
 
     step: float = 0.25
@@ -70,8 +75,9 @@ class Scale:
 
     @classmethod
     def of(cls, x: Tensor, shared: bool) -> "Scale":
-        deviation = (x - x.mean(0)).square().mean().sqrt() if shared else x.std(0)
-        return cls(x.mean(0), deviation.clamp_min(1e-8))
+        if not shared:
+            return cls(x.mean(0), deviations_of(x))
+        return cls(x.mean(0), (x - x.mean(0)).square().mean().sqrt().clamp_min(1e-8))
 
 
 class Sgf(Method):
@@ -98,21 +104,25 @@ class Sgf(Method):
         return cls(subject, learn(*standard, options.mapping, seed), latents, conditions, options)
 
     def path(self, points: Points, wish: Wish) -> Iterator[Step]:
-        if self.options.fast:
-            yield from self._trusting(points, self._target(points, wish))
-        else:
-            yield from self._walk(points, self._target(points, wish)).steps()
+        target = self._target(points, wish)
+        yield from self._trusting(points, target) if self.options.fast else self._walk(points, target).steps()
 
     def edit(self, points: Points, wish: Wish, watch: Watch = unwatched) -> Edit:
         target = self._target(points, wish)
         if not self.options.fast:
             return self._walk(points, target).edit(watch)
-        *_, last = watched(self._trusting(points, target), watch)
+        first, *_, last = watched(self._trusting(points, target), watch)
+        assert first.condition is not None, "it is measured at the start"
         with torch.no_grad():
             condition = self.subject.measure(points.at(last.values))
+        before, after = target.distance(first.condition), target.distance(condition)
+        moved = (after < before) & (before > 1)
+        values, condition = (
+            torch.where(moved[:, None], *each) for each in ((last.values, first.values), (condition, first.condition))
+        )
         reached = target.distance(condition) <= 1
         reasons = tuple("reached" if there else "step limit" for there in reached.tolist())
-        return Edit(last.values, condition, reached, torch.full([len(points)], last.number), reasons)
+        return Edit(values, condition, reached, self._planned(first.condition, target) * moved, reasons)
 
     def field(self, values: Tensor, condition: Tensor, rate: Tensor) -> Tensor:
         """dz/dt [N, D] at latents [N, D] with conditions [N, C], for conditions that change at `rate` [N, C]."""
@@ -142,6 +152,16 @@ class Sgf(Method):
 
     def _rate(self, condition: Tensor, start: Tensor, target: Target) -> Tensor:
         """[N, C], of one step."""
+        most = MOST_A_STEP * self.conditions.deviation
+        return self._uncapped_rate(condition, start, target).clamp(-most, most)
+
+    def _planned(self, condition: Tensor, target: Target) -> Tensor:
+        """How many steps it takes to go all the way from conditions [N, C], [N]."""
+        ways = ((target.values - condition) * _counting(target) / self.conditions.deviation).abs().amax(1)
+        fewest, most = math.ceil(1 / self.options.step), self.options.walk.max_steps
+        return (ways / MOST_A_STEP).ceil().clamp(min(fewest, most), most).long()
+
+    def _uncapped_rate(self, condition: Tensor, start: Tensor, target: Target) -> Tensor:
         whole = target.values - start
         if self.options.aim == "start":
             return whole * _counting(target) * self.options.step
@@ -152,15 +172,18 @@ class Sgf(Method):
         return torch.where(_counting(target), rate, drift)
 
     def _trusting(self, points: Points, target: Target) -> Iterator[Step]:
-        """Steps without measuring: conditions are taken to change as they should, in 1 / step steps."""
+        """Steps without measuring: conditions are taken to change as they should."""
         with torch.no_grad():
             condition = self.subject.measure(points)
-        values, steps = points.values, math.ceil(1 / self.options.step)
-        rate = (target.values - condition) * _counting(target) / steps
+        values, steps = points.values, self._planned(condition, target)
+        most = MOST_A_STEP * self.conditions.deviation
+        rate = ((target.values - condition) * _counting(target) / steps[:, None]).clamp(-most, most)
         nowhere = torch.zeros(len(points), dtype=torch.bool)
-        yield Step(0, values, None, nowhere)
-        for number in range(1, steps + 1):
-            values, condition = values + self.field(values, condition, rate), condition + rate
+        yield Step(0, values, condition, nowhere)
+        for number in range(1, int(steps.max()) + 1):
+            goes = (number <= steps)[:, None]
+            values = torch.where(goes, values + self.field(values, condition, rate), values)
+            condition = torch.where(goes, condition + rate, condition)
             yield Step(number, values, None, nowhere)
 
 

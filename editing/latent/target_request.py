@@ -11,11 +11,9 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.parsing import floats, shown
 from dnnlib.words import counted
-from editing.latent.conditions import make_condition
 from editing.latent.directions_request import parse_layers
-from editing.latent.field_files import is_field, load_field
 from editing.latent.interface import Edit, Points, Step, Target, draw_pairs, toward
-from editing.latent.manipulation import SAMPLES, TOLERANCE, default_condition, example_of, first_label
+from editing.latent.manipulation import SAMPLES, TOLERANCE, first_label, meant_condition
 from editing.latent.methods import METHODS, check_method, make_method, space_of
 from editing.latent.space import ModelSubject, Space
 from editing.latent.walking import WalkOptions
@@ -35,6 +33,7 @@ from training.sampling import Model
 
 SAMPLES_TO_SCALE = 1000  # where random pictures only say how far conditions spread
 MOST_SHOWN = 24  # entries of a condition that are not wished for
+MOST_PLAIN, FINEST = 1e6, 0.002  # numbers from here on, and of attributes with a finer tolerance, have powers of 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +78,17 @@ class Arrival:
         return [*wished, self._ended(), *(f"  also {self._change(i)}" for i in others[:MOST_SHOWN])]
 
     def _change(self, index: int) -> str:
-        return f"{self.names[index]}: {self.before[0, index]:.3f} -> {self.after[0, index]:.3f}"
+        return f"{self.names[index]}: {self._number(self.before[0], index)} -> {self._number(self.after[0], index)}"
 
     def _wanted(self, index: int) -> str:
-        return f"{self.target.values[0, index]:.3f} +- {self.target.tolerance[index]:.3f}"
+        return f"{self._number(self.target.values[0], index)} +- {self._number(self.target.tolerance, index)}"
+
+    def _number(self, row: Tensor, index: int) -> str:
+        """With three digits behind the point, where these say something of the attribute and do not follow a long row.
+        """
+        number = float(row[index])
+        is_plain = self.target.tolerance[index] >= FINEST and abs(number) < MOST_PLAIN
+        return f"{number:.3f}" if is_plain else f"{number:.4g}"
 
     def _ended(self) -> str:
         steps = counted(int(self.edit.steps[0]), "step")
@@ -91,7 +97,7 @@ class Arrival:
         left = float(self.target.distance(self.after)[0])
         return (
             f"the target was not reached ({self.edit.reasons[0]}): this is the nearest picture that was found, "
-            f"after {steps}, {left:.1f} times the tolerance away"
+            f"after {steps}, {left:.{'1f' if left < MOST_PLAIN else '1e'}} times the tolerance away"
         )
 
 
@@ -99,6 +105,8 @@ def edit_to_files(request: TargetRequest) -> tuple[list[Path], Arrival]:
     """Edit and write; the paths written and what came of it. Raises UserError, before any file, on bad input."""
     wishes = parse_wishes(request.targets)
     check_method(request.method)
+    if request.layers is not None and request.method not in METHODS:
+        raise UserError(f"--layers: {request.method} says which layers move; leave it out")
     check_outputs(request)
     model = load_model(request)
     subject = _subject(model, request)
@@ -106,6 +114,7 @@ def edit_to_files(request: TargetRequest) -> tuple[list[Path], Arrival]:
     before = subject.measure(points)
     wanted = _wanted(subject, wishes, before)
     pairs = draw_pairs(subject, _samples(request), request.fit_seed)
+    pairs.check_varies(wanted, subject.names)
     method = make_method(request.method, subject, pairs, WalkOptions(request.max_steps))
     target = toward(before, wanted, request.tolerance * pairs.deviations)
     subject = getattr(method, "subject", subject)  # a file of directions says of which layers they are
@@ -143,10 +152,7 @@ def _parse_wish(text: str) -> TargetWish:
 
 def _subject(model: Model, request: TargetRequest) -> ModelSubject:
     """What is edited. A fitted field knows its condition, unless another is named, and its space."""
-    words = request.conditions
-    if not words and request.method not in METHODS and is_field(request.method):
-        words = load_field(request.method).about.conditions
-    condition = make_condition(words or default_condition(model.config), example_of(model))
+    condition = meant_condition(request.conditions, request.method, model)[1]
     space = request.space or space_of(request.method)
     label: int | Tensor | None = first_label(model)
     if request.class_label is not None or request.latents is None:

@@ -78,6 +78,6 @@ class Walk:
         distance = self.target[rows].distance(condition)
         nearer = distance < self.distance[rows] - PROGRESS
         self.idle[rows] = torch.where(nearer, 0, self.idle[rows] + 1)
-        better = distance < self.distance[rows]
+        better = (distance < self.distance[rows]) | (number == 0)
         self.best[rows[better]], self.best_condition[rows[better]] = values[better], condition[better]
         self.distance[rows[better]], self.best_step[rows[better]] = distance[better], number

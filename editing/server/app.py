@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
@@ -99,6 +100,7 @@ class Editor:
 
     def _failed(self, reason: str) -> None:
         self.failure = reason
+        print(f"the model could not be opened: {reason}", file=sys.stderr, flush=True)  # not all look at the page
         for session in self.sessions:
             self._greet(session)
 

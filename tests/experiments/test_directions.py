@@ -111,6 +111,29 @@ def test_sums_take_the_place_of_what_they_are_made_of():
         Sums(Three(), {"d": {"z": 1}})
 
 
+def test_a_folder_keeps_to_one_study(study: Path):
+    run(study)
+    other = study.with_name("other.yaml")
+    content = yaml.safe_load(study.read_text())
+
+    def refused() -> str:
+        result = CliRunner().invoke(main, [f"--list={other}", f"--outdir={study.parent / 'out'}", "--device=cpu"])
+        assert result.exit_code == 2, result.output
+        assert result.output.count("\n") == 1
+        return result.output
+
+    other.write_text(yaml.safe_dump(content | {"samples": 61}))
+    assert "has results of another study, in which samples differ; name another --outdir" in refused()
+    other.write_text(yaml.safe_dump(content | {"rows": {"a": {"method": "sefa", "strengths": 2}}}))
+    assert "in which row a differ" in refused()
+    (study.parent / "out" / "study.json").unlink()  # of an earlier version
+    other.write_text(yaml.safe_dump(content | {"attributes": ["mean1"]}))
+    assert "in which attributes differ" in refused()
+    before = (study.parent / "out" / "results.json").read_bytes()
+    run(study, "--only=a")
+    assert (study.parent / "out" / "results.json").read_bytes() == before
+
+
 def test_rows_that_are_not_in_the_list_are_refused(study: Path):
     result = CliRunner().invoke(main, [f"--list={study}", f"--outdir={study.parent}", "--only=c"])
     assert result.exit_code == 2

@@ -1,16 +1,24 @@
 """MDS: the paper's own table, curves of known edits, and the metric by its name."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 import calc_metrics
+import edit
 from dnnlib.errors import UserError
+from editing.latent.auxiliary import MappingOptions, learn
+from editing.latent.manipulation import Manipulate
 from metrics import registry
 from metrics.context import network_context
 from metrics.mds import Curve, accumulated, curve_of
-from tests.tiny_models import NoData, tiny_model
+from tests.editing.latent.conditions.test_files import Brightness, Means, script
+from tests.tiny_models import NoData, save_tiny_snapshot, tiny_model
+from training.sampling import Model
 
 # Paper 004, table 3 (appendix C): accuracy, disentanglement, and what has come together.
 SGF = [(0.18, 0.986, 0.179), (0.48, 0.915, 0.464), (0.79, 0.890, 0.744), (0.93, 0.872, 0.867), (0.99, 0.859, 0.919),
@@ -81,6 +89,28 @@ def test_the_metric_needs_a_method():
     with pytest.raises(UserError, match="it measures what --method"):
         registry.check(["mds"], tiny_model().config)  # as a training does
     registry.check(["mds"], tiny_model().config, ["--method"])
+
+
+def test_a_fitted_field_is_scored_by_its_own_condition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    few = MappingOptions(layers=2, features=32, steps=50, batch=64)
+    monkeypatch.setattr("editing.latent.sgf.learn", lambda z, c, options, seed: learn(z, c, few, seed))
+    network, condition = save_tiny_snapshot(tmp_path), script(tmp_path / "mean.pt", Means())
+    dest = tmp_path / "field.safetensors"
+    fit = ["directions", f"--network={network}", "--method=sgf", f"--condition={condition}", f"--dest={dest}"]
+    fit += ["--samples=200", "--columns=2", "--device=cpu"]
+    assert CliRunner().invoke(edit.main, fit).exit_code == 0
+    found = replace(Manipulate(str(dest), samples=200), attributes=("mean1",))(Model.load(network, "cpu"))
+    assert found.names == ("mean0", "mean1", "mean2")
+    assert found.about == {"method": "sgf", "condition": condition, "samples": "200"}
+    scores = found.scores(1, 5, 0)
+    assert len(scores) > 1
+    assert all(list(each.shape) == [5, 3] for each in scores)
+
+
+def test_what_else_changes_needs_another_attribute(tmp_path: Path):
+    make = Manipulate("sefa", (script(tmp_path / "bright.pt", Brightness()),))
+    with pytest.raises(UserError, match="the condition measures 'bright' alone; name another --condition, too"):
+        make(tiny_model())
 
 
 @pytest.mark.parametrize("words, complaint", [

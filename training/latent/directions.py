@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import click
 import torch
 from torch import Tensor
 
@@ -114,9 +115,14 @@ def _parse_step(text: str) -> DirectionStep:
     return DirectionStep(parts[0], parts[1], strength)
 
 
-def moved_along(ws: Tensor, steps: Sequence[DirectionStep]) -> Tensor:
-    """ws [N, num_ws, (codes,) w_dim] after all steps. Raises UserError when a file is none, or is of another model."""
+def moved_along(ws: Tensor, steps: Sequence[DirectionStep], network: str) -> Tensor:
+    """ws [N, num_ws, (codes,) w_dim] of a model called `network` after all steps.
+
+    Raises UserError when a file is none, or is of a model of another form.
+    """
     files = {path: load_directions(path).fitted(ws.shape[1:], path) for path in {step.path: None for step in steps}}
+    for path, directions in files.items():
+        say_origin(path, directions.network, network)
     for step in steps:
         directions = files[step.path]
         ws = directions.moved(ws, directions.index(step.key, str(step)), step.strength)
@@ -192,6 +198,15 @@ def _check_numbers(found: Directions, path: str | Path) -> None:
         raise UserError(f"{path}: damaged, its vectors are not of length 1")
     if not (found.deviations.isfinite() & (found.deviations > 0)).all():
         raise UserError(f"{path}: damaged, its deviations are not all positive numbers")
+
+
+def say_origin(path: str | Path, network: str, here: str) -> None:
+    """Tell people, on standard error, of a file that was made for a model of another name than the one at hand.
+
+    Models have such directions in common where one went on learning from the other, and as a rule not else.
+    """
+    if network not in ("", here):
+        click.echo(f"{path} was made for {network}; in {here} it may do something else, or nothing", err=True)
 
 
 def _words(layers: tuple[int, int]) -> str:

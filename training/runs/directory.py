@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir, write_json
+from dnnlib.files import check_place, make_dir, write_json
 from dnnlib.json_files import read_json
 from training.config import RunConfig
 from training.runs.checkpoint import is_whole, latest_checkpoint, needed_checkpoint, read_about
@@ -47,7 +47,7 @@ def find(outdir: str | Path, config: RunConfig, new: bool = False) -> RunDir:
     with `new`, the next number. Raises UserError when `outdir` is a run of something else or cannot be a directory.
     """
     outdir = Path(outdir)
-    _check_place(outdir)
+    check_place(outdir, "--outdir")
     if is_run(outdir):
         _check_same(outdir, config, new)
         return RunDir(outdir, _progress(outdir, config))
@@ -174,15 +174,6 @@ def _check_same(run_dir: Path, config: RunConfig, new: bool) -> None:
             f"{run_dir} is a run with other settings ({difference}); give those, "
             "--continue to change the length of the run only, or the directory above it for a new run"
         )
-
-
-def _check_place(outdir: Path) -> None:
-    """`outdir` must be a directory that can be written to, or one that can be made."""
-    nearest = next(path for path in (outdir, *outdir.absolute().parents) if os.path.exists(path))
-    if not nearest.is_dir():
-        raise UserError(f"cannot make directory {outdir}: {nearest} is a file; choose another --outdir")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write to directory {nearest}; choose another --outdir")
 
 
 # What is found in the data; of that, what a run learns is seen in c_dim, and older runs do not have it.

@@ -54,7 +54,7 @@ def clip_condition(words: str, example: Tensor) -> ClipCondition:
         raise UserError(f"--condition clip:{shown(words)} is not of the form clip:MODEL.pt:TOKENIZER.json:text;text")
     for path in parts[:2]:
         if not Path(path).is_file():
-            raise UserError(f"--condition clip: {shown(path)}: no such file")
+            raise UserError(f"--condition clip: {shown(path, REASON)}: no such file")
     network = load_script(parts[0], example.device)
     tokens = _tokens(parts[1], texts, int(getattr(network, "context_length", LENGTH))).to(example.device)
     try:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,7 +40,7 @@ class FileCondition:
         except (RuntimeError, ValueError, torch.jit.Error) as error:
             raise UserError(f"{self.path}: cannot take pictures {list(images.shape)} ({_reason(error)})") from error
         if not isinstance(found, Tensor) or found.ndim not in (1, 2) or len(found) != len(images):
-            shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            shape = list(found.shape) if isinstance(found, Tensor) else _kind(found)
             pictures = counted(len(images), "picture")
             raise UserError(f"{self.path}: gives {shape} for {pictures}, not a row of numbers for each")
         found = (found[:, None] if found.ndim == 1 else found).float()
@@ -58,7 +59,7 @@ def classifier(path: str, example: Tensor) -> FileCondition:
         known = ", ".join((*SCRIPTS, ".onnx"))
         raise UserError(f"--condition {shown(path)}: neither scene:KIND, points:KIND, clip: nor a file of {known}")
     if not Path(path).is_file():
-        raise UserError(f"--condition {shown(path)}: no such file")
+        raise UserError(f"--condition {shown(path, REASON)}: no such file")
     if ending == ".onnx":
         return FileCondition(path, _onnx(path), example)
     return FileCondition(path, load_script(path, example.device), example)
@@ -99,15 +100,22 @@ def _onnx(path: str) -> Callable[[Tensor], Tensor]:
         raise UserError(f"{path}: takes {len(inputs)} inputs; a condition takes pictures alone")
     at_a_time = inputs[0].shape[0] if isinstance(inputs[0].shape[0], int) else None
 
-    def run(images: Tensor) -> Tensor:
+    def run(images: Tensor) -> Any:
         parts = images.detach().cpu().float().split(at_a_time or max(1, len(images)))
         try:
             found = [session.run(None, {inputs[0].name: part.numpy()})[0] for part in parts]
         except Exception as error:  # as above
             raise ValueError(_reason(error)) from error
+        if not all(isinstance(part, np.ndarray) and part.dtype.kind in "fiub" for part in found):
+            return found[0]  # names of classes, or a list of dictionaries
         return torch.cat([torch.as_tensor(part) for part in found]).to(images.device)
 
     return run
+
+
+def _kind(found: Any) -> str:
+    """Of what is no tensor, in a word or two."""
+    return f"an array of {found.dtype}" if isinstance(found, np.ndarray) else type(found).__name__
 
 
 def _reason(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """edit.py directions, and generate.py --direction with what it writes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from PIL import Image
 
 import edit
 import generate
-from tests.tiny_models import save_tiny_snapshot
-from training.latent.directions import load_directions
+from editing.latent.sefa import sefa
+from tests.tiny_models import save_tiny_snapshot, tiny_model
+from training.latent.directions import load_directions, save_directions
 from training.pictures.grids import to_pixels
 from training.sampling import Model
 
@@ -118,7 +120,7 @@ def test_generate_refuses_in_one_line_and_writes_nothing(runs: Path, tmp_path: P
     ("--class=1", "plain", "trained without labels"),
 ])  # fmt: skip
 def test_bad_requests_are_refused_in_one_line(runs: Path, tmp_path: Path, words: str, network: str, complaint: str):
-    result = directions(runs, tmp_path / "a.safetensors", words, network)
+    result = directions(runs, tmp_path / "deep" / "a.safetensors", words, network)
     assert result.exit_code == 2, result.output
     assert complaint in result.output
     assert result.output.count("\n") == 1
@@ -129,3 +131,14 @@ def test_a_destination_is_a_safetensors_file(runs: Path, tmp_path: Path):
     assert "is called something.safetensors" in directions(runs, tmp_path / "a.png").output
     (tmp_path / "d.safetensors").mkdir()
     assert "this is a directory" in directions(runs, tmp_path / "d.safetensors").output
+    same = directions(runs, tmp_path / "a.safetensors", f"--figure={tmp_path}/a.safetensors")
+    assert "two files are to have this name" in same.output
+    (tmp_path / "file").write_text("")
+    assert "file is a file; choose another" in directions(runs, tmp_path / "file" / "a.safetensors").output
+
+
+def test_generate_tells_of_files_that_were_made_for_another_model(runs: Path, tmp_path: Path):
+    path = save_directions(tmp_path / "a.safetensors", replace(sefa(tiny_model(), 3), network="another"))
+    result = generated(runs, tmp_path / "out", f"--seeds=3 --direction={path}:0:1 --direction={path}:1:1")
+    assert result.exit_code == 0
+    assert result.stderr == f"{path} was made for another; in small it may do something else, or nothing\n"

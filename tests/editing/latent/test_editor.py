@@ -64,15 +64,15 @@ def test_directions_that_it_has_not_are_refused(
 
 def test_files_are_called_by_their_stems(tmp_path: Path, model: Model, known: dict[str, Directions]):
     paths = [str(save_directions(tmp_path / f"{name}.safetensors", each)) for name, each in known.items()]
-    found = known_directions(paths, model.G.w_shape)
+    found = known_directions(paths, model)
     assert {name: len(each) for name, each in found.items()} == {"sefa": 4, "coarse": 2}
     (tmp_path / "b").mkdir()
     again = save_directions(tmp_path / "b" / "sefa.safetensors", known["sefa"])
     with pytest.raises(UserError, match="a file called 'sefa' already"):
-        known_directions([*paths, str(again)], model.G.w_shape)
+        known_directions([*paths, str(again)], model)
     wider = replace(known["sefa"], vectors=torch.eye(9)[:4])
     with pytest.raises(UserError, match="this model's styles have 8"):
-        known_directions([str(save_directions(tmp_path / "c.safetensors", wider))], model.G.w_shape)
+        known_directions([str(save_directions(tmp_path / "c.safetensors", wider))], model)
 
 
 def test_a_server_says_what_it_has_and_renders_it(tmp_path: Path, known: dict[str, Directions]):

@@ -1,6 +1,8 @@
 """SGF on conditions of known arithmetic: the mapping's bound, its field, edits that arrive and edits that cannot."""
 
+import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,48 @@ def test_the_fast_variant_measures_twice(straight: Sgf):
     assert edit.steps.tolist() == [10] * 30
     assert ((linear(edit.values) - start)[:, 0] - 1).abs().mean() < 0.3
     assert torch.equal(edit.reached, ((linear(edit.values) - start)[:, 0] - 1).abs() <= 0.3)
+
+
+def test_the_fast_variant_stays_where_it_would_not_come_nearer(straight: Sgf):
+    subject = ToySubject(lambda z: -linear(z))  # it goes the wrong way
+    method = Sgf(subject, straight.mapping, straight.latents, straight.conditions, SgfOptions(fast=True))
+    points = subject.draw(20, 7)
+    start = subject.measure(points)
+    edit = method.edit(points, toward(start, {0: start[:, 0] + 1.0}, 0.3))
+    assert torch.equal(edit.values, points.values)
+    torch.testing.assert_close(edit.condition, start)
+    assert set(edit.reasons) == {"step limit"}
+    assert edit.steps.tolist() == [0] * 20
+
+
+def test_the_fast_variant_takes_more_steps_to_targets_far_off(straight: Sgf):
+    walk = WalkOptions(max_steps=6)
+    method = Sgf(ToySubject(linear), straight.mapping, straight.latents, straight.conditions,
+                 SgfOptions(step=0.5, fast=True, walk=walk))  # fmt: skip
+    points = method.subject.draw(3, 7)
+    start, deviation = linear(points.values), straight.conditions.deviation[0]
+    ways = torch.tensor([1.0, 2.5, 1e30]) * deviation
+    path = list(method.path(points, toward(start, {0: start[:, 0] + ways}, 0.01)))
+    moves = torch.stack([b.values != a.values for a, b in pairwise(path)]).any(2).sum(0)
+    assert moves.tolist() == [2, 3, 6]
+    assert (linear(path[-1].values) - start)[2, 0] < 12 * deviation
+
+
+@pytest.mark.parametrize("aim", ["measured", "start"])
+@pytest.mark.parametrize("far", [50.0, 1e30, -3e38])
+def test_targets_far_off_are_not_jumped_at(bent: Sgf, aim: str, far: float):
+    method = Sgf(bent.subject, bent.mapping, bent.latents, bent.conditions,
+                 SgfOptions(aim=aim, walk=WalkOptions(30, 5)))  # fmt: skip
+    points = bent.subject.draw(10, 3)
+    start = bent.subject.measure(points)
+    rate = method._rate(start, start, toward(start, {0: far}, 0.1))
+    torch.testing.assert_close(rate[:, 0], (bent.conditions.deviation[0] * math.copysign(1, far)).expand(10))
+    edit = method.edit(points, toward(start, {1: far}, 0.1))
+    assert edit.values.isfinite().all()
+    torch.testing.assert_close(edit.condition, curved(edit.values))
+    assert set(edit.reasons) <= {"no progress", "step limit"}
+    if abs(far) < 1e9:  # beyond, a step is less than what a float32 can tell
+        assert ((curved(edit.values) - start)[:, 1] > 0.5).all()
 
 
 @pytest.mark.parametrize("keep", [False, True])

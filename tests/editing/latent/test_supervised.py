@@ -58,8 +58,11 @@ def test_a_normal_without_the_others_is_of_length_1_and_orthogonal_to_them(gener
 
 
 def test_a_mixture_of_the_others_has_no_direction_of_its_own():
+    mixed = torch.stack([UNIT[0], UNIT[1], UNIT[0] + UNIT[1]])
     with pytest.raises(UserError, match="attribute 2 has no direction of its own"):
-        orthogonalised(torch.stack([UNIT[0], UNIT[1], UNIT[0] + UNIT[1]]), 2)
+        orthogonalised(mixed, 2)
+    with pytest.raises(UserError, match="attribute 'sum' has no direction of its own"):
+        orthogonalised(mixed, 2, "sum")
 
 
 def test_an_attribute_that_never_changes_has_no_boundary():
@@ -191,6 +194,20 @@ def test_optimisation_says_when_it_does_not_get_there():
     assert "0 of 5 reached the target" in edit.said()
 
 
+@pytest.mark.parametrize("far", [100.0, 1e30, -3e38])
+def test_optimisation_comes_as_near_a_target_far_off_as_it_can(far: float):
+    subject = ToySubject(linear)
+    method = Optimization.fit(subject, draw_pairs(subject, 500), OptimizationOptions(walk=WalkOptions(20, 5)))
+    points = subject.draw(5, 2)
+    start = subject.measure(points)
+    edit = method.edit(points, toward(start, {0: far}, 0.1))
+    moved = (linear(edit.values) - start)[:, 0]
+    assert edit.values.isfinite().all()
+    torch.testing.assert_close(edit.condition, linear(edit.values))  # and not what was wished for
+    assert not edit.reached.any()
+    assert (moved * far > 0).all() or abs(far) > 1e9  # there, a step is smaller than what a float32 can tell
+
+
 def test_optimisation_needs_gradients_and_a_target():
     subject = ToySubject(lambda z: linear(z.detach()))
     method = Optimization.fit(subject, draw_pairs(subject, 100))
@@ -221,6 +238,15 @@ def test_names_of_attributes():
     assert index_of(("red", "blue"), "blue") == 1
     with pytest.raises(UserError, match="no attribute 'rad'; did you mean 'red'"):
         index_of(("red", "blue"), "rad")
+
+
+def test_numbers_that_are_always_the_same_have_no_deviation_but_1():
+    conditions = torch.stack([torch.tensor([3.0, 3.0 + 5e-7, 3.0]), torch.tensor([1e-9, 2e-9, 3e-9])], 1)
+    pairs = Pairs(torch.zeros(3, 2), conditions)
+    assert pairs.deviations.tolist() == [1.0, pytest.approx(1e-9)]
+    pairs.check_varies([1], ("a", "b"))
+    with pytest.raises(UserError, match="attribute 'a' is the same in all 3 random pictures"):
+        pairs.check_varies([1, 0], ("a", "b"))
 
 
 def test_conditions_that_are_no_numbers_teach_nothing():

@@ -1,6 +1,7 @@
 """edit.py towards: what it says and writes, targets that cannot be reached, and bad input in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
+from torch import Tensor, nn
 
 import edit
 import generate
@@ -15,10 +17,12 @@ from dnnlib.json_files import read_json
 from editing.document import Document, from_json
 from editing.latent.auxiliary import MappingOptions, learn
 from editing.latent.methods import METHODS
+from editing.latent.sefa import sefa
 from editing.latent.target_request import TargetWish, parse_wishes
 from editing.rendering import render
 from tests.editing.latent.conditions.test_files import Means, script
 from tests.tiny_models import save_tiny_snapshot, tiny_model
+from training.latent.directions import save_directions
 from training.layouts.files import load_layout
 from training.sampling import Model
 
@@ -153,8 +157,64 @@ def test_fitted_files_are_methods(runs: Path, tmp_path: Path):
     assert field.output.startswith("mean1: ")
     line = towards(runs, tmp_path / "b.png", f"{words}{tmp_path}/interfacegan.safetensors")
     assert line.output.startswith("mean1: ")
-    refused = towards(runs, tmp_path / "c.png", f"{words}{tmp_path}/sgf.safetensors --space=w --layers=0-99")
-    assert "this model has layers 0-" in refused.output
+    refused = towards(runs, tmp_path / "c.png", f"{words}{tmp_path}/sgf.safetensors --layers=0-1", condition="")
+    assert "sgf.safetensors says which layers move; leave it out" in refused.output
+    assert refused.exit_code == 2
+    elsewhere = towards(runs, tmp_path / "d.png", f"{words}{tmp_path}/sgf.safetensors --class=1", "classes", "")
+    assert elsewhere.exit_code == 0, elsewhere.output
+    assert elsewhere.stderr == ""  # a model of the same name
+
+
+def test_a_field_whose_condition_is_gone_names_both(runs: Path, tmp_path: Path):
+    condition, dest = script(tmp_path / "gone.pt", Means()), tmp_path / "field.safetensors"
+    words = [f"--network={runs / 'plain'}", f"--condition={condition}", f"--dest={dest}", "--method=sgf"]
+    fit = ["directions", *words, "--samples=100", "--columns=2", "--device=cpu"]
+    assert CliRunner().invoke(edit.main, fit).exit_code == 0
+    Path(condition).unlink()
+    refused = towards(runs, tmp_path / "a.png", f"--target=gone0=1 --method={dest}", condition="")
+    assert refused.exit_code == 2
+    assert f"{dest} was fitted to a condition that is not to be had: --condition " in refused.output
+    assert "gone.pt: no such file" in refused.output
+
+
+def test_files_that_were_made_for_another_model_are_told_of(runs: Path, tmp_path: Path):
+    directions = replace(sefa(tiny_model(), 3), network="another")
+    path = save_directions(tmp_path / "a.safetensors", directions)
+    words = f"--target=mean1-=0.8 --max-steps=2 --method={path}"
+    result = towards(runs, tmp_path / "a.png", words)
+    assert result.exit_code == 0
+    assert result.stderr == f"{path} was made for another; in small it may do something else, or nothing\n"
+
+
+class OneIsConstant(nn.Module):
+    """The mean of all, and a number that is the same but for rounding."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.mean(dim=[1, 2, 3])
+        return torch.stack([mean, 0.3 + 1e-8 * mean], dim=1)
+
+
+@pytest.mark.parametrize("method", ["sgf", "optimization", "sefa"])
+def test_an_attribute_that_is_always_the_same_cannot_be_wished_for(runs: Path, tmp_path: Path, method: str):
+    script(tmp_path / "one.pt", OneIsConstant())
+    refused = towards(runs, tmp_path / "a.png", f"--target=one1=1 --method={method}", condition=tmp_path / "one.pt")
+    assert refused.exit_code == 2
+    assert "attribute 'one1' is the same in all 100 random pictures; nothing is known to move it" in refused.output
+    assert refused.output.count("\n") == 1
+    assert not (tmp_path / "a.png").exists()
+    words = f"--target=one0-=0.3 --method={method} --max-steps=10"
+    result = towards(runs, tmp_path / "a.png", words, condition=tmp_path / "one.pt")  # the other can be, all the same
+    assert result.exit_code == 0, result.output
+    assert "also one1: 0.300 -> 0.300" in result.output
+
+
+@pytest.mark.parametrize("method", ["sgf", "sgf-fast", "interfacegan", "optimization"])
+def test_numbers_of_a_target_far_off_are_short(runs: Path, tmp_path: Path, method: str):
+    result = towards(runs, tmp_path / "a.png", f"--target=mean1=-1e30 --max-steps=5 --method={method}")
+    assert result.exit_code == 0, result.output
+    assert ", wanted -1e+30 +- " in result.output
+    assert "e+" in result.output.splitlines()[1].partition("times the tolerance")[0]
+    assert max(map(len, result.output.splitlines()[:2])) < 140
 
 
 def test_models_with_classes(runs: Path, tmp_path: Path):
@@ -208,6 +268,16 @@ def test_folders_in_the_place_of_files_are_refused(runs: Path, tmp_path: Path):
     assert result.exit_code == 2
     assert "this is a directory" in result.output
     assert not (tmp_path / "strip.png").exists()
+
+
+def test_files_that_cannot_be_written_are_found_out_before_the_work(runs: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("editing.latent.target_request.load_model", None)
+    (tmp_path / "file").write_text("")
+    below = towards(runs, tmp_path / "file" / "deep" / "a.png", "--target=mean1=1")
+    assert (below.exit_code, below.output.count("file is a file; choose another one")) == (2, 1)
+    words = f"--target=mean1=1 --save-session={tmp_path}/a.json --save-layout={tmp_path}/./a.json"
+    twice = towards(runs, tmp_path / "a.png", words)
+    assert (twice.exit_code, twice.output.count("two files are to have this name")) == (2, 1)
 
 
 @pytest.mark.parametrize("text, wishes", [

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import edit
 from benchmarks.harness.report import ROOT
 from editing.server import launch
 from editing.server.launch import DEFAULT_PORT, has_display, serve
@@ -54,6 +56,13 @@ def test_two_at_once_and_ctrl_c_is_clean(tmp_path: Path, seconds: float):
             assert rest.splitlines()[-1] == "the editor has ended"
             assert "there is no display" in rest
             assert len(rest.splitlines()) == 2, rest
+
+
+def test_files_of_directions_that_are_not_there_are_refused(tmp_path: Path):
+    network = save_tiny_snapshot(tmp_path)
+    result = CliRunner().invoke(edit.main, [f"--network={network}", f"--directions={tmp_path}/gone.safetensors"])
+    assert result.exit_code == 2
+    assert result.output.endswith("gone.safetensors: no such file; give one of edit.py directions\n")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of X11 and Wayland")

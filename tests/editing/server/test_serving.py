@@ -151,11 +151,12 @@ def test_an_upload_is_needed_before_it_can_be_found(server: Running):
         assert "this is no picture that can be read" in message or "editing.inversion" in message
 
 
-def test_a_model_that_does_not_load_is_said(tmp_path):
+def test_a_model_that_does_not_load_is_said(tmp_path, capsys):
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     with running_server(tmp_path / "broken.safetensors") as server, open_page(server, wait=False) as page:
         message = page.wait_for("failed")[0]["message"]
         assert "broken.safetensors" in message
+        assert capsys.readouterr().err == f"the model could not be opened: {message}\n"
         page.render()
         assert "still being loaded" in page.wait_for("error")[0]["message"]
 

@@ -73,7 +73,7 @@ def test_other_words_are_refused(text: str, words: str):
 
 def test_several_steps_add_up_and_directions_have_names(tmp_path: Path):
     path = str(save_directions(tmp_path / "a.safetensors", make()))
-    ws = moved_along(torch.zeros(1, 2, 8), [DirectionStep(path, "b", 1.0), DirectionStep(path, "2", -2.0)])
+    ws = moved_along(torch.zeros(1, 2, 8), [DirectionStep(path, "b", 1.0), DirectionStep(path, "2", -2.0)], "")
     assert ws[0, 1].tolist() == [0, 2, -1, 0, 0, 0, 0, 0]
 
 
@@ -84,7 +84,7 @@ def test_several_steps_add_up_and_directions_have_names(tmp_path: Path):
 def test_directions_that_are_not_there_are_refused(tmp_path: Path, key: str, words: str):
     path = str(save_directions(tmp_path / "a.safetensors", make()))
     with pytest.raises(UserError, match=words):
-        moved_along(torch.zeros(1, 2, 8), [DirectionStep(path, key, 1.0)])
+        moved_along(torch.zeros(1, 2, 8), [DirectionStep(path, key, 1.0)], "")
 
 
 @pytest.mark.parametrize("changes, w_shape, words", [

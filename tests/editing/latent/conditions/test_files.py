@@ -144,6 +144,22 @@ def test_graphs_that_do_not_fit_are_refused(tmp_path: Path):
         make_condition([str(tmp_path / "c.onnx")], EXAMPLE)
 
 
+@onnx_needed
+def test_a_graph_whose_first_output_are_names_is_refused(tmp_path: Path):
+    import onnx
+    from onnx import TensorProto, helper
+
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 16, 16])
+    made = helper.make_tensor_value_info("y", TensorProto.STRING, [1])
+    names = helper.make_tensor("names", TensorProto.STRING, [1], [b"cat"])
+    node = helper.make_node("Constant", [], ["y"], value=names)
+    model = helper.make_model(helper.make_graph([node], "names", [given], [made]),
+                              opset_imports=[helper.make_opsetid("", 18)], ir_version=9)  # fmt: skip
+    onnx.save(model, str(tmp_path / "a.onnx"))
+    with pytest.raises(UserError, match="gives an array of object for 1 picture, not a row of numbers for each"):
+        make_condition([str(tmp_path / "a.onnx")], EXAMPLE)
+
+
 class ToyClip(nn.Module):
     """Pictures become the means of their channels, texts what their first token says."""
 
