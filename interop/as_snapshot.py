@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_json
 from interop.pickles.reference_networks import ReferenceNetworks, read_reference
 from torch_utils.tensor_files import write_tensors
@@ -50,5 +51,12 @@ def copy_snapshot(source: Path, dest: str | Path) -> Path:
     make_dir(dest.parent)
     if dest.suffix != ".safetensors":
         dest = make_dir(dest) / snapshot_name(stored.kimg)
+    check_apart(source, dest)
     write_tensors(dest, tensors, metadata)
     return dest
+
+
+def check_apart(source: Path, dest: str | Path) -> None:
+    """Raises UserError where what is to be written would take the place of the network that it is made of."""
+    if Path(dest).is_file() and Path(dest).samefile(source):
+        raise UserError(f"{dest} is the network itself; give another name, and it stays")

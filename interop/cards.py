@@ -15,7 +15,7 @@ import yaml
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_lines, write_text
 from dnnlib.json_files import read_json
-from interop.description import layout_prior
+from interop.description import conditions, layout_prior
 from training.pictures.grids import image_grid, moving_strip, save_png
 from training.sampling import Model
 
@@ -69,10 +69,9 @@ def _origin(snapshot: Path | None) -> str:
 
 def strip(model: Model) -> np.ndarray:
     """Pixels of a centre that moves, a row a seed; of a model that takes no layout, some pictures."""
-    labels = None if model.config.generator.c_dim == 0 else [0]
     if not _moves(model):
-        return image_grid(model.images(SEEDS, labels=labels), len(SEEDS))
-    return np.concatenate([_moving(model, seed, labels) for seed in SEEDS])
+        return image_grid(model.images(SEEDS, labels=model.labels_in_turn(len(SEEDS))), len(SEEDS))
+    return np.concatenate([_moving(model, seed) for seed in SEEDS])
 
 
 def _moves(model: Model) -> bool:
@@ -80,8 +79,8 @@ def _moves(model: Model) -> bool:
     return model.is_layout_conditioned and not model.G.takes_layout_in_latent
 
 
-def _moving(model: Model, seed: int, labels: list[int] | None) -> np.ndarray:
-    start = model.layout([seed])
+def _moving(model: Model, seed: int) -> np.ndarray:
+    start, labels = model.layout([seed]), model.labels_in_turn(1)
     assert start is not None, "only a model that takes layouts has centers to move"
     dx = torch.linspace(-0.6, 0.6, FRAMES) - start.centers[0][0, 0, 0].cpu()
     layout = start.repeat(FRAMES).moved(0, 0, dx, 0.0)
@@ -114,7 +113,7 @@ def _networks(model: Model) -> dict[str, str]:
     return {
         "numbers in the generator": f"{sum(p.numel() for p in model.G.parameters()):,}",
         "z, w": f"{G.z_dim}, {G.w_dim}",
-        "classes": str(G.c_dim or "none"),
+        "conditions": conditions(model.config) or "none",
         "layout prior": layout_prior(model.config),
     }
 
@@ -148,7 +147,9 @@ def _value(value: Any) -> str:
 
 def _use(model: Model) -> str:
     layout = ", layout=model.layout([7]).moved(level=0, index=0, dx=0.3, dy=0)" if model.is_layout_conditioned else ""
-    labels = ", labels=0" if model.config.generator.c_dim else ""
+    config = model.config
+    by_class = config.generator.c_values == 0 and not config.data.label_examples
+    labels = f", labels={0 if by_class else 'model.labels_in_turn(1)'}" if config.generator.c_dim else ""
     return (
         "from training.sampling import Model  # pip install steergan\n\n"
         'model = Model.load("hf://OWNER/NAME")  # or the .safetensors file\n'

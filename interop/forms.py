@@ -26,36 +26,59 @@ def form_of(dest: str) -> str:
 
 def write_form(source: str, dest: str, form: str, latent: "Latent" = "z", license_name: str = "") -> list[str]:
     """Write a network in a form; returns what was done, in lines. Raises UserError, with nothing written."""
+    if latent != "z" and form in ("snapshot", "state-dict"):
+        raise UserError(f"--latent={latent} is about programs; {dest} is to be a {form}, which takes no latents")
     if form == "snapshot":
-        return _snapshot(source, dest)
+        return _snapshot(source, dest, license_name)
     if form == "state-dict":
-        return _state_dict(source, dest)
+        return _state_dict(source, dest, license_name)
     return _exported(source, dest, form, latent, license_name)
 
 
-def _snapshot(source: str, dest: str) -> list[str]:
-    from interop.as_snapshot import convert, copy_snapshot
+def _snapshot(source: str, dest: str, license_name: str) -> list[str]:
+    from interop.as_snapshot import check_apart, convert, copy_snapshot
     from interop.pickles.families import SAFETENSORS, file_kind
     from training.runs.sources import address_in
 
-    is_pickle = address_in(source) is None and Path(source).is_file() and file_kind(Path(source)) != SAFETENSORS
-    written = convert(source, dest) if is_pickle else copy_snapshot(find_snapshot(source), dest)
-    return [f"wrote {written}"]
+    if address_in(source) is None and Path(source).is_file() and file_kind(Path(source)) != SAFETENSORS:
+        if license_name:
+            raise UserError("--license is for a card, which comes with what leaves; convert.py push makes one, too")
+        check_apart(Path(source), dest)
+        return [f"wrote {convert(source, dest)}"]
+    path = find_snapshot(source)
+    add_card = _cards_of(path, license_name)
+    written = copy_snapshot(path, dest)
+    return [f"wrote {written}", add_card(written)]
 
 
-def _state_dict(source: str, dest: str) -> list[str]:
+def _cards_of(path: Path, license_name: str) -> Callable[[str | Path], str]:
+    """What makes the card of a network `path` beside what was written of it, and says so in a line."""
+    from interop.cards import write_card
+    from training.sampling import Model
+
+    model = Model.load(path, "cpu", precision="float32")  # now: what cannot be read leaves nothing behind
+
+    def add_card(written: str | Path) -> str:
+        return f"wrote {write_card(model, Path(f'{written}.card'), license_name, path, [Path(written).name])}"
+
+    return add_card
+
+
+def _state_dict(source: str, dest: str, license_name: str) -> list[str]:
     """The networks of a file, as dictionaries of tensors under the reference's names, by torch.save or as safetensors.
 
     They are G, D and G_ema, or D and G_ema of a model that is given away.
     """
     import torch
 
+    from interop.as_snapshot import check_apart
     from interop.reference_state import reference_state
     from torch_utils.tensor_files import write_tensors
     from training.runs.snapshot import open_snapshot
 
-    snapshot = open_snapshot(source)
-    states = {}
+    path = find_snapshot(source)
+    check_apart(path, dest)
+    snapshot, states, add_card = open_snapshot(path), {}, _cards_of(path, license_name)
     for name in snapshot.networks():
         states[name] = reference_state(snapshot.discriminator() if name == "D" else snapshot.generator(name))
     make_dir(Path(dest).parent)
@@ -65,10 +88,12 @@ def _state_dict(source: str, dest: str) -> list[str]:
     else:
         write_by(dest, lambda file: torch.save(states, file))
     tensors = counted(sum(map(len, states.values())), "tensor")
-    return [f"wrote {dest}: {tensors} of {', '.join(states)} in the reference's names"]
+    said = f"wrote {dest}: {tensors} of {', '.join(states)} in the reference's names"
+    return [said, add_card(dest)]
 
 
 def _exported(source: str, dest: str, form: str, latent: "Latent", license_name: str) -> list[str]:
+    from interop.as_snapshot import check_apart
     from interop.bundle import write_bundle
     from interop.cards import CARD, write_card
     from interop.exportable import ExportOptions
@@ -77,6 +102,7 @@ def _exported(source: str, dest: str, form: str, latent: "Latent", license_name:
     from training.sampling import Model
 
     path = find_snapshot(source)
+    check_apart(path, dest)
     model, options = Model.load(path, "cpu", precision="float32"), ExportOptions(latent)
 
     def add_card(folder: Path) -> Path:
