@@ -120,9 +120,13 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _check_apart(request: ProjectionRequest, paths: Sequence[Path], names: Sequence[str]) -> None:
-    """Raises UserError where what is written would take the place of a picture that is looked for."""
+    """Raises UserError where what is written would take the place of a picture that is looked for, or of a folder."""
     outdir = Path(request.outdir)
-    written = [outdir / f"{name}.png" for name in (*names, Path(COMPARISON).stem)]
+    pictures = [outdir / f"{name}.png" for name in names]
+    written = [*pictures, *(outdir / name for name in (LATENTS, LAYOUT, RESULTS, COMPARISON))]
+    for path in written:
+        if path.is_dir():
+            raise UserError(f"{path}: this is a directory, and a file of that name is written; choose another --outdir")
     video = [Path(request.video)] if request.video else []
     places = {os.path.realpath(path) for path in (*written, *video)}
     for path in paths:

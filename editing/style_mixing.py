@@ -34,12 +34,12 @@ def parse_layers(text: str, model: Model) -> list[int]:
 
 
 def resolution_of(number: int, model: Model) -> int:
-    """Of the convolution that w `number` is for: 4, 8, 8, 16, 16, ...; the last w, of to_rgb, counts as the next.
+    """Of the convolution that w `number` is for: 4, 8, 8, 16, 16, ...; the last w, of to_rgb, is of the image's.
 
     StyleGAN's first version has two at 4x4: 4, 4, 8, 8, ...
     """
     first_is_alone = not isinstance(model.G.synthesis, StyleSynthesis)
-    return 4 << ((number + first_is_alone) // 2)
+    return min(4 << ((number + first_is_alone) // 2), model.config.generator.img_resolution)
 
 
 def mixed(ws: Tensor, others: Tensor, layers: Sequence[int]) -> Tensor:

@@ -17,7 +17,7 @@ def convert(source: str | Path, dest: str | Path) -> Path:
     Raises UserError when the source cannot be read; then nothing is written.
     """
     networks, dest = read_reference(source), Path(dest)
-    if dest.suffix != ".safetensors":
+    if dest.suffix.lower() != ".safetensors":
         dest = make_dir(dest) / snapshot_name(networks.kimg)
     make_dir(dest.parent)
     write_snapshot(networks, Path(source), dest)
@@ -49,7 +49,7 @@ def copy_snapshot(source: Path, dest: str | Path) -> Path:
     names = [name for name in stored.file.kinds if name.split(".")[0] in NETWORKS]
     metadata, tensors = snapshot_metadata(stored.config(), stored.kimg), stored.file.read(names)
     make_dir(dest.parent)
-    if dest.suffix != ".safetensors":
+    if dest.suffix.lower() != ".safetensors":
         dest = make_dir(dest) / snapshot_name(stored.kimg)
     check_apart(source, dest)
     write_tensors(dest, tensors, metadata)

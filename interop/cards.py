@@ -22,6 +22,7 @@ from training.sampling import Model
 CARD, STRIP = "README.md", "steering.png"
 SEEDS, FRAMES = (0, 1, 2, 3), 9
 UNKNOWN = "not known"
+LONGEST_LICENSE = 100
 
 
 def write_card(
@@ -31,10 +32,17 @@ def write_card(
 
     snapshot: the model's file; beside it are data.json and metric-*.jsonl of a run, or what says where it is from.
     """
+    check_license(license_name)
     make_dir(folder)
     save_png(folder / STRIP, strip(model))
     write_text(folder / CARD, card(model, license_name, snapshot, files))
     return folder / CARD
+
+
+def check_license(name: str) -> None:
+    """Raises UserError unless it is a name that fits in a line of a card; "" is none."""
+    if len(name) > LONGEST_LICENSE or not name.isprintable():
+        raise UserError(f"--license has a name of one line and at most {LONGEST_LICENSE} characters, such as cc-by-4.0")
 
 
 def card(model: Model, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()) -> str:
@@ -102,7 +110,7 @@ def _training(model: Model, run_dir: Path | None) -> dict[str, str]:
         "training images": f"{data['images']:,}" if isinstance(data.get("images"), int) else UNKNOWN,
         "resize filter of the data": str(data.get("filter", UNKNOWN)),
         "mirrored": "yes" if config.data.mirror else "no",
-        "augmentation": config.augment.mode,
+        "augmentation": "none" if config.augment.mode == "noaug" else config.augment.mode,
         "batch": str(config.schedule.batch_size),
         "seed": str(config.seed),
     }
@@ -111,7 +119,7 @@ def _training(model: Model, run_dir: Path | None) -> dict[str, str]:
 def _networks(model: Model) -> dict[str, str]:
     G = model.config.generator
     return {
-        "numbers in the generator": f"{sum(p.numel() for p in model.G.parameters()):,}",
+        "numbers in the generator": f"{sum(each.numel() for each in model.G.state_dict().values()):,}",
         "z, w": f"{G.z_dim}, {G.w_dim}",
         "conditions": conditions(model.config) or "none",
         "layout prior": layout_prior(model.config),

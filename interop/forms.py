@@ -17,7 +17,7 @@ _BY_SUFFIX = {".safetensors": "snapshot", ".pth": "state-dict", ".onnx": "onnx",
 
 def form_of(dest: str) -> str:
     """Raises UserError when the name's ending stands for none."""
-    suffix = Path(dest).suffix
+    suffix = Path(dest).suffix.lower()
     if suffix not in _BY_SUFFIX:
         endings = ", ".join(f"{suffix or 'a folder'} ({form})" for suffix, form in _BY_SUFFIX.items())
         raise UserError(f"{dest}: which form? Endings are {endings}; or give --as")
@@ -26,8 +26,15 @@ def form_of(dest: str) -> str:
 
 def write_form(source: str, dest: str, form: str, latent: "Latent" = "z", license_name: str = "") -> list[str]:
     """Write a network in a form; returns what was done, in lines. Raises UserError, with nothing written."""
+    from interop.cards import check_license
+
     if latent != "z" and form in ("snapshot", "state-dict"):
         raise UserError(f"--latent={latent} is about programs; {dest} is to be a {form}, which takes no latents")
+    check_license(license_name)
+    if form == "bundle" and Path(dest).is_file():
+        raise UserError(f"{dest}: there is a file of that name; name a folder for a bundle")
+    if form not in ("bundle", "snapshot") and Path(dest).is_dir():
+        raise UserError(f"{dest}: this is a directory; name a file")
     if form == "snapshot":
         return _snapshot(source, dest, license_name)
     if form == "state-dict":
@@ -82,7 +89,7 @@ def _state_dict(source: str, dest: str, license_name: str) -> list[str]:
     for name in snapshot.networks():
         states[name] = reference_state(snapshot.discriminator() if name == "D" else snapshot.generator(name))
     make_dir(Path(dest).parent)
-    if Path(dest).suffix == ".safetensors":
+    if Path(dest).suffix.lower() == ".safetensors":
         flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
         write_tensors(dest, flat, {"format": "pt"})
     else:

@@ -27,6 +27,12 @@ def test_layers_by_name_and_number():
             parse_layers(wrong, model)
 
 
+def test_fine_layers_are_of_more_than_32_pixels():
+    assert parse_layers("fine", tiny_model(resolution=64)) == [7, 8, 9]
+    with pytest.raises(UserError, match="this model has no such layers; its styles are 0 to 7"):
+        parse_layers("fine", tiny_model(resolution=32))
+
+
 def test_layers_of_stylegans_first_version():
     model = lineage_model("stylegan")  # two at 4x4, two at 8x8 and so on, to 32x32
     assert parse_layers("coarse", model) == [0, 1, 2, 3]

@@ -146,6 +146,6 @@ def study(network: str, pictures: int, space: Space, num_steps: int, outdir: str
                 found = search(model, target[seed : seed + 1], true[[seed]], options, f"seed {seed} {name}")
                 results[name][str(seed)] = {"settings": settings, **found}
                 write_json(known, results)
-    outcomes = (outcome([results[name][str(seed)] for seed in seeds]) for name in ways)
-    for line in summary(*outcomes, effects(model, seeds, true)):
+    with_centers, without = (outcome([results[name][str(seed)] for seed in seeds]) for name in ways)
+    for line in summary(with_centers, without, effects(model, seeds, true)):
         click.echo(line)

@@ -123,6 +123,24 @@ def test_a_network_is_not_written_over_itself(tmp_path: Path, form: str):
     assert snapshot.read_bytes() == before
 
 
+def test_what_stands_in_the_way_is_found_before_the_work(tmp_path: Path):
+    (tmp_path / "a.onnx").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "run").mkdir()
+    snapshot = save_tiny_snapshot(tmp_path / "run")
+    assert "a.onnx: this is a directory; name a file" in run(snapshot, tmp_path / "a.onnx", status=2)
+    assert "file: there is a file of that name; name a folder" in run(snapshot, tmp_path / "file", status=2)
+    assert "a name of one line" in run(snapshot, tmp_path / "b.pth", "--license=a\nb", status=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "file", "run"]
+
+
+def test_endings_in_capitals(tmp_path: Path):
+    run(save_tiny_snapshot(tmp_path), tmp_path / "NET.PTH")
+    run(tmp_path, tmp_path / "NET.SAFETENSORS")
+    assert (tmp_path / "NET.PTH").is_file()
+    assert (tmp_path / "NET.SAFETENSORS").is_file()
+
+
 @pytest.mark.parametrize("dest", ["model.zip", "model.pkl", "model.onnx.gz"])
 def test_endings_that_stand_for_nothing(dest: str):
     assert "which form? Endings are .safetensors (snapshot)" in run(PICKLE, dest, status=2)
