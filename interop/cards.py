@@ -26,16 +26,22 @@ LONGEST_LICENSE = 100
 
 
 def write_card(
-    model: Model, folder: Path, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()
+    model: Model,
+    folder: Path,
+    license_name: str,
+    snapshot: Path | None = None,
+    files: Sequence[str] = (),
+    use: str | None = None,
 ) -> Path:
     """Write README.md and the strip into `folder`.
 
     snapshot: the model's file; beside it are data.json and metric-*.jsonl of a run, or what says where it is from.
+    use: Python that makes a picture of `files`; None: of a snapshot.
     """
     check_license(license_name)
     make_dir(folder)
     save_png(folder / STRIP, strip(model))
-    write_text(folder / CARD, card(model, license_name, snapshot, files))
+    write_text(folder / CARD, card(model, license_name, snapshot, files, use))
     return folder / CARD
 
 
@@ -45,8 +51,10 @@ def check_license(name: str) -> None:
         raise UserError(f"--license has a name of one line and at most {LONGEST_LICENSE} characters, such as cc-by-4.0")
 
 
-def card(model: Model, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()) -> str:
-    """The text of a card."""
+def card(
+    model: Model, license_name: str, snapshot: Path | None = None, files: Sequence[str] = (), use: str | None = None
+) -> str:
+    """The text of a card; arguments as for write_card."""
     config, G = model.config, model.config.generator
     run_dir = None if snapshot is None else snapshot.parent
     steered = "A row a latent, its level-0 centre moved from left to right." if _moves(model) else "Four latents."
@@ -58,7 +66,7 @@ def card(model: Model, license_name: str, snapshot: Path | None = None, files: S
         _table("Training", _training(model, run_dir)),
         _table("Networks", _networks(model)),
         _measurements(run_dir),
-        f"## Use\n\n```python\n{_use(model)}```\n",
+        f"## Use\n\n```python\n{_use(model) if use is None else use}```\n",
         _files(files),
         f"## Licence\n\n{license_name or UNKNOWN}. The images that it was trained on may set limits of their own.\n",
     ]

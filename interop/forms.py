@@ -1,5 +1,6 @@
 """In which forms a network can be written, and which one a file's name asks for."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,35 @@ if TYPE_CHECKING:
     from interop.exportable import Latent
 
 _BY_SUFFIX = {".safetensors": "snapshot", ".pth": "state-dict", ".onnx": "onnx", ".pt2": "program", "": "bundle"}
+
+_USES = {  # in a card: Python that makes a picture of what was written, or reads it
+    "onnx": """\
+import onnxruntime
+import torch
+
+session = onnxruntime.InferenceSession({name})
+{inputs}
+image = session.run(["image"], {{name: value.numpy() for name, value in inputs.items()}})[0]  # [1, C, R, R]
+""",
+    "program": """\
+import torch
+
+program = torch.export.load({name}).module()
+{inputs}
+image = program(*inputs.values())[0]  # [1, C, R, R], about [-1, 1]
+""",
+    "state-dict": """\
+import torch
+
+states = torch.load({name}, weights_only=True)  # for networks of StyleGAN2-ADA's or EqGAN-SA's program:
+# G_ema.load_state_dict(states["G_ema"])
+""",
+    "flat": """\
+from safetensors.torch import load_file
+
+states = load_file({name})  # "G_ema." and "D." stand before the names of StyleGAN2-ADA's or EqGAN-SA's program
+""",
+}
 
 
 def form_of(dest: str) -> str:
@@ -58,7 +88,7 @@ def _snapshot(source: str, dest: str, license_name: str) -> list[str]:
     return [f"wrote {written}", add_card(written)]
 
 
-def _cards_of(path: Path, license_name: str) -> Callable[[str | Path], str]:
+def _cards_of(path: Path, license_name: str, use: str | None = None) -> Callable[[str | Path], str]:
     """What makes the card of a network `path` beside what was written of it, and says so in a line."""
     from interop.cards import write_card
     from training.sampling import Model
@@ -66,7 +96,8 @@ def _cards_of(path: Path, license_name: str) -> Callable[[str | Path], str]:
     model = Model.load(path, "cpu", precision="float32")  # now: what cannot be read leaves nothing behind
 
     def add_card(written: str | Path) -> str:
-        return f"wrote {write_card(model, Path(f'{written}.card'), license_name, path, [Path(written).name])}"
+        card = write_card(model, Path(f"{written}.card"), license_name, path, [Path(written).name], use)
+        return f"wrote {card}"
 
     return add_card
 
@@ -85,11 +116,13 @@ def _state_dict(source: str, dest: str, license_name: str) -> list[str]:
 
     path = find_snapshot(source)
     check_apart(path, dest)
-    snapshot, states, add_card = open_snapshot(path), {}, _cards_of(path, license_name)
+    is_flat, name = Path(dest).suffix.lower() == ".safetensors", json.dumps(Path(dest).name)
+    use = _USES["flat" if is_flat else "state-dict"].format(name=name)
+    snapshot, states, add_card = open_snapshot(path), {}, _cards_of(path, license_name, use)
     for name in snapshot.networks():
         states[name] = reference_state(snapshot.discriminator() if name == "D" else snapshot.generator(name))
     make_dir(Path(dest).parent)
-    if Path(dest).suffix.lower() == ".safetensors":
+    if is_flat:
         flat = {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
         write_tensors(dest, flat, {"format": "pt"})
     else:
@@ -101,9 +134,9 @@ def _state_dict(source: str, dest: str, license_name: str) -> list[str]:
 
 def _exported(source: str, dest: str, form: str, latent: "Latent", license_name: str) -> list[str]:
     from interop.as_snapshot import check_apart
-    from interop.bundle import write_bundle
+    from interop.bundle import CONFIG, LOAD, PROGRAM, WEIGHTS, inputs_line, loader, write_bundle
     from interop.cards import CARD, write_card
-    from interop.exportable import ExportOptions
+    from interop.exportable import Exportable, ExportOptions
     from interop.onnx_export import export_onnx
     from interop.program_export import export_program
     from training.sampling import Model
@@ -112,8 +145,13 @@ def _exported(source: str, dest: str, form: str, latent: "Latent", license_name:
     check_apart(path, dest)
     model, options = Model.load(path, "cpu", precision="float32"), ExportOptions(latent)
 
+    exportable, name = Exportable(model, options), Path(dest).name
+    is_bundle = form == "bundle"
+    files = [WEIGHTS, PROGRAM, CONFIG, LOAD] if is_bundle else [name]
+    use = loader(exportable) if is_bundle else _USES[form].format(name=json.dumps(name), inputs=inputs_line(exportable))
+
     def add_card(folder: Path) -> Path:
-        return write_card(model, folder, license_name, path, [Path(dest).name])
+        return write_card(model, folder, license_name, path, files, use)
 
     writers: dict[str, Callable[[], float]] = {
         "onnx": lambda: export_onnx(model, dest, latent=latent),
@@ -122,7 +160,7 @@ def _exported(source: str, dest: str, form: str, latent: "Latent", license_name:
     }
     make_dir(Path(dest).parent)
     said = f"wrote {dest}; its pictures differ from the model's by {writers[form]():.2g} at most"
-    if form == "bundle":
-        usage = ["", "How to use it (load.py):", "", (Path(dest) / "load.py").read_text()]
+    if is_bundle:
+        usage = ["", f"How to use it ({LOAD}):", "", use]
         return [said, f"wrote {Path(dest) / CARD}", *usage]
     return [said, f"wrote {add_card(Path(f'{dest}.card'))}"]

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -101,6 +103,22 @@ def test_what_leaves_has_a_card(tmp_path: Path):
         assert "license: cc-by-4.0" in card.read_text()
         assert f"- `{dest}`" in card.read_text()
         assert (card.parent / "steering.png").is_file()
+    assert 'torch.load("net.pth", weights_only=True)' in (tmp_path / "net.pth.card" / "README.md").read_text()
+    assert "Model.load(" in (tmp_path / "copy.safetensors.card" / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, package", [("net.pt2", "torch"), ("net.onnx", "onnxscript"), ("net", "safetensors")])
+def test_what_a_card_says_of_use_runs(tmp_path: Path, name: str, package: str):
+    pytest.importorskip(package)
+    run(save_tiny_snapshot(tmp_path), tmp_path / name)
+    folder = tmp_path / (name if package == "safetensors" else f"{name}.card")
+    code = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    where = folder if package == "safetensors" else tmp_path
+    done = subprocess.run([sys.executable, "-c", f"{code}\nprint(list(image.shape))"], cwd=where, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "[1, 3, 16, 16]" in done.stdout
 
 
 def test_options_that_say_nothing_of_a_form_are_refused(tmp_path: Path):
