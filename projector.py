@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnnlib.cli import PATH, SEED, Command, Int, Number, option, plugin_option
+from dnnlib.errors import UserError
 
 if TYPE_CHECKING:
     from editing.inversion import Distance, Space
@@ -35,6 +36,8 @@ WHAT, SEARCH, OUTPUT, HARDWARE = "What is looked for", "How", "Output", "Hardwar
         help="Look for centers and spreads, too; otherwise those of the start stay.")
 @option("--loss", group=SEARCH, type=click.Choice(["random", "lpips", "pixels"]), default="random", show_default=True,
         help="Beside pixels: features of random convolutions, LPIPS (downloads VGG16 once), or nothing.")
+@option("--weights", group=SEARCH, multiple=True, metavar="NAME=FILE",
+        help="Weights of LPIPS (vgg16, lpips) in place of the published ones, which are downloaded.")
 @option("--seed", group=SEARCH, type=SEED, default=0, show_default=True, help="Of the start and of the noise.")
 @option("--outdir", group=OUTPUT, metavar="DIR", required=True, type=PATH, help="Folder for what is found.")
 @option("--video", group=OUTPUT, metavar="FILE", type=PATH, help="Show the descent as a .gif or .mp4, too.")
@@ -44,23 +47,27 @@ WHAT, SEARCH, OUTPUT, HARDWARE = "What is looked for", "How", "Output", "Hardwar
 @plugin_option(WHAT)
 def main(
     network: str, targets: tuple[str, ...], space: "Space", num_steps: int, lr: float, optimize_layout: bool, loss: str,
-    seed: int, outdir: str, video: str | None, batch: int, device: str,
+    weights: tuple[str, ...], seed: int, outdir: str, video: str | None, batch: int, device: str,
 ) -> None:  # fmt: skip
     from editing.inversion import InversionOptions
     from editing.projection_request import ProjectionRequest, project
 
+    if weights and loss != "lpips":
+        raise UserError(f"--weights are those of --loss=lpips; --loss={loss} has none")
     weight = 0.0 if loss == "pixels" else 1.0
     options = InversionOptions(space, num_steps, optimize_layout, lr=lr, feature_weight=weight, seed=seed)
     request = ProjectionRequest(network, targets, outdir, options, video, batch, device)
-    written = project(request, lambda model: perceptual(model) if loss == "lpips" else None)
+    written = project(request, lambda model: perceptual(model, weights) if loss == "lpips" else None)
     click.echo(f"wrote {', '.join(map(str, written[:3]))}" + f" and {len(written) - 3} more" * (len(written) > 3))
 
 
-def perceptual(model: "Model") -> "Distance":
+def perceptual(model: "Model", weights: tuple[str, ...] = ()) -> "Distance":
     """LPIPS of pictures about [-1, 1]. Raises UserError when its weights are not to be had."""
-    from metrics.extractors import Extractors
+    from metrics.extractors import Extractors, WeightFiles, weights_of
+    from metrics.extractors.weights import parse_weights
 
-    network = Extractors().perceptual_distance(model.device).network
+    files = WeightFiles(parse_weights(weights, weights_of("lpips")))
+    network = Extractors(files).perceptual_distance(model.device).network
     return lambda a, b: network(*(((x + 1) * 127.5).expand(-1, 3, -1, -1) for x in (a, b)))
 
 

@@ -35,13 +35,14 @@ def main(
     device: str,
 ) -> None:  # fmt: skip
     from dnnlib.files import make_dir
-    from editing.style_mixing import mixing_grid
+    from editing.style_mixing import mixing_grid, parse_layers
     from training.data.class_names import chosen_class
     from training.pictures.grids import save_png
     from training.runs.snapshot import find_snapshot
     from training.sampling import Model
 
     model = Model.load(network, device)
+    parse_layers(layers, model)  # a model without styles is refused before it is asked for a class
     label = chosen_class(class_label, model.config.generator.c_dim, find_snapshot(network))
     grid = mixing_grid(model, rows, cols, layers, label, trunc)
     click.echo(f"wrote {save_png(make_dir(outdir) / 'grid.png', grid)}")

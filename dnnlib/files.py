@@ -29,9 +29,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The data is synced before the rename and the directory after it, so that a crash leaves
     the old file or the new one, never a part. When the block raises, nothing remains.
     The temporary name keeps the suffix of `path`, for writers that choose a format by it. What a process that was
-    killed has left there for `path` is removed.
+    killed has left there for `path` is removed. Raises UserError where a device or a pipe has that name, which a rename
+    would put out of the world for all others (/dev/null, /dev/stdout).
     """
     path = Path(path)
+    _check_no_device(path)
     with temporary(path) as beside:
         try:
             yield beside
@@ -43,6 +45,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             if error.filename == str(beside) or (error.filename is None and error.errno in FULL):
                 raise OSError(error.errno, error.strerror, str(path)) from error  # rather than the temporary name
             raise
+
+
+def _check_no_device(path: Path) -> None:
+    """Links are looked through, and those in /dev (stdout) are never replaced, wherever they lead."""
+    is_device = os.path.realpath(path.parent) == "/dev"
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        is_device = is_device or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    if is_device:
+        raise UserError(f"{path}: this is a device or a pipe; name a file")
 
 
 @contextmanager

@@ -43,9 +43,7 @@ def draw_candidates(model: Model, count: int, seed: int) -> Candidates:
     """`count` pictures with random latents, labels and layouts; the same for the same seed."""
     first = FIRST_SEED + seed % 1000 * SEEDS_EACH
     seeds = list(range(first, first + count))
-    classes = model.config.generator.c_dim
-    labels = [number % classes for number in range(count)] if classes else None
-    layout = model.layout(seeds)
+    labels, layout = model.labels_in_turn(count), model.layout(seeds)
     ws = model.styles(seeds, layout=layout, labels=labels)
     images = model.images(seeds, ws=ws, layout=layout)
     return Candidates(ws, layout, reduced(images).clone())

@@ -1,16 +1,19 @@
 """From a request to files on disk: what projector.py does. All checks come before the first file."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_by, write_json
+from dnnlib.words import counted
 from editing.inversion import Distance, InversionOptions, InversionStep, invert
 from editing.own_pictures import find_pictures, read_pictures
 from torch_utils.allocator import keep_memory
@@ -19,10 +22,12 @@ from training.layouts.files import save_layout
 from training.layouts.layout import concatenate
 from training.pictures.grids import image_grid, save_png
 from training.pictures.videos import check_video, save_video
-from training.sampling import Model
+from training.sampling import Model, to_uint8
 
 LATENTS, LAYOUT, RESULTS, COMPARISON = "projected.npz", "layout.json", "projected.json", "comparison.png"
 VIDEO_FRAMES = 100  # about so many, whatever the number of steps
+VIDEO_SIDE = 128  # of a picture in it: smaller ones are enlarged, none is reduced to less
+VIDEO_PIXELS = 2**28  # of all frames together
 FRAMES_PER_SECOND = 20
 
 
@@ -48,18 +53,22 @@ def project(request: ProjectionRequest, make_distance: Callable[[Model], Distanc
     if request.video:
         check_video(request.video)
     paths = find_pictures(request.targets)
+    names = _names(paths)
+    _check_apart(request, paths, names)
     model = Model.load(request.network, request.device)
     if model.device.type == "cpu":
         keep_memory()
         yield_when_crowded()
     target = read_pictures(paths, model)
+    factor = _video_factor(len(target), model.config.generator.img_resolution) if request.video else 1
     distance = make_distance(model)
     outdir = make_dir(request.outdir)
     if request.video:
         make_dir(Path(request.video).parent)
     frames: list[list[Tensor]] = []
-    found = list(_batches(model, target, request, distance, frames))
-    return _write(request, outdir, _names(paths), target, _joined(found), frames)
+    found = list(_batches(model, target, request, distance, frames, factor))
+    film = _film(F.avg_pool2d(target, factor), frames) if request.video else []
+    return _write(request, outdir, names, paths, target, _joined(found), film)
 
 
 def _batches(
@@ -68,8 +77,10 @@ def _batches(
     request: ProjectionRequest,
     distance: Distance | None,
     frames: list[list[Tensor]],
+    factor: int,
 ) -> Iterator[InversionStep]:
-    """The last step of each batch; `frames` is filled with pictures [n, C, R, R] where there is to be a video."""
+    """The last step of each batch; `frames` is filled with pictures uint8 [n, C, r, r], reduced by `factor`, where
+    there is to be a video."""
     steps = request.options.steps
     every = max(1, steps // VIDEO_FRAMES)
     with tqdm(total=-(-len(target) // request.batch) * (steps + 1), unit="step", disable=None) as bar:
@@ -77,7 +88,7 @@ def _batches(
             now, shown, done = target[start : start + request.batch], list[Tensor](), -1
             for step in invert(model, now, request.options, distance):
                 if request.video and (step.step % every == 0 or step.step == steps):
-                    shown.append(step.image.cpu())
+                    shown.append(to_uint8(F.avg_pool2d(step.image, factor)).cpu())
                 bar.set_postfix_str(f"rms {step.rms.mean().item():.4f}")
                 bar.update(step.step - done)
                 done = step.step
@@ -94,21 +105,54 @@ def _joined(parts: list[InversionStep]) -> InversionStep:
     return InversionStep(parts[-1].step, image, ws, layout, loss, rms)
 
 
-def _names(paths: list[Path]) -> list[str]:
-    """Stems of the files, numbered where several are the same."""
-    stems, names = Counter(path.stem for path in paths), []
-    for number, path in enumerate(paths):
-        names.append(path.stem if stems[path.stem] == 1 else f"{path.stem}-{number}")
-    return names
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Stems of the files, numbered from the second on where several are the same, or that of COMPARISON."""
+    names: dict[str, None] = {}
+    taken = {Path(COMPARISON).stem}  # in lower case, as some disks do not tell a.png and A.png apart
+    for path in paths:
+        name, number = path.stem, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{path.stem}-{number}"
+        taken.add(name.lower())
+        names[name] = None
+    return list(names)
+
+
+def _check_apart(request: ProjectionRequest, paths: Sequence[Path], names: Sequence[str]) -> None:
+    """Raises UserError where what is written would take the place of a picture that is looked for, or of a folder."""
+    outdir = Path(request.outdir)
+    pictures = [outdir / f"{name}.png" for name in names]
+    written = [*pictures, *(outdir / name for name in (LATENTS, LAYOUT, RESULTS, COMPARISON))]
+    for path in written:
+        if path.is_dir():
+            raise UserError(f"{path}: this is a directory, and a file of that name is written; choose another --outdir")
+    video = [Path(request.video)] if request.video else []
+    places = {os.path.realpath(path) for path in (*written, *video)}
+    for path in paths:
+        if os.path.realpath(path) in places:
+            raise UserError(f"{path}: a file of that name is written, too; choose another --outdir or --video")
+
+
+def _video_factor(count: int, resolution: int) -> int:
+    """By which pictures are reduced in a video of so many. Raises UserError for one that no memory holds."""
+    factor = 1
+    while (pixels := 2 * count * max(resolution // factor, VIDEO_SIDE) ** 2 * (VIDEO_FRAMES + 1)) > VIDEO_PIXELS:
+        if resolution // factor < 2 * VIDEO_SIDE:
+            much = f"{pixels / 1e6:,.0f} million pixels"
+            raise UserError(f"a video of {counted(count, 'picture')} has {much}; leave --video out, or take fewer")
+        factor *= 2
+    return factor
 
 
 def _write(
     request: ProjectionRequest,
     outdir: Path,
     names: list[str],
+    paths: list[Path],
     target: Tensor,
     found: InversionStep,
-    frames: list[list[Tensor]],
+    film: list[np.ndarray],
 ) -> list[Path]:
     written = [_save_latents(outdir / LATENTS, found.ws)]
     if found.layout is not None:
@@ -118,16 +162,13 @@ def _write(
     for name, pair in zip(names, pairs, strict=True):
         written.append(save_png(outdir / f"{name}.png", image_grid(pair, 2)))
     written.append(save_png(outdir / COMPARISON, image_grid(pairs.flatten(0, 1), columns=2 * _columns(len(names)))))
-    about = [{"name": n, "rms": rms, "loss": loss} for n, rms, loss in _figures(names, found)]
+    rows = zip(names, paths, found.rms.tolist(), found.loss.tolist(), strict=True)
+    about = [{"name": name, "target": str(path), "rms": rms, "loss": loss} for name, path, rms, loss in rows]
     write_json(outdir / RESULTS, {"space": request.options.space, "steps": found.step, "pictures": about})
     written.append(outdir / RESULTS)
     if request.video:
-        written.append(save_video(request.video, _film(target, frames), FRAMES_PER_SECOND))
+        written.append(save_video(request.video, film, FRAMES_PER_SECOND))
     return written
-
-
-def _figures(names: list[str], found: InversionStep) -> Iterator[tuple[str, float, float]]:
-    return zip(names, found.rms.tolist(), found.loss.tolist(), strict=True)
 
 
 def _save_latents(path: Path, ws: Tensor) -> Path:
@@ -140,11 +181,11 @@ def _columns(count: int) -> int:
 
 
 def _film(target: Tensor, frames: list[list[Tensor]]) -> list[np.ndarray]:
-    """Target and picture found so far, side by side for each, a page a frame."""
+    """Targets [N, C, r, r] and pictures found so far, side by side for each, a page a frame."""
     columns = 2 * _columns(len(target))
     pages, longest = [], max(map(len, frames))
     stays = [each + each[-1:] * (longest - len(each)) for each in frames]  # a batch may have been done before others
     for now in zip(*stays, strict=True):
-        pairs = torch.stack([target, torch.cat(now)], 1).flatten(0, 1)
-        pages.append(image_grid(pairs, columns, smallest=128))
+        pairs = torch.stack([to_uint8(target), torch.cat(now)], 1).flatten(0, 1)
+        pages.append(image_grid(pairs, columns, smallest=VIDEO_SIDE))
     return pages

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
+from training.networks.stylegan import StyleSynthesis
 from training.pictures.grids import PAPER, tile, to_cells
 from training.sampling import Model
 
@@ -15,20 +16,30 @@ RESOLUTIONS = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}  # b
 
 
 def parse_layers(text: str, model: Model) -> list[int]:
-    """Numbers of w for 'coarse', 'middle', 'fine' or a list such as '0-3'. Raises UserError for others."""
+    """Numbers of w for 'coarse', 'middle', 'fine' or a list such as '0-3'.
+
+    Raises UserError for others, and for a model whose picture has one latent and no styles.
+    """
     count = model.G.num_ws
+    if count == 1:
+        backbone = model.config.generator.backbone
+        raise UserError(f"a model of the backbone {backbone} has one latent for all layers, and no styles to mix")
     if text not in RESOLUTIONS:
         return int_ranges(text, count)
     lowest, highest = RESOLUTIONS[text]
-    chosen = [number for number in range(count) if lowest <= resolution_of(number) <= highest]
+    chosen = [number for number in range(count) if lowest <= resolution_of(number, model) <= highest]
     if not chosen:
         raise UserError(f"--layers {text}: this model has no such layers; its styles are 0 to {count - 1}")
     return chosen
 
 
-def resolution_of(number: int) -> int:
-    """Of the convolution that w `number` is for: 4, 8, 8, 16, 16, ...; the last w, of to_rgb, counts as the next."""
-    return 4 << ((number + 1) // 2)
+def resolution_of(number: int, model: Model) -> int:
+    """Of the convolution that w `number` is for: 4, 8, 8, 16, 16, ...; the last w, of to_rgb, is of the image's.
+
+    StyleGAN's first version has two at 4x4: 4, 4, 8, 8, ...
+    """
+    first_is_alone = not isinstance(model.G.synthesis, StyleSynthesis)
+    return min(4 << ((number + first_is_alone) // 2), model.config.generator.img_resolution)
 
 
 def mixed(ws: Tensor, others: Tensor, layers: Sequence[int]) -> Tensor:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dnnlib.errors import UserError
 from dnnlib.files import make_dir, write_json
 from interop.pickles.reference_networks import ReferenceNetworks, read_reference
 from torch_utils.tensor_files import write_tensors
@@ -16,7 +17,7 @@ def convert(source: str | Path, dest: str | Path) -> Path:
     Raises UserError when the source cannot be read; then nothing is written.
     """
     networks, dest = read_reference(source), Path(dest)
-    if dest.suffix != ".safetensors":
+    if dest.suffix.lower() != ".safetensors":
         dest = make_dir(dest) / snapshot_name(networks.kimg)
     make_dir(dest.parent)
     write_snapshot(networks, Path(source), dest)
@@ -48,7 +49,14 @@ def copy_snapshot(source: Path, dest: str | Path) -> Path:
     names = [name for name in stored.file.kinds if name.split(".")[0] in NETWORKS]
     metadata, tensors = snapshot_metadata(stored.config(), stored.kimg), stored.file.read(names)
     make_dir(dest.parent)
-    if dest.suffix != ".safetensors":
+    if dest.suffix.lower() != ".safetensors":
         dest = make_dir(dest) / snapshot_name(stored.kimg)
+    check_apart(source, dest)
     write_tensors(dest, tensors, metadata)
     return dest
+
+
+def check_apart(source: Path, dest: str | Path) -> None:
+    """Raises UserError where what is to be written would take the place of the network that it is made of."""
+    if Path(dest).is_file() and Path(dest).samefile(source):
+        raise UserError(f"{dest} is the network itself; give another name, and it stays")

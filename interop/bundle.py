@@ -20,7 +20,7 @@ from interop.program_export import check, traced
 from torch_utils.tensor_files import write_tensors
 from training.sampling import Model
 
-WEIGHTS, PROGRAM, CONFIG = "weights.safetensors", "generator.py", "config.json"
+WEIGHTS, PROGRAM, CONFIG, LOAD = "weights.safetensors", "generator.py", "config.json", "load.py"
 
 _HEAD = '''"""The generator of {name}: images of latents and layouts. Written by SteerGAN; needs torch alone.
 
@@ -66,7 +66,7 @@ def write_bundle(
         write_tensors(folder / WEIGHTS, dict(sorted(_weights(program).items())), {"format": "pt"})
         write_text(folder / PROGRAM, _source(program, exportable, model.config.name))
         write_json(folder / CONFIG, about(exportable, model) | {"inputs": exportable.shapes()})
-        write_text(folder / "load.py", loader(exportable))
+        write_text(folder / LOAD, loader(exportable))
         if add is not None:
             add(folder)
     return worst
@@ -74,18 +74,22 @@ def write_bundle(
 
 def loader(exportable: Exportable) -> str:
     """Ten lines that load a bundle and make a picture, for whoever has torch and safetensors."""
-    values = [_example(name, shape) for name, shape in exportable.shapes().items()]
     return textwrap.dedent(f"""\
         import torch
         from safetensors.torch import load_file
         from generator import generate  # the file in this folder
 
         weights = load_file("{WEIGHTS}")
-        inputs = dict({", ".join(values)})
+        {inputs_line(exportable)}
         image = generate(weights, **inputs)["image"]  # [1, C, R, R], about [-1, 1]
         pixels = (image * 127.5 + 128).clamp(0, 255).to(torch.uint8)
         print(image.shape, pixels.float().mean().item())
     """)
+
+
+def inputs_line(exportable: Exportable) -> str:
+    """Code that makes the inputs of one picture, as tensors by name."""
+    return f"inputs = dict({', '.join(_example(name, shape) for name, shape in exportable.shapes().items())})"
 
 
 def _example(name: str, shape: list[int | str]) -> str:

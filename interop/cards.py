@@ -15,30 +15,46 @@ import yaml
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_lines, write_text
 from dnnlib.json_files import read_json
-from interop.description import layout_prior
+from interop.description import conditions, layout_prior
 from training.pictures.grids import image_grid, moving_strip, save_png
 from training.sampling import Model
 
 CARD, STRIP = "README.md", "steering.png"
 SEEDS, FRAMES = (0, 1, 2, 3), 9
 UNKNOWN = "not known"
+LONGEST_LICENSE = 100
 
 
 def write_card(
-    model: Model, folder: Path, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()
+    model: Model,
+    folder: Path,
+    license_name: str,
+    snapshot: Path | None = None,
+    files: Sequence[str] = (),
+    use: str | None = None,
 ) -> Path:
     """Write README.md and the strip into `folder`.
 
     snapshot: the model's file; beside it are data.json and metric-*.jsonl of a run, or what says where it is from.
+    use: Python that makes a picture of `files`; None: of a snapshot.
     """
+    check_license(license_name)
     make_dir(folder)
     save_png(folder / STRIP, strip(model))
-    write_text(folder / CARD, card(model, license_name, snapshot, files))
+    write_text(folder / CARD, card(model, license_name, snapshot, files, use))
     return folder / CARD
 
 
-def card(model: Model, license_name: str, snapshot: Path | None = None, files: Sequence[str] = ()) -> str:
-    """The text of a card."""
+def check_license(name: str) -> None:
+    """Raises UserError unless it is a name that fits in a line of a card; "" is none."""
+    if len(name) > LONGEST_LICENSE or not name.isprintable():
+        raise UserError(f"--license has a name of one line and at most {LONGEST_LICENSE} characters, such as cc-by-4.0")
+
+
+def card(
+    model: Model, license_name: str, snapshot: Path | None = None, files: Sequence[str] = (), use: str | None = None
+) -> str:
+    """The text of a card; arguments as for write_card."""
     config, G = model.config, model.config.generator
     run_dir = None if snapshot is None else snapshot.parent
     steered = "A row a latent, its level-0 centre moved from left to right." if _moves(model) else "Four latents."
@@ -50,7 +66,7 @@ def card(model: Model, license_name: str, snapshot: Path | None = None, files: S
         _table("Training", _training(model, run_dir)),
         _table("Networks", _networks(model)),
         _measurements(run_dir),
-        f"## Use\n\n```python\n{_use(model)}```\n",
+        f"## Use\n\n```python\n{_use(model) if use is None else use}```\n",
         _files(files),
         f"## Licence\n\n{license_name or UNKNOWN}. The images that it was trained on may set limits of their own.\n",
     ]
@@ -69,10 +85,9 @@ def _origin(snapshot: Path | None) -> str:
 
 def strip(model: Model) -> np.ndarray:
     """Pixels of a centre that moves, a row a seed; of a model that takes no layout, some pictures."""
-    labels = None if model.config.generator.c_dim == 0 else [0]
     if not _moves(model):
-        return image_grid(model.images(SEEDS, labels=labels), len(SEEDS))
-    return np.concatenate([_moving(model, seed, labels) for seed in SEEDS])
+        return image_grid(model.images(SEEDS, labels=model.labels_in_turn(len(SEEDS))), len(SEEDS))
+    return np.concatenate([_moving(model, seed) for seed in SEEDS])
 
 
 def _moves(model: Model) -> bool:
@@ -80,8 +95,8 @@ def _moves(model: Model) -> bool:
     return model.is_layout_conditioned and not model.G.takes_layout_in_latent
 
 
-def _moving(model: Model, seed: int, labels: list[int] | None) -> np.ndarray:
-    start = model.layout([seed])
+def _moving(model: Model, seed: int) -> np.ndarray:
+    start, labels = model.layout([seed]), model.labels_in_turn(1)
     assert start is not None, "only a model that takes layouts has centers to move"
     dx = torch.linspace(-0.6, 0.6, FRAMES) - start.centers[0][0, 0, 0].cpu()
     layout = start.repeat(FRAMES).moved(0, 0, dx, 0.0)
@@ -103,7 +118,7 @@ def _training(model: Model, run_dir: Path | None) -> dict[str, str]:
         "training images": f"{data['images']:,}" if isinstance(data.get("images"), int) else UNKNOWN,
         "resize filter of the data": str(data.get("filter", UNKNOWN)),
         "mirrored": "yes" if config.data.mirror else "no",
-        "augmentation": config.augment.mode,
+        "augmentation": "none" if config.augment.mode == "noaug" else config.augment.mode,
         "batch": str(config.schedule.batch_size),
         "seed": str(config.seed),
     }
@@ -112,9 +127,9 @@ def _training(model: Model, run_dir: Path | None) -> dict[str, str]:
 def _networks(model: Model) -> dict[str, str]:
     G = model.config.generator
     return {
-        "numbers in the generator": f"{sum(p.numel() for p in model.G.parameters()):,}",
+        "numbers in the generator": f"{sum(each.numel() for each in model.G.state_dict().values()):,}",
         "z, w": f"{G.z_dim}, {G.w_dim}",
-        "classes": str(G.c_dim or "none"),
+        "conditions": conditions(model.config) or "none",
         "layout prior": layout_prior(model.config),
     }
 
@@ -148,7 +163,9 @@ def _value(value: Any) -> str:
 
 def _use(model: Model) -> str:
     layout = ", layout=model.layout([7]).moved(level=0, index=0, dx=0.3, dy=0)" if model.is_layout_conditioned else ""
-    labels = ", labels=0" if model.config.generator.c_dim else ""
+    config = model.config
+    by_class = config.generator.c_values == 0 and not config.data.label_examples
+    labels = f", labels={0 if by_class else 'model.labels_in_turn(1)'}" if config.generator.c_dim else ""
     return (
         "from training.sampling import Model  # pip install steergan\n\n"
         'model = Model.load("hf://OWNER/NAME")  # or the .safetensors file\n'

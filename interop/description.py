@@ -43,9 +43,10 @@ def about_networks(config: RunConfig, kimg: float, kinds: Mapping[str, TensorKin
     G = config.generator
     sizes = {name: _numbers(kinds, name) for name in ("G_ema", "D")}
     shown = f"{kimg:,g} thousand images" if kimg else "an unknown number of images"
+    of = conditions(config) or "no classes"
     return [
         f"name: {config.name}; method {config.method}, backbone {G.backbone}; it has been shown {shown}",
-        f"makes: images of {G.img_resolution}x{G.img_resolution}, {counted(G.img_channels, 'channel')}{_labels(G)}",
+        f"makes: images of {G.img_resolution}x{G.img_resolution}, {counted(G.img_channels, 'channel')}, {of}",
         f"takes: z of {G.z_dim} numbers, {counted(G.mapping.num_layers, 'layer')} to w of {G.w_dim}{_mean(G)}",
         f"layout: {layout_prior(config)}",
         f"numbers: {sizes['G_ema']:,} in the generator, {sizes['D']:,} in the discriminator",
@@ -72,8 +73,18 @@ def _numbers(kinds: Mapping[str, TensorKind], network: str) -> int:
     return sum(math.prod(kind.shape) for name, kind in kinds.items() if name.startswith(f"{network}."))
 
 
-def _labels(G: GeneratorConfig) -> str:
-    return f", {counted(G.c_dim, 'class', 'classes')}" if G.c_dim else ", no classes"
+def conditions(config: RunConfig) -> str:
+    """What pictures are made of besides a latent and a layout; "" for nothing."""
+    G = config.generator
+    if G.c_dim == 0:
+        return ""
+    if config.data.condition == "text":
+        return f"captions of up to {counted(G.c_dim, 'word')}, of {G.c_values - 1:,} that are known"
+    if config.data.condition == "label-map":
+        return f"label maps of {counted(G.c_values, 'class', 'classes')}"
+    if config.data.label_examples:
+        return f"labels of {counted(G.c_dim, 'number')}"
+    return counted(G.c_dim, "class", "classes")
 
 
 def _mean(G: GeneratorConfig) -> str:

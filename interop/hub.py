@@ -52,7 +52,7 @@ def _said_of(address: str, remains: str) -> Iterator[None]:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # a bar of the library's may stand there
         cause = error.__cause__ or error  # of a large file, the library's own error says its name alone
-        reason = in_one_line(error if cause is error else f"{error} {cause}", REASON)
+        reason = in_one_line(error if str(cause) in str(error) else f"{error} {cause}", REASON)
         status = getattr(getattr(cause, "response", None), "status_code", 0)
         to_do = {401: f"; {LOG_IN}", 403: "; HF_TOKEN has to be a token that may write there"}.get(status, "")
         raise UserError(f"{address}: not uploaded ({reason}){to_do}; {remains}") from error

@@ -82,7 +82,9 @@ def _page(url: str, where: str, asks: str) -> tuple[list[dict[str, Any]], str | 
             answer.raise_for_status()
             text = answer.raw.read(_LONGEST_PAGE, decode_content=True)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise Unreachable(f"{where}: the hub cannot be asked ({in_one_line(error, REASON)})") from error
+        is_away = isinstance(error, requests.ConnectionError | requests.Timeout)
+        reason = "no network, or it does not answer" if is_away else in_one_line(error, REASON)
+        raise Unreachable(f"{where}: the hub cannot be asked ({reason})") from error
     listed = parse_json(text, where)
     if not isinstance(listed, list) or not all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in listed):
         raise UserError(f"{where}: the hub's answer is not understood")

@@ -36,6 +36,17 @@ def test_atomic_path_replaces_the_file_and_leaves_nothing_else(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("place", ["pipe", "link", "/dev/null", "/dev/stdout", "/dev/nosuchthing"])
+def test_atomic_path_replaces_no_device(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    monkeypatch.setattr(Path, "replace", lambda *names: pytest.fail(f"{names} renamed"))
+    with pytest.raises(UserError, match="this is a device or a pipe; name a file"):
+        files.write_bytes(tmp_path / place, b"new")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
 def fail_halfway(target: Path) -> None:
     with files.atomic_path(target) as temporary:
         temporary.write_bytes(b"half")

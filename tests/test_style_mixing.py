@@ -12,7 +12,9 @@ from dnnlib.errors import UserError
 from editing.style_mixing import mixed, mixing_grid, parse_layers
 from style_mixing import main
 from tests.tiny_models import save_tiny_snapshot, tiny_model
+from tests.training.networks.lineage import generator, lineage_config
 from training.pictures.grids import to_cells
+from training.sampling import Model
 
 
 def test_layers_by_name_and_number():
@@ -23,6 +25,30 @@ def test_layers_by_name_and_number():
     for wrong in ("fine", "6", "rough"):
         with pytest.raises(UserError):
             parse_layers(wrong, model)
+
+
+def test_fine_layers_are_of_more_than_32_pixels():
+    assert parse_layers("fine", tiny_model(resolution=64)) == [7, 8, 9]
+    with pytest.raises(UserError, match="this model has no such layers; its styles are 0 to 7"):
+        parse_layers("fine", tiny_model(resolution=32))
+
+
+def test_layers_of_stylegans_first_version():
+    model = lineage_model("stylegan")  # two at 4x4, two at 8x8 and so on, to 32x32
+    assert parse_layers("coarse", model) == [0, 1, 2, 3]
+    assert parse_layers("middle", model) == [4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("backbone", ["biggan", "progan", "r3gan"])
+def test_one_latent_for_all_layers_cannot_be_mixed(backbone: str):
+    for layers in ("coarse", "0"):
+        with pytest.raises(UserError, match=f"backbone {backbone} has one latent for all layers"):
+            parse_layers(layers, lineage_model(backbone))
+
+
+def lineage_model(backbone: str) -> Model:
+    config = lineage_config(backbone, None)
+    return Model(generator(config), config, "cpu")
 
 
 def test_only_the_chosen_layers_change():

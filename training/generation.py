@@ -40,6 +40,7 @@ from training.runs.snapshot import find_snapshot
 from training.sampling import SEED_LIMIT, Model
 
 FILM = "film.gif"  # of --interpolate, where --video names no other
+_CHANGE = "something that changes; add --move, or a range such as --strength=0=1:0"
 PAGE_LIMIT = 2**28  # pixels of a grid, a strip or a video
 LATENTS_LIMIT = 2**30  # numbers in the latents of all pictures
 
@@ -110,9 +111,9 @@ def generate(request: GenerateRequest) -> list[Path]:
 
 def _check_together(request: GenerateRequest) -> None:
     if request.frames and not request.has_strips:
-        raise UserError("--frames is about a moving centre; add --move (--interpolate has a number of its own)")
+        raise UserError(f"--frames is about {_CHANGE} (--interpolate has a number of its own)")
     if request.video and not request.has_strips and not request.interpolate:
-        raise UserError("--video is about a moving centre; add --move, or --interpolate")
+        raise UserError(f"--video is about {_CHANGE}, or --interpolate")
     if request.interpolate and request.moves:
         raise UserError("--move and --interpolate make two films; for one, give the end of the move as a --layout")
     if request.grid and (request.has_strips or request.interpolate):

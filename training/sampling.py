@@ -31,7 +31,8 @@ from training.networks.truncation import resampled
 from training.runs.snapshot import open_snapshot
 
 SEED_LIMIT = 2**32
-Labels = int | Sequence[int] | Sequence[Sequence[float]] | Tensor
+InTurn = Sequence[int] | Sequence[Sequence[float]]  # labels: class numbers, or rows
+Labels = int | InTurn | Tensor
 T = TypeVar("T", Tensor, Layout)
 Weights = Literal["G_ema", "G"]
 
@@ -103,6 +104,16 @@ class Model:
         if encoding is None:
             raise UserError(f"{where}: this model (method {self.config.method}) takes no layout; leave it out")
         return check_counts(layout, encoding.counts, where).registered(encoding.registration)
+
+    def labels_in_turn(self, count: int) -> InTurn | None:
+        """Labels of `count` pictures: the classes in turn, or examples of captions and the like; None for no labels."""
+        config, examples = self.config.generator, self.config.data.label_examples
+        if config.c_dim == 0:
+            return None
+        if not examples and config.c_values == 0:
+            return [number % config.c_dim for number in range(count)]
+        rows = examples or ((0.0,) * config.c_dim,)
+        return [rows[number % len(rows)] for number in range(count)]
 
     def styles(
         self,

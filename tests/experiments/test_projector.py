@@ -1,42 +1,79 @@
 """The experiment on projector.py: what it counts."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from click.testing import CliRunner
 
-from editing.inversion import InversionOptions, InversionStep
 from experiments.projector import main
 from experiments.studies import projector
 from tests.tiny_models import save_tiny_snapshot, tiny_model
+from training.layouts.layout import Layout
 
 
-def step(number: int, *rms: float) -> InversionStep:
-    empty = torch.zeros(len(rms))
-    return InversionStep(number, empty, empty, None, empty, torch.tensor(rms))
+def found(*rms: list[float]) -> projector.Outcome:
+    """Of one picture each: the rms of its steps."""
+    return projector.outcome([{"rms": each, "errors": [0.0], "seconds": 1.0} for each in rms])
 
 
-def found(monkeypatch: pytest.MonkeyPatch, *steps: InversionStep) -> projector.Outcome:
-    monkeypatch.setattr(projector, "invert", lambda *_: iter(steps))
-    return projector.outcome(tiny_model(), torch.zeros(2), InversionOptions())
-
-
-def test_the_first_near_step_counts(monkeypatch: pytest.MonkeyPatch):
-    outcome = found(monkeypatch, step(0, 0.5, 0.02), step(1, 0.029, 0.5), step(9, 0.01, 0.01))
+def test_the_first_near_step_counts():
+    outcome = found([0.5, 0.029, 0.01], [0.02, 0.5, 0.01])
     assert outcome.steps_until(0.03).tolist() == [1, 0]
     assert outcome.steps_until(0.015).tolist() == [2, 2]  # the last one is the best of all, whatever its number
     assert outcome.steps_until(torch.tensor([0.5, 0.001])).tolist() == [0, -1]
-    assert projector.said("x", outcome).startswith("x: 2 of 2 within 0.03 (after 0 steps in the median)")
+    assert projector.said("x", outcome) == "x: 2 of 2 within 0.03 (after 0 steps in the median); median rms 0.0100; 2 s"
 
 
-def test_searches_are_compared_on_the_same_pictures(monkeypatch: pytest.MonkeyPatch):
-    free = found(monkeypatch, step(0, 0.5, 0.5), step(1, 0.02, 0.3), step(2, 0.01, 0.02))
-    fixed = found(monkeypatch, step(0, 0.5, 0.5), step(1, 0.4, 0.5), step(2, 0.02, 0.3))
+def test_a_search_that_ends_early_stays_as_it_was():
+    outcome = found([0.5, 0.002], [0.5, 0.4, 0.3])
+    assert outcome.rms.T.tolist() == torch.tensor([[0.5, 0.002, 0.002], [0.5, 0.4, 0.3]]).tolist()
+
+
+def test_searches_are_compared_on_the_same_pictures():
+    free, fixed = found([0.5, 0.02, 0.01], [0.5, 0.3, 0.02]), found([0.5, 0.4, 0.02], [0.5, 0.5, 0.3])
     assert projector.compared(free, fixed).splitlines() == [
         "within 0.03, 1 picture by both: after 1 with centers, 2 without, in the median of steps; "
         "fewer with centers for 1",
         "as near as without comes, 2 pictures by both: after 1 with centers, 2 without, in the median of steps; "
         "fewer with centers for 2",
     ]
+
+
+def test_a_study_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    searched = []
+
+    def search(model: object, target: torch.Tensor, true: Layout, options: object, words: str) -> dict:
+        assert len(target) == len(true) == 1
+        searched.append(words)
+        if len(searched) == 4:
+            raise KeyboardInterrupt
+        return {"rms": [0.5, 0.01], "errors": [0.05, 0.2, 0.3], "seconds": 2.0}
+
+    monkeypatch.setattr(projector, "search", search)
+    arguments = [f"--network={save_tiny_snapshot(tmp_path)}", "--pictures=2", f"--outdir={tmp_path / 'out'}"]
+    assert CliRunner().invoke(main, arguments).exit_code != 0
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0
+    assert searched == [f"seed {n} {way}" for n in (0, 1) for way in ("with centers", "without")] + ["seed 1 without"]
+    lines = result.output.splitlines()
+    assert lines[0] == "with centers: 2 of 2 within 0.03 (after 1 step in the median); median rms 0.0100; 4 s"
+    assert [line.split(";")[0] for line in lines[1:4]] == [
+        "  level 0: centers of 2 within 0.1, median error 0.050",
+        "  level 1: centers of 0 within 0.1, median error 0.200",
+        "  level 2: centers of 0 within 0.1, median error 0.300",
+    ]
+    assert CliRunner().invoke(main, [*arguments, "--num-steps=5"]).exit_code == 0
+    assert len(searched) == 9  # other settings: all four again
+
+
+def test_a_picture_is_searched_alone():
+    model = tiny_model()
+    options = projector.InversionOptions(steps=3, candidates=4)
+    record = projector.search(model, model.images([5]), model.layout([5]), options, "")
+    assert 2 <= len(record["rms"]) <= 4
+    assert len(record["errors"]) == 3
+    assert record["rms"][-1] == min(record["rms"])
 
 
 def test_centers_are_compared_level_by_level():
@@ -46,11 +83,13 @@ def test_centers_are_compared_level_by_level():
     assert torch.stack(errors).round(decimals=3).tolist() == [[0, 0], [0.5, 0.5], [0, 0]]
 
 
-def test_a_model_without_layouts_is_refused(tmp_path):
-    result = CliRunner().invoke(main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"])
+def test_a_model_without_layouts_is_refused(tmp_path: Path):
+    out = tmp_path / "out"
+    result = CliRunner().invoke(main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}", f"--outdir={out}"])
     assert result.exit_code == 2
     assert "this model takes no layout, so there are no centers to look for" in result.output
     assert result.output.count("\n") == 1
+    assert not out.exists()
 
 
 def test_files_have_256_values():

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from interop.pickles.reference_networks import read_reference
 from tests.golden.cases import FOLDER, translated
 from tests.interop.hostile import dictionary, module, named, pickled
 from tests.tiny_models import save_tiny_snapshot, tiny_model
+from tests.training.networks.lineage import conditioned_config, discriminator, generator
+from tests.training.saved import save_snapshot
 from training.runs.snapshot import open_snapshot
 
 PICKLE = FOLDER / "tiny_reference_nosrc.pkl"
@@ -88,6 +92,71 @@ def test_a_snapshot_can_be_copied_out_of_a_run(tmp_path: Path):
     snapshot = save_tiny_snapshot(tmp_path)
     run(tmp_path, tmp_path / "copy.safetensors")
     assert open_snapshot(tmp_path / "copy.safetensors").config == open_snapshot(snapshot).config
+
+
+def test_what_leaves_has_a_card(tmp_path: Path):
+    snapshot = save_tiny_snapshot(tmp_path)
+    for dest in ("copy.safetensors", "net.pth"):
+        said = run(snapshot, tmp_path / dest, "--license=cc-by-4.0")
+        card = tmp_path / f"{dest}.card" / "README.md"
+        assert f"wrote {card}" in said
+        assert "license: cc-by-4.0" in card.read_text()
+        assert f"- `{dest}`" in card.read_text()
+        assert (card.parent / "steering.png").is_file()
+    assert 'torch.load("net.pth", weights_only=True)' in (tmp_path / "net.pth.card" / "README.md").read_text()
+    assert "Model.load(" in (tmp_path / "copy.safetensors.card" / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, package", [("net.pt2", "torch"), ("net.onnx", "onnxscript"), ("net", "safetensors")])
+def test_what_a_card_says_of_use_runs(tmp_path: Path, name: str, package: str):
+    pytest.importorskip(package)
+    run(save_tiny_snapshot(tmp_path), tmp_path / name)
+    folder = tmp_path / (name if package == "safetensors" else f"{name}.card")
+    code = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    where = folder if package == "safetensors" else tmp_path
+    done = subprocess.run([sys.executable, "-c", f"{code}\nprint(list(image.shape))"], cwd=where, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "[1, 3, 16, 16]" in done.stdout
+
+
+def test_options_that_say_nothing_of_a_form_are_refused(tmp_path: Path):
+    for form in ("snapshot", "state-dict"):
+        assert "--latent=ws is about programs" in run(PICKLE, tmp_path / "new" / "a", f"--as={form}", "--latent=ws",
+                                                      status=2)  # fmt: skip
+    assert "--license is for a card" in run(PICKLE, tmp_path / "new" / "a.safetensors", "--license=mit", status=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["snapshot", "state-dict", "onnx", "program", "bundle"])
+def test_a_network_is_not_written_over_itself(tmp_path: Path, form: str):
+    snapshot = save_tiny_snapshot(tmp_path, "stylegan2")
+    before = snapshot.read_bytes()
+    (tmp_path / "link.safetensors").symlink_to(snapshot)
+    for dest in (snapshot, tmp_path / "link.safetensors"):
+        assert "is the network itself; give another name" in run(snapshot, dest, f"--as={form}", status=2)
+    assert "is the network itself" in run(tmp_path, tmp_path if form == "snapshot" else snapshot, f"--as={form}",
+                                          status=2)  # fmt: skip
+    assert snapshot.read_bytes() == before
+
+
+def test_what_stands_in_the_way_is_found_before_the_work(tmp_path: Path):
+    (tmp_path / "a.onnx").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "run").mkdir()
+    snapshot = save_tiny_snapshot(tmp_path / "run")
+    assert "a.onnx: this is a directory; name a file" in run(snapshot, tmp_path / "a.onnx", status=2)
+    assert "file: there is a file of that name; name a folder" in run(snapshot, tmp_path / "file", status=2)
+    assert "a name of one line" in run(snapshot, tmp_path / "b.pth", "--license=a\nb", status=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "file", "run"]
+
+
+def test_endings_in_capitals(tmp_path: Path):
+    run(save_tiny_snapshot(tmp_path), tmp_path / "NET.PTH")
+    run(tmp_path, tmp_path / "NET.SAFETENSORS")
+    assert (tmp_path / "NET.PTH").is_file()
+    assert (tmp_path / "NET.SAFETENSORS").is_file()
 
 
 @pytest.mark.parametrize("dest", ["model.zip", "model.pkl", "model.onnx.gz"])
@@ -163,6 +232,20 @@ def test_a_card_says_what_is_known(tmp_path: Path):
     assert "None are known." in bare
     assert "license: unknown" in bare
     assert "| resize filter of the data | not known |" in bare
+
+
+@pytest.mark.parametrize("backbone, said", [
+    ("stackgan", "captions of up to 6 words, of 4 that are known"), ("spade", "label maps of 3 classes"),
+])  # fmt: skip
+def test_a_card_of_a_model_of_captions_or_label_maps(backbone: str, said: str, tmp_path: Path):
+    config = conditioned_config(backbone)
+    networks = {"G_ema": generator(config), "D": discriminator(config)}
+    save_snapshot(tmp_path / "net.safetensors", config, 1.0, networks)
+    assert f"makes: images of 32x32, 3 channels, {said}" in run("info", tmp_path / "net.safetensors")
+    run(tmp_path / "net.safetensors", tmp_path / "copy.safetensors")
+    card = (tmp_path / "copy.safetensors.card" / "README.md").read_text()
+    assert f"| conditions | {said} |" in card
+    assert "labels=model.labels_in_turn(1)" in card
 
 
 def test_a_steering_strip_is_a_picture(tmp_path: Path):

@@ -24,13 +24,13 @@ class _Range:
     high_name: str = ""
 
     def add(self, name: str, values: np.ndarray) -> None:
-        lowest, highest = values.min(), values.max()  # NaN if there is one
-        if not np.isfinite(lowest + highest):
+        lowest, highest = float(values.min()), float(values.max())  # NaN if there is one
+        if not np.isfinite([lowest, highest]).all():
             raise UserError(f"{name} holds values that are no finite numbers; remove it, or store it in 8 bits")
         if lowest < self.lowest:
-            self.lowest, self.low_name = float(lowest), name
+            self.lowest, self.low_name = lowest, name
         if highest > self.highest:
-            self.highest, self.high_name = float(highest), name
+            self.highest, self.high_name = highest, name
 
     def refusal(self, known: str) -> UserError:
         """The error for values of which it is unclear what is white."""

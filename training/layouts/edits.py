@@ -20,6 +20,7 @@ SEED_LIMIT = 2**32
 FARTHEST = 1e6  # that a way may go, far outside every image
 LATENT_KEYS = {"w": "ws", "z": "z"}  # array in the file: argument of Model.images
 LATENTS_BYTES = 4 << 30  # of a file of latents
+LARGEST_LATENT = 1e6  # styles of trained models are some units large; of huge ones pictures are no numbers
 RANGES = {"spread": (1e-4, 100.0), "strength": (0.0, 1.0)}  # of what --spread and --strength take
 
 
@@ -194,6 +195,9 @@ def load_latents(path: str | Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: needs one array named 'w' [N, num_ws, w_dim] or 'z' [N, z_dim]")
     if not all(latents.isfinite().all() for latents in found.values()):
         raise UserError(f"{path}: some of its latents are not finite numbers")
+    largest = max(latents.abs().max().item() for latents in found.values() if latents.numel())
+    if largest > LARGEST_LATENT:
+        raise UserError(f"{path}: its latents reach {largest:.3g}, with which no model makes pictures")
     return found
 
 

@@ -14,7 +14,7 @@ from training.data.dataset import ImageDataset
 from training.layouts.layout import Layout
 from training.layouts.registration import pixel_places
 from training.runs.snapshot import kimg_name
-from training.sampling import Model, to_uint8
+from training.sampling import InTurn, Model, to_uint8
 
 SMALLEST_CELL = 64  # pixels a side; smaller images are enlarged in grids
 MARKED_CELL = 128  # at least this beside heatmaps, whose crosses need room
@@ -22,8 +22,6 @@ LARGEST_CELL = 256  # larger ones are reduced in the sample pictures of a run
 GAP = 2  # white pixels between the cells of a grid
 WIDE_GAP = 12  # and between its blocks
 PAPER = 255
-
-InTurn = Sequence[int] | Sequence[Sequence[float]]  # labels: class numbers, or rows
 
 HEAT = matplotlib.colormaps["magma"]
 LEVEL_COLORS = ((255, 255, 255), (110, 220, 255), (150, 255, 150))
@@ -253,18 +251,11 @@ def save_training_samples(
     them, take turns. Returns the paths written.
     """
     seeds, suffix = list(seeds), f"{kimg_name(kimg)}.png"
-    labels = _labels_in_turn(model, len(seeds))
+    labels = model.labels_in_turn(len(seeds))
     images, layout = model.images(seeds, labels=labels), model.layout(seeds)
     fakes = tile(to_cells(images, largest=LARGEST_CELL), square_columns(len(seeds)))
     pictures = {"fakes": fakes}
     if layout is not None:
         pictures["heatmaps"] = samples_beside_heatmaps(images[:12], layout[:12], blocks=2)
-        pictures["steer"] = steering_grid(model, seeds[:8], _labels_in_turn(model, len(seeds[:8])))
+        pictures["steer"] = steering_grid(model, seeds[:8], model.labels_in_turn(len(seeds[:8])))
     return [save_png(Path(run_dir) / f"{name}{suffix}", pixels) for name, pixels in pictures.items()]
-
-
-def _labels_in_turn(model: Model, count: int) -> InTurn | None:
-    classes, examples = model.config.generator.c_dim, model.config.data.label_examples
-    if examples:
-        return [examples[number % len(examples)] for number in range(count)]
-    return [number % classes for number in range(count)] if classes else None

@@ -6,6 +6,7 @@ from PIL import Image
 
 from tests.training.data_samples import encoded, picture, write_folder
 from tests.training.tool import convert, images, refused
+from training.data.bit_depth import BitDepth
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)
 
@@ -32,6 +33,11 @@ def test_whole_numbers(tmp_path, bits, kind):
     output = convert(write(tmp_path / "a", values), tmp_path / "out.zip")
     assert ("taken as 8 bits" if bits == 8 else f"reduced from {bits} to 8 bits") in output
     np.testing.assert_array_equal(images(tmp_path / "out.zip")[0], values >> (bits - 8))
+
+
+def test_bright_pictures_are_read_in_silence(recwarn):
+    BitDepth().add("a.tif", Image.fromarray(np.full([4, 4], 60_000, np.uint16)))  # twice that is no uint16
+    assert list(recwarn) == []
 
 
 def test_one_range_for_all_pictures(tmp_path):

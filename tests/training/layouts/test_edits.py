@@ -141,3 +141,10 @@ def test_latents_that_cannot_be_read(tmp_path: Path):
     np.savez(path, w=np.array(["text"]))
     with pytest.raises(UserError, match=r"not a readable \.npz file"):
         load_latents(path)
+
+
+@pytest.mark.parametrize("value", [-1e30, 2e6])
+def test_latents_of_which_no_picture_comes(tmp_path: Path, value: float):
+    np.savez(tmp_path / "w.npz", w=np.full([1, 6, 8], value))
+    with pytest.raises(UserError, match=r"its latents reach (1e\+30|2e\+06), with which no model makes pictures"):
+        load_latents(tmp_path / "w.npz")
