@@ -23,10 +23,22 @@ const TESTS = {
   label: (label, { classes }) => (isLabel(label, classes) ? null : classes ? `a class from 0 to ${classes - 1} is needed` : "this model has no classes"),
   object_seeds: (seeds, { objects }) => (objects > 0 && Array.isArray(seeds) && seeds.length === objects + 1 ? null : `this model has ${objects} objects with styles of their own`),
   layout: misfit,
+  w: (text, { w_shape }) => (valuesOf(text) === w_shape.reduce((a, b) => a * b) ? null : "these styles were found with another model"),
   directions: (steps) => (Array.isArray(steps) && steps.every((step) => typeof step?.file === "string" && isNumber(step.strength)) ? null : "files and strengths are needed"),
   drag: (drag) => (typeof drag === "object" && isDrag(drag) ? null : "points with two ends are needed, and a mask or none"),
   history: states,
 };
+
+// How many numbers an array of float32 has, a .npy file in base64; null where it is none.
+function valuesOf(text) {
+  try {
+    const header = atob(text.slice(0, 16)); // 10 bytes, the last two with the length of what follows
+    const begin = 10 + header.charCodeAt(8) + 256 * header.charCodeAt(9);
+    return (atob(text).length - begin) / 4;
+  } catch {
+    return null;
+  }
+}
 
 // What is wrong with a layout, or null.
 function misfit(layout, { counts }) {

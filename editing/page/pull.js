@@ -12,6 +12,7 @@ export class Pull {
   constructor(host, { store, backend, picture, grid, model, isBusy, onRun }) {
     Object.assign(this, { host, store, backend, picture, grid, isBusy, onRun });
     this.keyPoints = new KeyPoints(model, (field) => (field ? this.choose("off") : this.draw())); // a field knows no masks
+    this.#modes(model);
     this.view = new View(host, grid);
     this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
     this.svg.style.display = "none";
@@ -54,6 +55,13 @@ export class Pull {
     this.pending = null;
     this.host.classList.toggle("pulling", isOpen);
     this.draw();
+  }
+
+  // Where no centre moves anything, details alone can be changed.
+  #modes({ moves_centers: moves }) {
+    if (moves) return;
+    for (const option of document.querySelectorAll("#pull-mode option")) option.disabled = /^(hybrid|alternate)$/.test(option.value);
+    $("#pull-mode").value = "latent";
   }
 
   // ---- drawing
@@ -299,7 +307,7 @@ export class Pull {
   start() {
     if (this.isBusy()) return this.#say(ONE_AT_A_TIME);
     const { field } = this.keyPoints;
-    const options = field ? { field: field.file } : { mode: this.store.layout ? $("#pull-mode").value : "latent" };
+    const options = field ? { field: field.file } : { mode: $("#pull-mode").value };
     const id = this.backend.drag({ ...this.store.document, layout: this.store.layout }, options);
     this.pending = null;
     this.running = { id, document: this.store.document, points: [], distances: null };

@@ -65,6 +65,7 @@ def json_spread(visitor: Visitor) -> float:
 
 SESSION = {"format": "steergan-session", "version": 1, "seed": 3}
 LEVEL = {"centers": [[0, 0]], "spreads": [0.1]}
+OTHER_STYLES = "w: these styles were found with another model"
 FOREIGN = {
     "another model's layout": (
         {"format": "steergan-layout", "layouts": [{"levels": [LEVEL]}]},
@@ -78,7 +79,8 @@ FOREIGN = {
     "no history": ({**SESSION, "history": [None]}, "history: at most 200"),
     "styles of objects": ({**SESSION, "object_seeds": [1]}, "object_seeds: this model has 0 objects"),
     "another version": ({**SESSION, "version": 9}, "version 9 of sessions"),
-    "another model's styles": ({**SESSION, "w": encode_array(np.zeros([1, 2, 3]))}, "theirs.json: "),
+    "another model's styles": ({**SESSION, "w": encode_array(np.zeros([1, 2, 3]))}, OTHER_STYLES),
+    "no styles": ({**SESSION, "w": "nothing of the kind"}, OTHER_STYLES),
     "a field that there is not": ({**SESSION, "sed": 3}, "unknown field 'sed'"),
     "a noise that there is not": ({**SESSION, "noise_mode": "loud"}, "noise_mode"),
     "a class of a model without": ({**SESSION, "label": 2}, "label: this model has no classes"),
