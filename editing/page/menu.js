@@ -3,7 +3,7 @@
 import { $, download, opensByKey, toast } from "./dom.js";
 import { fromBase64, jsonBlob, layoutFile, pngOf, read, withSession, zip } from "./files.js";
 import { check } from "./fit.js";
-import { emptyDocument } from "./store.js";
+import { completed } from "./store.js";
 import { commandLine, python, toHash, unlinked, unsaid } from "./words.js";
 
 const NOBODY = "the server does not answer; open it again when it is back";
@@ -76,7 +76,7 @@ export class Menu {
 
   // A session takes the place of this one when there is a picture of it. Throws an Error to be shown where there is none.
   async adopt(session) {
-    await this.#tryOut({ ...emptyDocument(), ...session, history: [] });
+    await this.#tryOut(completed(session));
     this.store.open(session);
   }
 

@@ -203,6 +203,7 @@ export class Pull {
     const points = this.drag.points.slice();
     if (now.kind === "new") {
       if (Math.hypot(event.clientX - now.pressed[0], event.clientY - now.pressed[1]) < SHORTEST && !points[now.index]) return;
+      this.pending = null;
       points[now.index] = { from: this.keyPoints.snapped(now.start).map((value) => clamp(value, -1, 1)), to: at };
     } else points[now.index] = { ...points[now.index], [now.end]: at };
     this.store.preview({ drag: { ...this.drag, points } });

@@ -12,6 +12,12 @@ export function emptyDocument(network = "") {
   };
 }
 
+// A document from outside with what it leaves out, or has null for, as in a new one.
+export function completed(document) {
+  const given = Object.entries(document).filter(([, value]) => value !== null);
+  return { ...emptyDocument(), ...Object.fromEntries(given), history: [] };
+}
+
 export class Store extends EventTarget {
   constructor() {
     super();
@@ -92,10 +98,9 @@ export class Store extends EventTarget {
 
   // A session from a file takes the place of this one, which can be undone.
   open(document) {
-    const { history = [], ...rest } = document;
-    const opened = { ...emptyDocument(), ...rest, history: [] };
+    const opened = completed(document);
     this.commit();
-    const earlier = history.map((state) => ({ document: { ...emptyDocument(), ...state, history: [] }, layout: state.layout }));
+    const earlier = (document.history ?? []).map((state) => ({ document: completed(state), layout: state.layout }));
     this.past = [...this.past, this.#state(), ...earlier];
     this.past = this.past.slice(-MOST_STATES);
     this.future = [];
