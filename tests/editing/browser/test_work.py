@@ -106,7 +106,8 @@ def test_a_file_that_does_not_fit_changes_nothing(visitor: Visitor, file: dict[s
 
 def test_earlier_states_of_a_short_session_can_be_gone_back_to(visitor: Visitor):
     """What a file leaves out is as in a new session, in its earlier states, too."""
-    visitor.open("short.json", json.dumps({**SESSION, "history": [{**SESSION, "seed": 5, "directions": None, "drag": None}]}).encode())
+    earlier = {**SESSION, "seed": 5, "directions": None, "drag": None}
+    visitor.open("short.json", json.dumps({**SESSION, "history": [earlier]}).encode())
     visitor.wait_for(lambda: visitor.ask("store.document.seed") == 3)
     visitor.rest()
     visitor.page.click("#undo")
