@@ -43,7 +43,7 @@ function valuesOf(text) {
 // What is wrong with a layout, or null.
 function misfit(layout, { counts }) {
   if (!Array.isArray(layout.levels)) return "it has no levels";
-  const has = layout.levels.map((level) => level?.centers?.length);
+  const has = layout.levels.map((level) => level?.centers?.length ?? 0);
   if (String(has) !== String(counts)) return `${has.join(", ") || "no"} points a level, and this model takes ${counts.join(", ") || "none"}`;
   const isLevel = ({ centers, spreads, strengths }, level) =>
     isList(centers, counts[level], isPair) && isList(spreads, counts[level], isWithin(0, 1e6)) && (strengths == null || isList(strengths, counts[level], isWithin(0, 1)));

@@ -48,7 +48,7 @@ export function unlinked(document) {
     document.w && "what was pulled or found", document.directions.length > 0 && "directions",
     document.noise_mode !== "const" && "noise", !document.w && document.truncation_cutoff !== null && "where truncation ends",
   ].filter(Boolean);
-  return missing.length ? `It has seed and layout, but not ${missing.join(" and ")}: save the session for that.` : "";
+  return missing.length ? `It has seed and layout, but not ${missing.join(", ")}. Save the session for that.` : "";
 }
 
 // Seed, truncation and layout, which fit an address.

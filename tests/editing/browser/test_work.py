@@ -71,7 +71,7 @@ FOREIGN = {
         {"format": "steergan-layout", "layouts": [{"levels": [LEVEL]}]},
         "layout: 1 points a level",
     ),
-    "a layout of nothing": ({**SESSION, "layout": {"levels": [None]}}, "layout: no points a level"),
+    "a layout of nothing": ({**SESSION, "layout": {"levels": [None]}}, "layout: 0 points a level"),
     "places that are none": ({**SESSION, "layout": {"levels": [LEVEL, {"centers": 4 * [["a", 0]]}, {}]}}, "layout: "),
     "no seed": ({**SESSION, "seed": "x"}, "seed: a whole number"),
     "points with one end": ({**SESSION, "drag": {"points": [{"from": [0, 0]}], "mask": None}}, "drag: points with two"),
