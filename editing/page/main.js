@@ -76,7 +76,10 @@ class Page {
     this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, grid, isFree: () => !isHeld() });
     $("#heatmaps").hidden = model.counts.length === 0;
     const isBusy = () => isHeld() || this.history.filming !== null;
-    const onRun = () => this.history?.draw();
+    const onRun = () => {
+      this.history?.draw();
+      if (!isHeld()) this.refresh(); // what came meanwhile was not shown
+    };
     this.pull = new Pull(this.stage, { store, backend, picture, grid, model, isBusy, onRun });
     this.photo = new Photo({ store, backend, picture, say: toast, isBusy, onRun });
     this.panels = new Panels({ store, backend, selection, model, say: toast });
@@ -307,7 +310,6 @@ class Page {
 
   #hold(held) {
     this.picture.hold(held);
-    $("#badge").hidden = !(held && this.picture.original);
   }
 
   #wipe(share) {

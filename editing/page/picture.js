@@ -91,6 +91,7 @@ export class Picture {
     const { original } = this;
     const both = original && (this.held || this.wipe !== null);
     this.other.hidden = !both;
+    $("#badge").hidden = !both; // the original is all of it, or what is left of the wipe
     this.stage.classList.toggle("held", Boolean(original && this.held));
     if (!both) return;
     if (original !== this.originalShown) draw(this.other, (this.originalShown = original));

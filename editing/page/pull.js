@@ -23,6 +23,7 @@ export class Pull {
     this.brush = "paint";
     this.gesture = null;
     this.pending = null; // where a point is to begin, after a click: the next one says where it goes
+    this.saidOf = null; // the document of which something is said
     this.running = null; // {id, document, points, distances, last}
     this.svg.addEventListener("pointerdown", (event) => this.#press(event));
     this.svg.addEventListener("pointermove", (event) => this.#move(event));
@@ -233,6 +234,7 @@ export class Pull {
   cancel() {
     if (!this.gesture && !this.pending) return false;
     this.gesture = this.pending = null;
+    this.#say("");
     if (!this.store.cancel()) this.draw();
     return true;
   }
@@ -320,6 +322,7 @@ export class Pull {
   // A run ends when its picture is left for another, and begins again from where it is when its points or its mask are
   // changed.
   follow() {
+    if (!this.running && this.store.document !== this.saidOf) this.#say(""); // it was said of another picture
     if (!this.running || this.running.document === this.store.document) return;
     const isLeft = withoutDrag(this.running.document) !== withoutDrag(this.store.document);
     if (isLeft) {
@@ -365,14 +368,19 @@ export class Pull {
     this.running = null;
     this.onRun();
     const left = distances ? `, ${mean(distances).toFixed(1)} px from the target` : "";
+    if (last) this.#keep(document, last, points);
     this.#say(`${reason ?? "done"}${left}`);
-    if (!last) return this.draw();
+    this.draw();
+  }
+
+  #keep(document, last, points) {
     const began = document.drag.points.map(({ from }) => String(from));
     const moved = this.drag.points.map((point) => ({ ...point, from: points[began.indexOf(String(point.from))] ?? point.from }));
     this.store.change({ w: last.w, layout: last.layout, directions: [], drag: { ...this.drag, points: moved } }); // w has them
   }
 
   #say(text) {
+    this.saidOf = this.store.document;
     $("#pull-said").textContent = text;
   }
 }

@@ -176,6 +176,20 @@ def test_two_clicks_pull_a_point_as_well(visitor: Visitor):
     assert visitor.past() == 1
 
 
+def test_a_run_that_is_refused_leaves_the_page_at_rest(visitor: Visitor):
+    visitor.page.click("#tab-pull")
+    visitor.page.click("[data-mask=brush]")
+    visitor.page.click("[data-brush=points]")
+    visitor.pull((-0.2, 0), (0.2, 0))
+    visitor.page.click("#pull-start")
+    visitor.wait_for(lambda: "nothing may change yet" in visitor.page.inner_text("#pull-said"))
+    visitor.rest()
+    assert visitor.page.locator("#undo").is_enabled()
+    visitor.page.click("[data-mask=off]")
+    assert visitor.page.inner_text("#pull-said") == ""  # that was said of another picture
+    visitor.rest()
+
+
 def test_a_run_ends_when_its_picture_is_left(visitor: Visitor):
     visitor.begin_a_long_pull()
     assert visitor.page.locator("#undo").is_disabled()
@@ -238,6 +252,7 @@ def compared_with(visitor: Visitor) -> np.ndarray:
     visitor.page.locator("#hold").hover()
     visitor.page.mouse.down()
     assert visitor.page.locator("#original").is_visible()
+    assert visitor.page.locator("#badge").is_visible()
     shown = visitor.page.evaluate(PICTURE.replace("#picture", "#original"))
     visitor.page.mouse.up()
     return np.array(shown["data"], np.uint8).reshape(shown["side"], shown["side"], 4)[..., :3]
