@@ -2,6 +2,7 @@
 
     python -m benchmarks.editor_memory --moves 108000                     # as many as an hour has, as fast as it goes
     python -m benchmarks.editor_memory --moves 108000 --per-second 30     # an hour of dragging
+    python -m benchmarks.editor_memory --per-second 30 --minutes 60       # an hour, also where fewer are answered
 
 A page's side of the WebSocket asks for a picture of a moved centre, again and again, up to four of them ahead of the
 answers. After each part of the session the resident memory of the server's process is read (/proc/PID/status, so on
@@ -18,7 +19,7 @@ import click
 
 from benchmarks.editor_process import served
 from benchmarks.harness.command import benchmark
-from dnnlib.cli import Int
+from dnnlib.cli import Int, Number
 from dnnlib.errors import UserError
 from editing.document import Document, to_json
 
@@ -53,10 +54,12 @@ class Dragging:
         self._send(Document(seed=1))
         self.layout = self._receive("picture")["layout"]
 
-    def go(self, moves: int) -> None:
-        """So many moves, and the answer to the last one."""
+    def go(self, moves: int, until: float = math.inf) -> None:
+        """So many moves, fewer where it is `until` (of time.perf_counter) before, and the answer to the last one."""
         due = time.perf_counter()
         for _ in range(moves):
+            if time.perf_counter() >= until:
+                break
             while self.sent - self.answered >= AHEAD:
                 self._receive("picture")
             due = max(due + self._pause, time.perf_counter())  # what is late is not hurried after
@@ -98,7 +101,7 @@ def connected(url: str) -> Any:
     return connect(f"ws://{url.split('/')[2]}/ws", origin=Origin(url.rstrip("/")), max_size=None)
 
 
-def measure(run: "Run", network: str, moves: int, per_second: int | None) -> "Findings":
+def measure(run: "Run", network: str, moves: int, per_second: int | None, minutes: float = math.inf) -> "Findings":
     """MiB of the server after each part of a session; growth from the second part's end to the last one's."""
     from benchmarks.harness.run import Findings
     from benchmarks.harness.series import Series
@@ -109,16 +112,18 @@ def measure(run: "Run", network: str, moves: int, per_second: int | None) -> "Fi
         with run.progress.doing("the first picture"):
             page.begin()
         start = time.perf_counter()
-        for _ in range(PARTS):
+        for part in range(PARTS):
             with run.progress.doing("dragging"):
-                page.go(math.ceil(moves / PARTS))
+                page.go(math.ceil(moves / PARTS), start + 60 * minutes * (part + 1) / PARTS)
                 found.append(round(resident_mib(server.pid), 1))
         seconds = time.perf_counter() - start
     growth = found[-1] - found[1]
+    rate = page.sent / seconds
     counts = {"moves": page.sent, "pictures": page.pictures, "seconds": round(seconds)}
-    facts = {"mib": found, "growth_mib": round(growth, 1), **counts}
+    facts = {"mib": found, "growth_mib": round(growth, 1), **counts, "moves_a_second": round(rate, 2)}
     tenths = ", ".join(f"{each:.0f}" for each in found)
-    lines = [f"MiB after each tenth: {tenths}; {page.sent} moves, {page.pictures} pictures in {seconds:.0f} s"]
+    lines = [f"MiB after each tenth: {tenths}; {page.sent} moves, {page.pictures} pictures in {seconds:.0f} s: "
+             f"{rate:.1f} moves a second"]
     return Findings({"server": {"growth": Series.of("MiB", [growth], judged=False)}}, facts=facts, lines=lines)
 
 
@@ -126,13 +131,18 @@ def measure(run: "Run", network: str, moves: int, per_second: int | None) -> "Fi
 @click.option("--network", default="models/smileys64.safetensors", show_default=True, help="What is dragged in.")
 @click.option("--moves", type=Int(PARTS, 10_000_000), show_default=f"{MOVES}, with --quick {QUICK_MOVES}",
               help="Of a session.")
+@click.option("--minutes", type=Number(above=0, most=1440), metavar="M", show_default="until all moves are made",
+              help="A session of that length, with fewer moves where they are not answered fast enough.")
 @click.option("--per-second", type=Int(1, 1000), metavar="N", show_default="as fast as they are answered",
               help="Moves a second.")
-def main(run: "Run", network: str, moves: int | None, per_second: int | None) -> "Findings":
+def main(
+    run: "Run", network: str, moves: int | None, minutes: float | None, per_second: int | None
+) -> "Findings":
     """Measure the memory of the editor's server through a long session."""
     resident_mib(1)
     run.begin()
-    return measure(run, network, moves or (QUICK_MOVES if run.quick else MOVES), per_second)
+    asked = moves or (QUICK_MOVES if run.quick else MOVES)
+    return measure(run, network, asked, per_second, minutes or math.inf)
 
 
 if __name__ == "__main__":

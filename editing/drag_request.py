@@ -80,7 +80,10 @@ def read_mask(text: str, model: Model) -> Tensor:
     """
     resolution = model.config.generator.img_resolution
     if not re.fullmatch(r"[-+.0-9eE]+(,[-+.0-9eE]+){2}", text):
-        return (read_picture(Path(text), resolution, 1)[0] > 0).float()
+        painted = (read_picture(Path(text), resolution, 1)[0] > 0).float()
+        if not painted.any():
+            raise UserError(f"--mask {text}: nothing in this picture is white, so nothing may change")
+        return painted
     x, y, radius = floats(text, 3, "--mask")
     mask = torch.from_numpy(disc_of_pixels(x, y, radius, resolution, registration_of_model(model)))
     if radius <= 0 or not mask.any():

@@ -27,6 +27,8 @@ def facts(model: Model, snapshot: Snapshot) -> dict[str, Any]:
         "classes": generator.c_dim,
         "class_names": list(read_class_names(snapshot.path, generator.c_dim) or []) if generator.c_dim else [],
         "spread": list(snapshot.config.sampler.spread),
+        "w_shape": list(model.G.w_shape),
+        "moves_centers": model.is_layout_conditioned and not model.G.takes_layout_in_latent,
         "truncates": generator.mapping.w_avg_beta is not None,
         "attention": shown_resolutions(snapshot.config.discriminator),
         "features": [2**k for k in range(2, generator.img_resolution.bit_length())],

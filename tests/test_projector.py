@@ -131,6 +131,18 @@ def test_wrong_points_are_one_line(run: Path, tmp_path: Path, wrong: str):
     assert not out.parent.exists()
 
 
+@pytest.mark.parametrize("mask", ["black.png", "0,0,0", "5,5,0.1", "none.png"])
+def test_a_mask_that_lets_nothing_change_is_one_line(run: Path, tmp_path: Path, mask: str):
+    Image.new("L", (16, 16)).save(tmp_path / "black.png")
+    given = tmp_path / mask if mask.endswith("png") else mask
+    out = tmp_path / "new" / "strip.png"
+    words = "--points", "0,0>0.1,0", "--mask", given, "--out", out, "--device", "cpu"
+    result = called(edit, "drag", "--network", run, *words, status=2)
+    assert result.stderr.count("\n") == 1
+    assert mask in result.stderr
+    assert not out.parent.exists()
+
+
 def test_what_is_no_picture_is_one_line(run: Path, tmp_path: Path):
     (tmp_path / "photo.png").write_bytes(b"no picture")
     words = "--network", run, "--device", "cpu", "--outdir", tmp_path / "out", "--target", tmp_path / "photo.png"

@@ -36,6 +36,15 @@ export function download(name, blob) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
+// A label that stands for a field for files, and has the focus in its place.
+export function opensByKey(label, field) {
+  label.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault(); // the page would scroll
+    field.click();
+  });
+}
+
 export const ONE_AT_A_TIME = "Something else is being made already; stop it, or wait until it is there.";
 
 export const isTyping = (target) =>

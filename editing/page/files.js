@@ -70,7 +70,7 @@ export function checked(value) {
 
 // {session} or {layout} or {picture}, of a file that somebody chose or dropped. Throws an Error to be shown.
 export async function read(file) {
-  if (file.size > LIMIT) throw new Error(`${file.name} is too large`);
+  if (file.size > LIMIT) throw new Error(`this file has ${(file.size / 2 ** 20).toFixed(0)} MiB; ${LIMIT / 2 ** 20} are the most`);
   const bytes = new Uint8Array(await file.arrayBuffer());
   if (bytes[0] === 123 || file.name.endsWith(".json")) {
     const value = checked(parsed(new TextDecoder().decode(bytes)));

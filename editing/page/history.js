@@ -4,18 +4,20 @@ import { $, ONE_AT_A_TIME, download, element, toast } from "./dom.js";
 
 const THUMBNAIL = 52;
 const FRAMES = 12; // from one state to the next
+const MOST_KEYFRAMES = 100; // that the server takes
 const PLAY = 350; // milliseconds a state
 
 export class History {
-  // isBusy: whether something else that takes long is being done for this page.
-  constructor({ store, backend, picture, isBusy }) {
-    Object.assign(this, { store, backend, picture, isBusy });
+  // isBusy: whether something else that takes long is being done for this page; isHeld: whether it changes the picture.
+  constructor({ store, backend, picture, isBusy, isHeld }) {
+    Object.assign(this, { store, backend, picture, isBusy, isHeld });
     $("#undo").onclick = () => store.undo();
     $("#redo").onclick = () => store.redo();
     $("#film-gif").onclick = () => this.film(".gif");
     $("#film-mp4").onclick = () => this.film(".mp4");
     $("#film-play").onclick = () => this.play();
     this.filming = null;
+    this.playing = false;
     this.chosen = null;
     this.buttons = new WeakMap(); // of each state's document
   }
@@ -32,11 +34,12 @@ export class History {
 
   draw() {
     const now = this.store.past.length;
-    $("#undo").disabled = now === 0 && this.store.before === null;
-    $("#redo").disabled = this.store.future.length === 0;
+    const isHeld = this.isHeld();
+    $("#undo").disabled = isHeld || (now === 0 && this.store.before === null);
+    $("#redo").disabled = isHeld || this.store.future.length === 0;
     for (const name of ["gif", "mp4", "play"]) {
       const able = name === "play" || this.backend.can.films;
-      $(`#film-${name}`).disabled = !able || this.store.states.length < 2 || this.filming !== null;
+      $(`#film-${name}`).disabled = !able || this.store.states.length < 2 || this.filming !== null || (name === "play" && (isHeld || this.playing));
     }
     if (this.store.before === null) this.#drawStrip(now); // what is being changed is no state yet
   }
@@ -72,27 +75,36 @@ export class History {
 
   #buttonOf(document) {
     if (!this.buttons.has(document)) {
-      const button = element("button", { role: "option", onclick: () => this.store.goTo(Number(button.dataset.number)) });
+      const button = element("button", { role: "option", onclick: () => this.#goTo(Number(button.dataset.number)) });
       this.buttons.set(document, button);
     }
     return this.buttons.get(document);
   }
 
+  #goTo(number) {
+    if (this.isHeld()) toast(ONE_AT_A_TIME, true);
+    else this.store.goTo(number);
+  }
+
   async play() {
     const states = this.store.states.length;
     const back = this.store.past.length;
-    for (let number = 0; number < states; number++) {
+    this.playing = true;
+    for (let number = 0; number < states && !this.isHeld(); number++) {
       this.store.goTo(number);
       await new Promise((resolve) => setTimeout(resolve, PLAY));
     }
-    this.store.goTo(back);
+    this.playing = false;
+    if (!this.isHeld()) this.store.goTo(back);
+    this.draw();
   }
 
   film(suffix) {
     if (this.isBusy()) return toast(ONE_AT_A_TIME, true);
     const documents = this.store.states.map(({ document, layout }) => ({ ...document, layout: document.layout ?? layout ?? null }));
     const options = { suffix, frames: FRAMES, marks: $("#film-marks").checked };
-    this.filming = this.backend.film(documents.slice(-100), options);
+    if (documents.length > MOST_KEYFRAMES) toast(`The film goes through the newest ${MOST_KEYFRAMES} states.`);
+    this.filming = this.backend.film(documents.slice(-MOST_KEYFRAMES), options);
     this.#say("0 %");
     this.draw();
   }

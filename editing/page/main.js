@@ -1,7 +1,7 @@
 // The page: what listens to what. One store, one back end, surfaces with handles, and panes.
 
 import { Directions } from "./directions.js";
-import { $, isTyping, toast } from "./dom.js";
+import { $, element, isTyping, toast } from "./dom.js";
 import { check } from "./fit.js";
 import { toImageData } from "./frames.js";
 import { Gallery } from "./gallery.js";
@@ -19,6 +19,7 @@ import { Selection, Surface } from "./surface.js";
 import { Store, emptyDocument } from "./store.js";
 import { fromHash } from "./words.js";
 
+const AWAY = "The server does not answer. Start it again (python edit.py --network=…).";
 const PANES = ["layout", "pull", "photo", "look", "gallery"];
 
 class Page {
@@ -33,7 +34,7 @@ class Page {
     on("hello", ({ model, native }) => this.#begin(model, native));
     on("loading", () => this.#status("loading", "loading", "the model is being loaded"));
     on("failed", ({ message }) => this.#notice(`The model could not be opened: ${message}`, true));
-    on("gone", () => this.#gone());
+    on("gone", (why) => this.#gone(why));
     on("operators", ({ native }) => this.#switched(native));
     on("picture", (frame) => this.#arrived(frame));
     on("error", (message) => this.#error(message));
@@ -50,6 +51,7 @@ class Page {
   #begin(model, native) {
     this.isNative = native;
     this.#notice("");
+    this.askedOriginal = null;
     const isFirst = this.model === null;
     const isOther = !isFirst && (model.name !== this.model.name || String(model.counts) !== String(this.model.counts));
     if (isOther) return location.reload();
@@ -65,22 +67,27 @@ class Page {
     const { store, backend, selection, picture, model } = this;
     store.document = { ...store.document, network: model.name, ...this.#addressed() };
     const many = model.counts.length === 1;
-    const isFree = () => !this.pull?.isOpen && !this.pull?.running;
+    const isHeld = () => Boolean(this.pull?.running || this.photo?.running);
+    const isFree = () => !this.pull?.isOpen && !isHeld();
     const levels = model.counts.map((_, level) => level);
     const grid = new Grid(model.resolution, model.registration);
     this.surface = new Surface(this.stage, { store, selection, grid, levels, many, isFree });
     this.surface.svg.classList.add("centres");
-    this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, grid, isFree: () => !this.pull.running });
+    this.column = new HeatmapColumn($("#heatmaps"), { store, selection, model, grid, isFree: () => !isHeld() });
     $("#heatmaps").hidden = model.counts.length === 0;
-    const isBusy = () => Boolean(this.pull.running || this.photo.running || this.history.filming);
-    this.pull = new Pull(this.stage, { store, backend, picture, grid, model, isBusy });
-    this.photo = new Photo({ store, backend, picture, say: toast, isBusy });
+    const isBusy = () => isHeld() || this.history.filming !== null;
+    const onRun = () => {
+      this.history?.draw();
+      if (!isHeld()) this.refresh(); // what came meanwhile was not shown
+    };
+    this.pull = new Pull(this.stage, { store, backend, picture, grid, model, isBusy, onRun });
+    this.photo = new Photo({ store, backend, picture, say: toast, isBusy, onRun });
     this.panels = new Panels({ store, backend, selection, model, say: toast });
     this.directions = new Directions({ store, backend, model });
     this.gallery = new Gallery({ store, backend, model });
-    this.history = new History({ store, backend, picture, isBusy });
+    this.history = new History({ store, backend, picture, isBusy, isHeld });
     this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
-    this.menu = new Menu({ store, picture, photo: this.photo, model, openPane: (name) => this.openPane(name) });
+    this.menu = new Menu({ store, backend, picture, photo: this.photo, model, openPane: (name) => this.openPane(name) });
     this.#listen();
     this.#tabs();
     this.#comparing();
@@ -104,7 +111,9 @@ class Page {
   // A link to another seed and layout that is opened in this window; undo leads back.
   #follow() {
     const found = this.#addressed();
-    if (found.seed !== undefined) this.store.open({ ...emptyDocument(this.model.name), ...found });
+    if (found.seed === undefined) return;
+    const session = { ...emptyDocument(this.model.name), ...found };
+    this.menu.adopt(session).catch((error) => toast(`The address does not fit this model. ${error.message}`, true));
   }
 
   #listen() {
@@ -122,6 +131,8 @@ class Page {
   // ---- drawing, and asking for pictures
 
   #changed(layoutOnly) {
+    this.pull.follow();
+    this.photo.follow();
     this.draw();
     if (layoutOnly) return;
     this.refresh();
@@ -147,7 +158,8 @@ class Page {
     if (frame.slot.startsWith("gallery")) return this.gallery.show(frame);
     if (frame.slot.startsWith("truncation")) return this.panels.showPreview(frame);
     if (frame.slot.startsWith("direction")) return this.directions.showPreview(frame);
-    if (frame.slot === "original") return this.picture.setOriginal(toImageData(frame.picture));
+    if (frame.slot === "original") return this.#original(frame);
+    if (frame.slot !== "main") return;
     if (this.pull.running || this.photo.running || !this.picture.show(frame)) return;
     if (frame.id === this.picture.wantedId) this.#newest(frame);
     this.look.draw();
@@ -170,16 +182,26 @@ class Page {
   #settled() {
     this.history.photograph();
     document.body.dataset.settled = this.picture.wantedId;
-    const key = this.#originalKey();
-    if (key === this.originalKey || this.store.before !== null) return;
-    this.originalKey = key;
-    if (this.store.document.w === null) this.backend.render(JSON.parse(key), { slot: "original" });
+    if (this.store.before === null) this.#compareWith();
   }
 
-  // What everything is compared with: the seed's own picture.
-  #originalKey() {
-    const { document } = this.store;
-    return JSON.stringify({ ...document, layout: null, object_seeds: null, directions: [], w: null, drag: { points: [], mask: null } });
+  // What the picture is compared with: the seed's own; of styles that were found or pulled elsewhere, what was opened.
+  #compareWith() {
+    const { store, picture } = this;
+    const [key, known] = [store.originalKey, store.original];
+    if (known?.key === key && (known.image || known.id === this.askedOriginal)) return;
+    if (store.document.w !== null) store.original = { key, image: known?.image ?? picture.newest };
+    else {
+      this.askedOriginal = this.backend.render(JSON.parse(key), { slot: "original" });
+      store.original = { key, image: null, id: this.askedOriginal };
+    }
+  }
+
+  #original(frame) {
+    const { original } = this.store;
+    if (original?.id !== frame.id) return;
+    original.image = toImageData(frame.picture);
+    this.picture.compare();
   }
 
   // ---- what goes wrong
@@ -192,18 +214,19 @@ class Page {
     this.picture.asked.delete(id);
   }
 
-  #gone() {
+  // why: {reason, link} where more is known than that it does not answer; link: {href, text}.
+  #gone({ reason, link }) {
     this.pull?.failed("the server has gone");
     this.photo?.failed("the server has gone");
     this.history?.failed();
     this.picture.asked.clear();
-    this.#notice("The server does not answer. Start it again (python edit.py --network=…); this page goes on by itself when it is back. Nothing is lost.", true);
+    this.#notice(`${reason ?? AWAY} This page goes on by itself. Nothing is lost.`, true, link);
   }
 
-  #notice(text, isBad = false) {
+  #notice(text, isBad = false, link = null) {
     const notice = $("#notice");
     notice.hidden = text === "";
-    notice.textContent = text;
+    notice.replaceChildren(text, ...(link ? [" ", element("a", { href: link.href, target: "_blank" }, link.text)] : []));
     notice.classList.toggle("bad", isBad);
   }
 
@@ -287,7 +310,6 @@ class Page {
 
   #hold(held) {
     this.picture.hold(held);
-    $("#badge").hidden = !(held && this.picture.original);
   }
 
   #wipe(share) {
@@ -303,10 +325,10 @@ class Page {
     if (isTyping(event.target) && event.target.type !== "range") return;
     if ((event.ctrlKey || event.metaKey) && "zy".includes(event.key.toLowerCase())) {
       const again = event.key.toLowerCase() === "y" || event.shiftKey;
-      if (!this.pull.running) this.store[again ? "redo" : "undo"]();
+      $(again ? "#redo" : "#undo").click();
       event.preventDefault();
     } else if (event.key === "Escape") this.#escape();
-    else if (event.key === " " && !/^(BUTTON|SUMMARY)$/.test(event.target.tagName)) {
+    else if (event.key === " " && !event.target.closest?.("button, summary, label, a")) {
       this.#hold(true);
       addEventListener("keyup", () => this.#hold(false), { once: true });
       event.preventDefault();

@@ -1,13 +1,16 @@
 // Opening and saving: sessions, layouts, latents, pictures; copying in words.
 
-import { $, download, toast } from "./dom.js";
+import { $, download, opensByKey, toast } from "./dom.js";
 import { fromBase64, jsonBlob, layoutFile, pngOf, read, withSession, zip } from "./files.js";
 import { check } from "./fit.js";
-import { commandLine, python, toHash, unsaid } from "./words.js";
+import { completed } from "./store.js";
+import { commandLine, python, toHash, unlinked, unsaid } from "./words.js";
+
+const NOBODY = "the server does not answer; open it again when it is back";
 
 export class Menu {
-  constructor({ store, picture, photo, model, openPane }) {
-    Object.assign(this, { store, picture, photo, model, openPane });
+  constructor({ store, backend, picture, photo, model, openPane }) {
+    Object.assign(this, { store, backend, picture, photo, model, openPane, tried: 0 });
     const actions = {
       png: () => this.#png(), session: () => download("session.json", jsonBlob(this.store.toJSON())),
       layout: () => this.#layout(), latents: () => this.#latents(), command: () => this.#command(),
@@ -24,7 +27,7 @@ export class Menu {
       if (target.files[0]) this.open(target.files[0]);
       target.value = "";
     };
-    $("#open-label").onkeydown = ({ key }) => (key === "Enter" || key === " ") && $("#open").click();
+    opensByKey($("#open-label"), $("#open"));
     this.#closing();
     this.#dropping();
   }
@@ -50,22 +53,45 @@ export class Menu {
     try {
       const found = await read(file);
       check(found.session ?? { layout: found.layout }, this.model);
-      if (found.session) this.#session(found.session);
-      else if (found.layout) this.store.change({ layout: found.layout });
-      else {
-        this.openPane("photo");
-        await this.photo.choose(found.picture);
-      }
+      if (found.session) await this.#session(found.session);
+      else if (found.layout) await this.#layoutFrom(found.layout);
+      else if (await this.photo.choose(found.picture)) this.openPane("photo");
     } catch (error) {
       toast(`${file.name}: ${error.message}`, true);
     }
   }
 
-  #session(session) {
+  async #session(session) {
     const { network } = this.store.document;
-    if (session.network && session.network !== network) toast(`This session was made with ${session.network}; here it may look different.`);
-    this.store.open({ ...session, network });
-    toast("session opened");
+    await this.adopt({ ...session, network });
+    const isOther = session.network && session.network !== network;
+    toast(isOther ? `Session opened. It was made with ${session.network}; here it may look different.` : "Session opened.");
+  }
+
+  async #layoutFrom(layout) {
+    await this.#tryOut({ ...this.store.document, layout });
+    this.store.change({ layout });
+    toast("Layout opened.");
+  }
+
+  // A session takes the place of this one when there is a picture of it. Throws an Error to be shown where there is none.
+  async adopt(session) {
+    await this.#tryOut(completed(session));
+    this.store.open(session);
+  }
+
+  #tryOut(document) {
+    const { backend } = this;
+    if (!backend.isConnected) throw new Error(NOBODY);
+    this.tried = (this.tried + 1) % 1000;
+    const id = backend.render(document, { slot: `tried${this.tried}` });
+    const until = new AbortController();
+    return new Promise((resolve, reject) => {
+      const on = (name, listen) => backend.addEventListener(name, ({ detail }) => listen(detail), { signal: until.signal });
+      on("picture", (frame) => frame.id === id && resolve());
+      on("error", (error) => error.id === id && reject(new Error(error.message)));
+      on("gone", () => reject(new Error(NOBODY)));
+    }).finally(() => until.abort());
   }
 
   async #png() {
@@ -85,19 +111,19 @@ export class Menu {
     const { document, layout } = this.store;
     const more = [document.layout && "layout.json", document.w && "latents.npz"].filter(Boolean);
     const files = more.length ? `Save ${more.join(" and ")} beside it.` : "";
-    this.#copy(commandLine(document, layout, this.model), unsaid(document) ?? files);
+    this.#copy(commandLine(document, layout, this.model), [files, unsaid(document)].filter(Boolean).join(" "));
   }
 
   #link() {
     const address = new URL(location.href);
     address.hash = toHash(this.store.document);
-    this.#copy(address.href, this.store.document.w ? "It has seed and layout, but not what was pulled." : "");
+    this.#copy(address.href, unlinked(this.store.document));
   }
 
   async #copy(text, more) {
     try {
       await navigator.clipboard.writeText(text);
-      toast(`copied. ${more}`);
+      toast(`Copied. ${more}`);
     } catch {
       prompt(`Copy this. ${more}`, text);
     }

@@ -1,37 +1,69 @@
 // One's own picture: uploaded, searched for in the model's latents, and shown beside the model's, with the error.
 
-import { $, ONE_AT_A_TIME } from "./dom.js";
+import { $, ONE_AT_A_TIME, opensByKey } from "./dom.js";
 import { toImageData } from "./frames.js";
+import { clamp } from "./geometry.js";
 import { draw } from "./picture.js";
 
+const LARGEST = 20 << 20; // bytes of a file: editing/server/protocol.py takes no more
+const mib = (bytes) => (bytes / 2 ** 20).toFixed(0);
+
 export class Photo {
-  constructor({ store, backend, picture, say, isBusy }) {
-    Object.assign(this, { store, backend, picture, say, isBusy });
+  constructor({ store, backend, picture, say, isBusy, onRun }) {
+    Object.assign(this, { store, backend, picture, say, isBusy, onRun });
     this.running = null;
     $("#photo").onchange = ({ target }) => target.files[0] && this.choose(target.files[0]);
-    $("#photo-drop").onkeydown = ({ key }) => (key === "Enter" || key === " ") && $("#photo").click();
+    opensByKey($("#photo-drop"), $("#photo"));
     $("#photo-start").onclick = () => this.start();
     $("#photo-stop").onclick = () => this.stop();
   }
 
+  // Whether it is a picture that can be searched for; where not, that is said.
   async choose(file) {
-    if (!this.backend.can.gradients) return this.say("The exported page cannot search; open the editor itself for that.", true);
-    this.file = file;
+    const refusal = this.#refusal(file);
+    if (refusal) return this.#refuse(refusal);
     const image = await createImageBitmap(file).catch(() => null);
-    if (!image) return this.say(`${file.name} is no picture that can be read here`, true);
+    if (!image) return this.#refuse(`${file.name} is no picture that can be read here; use a PNG or a JPEG.`);
+    this.file = file;
     $("#photo-pair").hidden = false;
     drawSquare($("#photo-canvas"), image);
     $("#photo-start").disabled = false;
     $("#photo-said").textContent = `${file.name}, ${image.width} × ${image.height}: cut to a square in the middle`;
+    return true;
+  }
+
+  #refusal({ name, size }) {
+    if (!this.backend.can.gradients) return "This page cannot search for pictures; open the editor itself for that.";
+    if (size > LARGEST) return `${name} has ${mib(size)} MiB; ${mib(LARGEST)} are the most. Make the picture smaller.`;
+    return null;
+  }
+
+  #refuse(text) {
+    this.say(text, true);
+    return false;
   }
 
   async start() {
     if (this.isBusy()) return this.say(ONE_AT_A_TIME, true);
     await this.backend.upload(this.file);
-    const options = { steps: Number($("#photo-steps").value), optimize_layout: $("#photo-layout").checked };
+    const options = { steps: this.#steps(), optimize_layout: $("#photo-layout").checked };
     if (!this.store.layout) options.optimize_layout = false;
-    this.running = { id: this.backend.invert(this.store.document, options), last: null };
+    this.running = { id: this.backend.invert(this.store.document, options), last: null, document: this.store.document };
     this.#show();
+  }
+
+  // As many as the field says, or as near as it goes.
+  #steps() {
+    const field = $("#photo-steps");
+    field.value = clamp(Math.round(Number(field.value)) || 200, Number(field.min), Number(field.max));
+    return Number(field.value);
+  }
+
+  // The search ends when its picture is left for another.
+  follow() {
+    if (!this.running || this.running.document === this.store.document) return;
+    this.backend.stop();
+    this.failed("Stopped, as another picture was chosen.");
   }
 
   uploaded(frame) {
@@ -70,11 +102,12 @@ export class Photo {
     if (!last) return;
     const w = { w: last.w, layout: last.layout, object_seeds: null, directions: [] };
     this.store.change({ ...w, drag: { points: [], mask: null } });
-    if (target) this.picture.setOriginal(target);
+    if (target) this.store.original = { key: this.store.originalKey, image: target };
   }
 
   #show() {
     const runs = this.running !== null;
+    this.onRun();
     $("#photo-start").disabled = runs || !this.file;
     $("#photo-stop").disabled = !runs;
     $("#photo-progress").hidden = !runs;
@@ -85,5 +118,8 @@ function drawSquare(canvas, image) {
   const side = Math.min(image.width, image.height);
   canvas.width = canvas.height = Math.min(side, 256);
   const [x, y] = [(image.width - side) / 2, (image.height - side) / 2];
-  canvas.getContext("2d").drawImage(image, x, y, side, side, 0, 0, canvas.width, canvas.height);
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#fff"; // below transparent parts, as the server has it
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(image, x, y, side, side, 0, 0, canvas.width, canvas.height);
 }

@@ -16,7 +16,7 @@ export class Picture {
     this.shownId = 0;
     this.wantedId = 0;
     this.newest = null; // ImageData
-    this.original = null; // ImageData of what everything is compared with
+    this.originalShown = null; // ImageData that `other` has
     this.asked = new Map(); // id: time
     this.latency = 0;
     this.look = null; // {kind, resolution} of an overlay
@@ -72,10 +72,9 @@ export class Picture {
 
   // ---- compared with the original
 
-  setOriginal(image) {
-    this.original = image;
-    draw(this.other, image);
-    this.compare();
+  // ImageData of what the picture is compared with, or null while it is not there.
+  get original() {
+    return this.store.original?.image ?? null;
   }
 
   hold(held) {
@@ -89,10 +88,13 @@ export class Picture {
   }
 
   compare() {
-    const both = this.original && (this.held || this.wipe !== null);
+    const { original } = this;
+    const both = original && (this.held || this.wipe !== null);
     this.other.hidden = !both;
-    this.stage.classList.toggle("held", Boolean(this.original && this.held));
+    $("#badge").hidden = !both; // the original is all of it, or what is left of the wipe
+    this.stage.classList.toggle("held", Boolean(original && this.held));
     if (!both) return;
+    if (original !== this.originalShown) draw(this.other, (this.originalShown = original));
     const right = this.held ? 0 : 100 * (1 - this.wipe);
     this.other.style.clipPath = `inset(0 ${right}% 0 0)`;
   }

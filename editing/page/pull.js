@@ -9,9 +9,10 @@ const SHORTEST = 6; // CSS pixels of an arrow
 const MASK_SIDE = 256; // pixels of a painted mask, each way
 
 export class Pull {
-  constructor(host, { store, backend, picture, grid, model, isBusy }) {
-    Object.assign(this, { host, store, backend, picture, grid, isBusy });
+  constructor(host, { store, backend, picture, grid, model, isBusy, onRun }) {
+    Object.assign(this, { host, store, backend, picture, grid, isBusy, onRun });
     this.keyPoints = new KeyPoints(model, (field) => (field ? this.choose("off") : this.draw())); // a field knows no masks
+    this.#modes(model);
     this.view = new View(host, grid);
     this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
     this.svg.style.display = "none";
@@ -19,9 +20,11 @@ export class Pull {
     this.canvas = $("#mask");
     this.painted = document.createElement("canvas");
     this.painted.width = this.painted.height = MASK_SIDE;
-    this.tool = "off";
+    this.brush = "paint";
     this.gesture = null;
-    this.running = null; // {id, points, distances}
+    this.pending = null; // where a point is to begin, after a click: the next one says where it goes
+    this.saidOf = null; // the document of which something is said
+    this.running = null; // {id, document, points, distances, last}
     this.svg.addEventListener("pointerdown", (event) => this.#press(event));
     this.svg.addEventListener("pointermove", (event) => this.#move(event));
     this.svg.addEventListener("pointerup", () => this.#release());
@@ -30,11 +33,18 @@ export class Pull {
     $("#pull-stop").onclick = () => this.stop();
     $("#pull-clear").onclick = () => this.store.change({ drag: { ...this.drag, points: [] } });
     for (const button of document.querySelectorAll("[data-mask]")) button.onclick = () => this.choose(button.dataset.mask);
+    for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => this.#takeUp(button.dataset.brush);
     new ResizeObserver(() => this.draw()).observe(host);
   }
 
   get drag() {
     return { points: [], mask: null, ...this.store.document.drag };
+  }
+
+  // "off", "circle" or "brush": what the document's mask is made with.
+  get tool() {
+    const { mask } = this.drag;
+    return !mask ? "off" : mask.circle ? "circle" : "brush";
   }
 
   get isOpen() {
@@ -43,8 +53,16 @@ export class Pull {
 
   open(isOpen) {
     this.svg.style.display = isOpen ? "" : "none";
+    this.pending = null;
     this.host.classList.toggle("pulling", isOpen);
     this.draw();
+  }
+
+  // Where no centre moves anything, details alone can be changed.
+  #modes({ moves_centers: moves }) {
+    if (moves) return;
+    for (const option of document.querySelectorAll("#pull-mode option")) option.disabled = /^(hybrid|alternate)$/.test(option.value);
+    $("#pull-mode").value = "latent";
   }
 
   // ---- drawing
@@ -56,7 +74,23 @@ export class Pull {
     if (!this.running) this.svg.append(...this.keyPoints.marks(this.view));
     this.drag.points.forEach((point, index) => this.#drawPoint(point, index));
     if (this.drag.mask?.circle) this.#drawCircle(this.drag.mask.circle);
+    if (this.pending) this.#drawPending(this.pending);
     this.#list();
+    this.#drawTools();
+  }
+
+  #drawTools() {
+    const check = (kind, value) => {
+      for (const button of document.querySelectorAll(`[data-${kind}]`)) button.setAttribute("aria-checked", String(button.dataset[kind] === value));
+    };
+    check("mask", this.tool);
+    check("brush", this.brush);
+    $("#brush-tools").hidden = this.tool !== "brush";
+  }
+
+  #drawPending(place) {
+    const [cx, cy] = this.view.toScreen(place);
+    this.svg.append(svg("circle", { class: "start-point", cx, cy, r: 7 }));
   }
 
   #drawPoint({ from, to }, index) {
@@ -145,7 +179,7 @@ export class Pull {
     const { point, end, circle } = event.target.dataset;
     if (circle) this.gesture = { kind: circle };
     else if (point) this.gesture = { kind: "point", index: Number(point), end };
-    else if (this.tool === "brush") this.#stroke((this.gesture = { kind: "brush", last: at }), at);
+    else if (this.tool === "brush" && this.brush !== "points") this.#stroke((this.gesture = { kind: "brush", last: at }), at);
     else this.gesture = { kind: "new", index: this.drag.points.length, start: at, pressed: [event.clientX, event.clientY] };
   }
 
@@ -170,6 +204,7 @@ export class Pull {
     const points = this.drag.points.slice();
     if (now.kind === "new") {
       if (Math.hypot(event.clientX - now.pressed[0], event.clientY - now.pressed[1]) < SHORTEST && !points[now.index]) return;
+      this.pending = null;
       points[now.index] = { from: this.keyPoints.snapped(now.start).map((value) => clamp(value, -1, 1)), to: at };
     } else points[now.index] = { ...points[now.index], [now.end]: at };
     this.store.preview({ drag: { ...this.drag, points } });
@@ -179,31 +214,49 @@ export class Pull {
     const now = this.gesture;
     this.gesture = null;
     if (now?.kind === "brush") this.#keepBrush();
+    if (now?.kind === "new" && !this.drag.points[now.index]) this.#click(now);
     const isPulled = this.store.before !== null && this.keyPoints.field !== null;
     this.store.commit();
     if (isPulled && !this.isBusy()) this.start(); // the picture follows
   }
 
+  // Dragging is never the only way: a click says where a point begins, and the next one where it goes.
+  #click({ index, start }) {
+    const [at, from] = [start.map((value) => clamp(value, -1, 1)), this.pending];
+    this.pending = from ? null : this.keyPoints.snapped(at);
+    if (from) this.store.preview({ drag: { ...this.drag, points: [...this.drag.points.slice(0, index), { from, to: at }] } });
+    else {
+      this.#say("Now click where it should go.");
+      this.draw();
+    }
+  }
+
   cancel() {
-    if (!this.gesture) return false;
-    this.gesture = null;
-    this.store.cancel();
+    if (!this.gesture && !this.pending) return false;
+    this.gesture = this.pending = null;
+    this.#say("");
+    if (!this.store.cancel()) this.draw();
     return true;
   }
 
   // ---- the mask
 
   choose(tool) {
-    this.tool = tool;
-    for (const button of document.querySelectorAll("[data-mask]")) button.setAttribute("aria-checked", button.dataset.mask === tool);
-    $("#brush-tools").hidden = tool !== "brush";
     if (tool === "off") this.store.change({ drag: { ...this.drag, mask: null } });
     if (tool === "circle") this.store.change({ drag: { ...this.drag, mask: { circle: this.#around() } } });
     if (tool === "brush" && !this.drag.mask?.png) {
+      this.brush = "paint";
       this.#blank();
       this.#keepBrush();
       this.store.commit();
     }
+    this.draw();
+  }
+
+  // What pressing the picture does while there is a painted mask.
+  #takeUp(brush) {
+    this.brush = brush;
+    this.#drawTools();
   }
 
   // A circle about everything that is pulled.
@@ -224,7 +277,7 @@ export class Pull {
   #stroke(now, at) {
     const pen = this.painted.getContext("2d");
     const [radius, steps] = [Number($("#brush-size").value) / 2, 8];
-    pen.fillStyle = $("#brush-erase").checked ? "#000" : "#fff";
+    pen.fillStyle = this.brush === "erase" ? "#000" : "#fff";
     for (let i = 1; i <= steps; i++) {
       this.#disc(pen, [0, 1].map((axis) => now.last[axis] + ((at[axis] - now.last[axis]) * i) / steps), radius);
     }
@@ -234,6 +287,7 @@ export class Pull {
 
   #keepBrush() {
     const png = this.painted.toDataURL("image/png").split(",")[1];
+    this.restored = png; // it is there already, and what is painted meanwhile is newer
     this.store.preview({ drag: { ...this.drag, mask: { png } } });
   }
 
@@ -244,8 +298,10 @@ export class Pull {
     this.restored = png;
     const image = new Image();
     image.src = `data:image/png;base64,${png}`;
-    await image.decode().catch(() => {});
-    this.painted.getContext("2d").drawImage(image, 0, 0, MASK_SIDE, MASK_SIDE);
+    const isThere = await image.decode().then(() => true, () => false);
+    if (png !== this.restored) return; // a newer one has taken its place
+    this.#blank();
+    if (isThere) this.painted.getContext("2d").drawImage(image, 0, 0, MASK_SIDE, MASK_SIDE);
     this.#drawMask();
   }
 
@@ -254,11 +310,31 @@ export class Pull {
   start() {
     if (this.isBusy()) return this.#say(ONE_AT_A_TIME);
     const { field } = this.keyPoints;
-    const options = field ? { field: field.file } : { mode: this.store.layout ? $("#pull-mode").value : "latent" };
+    const options = field ? { field: field.file } : { mode: $("#pull-mode").value };
     const id = this.backend.drag({ ...this.store.document, layout: this.store.layout }, options);
-    this.running = { id, points: [], distances: null };
+    this.pending = null;
+    this.running = { id, document: this.store.document, points: [], distances: null };
     this.#say("on its way");
+    this.onRun();
     this.draw();
+  }
+
+  // A run ends when its picture is left for another, and begins again from where it is when its points or its mask are
+  // changed.
+  follow() {
+    if (!this.running && this.store.document !== this.saidOf) this.#say(""); // it was said of another picture
+    if (!this.running || this.running.document === this.store.document) return;
+    const isLeft = withoutDrag(this.running.document) !== withoutDrag(this.store.document);
+    if (isLeft) {
+      this.backend.stop();
+      this.failed("Stopped, as another picture was chosen.");
+    } else if (this.store.before === null) queueMicrotask(() => this.#again());
+  }
+
+  #again() {
+    if (!this.running || JSON.stringify(this.running.document.drag) === JSON.stringify(this.store.document.drag)) return;
+    this.stop();
+    if (this.drag.points.length > 0) this.start();
   }
 
   stop() {
@@ -282,23 +358,33 @@ export class Pull {
     if (!this.running) return;
     this.running = null;
     this.#say(message);
+    this.onRun();
     this.draw();
   }
 
   // The picture that was reached, as one entry of the history; points begin where they have come to.
   #finish(reason) {
-    const { last, points, distances } = this.running;
+    const { document, last, points, distances } = this.running;
     this.running = null;
+    this.onRun();
     const left = distances ? `, ${mean(distances).toFixed(1)} px from the target` : "";
+    if (last) this.#keep(document, last, points);
     this.#say(`${reason ?? "done"}${left}`);
-    if (!last) return this.draw();
-    const moved = this.drag.points.map((point, i) => ({ ...point, from: points[i] ?? point.from }));
+    this.draw();
+  }
+
+  #keep(document, last, points) {
+    const began = document.drag.points.map(({ from }) => String(from));
+    const moved = this.drag.points.map((point) => ({ ...point, from: points[began.indexOf(String(point.from))] ?? point.from }));
     this.store.change({ w: last.w, layout: last.layout, directions: [], drag: { ...this.drag, points: moved } }); // w has them
   }
 
   #say(text) {
+    this.saidOf = this.store.document;
     $("#pull-said").textContent = text;
   }
 }
+
+const withoutDrag = (document) => JSON.stringify({ ...document, drag: null });
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

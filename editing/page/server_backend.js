@@ -1,10 +1,15 @@
 // The back end that asks the server over a WebSocket. Events: hello, picture, drag, invert, upload, film, progress,
-// error, stopped, operators, loading, failed, gone. `detail` is the message or the frame's header with its parts.
+// error, stopped, operators, loading, failed, refused, gone. `detail` is the message or the frame's header with its parts.
 
 import { readFrame } from "./frames.js";
 
 const FIRST_WAIT = 500; // milliseconds before it tries to connect again
 const LONGEST_WAIT = 3000;
+const AWAY = {}; // nothing more is known than that it does not answer
+const LOCKED = {
+  reason: "The server asks for its password again.",
+  link: { href: "login", text: "Log in, in another tab." },
+};
 
 export class ServerBackend extends EventTarget {
   can = { gradients: true, overlays: true, films: true };
@@ -12,6 +17,7 @@ export class ServerBackend extends EventTarget {
   #socket = null;
   #wait = FIRST_WAIT;
   #next = 1;
+  #why = AWAY; // why there is no connection, where more is known than that there is none
 
   connect() {
     const address = new URL("ws", location.href);
@@ -68,14 +74,30 @@ export class ServerBackend extends EventTarget {
 
   #receive(data) {
     const message = typeof data === "string" ? JSON.parse(data) : readFrame(data);
-    if (message.type === "hello") this.#wait = FIRST_WAIT;
+    if (message.type === "hello") [this.#wait, this.#why] = [FIRST_WAIT, AWAY];
+    if (message.type === "refused") this.#why = { reason: message.message };
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
   }
 
   #again() {
-    this.dispatchEvent(new CustomEvent("gone", { detail: {} }));
+    this.#sayGone();
     setTimeout(() => this.connect(), this.#wait);
     this.#wait = Math.min(this.#wait * 1.5, LONGEST_WAIT);
+    this.#askWhy();
+  }
+
+  #sayGone() {
+    this.dispatchEvent(new CustomEvent("gone", { detail: this.#why }));
+  }
+
+  // A WebSocket that is refused does not say why; a page that leads to another one does.
+  async #askWhy() {
+    const answer = await fetch("./", { redirect: "manual", cache: "no-store" }).catch(() => null);
+    const isKnown = answer !== null && this.#why !== LOCKED;
+    const why = answer?.type === "opaqueredirect" ? LOCKED : isKnown ? this.#why : AWAY;
+    if (this.isConnected || why === this.#why) return;
+    this.#why = why;
+    this.#sayGone();
   }
 }
 

@@ -12,6 +12,12 @@ export function emptyDocument(network = "") {
   };
 }
 
+// A document from outside with what it leaves out, or has null for, as in a new one.
+export function completed(document) {
+  const given = Object.entries(document).filter(([, value]) => value !== null);
+  return { ...emptyDocument(), ...Object.fromEntries(given), history: [] };
+}
+
 export class Store extends EventTarget {
   constructor() {
     super();
@@ -21,11 +27,18 @@ export class Store extends EventTarget {
     this.drawn = null; // the layout that the seed itself has, as soon as the first picture tells
     this.before = null; // the state at the beginning of a change that is not finished
     this.thumbnail = null; // canvas with the picture of this state, which is no other's
+    this.original = null; // {key, image, id}: what this state is compared with; states after it have the same
   }
 
   // What is where: the document's own layout, or the seed's.
   get layout() {
     return this.document.layout ?? this.drawn;
+  }
+
+  // Of which seed, and how it is drawn: documents of one key have one original, until a photograph takes its place.
+  get originalKey() {
+    const { document } = this;
+    return JSON.stringify({ ...document, layout: null, object_seeds: null, directions: [], w: null, drag: { points: [], mask: null } });
   }
 
   get states() {
@@ -85,13 +98,13 @@ export class Store extends EventTarget {
 
   // A session from a file takes the place of this one, which can be undone.
   open(document) {
-    const { history = [], ...rest } = document;
-    const opened = { ...emptyDocument(), ...rest, history: [] };
+    const opened = completed(document);
     this.commit();
-    this.past = [...this.past, this.#state(), ...history.map((state) => ({ document: state, layout: state.layout }))];
+    const earlier = (document.history ?? []).map((state) => ({ document: completed(state), layout: state.layout }));
+    this.past = [...this.past, this.#state(), ...earlier];
     this.past = this.past.slice(-MOST_STATES);
     this.future = [];
-    this.drawn = null;
+    this.drawn = this.original = null;
     this.#show(opened);
     this.dispatchEvent(new Event("commit"));
   }
@@ -108,11 +121,13 @@ export class Store extends EventTarget {
   }
 
   #state() {
-    return { document: this.document, layout: this.layout, thumbnail: this.thumbnail };
+    const { document, layout, thumbnail, original } = this;
+    return { document, layout, thumbnail, original };
   }
 
-  #restore({ document, layout, thumbnail }) {
-    this.drawn = layout;
+  #restore({ document, layout, thumbnail, original = null }) {
+    this.drawn = layout ?? null;
+    this.original = original;
     this.#show(document, thumbnail);
   }
 

@@ -35,9 +35,20 @@ export function python(document, model) {
 
 // Why a command line cannot say everything, or null.
 export function unsaid(document) {
-  if (document.object_seeds?.some(Array.isArray)) return "a copied style is in the session only: use the lines of Python";
-  if (document.noise_seed !== null && document.noise_seed !== document.seed) return "the noise's own seed is in the session only";
+  if (!document.w && document.object_seeds?.some(Array.isArray)) return "A copied style is in the session only: use the lines of Python.";
+  if (document.noise_mode === "random" && document.noise_seed !== null && document.noise_seed !== document.seed) {
+    return "The noise's own seed is in the session only: use the lines of Python.";
+  }
   return null;
+}
+
+// What a link does not say of a session; "" where it says all.
+export function unlinked(document) {
+  const missing = [
+    document.w && "what was pulled or found", document.directions.length > 0 && "directions",
+    document.noise_mode !== "const" && "noise", !document.w && document.truncation_cutoff !== null && "where truncation ends",
+  ].filter(Boolean);
+  return missing.length ? `It has seed and layout, but not ${missing.join(", ")}. Save the session for that.` : "";
 }
 
 // Seed, truncation and layout, which fit an address.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +31,7 @@ KINDS = {
     ".svg": "image/svg+xml",
 }
 MOST_PAGES = 16  # connected at a time
+FULL = f"{MOST_PAGES} pages of this editor are open already; close one of them."
 FORM_LIMIT = 4096  # bytes
 WRONG_PASSWORD_DELAY = 1.0  # seconds
 
@@ -121,10 +123,11 @@ class Editor:
     # ---- routes
 
     async def _socket(self, socket: WebSocket) -> None:
-        if len(self.sessions) >= MOST_PAGES:
-            await socket.close(1013, "too many pages are open")
-            return
         await socket.accept()
+        if len(self.sessions) >= MOST_PAGES:  # browsers tell a page nothing of a connection that is not accepted
+            await socket.send_text(json.dumps({"type": "refused", "message": FULL}))
+            await socket.close(1013)
+            return
         session = Session(socket, self.scheduler)
         self.sessions.add(session)
         self._greet(session)

@@ -148,6 +148,8 @@ class Engine:
             return field.drag(ws, layout, points, max_steps, _steady(document))
         resolution = self.snapshot.config.generator.img_resolution
         mask = mask_array(document.mask, resolution, registration_of_model(self.model))
+        if mask is not None and not mask.any():
+            raise UserError("nothing may change yet: paint or circle what may, or let everything")
         inside = None if mask is None else torch.from_numpy(mask).to(self.model.device)
         return drag(self.model, ws, layout, points, inside, DragOptions(**options), noise_mode=_steady(document))
 

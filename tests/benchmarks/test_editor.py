@@ -49,6 +49,19 @@ def test_the_report_of_memory(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_session_of_memory_ends_in_time(tmp_path):
+    path = tmp_path / "report.json"
+    options = [f"--network={save_tiny_snapshot(tmp_path)}", "--per-second=20", "--minutes=0.05", f"--json={path}"]
+    result = CliRunner().invoke(editor_memory.main, options)
+    assert result.exit_code == 0, result.output
+    facts = read_report(path).facts
+    assert len(facts["mib"]) == editor_memory.PARTS
+    assert 3 <= facts["seconds"] < 30
+    assert facts["moves_a_second"] == pytest.approx(facts["moves"] / facts["seconds"], rel=0.2)
+    assert facts["moves_a_second"] <= 20.5
+
+
+@pytest.mark.slow
 def test_what_the_server_complains_of_is_said():
     with pytest.raises(UserError, match="no such file"), served("none"):
         pass

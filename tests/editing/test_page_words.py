@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from dnnlib.errors import UserError
-from editing.document import Document, load_session, save_session
+from editing.document import MOST_HISTORY, Document, load_session, save_session
+from editing.server.protocol import MOST_KEYFRAMES, UPLOAD_LIMIT
 
-WORDS = (Path(__file__).parents[2] / "editing" / "page" / "words.js").read_text(encoding="utf-8")
+PAGE_FOLDER = Path(__file__).parents[2] / "editing" / "page"
+WORDS = (PAGE_FOLDER / "words.js").read_text(encoding="utf-8")
 
 
 def test_what_the_lines_import_exists():
@@ -18,6 +20,15 @@ def test_what_the_lines_import_exists():
     assert len(imported) >= 4
     for module, name in imported:
         assert callable(getattr(importlib.import_module(module), name)), f"{module}.{name}"
+
+
+def test_the_page_knows_what_the_server_takes():
+    """A file that is too large would end the connection, and the page would not know why."""
+    text = {name: (PAGE_FOLDER / name).read_text(encoding="utf-8") for name in ("photo.js", "history.js", "fit.js")}
+    (shift,) = re.findall(r"const LARGEST = 20 << (\d+);", text["photo.js"])
+    assert 20 << int(shift) == UPLOAD_LIMIT
+    assert re.findall(r"const MOST_KEYFRAMES = (\d+);", text["history.js"]) == [str(MOST_KEYFRAMES)]
+    assert re.findall(r"const MOST_STATES = (\d+);", text["fit.js"]) == [str(MOST_HISTORY)]
 
 
 def test_a_session_is_loaded_as_it_was_saved(tmp_path: Path):

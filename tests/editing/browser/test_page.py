@@ -104,6 +104,21 @@ def test_a_late_picture_does_not_move_the_points_of_a_newer_state(visitor: Visit
     assert set(visitor.page.evaluate("globalThis.seen")) <= {centers[0][0][0]}
 
 
+def test_space_on_a_button_is_that_buttons(visitor: Visitor):
+    """Of a label that opens files, too; anywhere else it shows the original while it is held."""
+    visitor.wait_for(lambda: visitor.ask("picture.original") is not None)
+    with visitor.page.expect_file_chooser():
+        visitor.page.focus("#open-label")
+        visitor.page.keyboard.down(" ")
+    assert not visitor.page.locator("#original").is_visible()
+    visitor.page.keyboard.up(" ")
+    visitor.page.focus("#stage g.handle.level-0")
+    visitor.page.keyboard.down(" ")
+    assert visitor.page.locator("#original").is_visible()
+    visitor.page.keyboard.up(" ")
+    assert not visitor.page.locator("#original").is_visible()
+
+
 def test_the_strip_keeps_the_pictures_that_it_has(visitor: Visitor):
     visitor.page.focus("#stage g.handle.level-0")
     for number in range(3):

@@ -100,6 +100,32 @@ def test_every_pane_can_be_read_and_nothing_overlaps(browser: Any, server: Runni
         assert found == {name: [] for name in found}
 
 
+PRESSED = "button, .button, summary, select, input[type=number], label.drop, label.check"
+SMALL = f"""(least) => [...document.querySelectorAll("{PRESSED}")]
+  .filter((each) => each.checkVisibility())
+  .map((each) => [each.id || each.textContent.trim() || each.title, each.getBoundingClientRect()])
+  .filter(([, box]) => Math.min(box.width, box.height) < least - 0.5)
+  .map(([name, box]) => name + ": " + Math.round(box.width) + " x " + Math.round(box.height))"""
+
+
+@pytest.mark.parametrize("size", [(400, 800), (1024, 768)])
+def test_what_fingers_press_is_large_enough(browser: Any, server: Running, size: tuple[int, int]):
+    with visiting(browser, server.url, size, has_touch=True, is_mobile=True) as visitor:
+        found = {}
+        for pane in PANES:
+            visitor.page.click(f"#tab-{pane}")
+            if pane == "pull":
+                visitor.pull((-0.3, -0.3), (0.3, 0.2))
+                visitor.page.click("[data-mask=brush]")
+                visitor.rest()
+            found[pane] = visitor.page.evaluate(SMALL, 40)
+            keep(visitor, f"touch-{size[0]}-{pane}")
+        visitor.page.evaluate("scrollTo(0, 0)")
+        visitor.page.click("#save-menu summary")
+        found["menu"] = visitor.page.evaluate(SMALL, 40)
+        assert found == {name: [] for name in found}
+
+
 def test_the_open_menu_closes_beside_it_and_by_escape(visitor: Visitor):
     menu = visitor.page.locator(".menu-items")
     visitor.page.click("#save-menu summary")

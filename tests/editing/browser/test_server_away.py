@@ -1,11 +1,13 @@
 """The server goes and comes back; two pages at once."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from tests.editing.browser.visitor import MARKS, MODEL, visiting
-from tests.editing.server.running import Running, running_server
+from editing.server.app import MOST_PAGES
+from tests.editing.browser.visitor import MARKS, MODEL, Visitor, visiting
+from tests.editing.server.running import Running, open_page, running_server
 
 pytestmark = MARKS
 
@@ -42,6 +44,54 @@ def test_the_page_says_that_the_server_has_gone_and_goes_on_when_it_is_back(brow
         page.keyboard.press("Shift+ArrowRight")
         visitor.wait_for(lambda: visitor.shows_another(picture))
         window.__exit__(None, None, None)
+
+
+def test_a_server_that_asks_for_its_password_again_is_no_server_that_is_away(browser: Any):
+    """Started again it knows nobody: the page leads to the login, and goes on after it with what it has."""
+    with running_server(MODEL, password="open sesame") as first:
+        port = int(first.url.rstrip("/").rsplit(":", 1)[1])
+        window = browser.new_context()
+        window.add_init_script("localStorage.setItem('steergan-hint-seen', '1')")
+        page = window.new_page()
+        log_in(page, first.url)
+        visitor = Visitor(page)
+        page.wait_for_selector("body[data-settled]", state="attached")
+        page.focus("#stage g.handle.level-0")
+        page.keyboard.press("Shift+ArrowLeft")
+        visitor.rest()
+        centers = visitor.centers()
+    notice = page.locator("#notice")
+    visitor.wait_for(lambda: "does not answer" in notice.inner_text())
+    with running_server(MODEL, password="open sesame", port=port):
+        visitor.wait_for(lambda: "asks for its password" in notice.inner_text())
+        with window.expect_page() as opened:
+            notice.locator("a").click()
+        log_in(opened.value)
+        visitor.wait_for(lambda: not notice.is_visible())
+        visitor.rest()
+        assert visitor.centers() == centers
+    window.close()
+
+
+def log_in(page: Any, url: str | None = None) -> None:
+    if url:
+        page.goto(url)
+    page.fill("input[name=password]", "open sesame")
+    page.click("button")
+    page.wait_for_url("**/")
+
+
+def test_one_page_too_many_is_told_so_and_goes_on_when_another_is_closed(browser: Any, server: Running):
+    with ExitStack() as others:
+        for _ in range(MOST_PAGES):
+            others.enter_context(open_page(server, wait=False))
+        window = browser.new_context()
+        page = window.new_page()
+        page.goto(server.url)
+        page.get_by_text("pages of this editor are open").wait_for()
+    page.wait_for_selector("body[data-settled]", state="attached")
+    assert not page.locator("#notice").is_visible()
+    window.close()
 
 
 def test_two_pages_do_not_disturb_each_other(browser: Any, server: Running):

@@ -19,7 +19,7 @@ from dnnlib.errors import UserError
 from editing.document import Document, encode_array, to_json
 from editing.rendering import render
 from editing.static_page import export_page
-from tests.editing.browser.visitor import MARKS, MODEL, PAGE, Visitor, visiting
+from tests.editing.browser.visitor import MARKS, MODEL, PAGE, Visitor, png, visiting
 from tests.optional import is_installed
 from tests.tiny_models import save_tiny_snapshot
 from training.sampling import Model
@@ -148,7 +148,14 @@ def test_what_it_cannot_do_is_greyed_out_and_said(offline: Visitor):
     assert offline.ask("store.document.seed") == 0
     session = {**to_json(Document(seed=300)), "layout": None}
     offline.open("session.json", json.dumps(session).encode())
-    offline.wait_for(lambda: "the seeds 0 to 255" in offline.page.inner_text("#toasts"))
+    offline.wait_for(lambda: "seed: a whole number from 0 to 255" in offline.page.inner_text("#toasts"))
+    offline.open("photo.png", png(np.zeros([40, 40, 3], np.uint8)))
+    offline.wait_for(lambda: "This page cannot search" in offline.page.inner_text("#toasts"))
+    assert not offline.page.locator("#pane-photo").is_visible()
+    random = {**to_json(Document(seed=3, noise_mode="random")), "layout": None}
+    offline.open("random.json", json.dumps(random).encode())
+    offline.wait_for(lambda: "the model's own noise only" in offline.page.inner_text("#toasts"))
+    assert offline.past() == 0
 
 
 def test_a_session_is_saved_and_opened_again(offline: Visitor):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from editing.document import Document, Mask, from_json
+from editing.document import Document, Mask, encode_array, from_json
 from editing.masks import mask_array
 from editing.rendering import render
-from tests.editing.browser.visitor import MARKS, MODEL, Visitor, png, visiting
+from tests.editing.browser.visitor import MARKS, MODEL, PICTURE, Visitor, png, visiting
 from tests.editing.server.running import Running
 from training.sampling import Model
 
@@ -65,12 +65,13 @@ def json_spread(visitor: Visitor) -> float:
 
 SESSION = {"format": "steergan-session", "version": 1, "seed": 3}
 LEVEL = {"centers": [[0, 0]], "spreads": [0.1]}
+OTHER_STYLES = "w: these styles were found with another model"
 FOREIGN = {
     "another model's layout": (
         {"format": "steergan-layout", "layouts": [{"levels": [LEVEL]}]},
         "layout: 1 points a level",
     ),
-    "a layout of nothing": ({**SESSION, "layout": {"levels": [None]}}, "layout: no points a level"),
+    "a layout of nothing": ({**SESSION, "layout": {"levels": [None]}}, "layout: 0 points a level"),
     "places that are none": ({**SESSION, "layout": {"levels": [LEVEL, {"centers": 4 * [["a", 0]]}, {}]}}, "layout: "),
     "no seed": ({**SESSION, "seed": "x"}, "seed: a whole number"),
     "points with one end": ({**SESSION, "drag": {"points": [{"from": [0, 0]}], "mask": None}}, "drag: points with two"),
@@ -78,6 +79,11 @@ FOREIGN = {
     "no history": ({**SESSION, "history": [None]}, "history: at most 200"),
     "styles of objects": ({**SESSION, "object_seeds": [1]}, "object_seeds: this model has 0 objects"),
     "another version": ({**SESSION, "version": 9}, "version 9 of sessions"),
+    "another model's styles": ({**SESSION, "w": encode_array(np.zeros([1, 2, 3]))}, OTHER_STYLES),
+    "no styles": ({**SESSION, "w": "nothing of the kind"}, OTHER_STYLES),
+    "a field that there is not": ({**SESSION, "sed": 3}, "unknown field 'sed'"),
+    "a noise that there is not": ({**SESSION, "noise_mode": "loud"}, "noise_mode"),
+    "a class of a model without": ({**SESSION, "label": 2}, "label: this model has no classes"),
     "something else": ({"hello": 1}, "neither a session nor a layout"),
 }
 
@@ -96,6 +102,21 @@ def test_a_file_that_does_not_fit_changes_nothing(visitor: Visitor, file: dict[s
     visitor.page.focus("#stage g.handle.level-0")
     visitor.page.keyboard.press("Shift+ArrowRight")  # it works on
     visitor.wait_for(lambda: visitor.shows_another(picture))
+
+
+def test_earlier_states_of_a_short_session_can_be_gone_back_to(visitor: Visitor):
+    """What a file leaves out is as in a new session, in its earlier states, too."""
+    earlier = {**SESSION, "seed": 5, "directions": None, "drag": None}
+    visitor.open("short.json", json.dumps({**SESSION, "history": [earlier]}).encode())
+    visitor.wait_for(lambda: visitor.ask("store.document.seed") == 3)
+    visitor.rest()
+    visitor.page.click("#undo")
+    visitor.rest()
+    assert visitor.ask("store.document.seed") == 5
+    visitor.page.focus("#stage g.handle.level-0")
+    visitor.page.keyboard.press("Shift+ArrowRight")
+    visitor.rest()
+    assert visitor.past() == 2
 
 
 def copied_link(visitor: Visitor) -> str:
@@ -140,6 +161,178 @@ def test_a_point_is_pulled_to_its_target(visitor: Visitor):
     assert visitor.past() == 2  # the arrow, and what came of it
     visitor.page.keyboard.press("Control+z")
     visitor.wait_for(lambda: visitor.shows(picture))
+
+
+def test_two_clicks_pull_a_point_as_well(visitor: Visitor):
+    visitor.page.click("#tab-pull")
+    visitor.page.mouse.click(*visitor.place(-0.3, 0.1))
+    assert visitor.page.locator("#points li").count() == 0
+    visitor.page.keyboard.press("Escape")  # not this one
+    visitor.page.mouse.click(*visitor.place(-0.2, 0.1))
+    visitor.page.mouse.click(*visitor.place(0.3, -0.4))
+    (point,) = visitor.ask("store.document.drag.points")
+    assert point["from"] == pytest.approx([-0.2, 0.1], abs=0.01)
+    assert point["to"] == pytest.approx([0.3, -0.4], abs=0.01)
+    assert visitor.past() == 1
+
+
+def test_a_run_that_is_refused_leaves_the_page_at_rest(visitor: Visitor):
+    visitor.page.click("#tab-pull")
+    visitor.page.click("[data-mask=brush]")
+    visitor.page.click("[data-brush=points]")
+    visitor.pull((-0.2, 0), (0.2, 0))
+    visitor.page.click("#pull-start")
+    visitor.wait_for(lambda: "nothing may change yet" in visitor.page.inner_text("#pull-said"))
+    visitor.rest()
+    assert visitor.page.locator("#undo").is_enabled()
+    visitor.page.click("[data-mask=off]")
+    assert visitor.page.inner_text("#pull-said") == ""  # that was said of another picture
+    visitor.rest()
+
+
+def test_a_run_ends_when_its_picture_is_left(visitor: Visitor):
+    visitor.begin_a_long_pull()
+    assert visitor.page.locator("#undo").is_disabled()
+    visitor.page.click("#new")
+    visitor.rest()
+    assert visitor.ask("pull.running") is None
+    assert "another picture" in visitor.page.inner_text("#pull-said")
+    picture, seed = visitor.picture(), visitor.ask("store.document.seed")
+    visitor.page.wait_for_timeout(500)  # nothing of the run comes after
+    assert visitor.ask("store.document.w") is None
+    assert (visitor.ask("store.document.seed"), visitor.shows(picture)) == (seed, True)
+    visitor.page.click("#undo")
+    visitor.rest()
+
+
+def test_a_run_goes_where_its_arrow_is_moved_to(visitor: Visitor):
+    visitor.begin_a_long_pull()
+    (start,) = visitor.ask("store.document.drag.points.map(({ from }) => from)")
+    visitor.wait_for(lambda: visitor.ask("pull.running.points") != [start])
+    visitor.pull((0.9, 0.9), (0.2, -0.6))
+    visitor.wait_for(lambda: visitor.ask("pull.running?.last") is not None)
+    (point,) = visitor.ask("pull.running.document.drag.points")
+    assert point["to"] == pytest.approx([0.2, -0.6], abs=0.01)
+    assert point["from"] != start  # but where it has come to
+    visitor.page.get_by_label("Remove point 1").click()
+    visitor.rest()
+    assert visitor.ask("pull.running") is None
+
+
+def test_a_search_ends_when_its_picture_is_left(visitor: Visitor):
+    visitor.page.click("#tab-photo")
+    photo = {"name": "me.png", "mimeType": "image/png", "buffer": png(np.zeros([40, 40, 3], np.uint8))}
+    visitor.page.set_input_files("#photo", photo)
+    visitor.page.fill("#photo-steps", "2000")
+    visitor.page.click("#photo-start")
+    visitor.wait_for(lambda: visitor.ask("photo.running?.last") is not None)
+    visitor.page.click("#new")
+    visitor.rest()
+    assert visitor.ask("photo.running") is None
+    assert "another picture" in visitor.page.inner_text("#photo-said")
+    assert visitor.ask("store.document.w") is None
+
+
+BAD_PICTURES = {
+    "a text": (b"This is not a picture.", "no picture that can be read here"),
+    "nothing": (b"", "no picture that can be read here"),
+    "30 MiB": (b"\xff\xd8" + bytes(30 << 20), "has 30 MiB; 20 are the most"),
+}
+
+
+@pytest.mark.parametrize("data, said", BAD_PICTURES.values(), ids=BAD_PICTURES)
+def test_what_is_no_picture_is_refused_and_the_page_goes_on(visitor: Visitor, data: bytes, said: str, tmp_path: Path):
+    visitor.page.click("#tab-photo")
+    (tmp_path / "me.png").write_bytes(data)
+    visitor.page.set_input_files("#photo", tmp_path / "me.png")
+    visitor.wait_for(lambda: said in toasts(visitor))
+    assert visitor.page.locator("#photo-start").is_disabled()
+    assert visitor.page.get_attribute("#status", "data-state") != "gone"
+
+
+def compared_with(visitor: Visitor) -> np.ndarray:
+    """uint8 [R, R, 3]: what is on display while "Compare" is held."""
+    visitor.page.locator("#hold").hover()
+    visitor.page.mouse.down()
+    assert visitor.page.locator("#original").is_visible()
+    assert visitor.page.locator("#badge").is_visible()
+    shown = visitor.page.evaluate(PICTURE.replace("#picture", "#original"))
+    visitor.page.mouse.up()
+    return np.array(shown["data"], np.uint8).reshape(shown["side"], shown["side"], 4)[..., :3]
+
+
+def test_every_state_is_compared_with_its_own_original(visitor: Visitor, model: Model):
+    """A seed's picture with itself before it was changed, a picture that was found with the photograph."""
+    first = visitor.picture()
+    theirs = render(model, Document(seed=4321)).image
+    visitor.wait_for(lambda: visitor.ask("picture.original") is not None)
+    visitor.page.click("#tab-photo")
+    visitor.page.set_input_files("#photo", {"name": "me.png", "mimeType": "image/png", "buffer": png(theirs)})
+    visitor.page.fill("#photo-steps", "10")
+    visitor.page.click("#photo-start")
+    visitor.wait_for(lambda: "step 10 of 10" in visitor.page.inner_text("#photo-said"), RUN)
+    visitor.rest()
+    found = visitor.picture()
+    np.testing.assert_array_equal(compared_with(visitor), theirs)
+    data = visitor.save("session")
+    visitor.page.click("#undo")
+    visitor.wait_for(lambda: visitor.shows(first))
+    assert np.abs(compared_with(visitor).astype(int) - first).max() <= 1
+    visitor.page.click("#new")
+    visitor.rest()
+    second = visitor.picture()
+    visitor.wait_for(lambda: visitor.ask("picture.original") is not None)
+    assert np.abs(compared_with(visitor).astype(int) - second).max() <= 1
+    visitor.page.reload()
+    visitor.page.wait_for_selector("body[data-settled]", state="attached")
+    visitor.open("found.json", data)  # which does not hold the photograph
+    visitor.wait_for(lambda: visitor.shows(found))
+    assert np.abs(compared_with(visitor).astype(int) - found).max() <= 1
+
+
+def painted(visitor: Visitor) -> np.ndarray:
+    """bool [side, side]: where the mask is white."""
+    drawn = visitor.ask("store.document.drag.mask.png")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn))).convert("L")) > 127
+
+
+def test_a_new_picture_has_no_mask_and_what_was_painted_is_gone(visitor: Visitor):
+    visitor.page.click("#tab-pull")
+    visitor.page.click("[data-mask=brush]")
+    visitor.pull((-0.6, -0.6), (-0.5, -0.6))
+    assert painted(visitor).any()
+    visitor.page.click("#new")
+    visitor.rest()
+    assert visitor.page.get_attribute("[data-mask=off]", "aria-checked") == "true"
+    visitor.pull((-0.3, 0), (0.3, 0))  # a point, and no stroke
+    assert visitor.page.locator("#points li").count() == 1
+    visitor.page.click("[data-mask=brush]")
+    assert not painted(visitor).any()
+    visitor.pull((0.6, 0.6), (0.5, 0.6))
+    assert painted(visitor)[:128, :128].sum() == 0
+    assert painted(visitor)[128:, 128:].sum() > 0
+
+
+def test_strokes_add_up_and_points_are_pulled_beside_them(visitor: Visitor):
+    visitor.page.click("#tab-pull")
+    visitor.page.click("[data-mask=brush]")
+    quarters = [(-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.5, 0.5)]
+    for x, y in quarters:  # one right after the other
+        visitor.page.mouse.move(*visitor.place(x, y))
+        visitor.page.mouse.down()
+        visitor.page.mouse.up()
+    white = painted(visitor)
+    assert [bool(white[int((y + 1) * 128), int((x + 1) * 128)]) for x, y in quarters] == [True] * 4
+    visitor.page.click("[data-brush=points]")
+    visitor.pull((-0.5, -0.5), (0.5, -0.5))
+    assert visitor.page.locator("#points li").count() == 1
+    visitor.page.click("[data-brush=erase]")
+    visitor.page.mouse.click(*visitor.place(0.5, 0.5))
+    assert not painted(visitor)[192, 192]
+    for _ in range(2):
+        visitor.page.click("#undo")
+    np.testing.assert_array_equal(painted(visitor), white)
+    visitor.rest()
 
 
 def test_a_run_is_stopped_and_keeps_the_last_picture(visitor: Visitor):

@@ -1,5 +1,6 @@
 """The server with a tiny model: pictures, the newest first, two pages, errors, films, uploads."""
 
+import base64
 import io
 import threading
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dnnlib.errors import UserError
-from editing.document import Document, encode_array
+from editing.document import Document, DragPoint, Mask, encode_array
 from editing.rendering import render
 from editing.server import session
 from editing.server.launch import open_port, serve
@@ -34,6 +35,8 @@ def test_a_page_is_told_what_the_model_is(server: Running):
     assert model["resolution"] == 16
     assert model["attention"] == [8, 4]
     assert model["objects"] == 0
+    assert model["w_shape"] == list(server.editor.engine.model.G.w_shape)
+    assert model["moves_centers"] is True
 
 
 def test_a_picture_is_that_of_render(server: Running):
@@ -137,6 +140,18 @@ def test_a_film_is_a_gif_of_all_frames(server: Running):
             assert header["suffix"] == ".gif"
             film = Image.open(io.BytesIO(parts["file"]))
             assert (film.n_frames, film.size) == (7, (256, 256))
+
+
+def test_a_mask_that_lets_nothing_change_is_said(server: Running):
+    from editing.document import to_json
+
+    stream = io.BytesIO()
+    Image.new("L", (16, 16)).save(stream, "PNG")
+    mask = Mask(png=base64.b64encode(stream.getvalue()).decode())
+    document = to_json(Document(points=(DragPoint((0, 0), (0.2, 0)),), mask=mask))
+    with open_page(server) as page:
+        page.send("drag", document=document, options={"max_steps": 1})
+        assert page.wait_for("error")[0]["message"].startswith("nothing may change yet: paint")
 
 
 def test_an_upload_is_needed_before_it_can_be_found(server: Running):
