@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 INSTALLED := $(VENV)/.installed
 RUN := $(VENV)/bin/python
 # Two processes of one thread each: torch's own threads would fight over the cores.
-PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal
 TRAIN_STEP := -m benchmarks.train_step --res 256 --method spatialgan --vs stylegan2
 PROFILE := -m benchmarks.profile --res 256 --method stylegan2
 INFERENCE := -m benchmarks.inference --res 256 --method stylegan2

@@ -33,6 +33,13 @@ def generator() -> Callable[..., torch.Generator]:
     return make
 
 
+@pytest.fixture
+def no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run without what the run costs, which takes seconds, and has tests of its own."""
+    monkeypatch.setattr("training.cost.summary.summarize", lambda config: None)
+    monkeypatch.setattr("training.cost.summary.table", lambda found: "")
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch) -> Path:
     """A cache folder of the test's own in place of the user's, with nothing but the native operators in it."""

@@ -177,6 +177,7 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(data: Path, loop: l
 
 
 @pytest.mark.parametrize("more", [["--dry-run"], []])
+@pytest.mark.usefixtures("no_summary")
 def test_what_the_base_configuration_changes_of_the_method_is_said(data: Path, loop: list, more: list[str]):
     result = start(data, *more)
     (line,) = [each for each in result.stderr.splitlines() if each.startswith("--cfg=demo changes --method=spatialgan")]
@@ -191,6 +192,7 @@ def test_dry_run_says_which_run_would_go_on(data: Path, loop: list):
     assert len(loop) == 1
 
 
+@pytest.mark.usefixtures("no_summary")
 def test_dry_run_for_a_machine_with_more_gpus(data: Path):
     result = call("--outdir=runs", "--data", data, "--cfg=paper256", "--gpus=8", "--dry-run")
     assert result.exit_code == 0, result.output
@@ -199,6 +201,7 @@ def test_dry_run_for_a_machine_with_more_gpus(data: Path):
 
 
 @pytest.mark.parametrize(("cfg", "side"), [("demo", 32), ("cifar", 32), ("paper256", 256)])
+@pytest.mark.usefixtures("no_summary")
 def test_dry_run_without_data_says_what_it_assumes(loop: list, cfg: str, side: int):
     result = call(f"--cfg={cfg}", "--dry-run")
     assert result.exit_code == 0, result.output
@@ -244,6 +247,7 @@ def test_labels_are_learnt_with_cond_and_mentioned_without(tmp_path: Path, loop:
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
+@pytest.mark.usefixtures("no_summary")
 def test_few_images_are_said(data: Path, loop: list, more: list):
     lines = start(data, "--method=stylegan2", *more).stderr.splitlines()
     assert [line.split(":")[0] for line in lines] == [

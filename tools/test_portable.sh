@@ -15,7 +15,7 @@ held_down() {
     while [ "$1" != -- ]; do settings+=("$1"); shift; done
     shift
     env "${settings[@]}" "$python" -m torch_utils.ops build
-    env "${settings[@]}" OMP_NUM_THREADS=1 "$python" -m pytest -q -n 2 -m "numeric and not slow and not gpu" "$@"
+    env "${settings[@]}" OMP_NUM_THREADS=1 "$python" -m pytest -q -n 2 --dist worksteal -m "numeric and not slow and not gpu" "$@"
 }
 
 has() { grep -qw "$1" /proc/cpuinfo; }
