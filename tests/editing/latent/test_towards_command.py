@@ -151,7 +151,9 @@ def test_fitted_files_are_methods(runs: Path, tmp_path: Path):
     for method in ("sgf", "interfacegan"):
         dest = tmp_path / f"{method}.safetensors"
         learns = [f"--method={method}", f"--condition={runs / 'mean.pt'}", f"--dest={dest}"]
-        assert CliRunner().invoke(edit.main, [*fixed, *learns]).exit_code == 0
+        said = CliRunner().invoke(edit.main, [*fixed, *learns]).output.splitlines()
+        assert said[0] == "9 in 10 of 100 random pictures have"
+        assert [line.partition(":")[0] for line in said[1:-1]] == ["  mean0", "  mean1", "  mean2"]
     words = "--target=mean1-=0.8 --max-steps=4 --method="
     field = towards(runs, tmp_path / "a.png", f"{words}{tmp_path}/sgf.safetensors", condition="")  # it knows its own
     assert field.output.startswith("mean1: ")
