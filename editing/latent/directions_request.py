@@ -13,6 +13,7 @@ from torch import Tensor
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir
 from dnnlib.parsing import shown
+from dnnlib.words import counted
 from editing.latent.conditions import make_condition
 from editing.latent.field_files import About, save_field
 from editing.latent.ganspace import ganspace
@@ -68,7 +69,8 @@ def fit_to_files(request: DirectionsRequest) -> tuple[list[Path], list[str]]:
         return _written(request, figure, page, lambda path: save_directions(path, directions)), []
     subject, words = _subject(model, request, layers)
     pairs = draw_pairs(subject, request.samples, request.fit_seed)
-    said = [f"{name}: {low:.2f} to {high:.2f}" for name, low, high in _ranges(subject, pairs)]
+    said = [f"9 in 10 of {counted(request.samples, 'random picture')} have"]
+    said += [f"  {name}: {low:.2f} to {high:.2f}" for name, low, high in _ranges(subject, pairs)]
     if request.method == "sgf":
         field = Sgf.fit(subject, pairs, seed=request.fit_seed)
         page = field_page(subject, field, request)
@@ -174,7 +176,8 @@ def page(rows: list[Tensor], names: tuple[str, ...], strengths: list[float]) -> 
     cells = to_cells(torch.cat(rows))
     side = cells.shape[1]
     titles = tile([_title(name, TITLE_WIDTH, side) for name in names], 1)
-    above = tile([_title(f"{strength:+.2g}" if strength else "0", side, HEAD_HEIGHT) for strength in strengths], len(strengths))
+    heads = [f"{strength:+.2g}" if strength else "0" for strength in strengths]
+    above = tile([_title(head, side, HEAD_HEIGHT) for head in heads], len(heads))
     head = np.concatenate([_title("", TITLE_WIDTH, HEAD_HEIGHT), above], axis=1)
     return np.concatenate([head, np.concatenate([titles, tile(cells, len(rows[0]))], axis=1)], axis=0)
 

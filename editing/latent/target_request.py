@@ -92,6 +92,8 @@ class Arrival:
 
     def _ended(self) -> str:
         steps = counted(int(self.edit.steps[0]), "step")
+        if self.edit.reached[0] and self.edit.steps[0] == 0:
+            return "the target is within the tolerance already: nothing was changed (--tolerance makes it smaller)"
         if self.edit.reached[0]:
             return f"reached the target after {steps}"
         left = float(self.target.distance(self.after)[0])

@@ -136,6 +136,15 @@ def test_the_layout_moves_where_that_is_asked_for(runs: Path, tmp_path: Path):
     assert f"-> {found:.3f}," in said
 
 
+@pytest.mark.parametrize("method", ["sgf", "sgf-fast", "optimization"])
+def test_a_target_that_is_there_already_changes_nothing_and_says_so(runs: Path, tmp_path: Path, method: str):
+    before = mean_of(Model.load(runs / "plain", "cpu"), 5)[1]
+    result = towards(runs, tmp_path / "a.png", f"--seed=5 --target=mean1+=0.0001 --method={method}")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"mean1: {before:.3f} -> {before:.3f}, wanted ")
+    assert result.output.splitlines()[1].startswith("the target is within the tolerance already: nothing was changed")
+
+
 def test_it_goes_on_from_what_it_wrote(runs: Path, tmp_path: Path):
     saved = f"--save-latents={tmp_path}/w.npz --save-layout={tmp_path}/l.json"
     first = towards(runs, tmp_path / "a.png", f"--target=mean1-=0.5 --max-steps=5 --method=optimization {saved}").output
@@ -151,7 +160,9 @@ def test_fitted_files_are_methods(runs: Path, tmp_path: Path):
     for method in ("sgf", "interfacegan"):
         dest = tmp_path / f"{method}.safetensors"
         learns = [f"--method={method}", f"--condition={runs / 'mean.pt'}", f"--dest={dest}"]
-        assert CliRunner().invoke(edit.main, [*fixed, *learns]).exit_code == 0
+        said = CliRunner().invoke(edit.main, [*fixed, *learns]).output.splitlines()
+        assert said[0] == "9 in 10 of 100 random pictures have"
+        assert [line.partition(":")[0] for line in said[1:-1]] == ["  mean0", "  mean1", "  mean2"]
     words = "--target=mean1-=0.8 --max-steps=4 --method="
     field = towards(runs, tmp_path / "a.png", f"{words}{tmp_path}/sgf.safetensors", condition="")  # it knows its own
     assert field.output.startswith("mean1: ")
