@@ -129,7 +129,7 @@ def test_options_that_say_nothing_of_a_form_are_refused(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("form", ["snapshot", "state-dict", "onnx", "program", "bundle"])
+@pytest.mark.parametrize("form", ["snapshot", "state-dict", "onnx", "program"])
 def test_a_network_is_not_written_over_itself(tmp_path: Path, form: str):
     snapshot = save_tiny_snapshot(tmp_path, "stylegan2")
     before = snapshot.read_bytes()
