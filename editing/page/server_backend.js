@@ -1,5 +1,6 @@
 // The back end that asks the server over a WebSocket. Events: hello, picture, drag, invert, upload, film, progress,
-// error, stopped, operators, loading, failed, refused, gone. `detail` is the message or the frame's header with its parts.
+// error, stopped, operators, loading, failed, refused, gone. `detail` is the message, or the frame's header with its
+// parts.
 
 import { readFrame } from "./frames.js";
 
