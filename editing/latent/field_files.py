@@ -19,9 +19,9 @@ from editing.latent.interface import Subject
 from editing.latent.sgf import Scale, Sgf, SgfOptions
 from editing.latent.space import Space
 from torch_utils.tensor_files import open_tensors, write_tensors
-from training.latent.directions import metadata_of
+from training.latent.directions import FIELD, metadata_of
 
-FORMAT = "steergan-gradient-field"
+FORMAT = FIELD
 VERSION = 1
 MOST = 4096  # of features, conditions and numbers of a latent
 MOST_LAYERS = 64

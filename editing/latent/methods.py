@@ -78,7 +78,7 @@ def make_method(name: str, subject: ModelSubject, pairs: Pairs, walk: WalkOption
     if is_field(name):
         field = load_field(name, pairs.values.device)
         if field.about.space != subject.space:
-            raise UserError(f"{name}: a field in {field.about.space}, not in {subject.space}")
+            raise UserError(f"{name}: a field in {field.about.space}, not in {subject.space}; leave --space out")
         say_origin(name, field.about.network, subject.model.config.name)
         subject = replace(subject, layers=field.about.layers)
         return field.of(subject, pairs.values.shape[1], SgfOptions(walk=walk))

@@ -25,6 +25,7 @@ from torch_utils.tensor_files import TensorFile, open_tensors, write_tensors
 Part = Literal["all", "objects", "background"]  # which codes of an image, where it has several
 
 FORMAT = "steergan-directions"  # the entry of the metadata
+FIELD = "steergan-gradient-field"  # that of a fitted field (editing/latent/field_files.py)
 VERSION = 1
 MOST = 4096  # directions of a file, and numbers of each
 STRONGEST = 1e4  # a step may be, either way
@@ -146,7 +147,9 @@ def save_directions(path: str | Path, directions: Directions) -> Path:
 def load_directions(path: str | Path) -> Directions:
     """Read a file of directions. Raises UserError, one line, when it cannot be read, is damaged or something else."""
     file = open_tensors(path)
-    about = metadata_of(file, FORMAT, VERSION, "file of directions; make one with edit.py directions")
+    is_field = FIELD in file.metadata
+    instead = ", but a field, for edit.py towards --method" if is_field else "; make one with edit.py directions"
+    about = metadata_of(file, FORMAT, VERSION, f"file of directions{instead}")
     kinds = {name: (kind.dtype, len(kind.shape)) for name, kind in file.kinds.items()}
     if kinds != {"vectors": (torch.float32, 2), "deviations": (torch.float32, 1)}:
         raise UserError(f"{path}: damaged, its tensors are not vectors [k, w_dim] and deviations [k] in float32")

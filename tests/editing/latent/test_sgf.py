@@ -257,7 +257,7 @@ def test_files_of_directions_and_fields_are_told_apart(straight: Sgf, tmp_path: 
     from training.latent.directions import load_directions
 
     path = save_field(tmp_path / "a.safetensors", straight, ABOUT)
-    with pytest.raises(UserError, match="not a file of directions"):
+    with pytest.raises(UserError, match=r"not a file of directions, but a field, for edit\.py towards --method"):
         load_directions(path)
 
 
