@@ -4,6 +4,7 @@ With STEERGAN_SCREENSHOTS=FOLDER every view is written there, to be looked at.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,20 @@ def keep(visitor: Visitor, name: str) -> None:
         visitor.page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
+def opened(visitor: Visitor) -> Iterator[str]:
+    """Each pane in turn, with a point pulled and a brush in the hand, and the menu at last."""
+    for pane in PANES:
+        visitor.page.click(f"#tab-{pane}")
+        if pane == "pull":
+            visitor.pull((-0.3, -0.3), (0.3, 0.2))
+            visitor.page.click("[data-mask=brush]")
+            visitor.rest()
+        yield pane
+        visitor.page.evaluate("scrollTo(0, 0)")
+    visitor.page.click("#save-menu summary")
+    yield "menu"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_pane_can_be_read_and_nothing_overlaps(browser: Any, server: Running, size: str, scheme: str):
@@ -84,19 +99,10 @@ def test_every_pane_can_be_read_and_nothing_overlaps(browser: Any, server: Runni
         visitor.page.keyboard.press("Shift+ArrowUp")
         visitor.rest()
         found = {}
-        for pane in PANES:
-            visitor.page.click(f"#tab-{pane}")
-            if pane == "pull":
-                visitor.pull((-0.3, -0.3), (0.3, 0.2))
-                visitor.page.click("[data-mask=brush]")
-                visitor.rest()
+        for pane in opened(visitor):
             visitor.page.wait_for_timeout(300)  # until colours have come to rest
             found[pane] = visitor.page.evaluate(LOOK, LEAST_CONTRAST)
             keep(visitor, f"{size}-{scheme}-{pane}")
-            visitor.page.evaluate("scrollTo(0, 0)")
-        visitor.page.click("#save-menu summary")
-        found["menu"] = visitor.page.evaluate(LOOK, LEAST_CONTRAST)
-        keep(visitor, f"{size}-{scheme}-menu")
         assert found == {name: [] for name in found}
 
 
@@ -112,17 +118,9 @@ SMALL = f"""(least) => [...document.querySelectorAll("{PRESSED}")]
 def test_what_fingers_press_is_large_enough(browser: Any, server: Running, size: tuple[int, int]):
     with visiting(browser, server.url, size, has_touch=True, is_mobile=True) as visitor:
         found = {}
-        for pane in PANES:
-            visitor.page.click(f"#tab-{pane}")
-            if pane == "pull":
-                visitor.pull((-0.3, -0.3), (0.3, 0.2))
-                visitor.page.click("[data-mask=brush]")
-                visitor.rest()
+        for pane in opened(visitor):
             found[pane] = visitor.page.evaluate(SMALL, 40)
             keep(visitor, f"touch-{size[0]}-{pane}")
-        visitor.page.evaluate("scrollTo(0, 0)")
-        visitor.page.click("#save-menu summary")
-        found["menu"] = visitor.page.evaluate(SMALL, 40)
         assert found == {name: [] for name in found}
 
 
