@@ -133,7 +133,12 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def visiting(
-    browser: Any, url: str, size: tuple[int, int] = WIDE, expects: Sequence[str] = (), hint: bool = False, **context: Any
+    browser: Any,
+    url: str,
+    size: tuple[int, int] = WIDE,
+    expects: Sequence[str] = (),
+    hint: bool = False,
+    **context: Any,
 ) -> Iterator[Visitor]:
     """A window of its own, `size` in CSS pixels, with the page and its first picture.
 
