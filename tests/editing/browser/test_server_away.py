@@ -11,7 +11,7 @@ from tests.editing.server.running import Running, open_page, running_server
 
 pytestmark = MARKS
 
-REFUSED = "WebSocket connection to"
+REFUSED = ("WebSocket connection to", "ERR_CONNECTION_REFUSED")  # and the question why
 
 
 def test_the_page_says_that_the_server_has_gone_and_goes_on_when_it_is_back(browser: Any):

@@ -1,7 +1,7 @@
 """Somebody who looks at the editor's page in Chromium."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,11 +133,16 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def visiting(
-    browser: Any, url: str, size: tuple[int, int] = WIDE, expects: str | None = None, hint: bool = False, **context: Any
+    browser: Any,
+    url: str,
+    size: tuple[int, int] = WIDE,
+    expects: Sequence[str] = (),
+    hint: bool = False,
+    **context: Any,
 ) -> Iterator[Visitor]:
     """A window of its own, `size` in CSS pixels, with the page and its first picture.
 
-    hint: whether it is the first visit. expects: what errors in the console may say; any other one fails.
+    hint: whether it is the first visit. expects: words of errors that the console may have; any other one fails.
     """
     complaints: list[str] = []
     window = browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
@@ -153,7 +158,7 @@ def visiting(
         visitor.rest()
     yield visitor
     window.close()
-    assert [text for text in complaints if expects is None or expects not in text] == []
+    assert [text for text in complaints if not any(words in text for words in expects)] == []
 
 
 def png(pixels: np.ndarray) -> bytes:
