@@ -65,6 +65,7 @@ def test_preflight_names_the_one_thing_that_is_missing_here(bare, tmp_path):
     assert "no pydantic" in done.stdout
 
 
+@pytest.mark.slow
 def test_configurations_of_the_stand_in_are_those_of_pydantic(bare):
     """All bases and methods, as they are written to a run directory."""
     code = """

@@ -18,6 +18,7 @@ def approach(model: Model, target: Tensor) -> Approach:
     return Approach(model, target, draw_candidates(model, CANDIDATES, seed=0), optimize_layout=True)
 
 
+@pytest.mark.slow
 def test_pictures_of_the_models_own_come_nearer_round_by_round_and_are_found():
     model = tiny_model()
     target = model.images([5, 6]).clone()

@@ -111,6 +111,7 @@ def test_sums_take_the_place_of_what_they_are_made_of():
         Sums(Three(), {"d": {"z": 1}})
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_to_one_study(study: Path):
     run(study)
     other = study.with_name("other.yaml")

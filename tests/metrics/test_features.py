@@ -204,6 +204,7 @@ def save_from_each_rank(archive, path) -> None:
     np.savez(f"{path}-{world.rank}-of-{world.size}", **{k: v.numpy() for k, v in found.items()}, values=str(values))
 
 
+@pytest.mark.slow
 def test_two_ranks_find_what_one_finds(archive, tmp_path):
     for procs in (1, 2):
         launch(save_from_each_rank, procs, "cpu", archive, str(tmp_path / "ranks"))

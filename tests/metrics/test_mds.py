@@ -91,6 +91,7 @@ def test_the_metric_needs_a_method():
     registry.check(["mds"], tiny_model().config, ["--method"])
 
 
+@pytest.mark.slow
 def test_a_fitted_field_is_scored_by_its_own_condition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     few = MappingOptions(layers=2, features=32, steps=50, batch=64)
     monkeypatch.setattr("editing.latent.sgf.learn", lambda z, c, options, seed: learn(z, c, few, seed))

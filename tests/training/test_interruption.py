@@ -84,6 +84,7 @@ def without_times(run_dir):
     return {name: value for name, value in line.items() if not name.startswith(("time", "seconds", "speed"))}
 
 
+@pytest.mark.slow
 def test_a_signal_while_a_checkpoint_is_being_written(tmp_path):
     """The file is finished, a newer one follows, nothing half-written stays, and the exit status is 0."""
     script = """

@@ -162,6 +162,7 @@ def test_a_fixed_p_stays(data, tmp_path):
     assert [line["augment/p"] for line in lines] == pytest.approx([0.3, 0.3])
 
 
+@pytest.mark.slow
 def test_only_the_newest_checkpoints_are_kept(data, tmp_path):
     run = train(configuration(data, 0.080), tmp_path / "run")
     kept = sorted(path.name for path in run.glob("checkpoint-*"))

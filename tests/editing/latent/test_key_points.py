@@ -41,7 +41,7 @@ class Means:
 
 @pytest.fixture(autouse=True)
 def condition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("editing.latent.key_points.make_condition", lambda words, example: Means())
+    monkeypatch.setattr("editing.latent.manipulation.make_condition", lambda words, example: Means())
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def server(model: Model, path: str, tmp_path_factory: pytest.TempPathFactory) ->
     vectors = torch.eye(model.G.w_shape[-1])[:2]
     ways = save_directions(folder / "two.safetensors", Directions(vectors, torch.ones(2), "test", ("a", "b")))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("editing.latent.key_points.make_condition", lambda words, example: Means())
+        patch.setattr("editing.latent.manipulation.make_condition", lambda words, example: Means())
         network = str(save_tiny_snapshot(folder))
         with running_server(lambda: Engine(network, "cpu", [path, str(ways)])) as found:
             yield found

@@ -227,7 +227,7 @@ def test_learnt_ones_are_written_by_the_command_and_measured(tmp_path: Path):
                  "--samples=60", "--columns=2", "--span=1", "--device=cpu"]  # fmt: skip
         result = CliRunner().invoke(edit.main, words)
         assert result.exit_code == 0, result.output
-        assert result.output.startswith("mean0: ")
+        assert result.output.startswith("9 in 10 of 60 random pictures have\n  mean0: ")
         assert dest.with_suffix(".png").exists()
         manipulation = Manipulate(str(dest), (means,), ("mean1",), samples=60)(Model.load(network, "cpu"))
         assert manipulation.about == {"method": method, "condition": means, "samples": "60"}

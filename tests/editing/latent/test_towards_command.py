@@ -176,6 +176,7 @@ def test_fitted_files_are_methods(runs: Path, tmp_path: Path):
     assert elsewhere.stderr == ""  # a model of the same name
 
 
+@pytest.mark.slow
 def test_a_field_whose_condition_is_gone_names_both(runs: Path, tmp_path: Path):
     condition, dest = script(tmp_path / "gone.pt", Means()), tmp_path / "field.safetensors"
     words = [f"--network={runs / 'plain'}", f"--condition={condition}", f"--dest={dest}", "--method=sgf"]

@@ -151,6 +151,7 @@ def test_a_build_that_the_system_refuses(stub, monkeypatch, number: int, cure: s
     assert cure in check_fallback("/opt/bin/python: ")
 
 
+@pytest.mark.slow
 def test_compiler_that_fails_is_asked_once(stub, tmp_path, monkeypatch):
     calls = tmp_path / "calls"
     stub("c++", f'{ANSWER}echo x >> {calls}; echo "fatal error: out of cheese" >&2; exit 1')

@@ -44,6 +44,7 @@ def test_launches_of_a_step(step):
     assert step["average"].launches <= 6
 
 
+@pytest.mark.slow
 def test_passes_multiply_launches():
     """All but the optimizers' step."""
     once, twice = (work_of_step(run_config(schedule={"batch_size": 8, "batch_gpu": n}))["D_main"] for n in (8, 4))

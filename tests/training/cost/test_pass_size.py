@@ -64,14 +64,14 @@ def test_graphs_need_a_single_pass():
 
 def test_estimates_follow_card_and_settings():
     config = run_config(schedule={"batch_size": 64, "batch_gpu": 4}, hardware={"pass_size": "memory"})
-    found = {name: estimate(config, card) for name, card in CARDS.items()}
-    assert found["h200"].gpu < found["h100"].gpu < found["a100"].gpu < found["v100"].gpu
+    found = {name: estimate(config, card) for name, card in CARDS.items() if name in ("h200", "a100", "v100")}
+    assert found["h200"].gpu < found["a100"].gpu < found["v100"].gpu
     assert found["a100"].images_per_pass == 64
     given = estimate(run_config(schedule={"batch_size": 64, "batch_gpu": 4}), CARDS["a100"])
     assert given.images_per_pass == 4
     assert 14 < given.host / found["a100"].host < 16
-    text = table(found["h100"], 1)
-    assert text.startswith("ESTIMATE for H100 SXM")
+    text = table(found["h200"], 1)
+    assert text.startswith("ESTIMATE for H200 SXM")
     assert "Nothing of this has been measured" in text
     with pytest.raises(UserError, match="--card 'h1000' is unknown"):
         find_card("h1000")

@@ -67,6 +67,7 @@ def trained_shortly() -> SceneCondition:
     return train("scene", "faces", SHORT)
 
 
+@pytest.mark.slow
 def test_the_network_learns_to_see_them():
     found = trained_shortly()
     seen = dict(zip(found.names, found.r2, strict=True))
