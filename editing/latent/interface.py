@@ -24,6 +24,7 @@ from training.layouts.layout import Layout
 
 SAME = 1e-6  # a deviation of less, in parts of the largest value, is none
 
+
 @dataclass(frozen=True)
 class Context:
     """What stays as it is while latents change: the styles at the start, ws [N, *w_shape], and the layout.
