@@ -2,16 +2,17 @@
 
     python -m benchmarks.editor_memory --moves 108000                     # as many as an hour has, as fast as it goes
     python -m benchmarks.editor_memory --moves 108000 --per-second 30     # an hour of dragging
-    python -m benchmarks.editor_memory --per-second 30 --minutes 60       # an hour, also where fewer are answered
+    python -m benchmarks.editor_memory --per-second 30 --minutes 60       # the same, an hour by the clock
 
-A page's side of the WebSocket asks for a picture of a moved centre, again and again, up to four of them ahead of the
-answers. After each part of the session the resident memory of the server's process is read (/proc/PID/status, so on
-Linux alone).
+A page's side of the WebSocket asks for a picture of a moved centre, again and again: at the pace of --per-second, whether
+the server keeps up (of what waits, it draws the newest), or else up to four of them ahead of the answers. After each part
+of the session the resident memory of the server's process is read (/proc/PID/status, so on Linux alone).
 """
 
 import json
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
 MOVES, QUICK_MOVES = 108_000, 3_000
 PARTS = 10
-AHEAD = 4  # requests that are on their way
+AHEAD = 4  # requests that are on their way, where no pace is set
 
 
 def resident_mib(pid: int) -> float:
@@ -60,13 +61,21 @@ class Dragging:
         for _ in range(moves):
             if time.perf_counter() >= until:
                 break
-            while self.sent - self.answered >= AHEAD:
-                self._receive("picture")
-            due = max(due + self._pause, time.perf_counter())  # what is late is not hurried after
-            time.sleep(max(due - time.perf_counter(), 0))
+            if self._pause:
+                due = max(due + self._pause, time.perf_counter())  # what is late is not hurried after
+                self._receive_before(due)
+            else:
+                while self.sent - self.answered >= AHEAD:
+                    self._receive("picture")
             self._send(Document(seed=1, layout=self._moved()))
         while self.answered < self.sent:
             self._receive("picture")
+
+    def _receive_before(self, due: float) -> None:
+        """The pictures that come until then."""
+        with suppress(TimeoutError):
+            while (left := due - time.perf_counter()) > 0:
+                self._receive("picture", left)
 
     def _moved(self) -> dict[str, Any]:
         angle = self.sent / 20
@@ -78,12 +87,12 @@ class Dragging:
         self.sent += 1
         self.socket.send(json.dumps({"type": "render", "id": self.sent, "document": to_json(document)}))
 
-    def _receive(self, kind: str) -> dict[str, Any]:
-        """The next message of a kind. Raises UserError for an error of the server."""
+    def _receive(self, kind: str, timeout: float = 300) -> dict[str, Any]:
+        """The next message of a kind. Raises UserError for an error of the server, TimeoutError after some seconds."""
         from editing.server.protocol import read_frame
 
         while True:
-            data = self.socket.recv(timeout=300)
+            data = self.socket.recv(timeout=timeout)
             message = json.loads(data) if isinstance(data, str) else read_frame(data)[0]
             if message["type"] in ("error", "failed"):
                 raise UserError(message["message"])
@@ -132,7 +141,7 @@ def measure(run: "Run", network: str, moves: int, per_second: int | None, minute
 @click.option("--moves", type=Int(PARTS, 10_000_000), show_default=f"{MOVES}, with --quick {QUICK_MOVES}",
               help="Of a session.")
 @click.option("--minutes", type=Number(above=0, most=1440), metavar="M", show_default="until all moves are made",
-              help="A session of that length, with fewer moves where they are not answered fast enough.")
+              help="A session of that length, with fewer moves where they cannot be sent so fast.")
 @click.option("--per-second", type=Int(1, 1000), metavar="N", show_default="as fast as they are answered",
               help="Moves a second.")
 def main(
