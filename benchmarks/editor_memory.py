@@ -4,9 +4,9 @@
     python -m benchmarks.editor_memory --moves 108000 --per-second 30     # an hour of dragging
     python -m benchmarks.editor_memory --per-second 30 --minutes 60       # the same, an hour by the clock
 
-A page's side of the WebSocket asks for a picture of a moved centre, again and again: at the pace of --per-second, whether
-the server keeps up (of what waits, it draws the newest), or else up to four of them ahead of the answers. After each part
-of the session the resident memory of the server's process is read (/proc/PID/status, so on Linux alone).
+A page's side of the WebSocket asks for a picture of a moved centre, again and again: at the pace of --per-second,
+whether or not the server keeps up (of what waits, it draws the newest), or else up to four ahead of the answers. After
+each part of the session the resident memory of the server's process is read (/proc/PID/status, so on Linux alone).
 """
 
 import json

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from training.config import GrowthConfig, RunConfig
-from training.networks.growing import enlarged, reduced, set_level
+from training.networks.growing import enlarged, reduced, set_level, settle
 from training.state import TrainingState
 
 
@@ -20,11 +20,15 @@ def level_at(growth: GrowthConfig, images: int, img_resolution: int) -> float:
 
 
 def grow(state: TrainingState, config: RunConfig) -> float:
-    """Bring the networks to the level of state.images, and return it; without a schedule, networks are grown up."""
+    """Bring the networks to the level of state.images, and return it; without a schedule, networks are grown up.
+
+    What is not trained any more from this level on is, from now on, its moving average.
+    """
     resolution = config.generator.img_resolution
     level = float(resolution.bit_length() - 3)
     if config.growth is not None:
         level = level_at(config.growth, state.images, resolution)
+    settle(state.networks.G, state.G_ema, level)
     for network in (state.networks.G, state.networks.D, state.G_ema):
         set_level(network, level)
     return level

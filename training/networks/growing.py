@@ -39,6 +39,10 @@ class Growing(nn.Module):
         self.stage.fill_(level)
         self.level = torch.tensor(level, dtype=torch.float32, device="cpu").item()  # as the state keeps it
 
+    def finished(self, level: float) -> list[nn.Module]:
+        """The parts that are not trained any more at a level."""
+        return []
+
     @property
     def sizes(self) -> tuple[int, int, float]:
         """(resolution that is there, the one that is faded in, alpha); the two are the same where alpha is 0."""
@@ -55,6 +59,17 @@ def set_level(network: Module, level: float) -> None:
     for module in network.modules():
         if isinstance(module, Growing):
             module.set_level(level)
+
+
+def settle(network: Module, averaged: Module, level: float) -> None:
+    """Parts whose training ends when a network rises to a level become those of its moving average.
+
+    The average is what pictures are drawn with, and what a later stage has to work on.
+    """
+    for module, average in zip(network.modules(), averaged.modules(), strict=True):
+        if isinstance(module, Growing) and isinstance(average, Growing) and not module.finished(module.level):
+            for mine, other in zip(module.finished(level), average.finished(level), strict=True):
+                mine.load_state_dict(other.state_dict())
 
 
 def enlarged(images: Tensor, resolution: int) -> Tensor:

@@ -3,8 +3,8 @@
 Both stages draw what they make of the caption from a normal distribution around its encoding, conditioning
 augmentation; half of the latent z is that draw, the other half the noise that the first stage begins with. The stages
 are trained one after the other, each against a discriminator of its own, which the growth schedule says: at the first
-level the first stage, from then on the second one, with the first as it is. The matching-aware loss is an option of any
-backbone; configs/methods/stackgan.yaml has it.
+level the first stage, from then on the second one, with the first one's moving average. The matching-aware loss is an
+option of any backbone; configs/methods/stackgan.yaml has it.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -51,6 +51,10 @@ class StackSynthesis(SteeredSynthesis, Growing):
     def share(self) -> float:
         """Of the second stage: 0 in the first level, then 1."""
         return min(max(self.level - (len(self.resolutions) - 2), 0.0), 1.0)
+
+    def finished(self, level: float) -> list[nn.Module]:
+        """The first stage, as soon as there is a second one."""
+        return [self.first] if level > len(self.resolutions) - 2 else []
 
     @property
     def current(self) -> "StageOne | StageTwo":

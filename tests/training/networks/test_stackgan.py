@@ -1,10 +1,13 @@
 """StackGAN's text: what the encoder reads, and the distribution that conditions are drawn from, in float64."""
 
+import copy
+
 import pytest
 import torch
 
 from tests.training.networks.lineage import conditioned_config, conditions, generator
 from tests.training.small import seeded
+from training.networks.growing import set_level, settle
 from training.networks.text import TextEncoder
 
 pytestmark = pytest.mark.numeric
@@ -46,3 +49,21 @@ def test_conditioning_augmentation():
     torch.testing.assert_close(augment(c, e), expected, atol=1e-14, rtol=0)
     second = G.synthesis.second.augment.gaussian(c)
     assert all(map(torch.equal, G.condition_gaussian(c), second))
+
+
+def test_the_second_stage_works_on_the_average_of_the_first():
+    of = conditioned_config("stackgan", None)
+    G, averaged = generator(of), generator(of)
+    with torch.no_grad():
+        for weight in averaged.parameters():
+            weight.mul_(0.5)
+    weights, average = dict(G.named_parameters()), averaged.state_dict()
+    before = copy.deepcopy(weights)
+    settle(G, averaged, 2)  # as a run begins: grown up, networks go back to their first level
+    set_level(G, 2)
+    settle(G, averaged, 2)
+    assert all(torch.equal(weight, before[name]) for name, weight in weights.items())
+    settle(G, averaged, 3)
+    for name, weight in weights.items():
+        assert torch.equal(weight, (average if name.startswith("synthesis.first.") else before)[name]), name
+    assert not torch.equal(average["synthesis.first.begin.weight"], before["synthesis.first.begin.weight"])
