@@ -538,6 +538,9 @@ def test_a_run_goes_on_with_its_data_elsewhere(data: Path, loop: list):
     assert call("--resume", path, "--data", moved).exit_code == 0
     assert loop[1] == (run_dir.moved(config, str(moved)), path)
     assert_refused(call("--resume", path, "--data", moved, "--gamma=9"), "loss.r1_gamma is 3.0 there, 9.0 here")
+    absent = ("--resume", path, "--data", data.parent / "absent.zip")
+    assert_refused(call(*absent, "--dry-run"), "absent.zip")
+    assert_refused(call(*absent), "absent.zip")
     assert start(moved, "--continue").exit_code == 0
     assert loop[2] == loop[1]
 

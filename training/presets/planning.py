@@ -114,6 +114,8 @@ def plan_to_go_on(path: Path, options: Options) -> Plan:
         config, facts = configure(replace(options, resume=None))
     else:
         config = overridden(same, options)
+        if options.data is not None:
+            facts = look_at(options.data, config.data.condition if config.data.conditional else None)
     config = config.model_copy(update={"name": saved.name, "resume": saved.resume, "ema": saved.ema})
     return Plan(config, run_dir.going_on(path, config), facts)
 
