@@ -21,8 +21,8 @@ MOST = 64  # rows or columns
 @option("--rows", group=WHAT, metavar="LIST", required=True, type=Seeds(MOST), help="Seeds, such as 0,3,5-8.")
 @option("--cols", group=WHAT, metavar="LIST", required=True, type=Seeds(MOST), help="Seeds.")
 @option("--layers", "--styles", group=WHAT, metavar="WHICH", default="middle", show_default=True,
-        help="Layers whose styles the columns give: coarse (up to 8x8), middle (16x16 and 32x32), fine (above), or "
-             "numbers such as 0-3.")
+        help="Layers whose styles the columns give: coarse (up to 8x8), middle, fine (from 64x64 on, or of the last "
+             "resolution), or numbers such as 0-3.")
 @option("--class", "class_label", group=WHAT, metavar="NAME|K|LIST",
         help="For models trained with labels: a class by its name or number, or a whole label.")
 @option("--trunc", group=WHAT, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,

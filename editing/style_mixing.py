@@ -6,13 +6,10 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
-from dnnlib.errors import UserError
 from dnnlib.parsing import int_ranges
-from training.networks.stylegan import StyleSynthesis
+from training.networks.style_layers import KINDS, check_styles, style_kinds
 from training.pictures.grids import PAPER, tile, to_cells
 from training.sampling import Model
-
-RESOLUTIONS = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}  # both ends included
 
 
 def parse_layers(text: str, model: Model) -> list[int]:
@@ -20,26 +17,8 @@ def parse_layers(text: str, model: Model) -> list[int]:
 
     Raises UserError for others, and for a model whose picture has one latent and no styles.
     """
-    count = model.G.num_ws
-    if count == 1:
-        backbone = model.config.generator.backbone
-        raise UserError(f"a model of the backbone {backbone} has one latent for all layers, and no styles to mix")
-    if text not in RESOLUTIONS:
-        return int_ranges(text, count)
-    lowest, highest = RESOLUTIONS[text]
-    chosen = [number for number in range(count) if lowest <= resolution_of(number, model) <= highest]
-    if not chosen:
-        raise UserError(f"--layers {text}: this model has no such layers; its styles are 0 to {count - 1}")
-    return chosen
-
-
-def resolution_of(number: int, model: Model) -> int:
-    """Of the convolution that w `number` is for: 4, 8, 8, 16, 16, ...; the last w, of to_rgb, is of the image's.
-
-    StyleGAN's first version has two at 4x4: 4, 4, 8, 8, ...
-    """
-    first_is_alone = not isinstance(model.G.synthesis, StyleSynthesis)
-    return min(4 << ((number + first_is_alone) // 2), model.config.generator.img_resolution)
+    check_styles(model.G)
+    return list(style_kinds(model.G)[text]) if text in KINDS else int_ranges(text, model.G.num_ws)
 
 
 def mixed(ws: Tensor, others: Tensor, layers: Sequence[int]) -> Tensor:

@@ -19,24 +19,11 @@ from training.sampling import Model
 
 def test_layers_by_name_and_number():
     model = tiny_model(resolution=16)  # 4, 8, 8, 16, 16 and the last to_rgb
-    assert parse_layers("coarse", model) == [0, 1, 2]
-    assert parse_layers("middle", model) == [3, 4, 5]
+    assert [parse_layers(kind, model) for kind in ("coarse", "middle", "fine")] == [[0], [1, 2], [3, 4, 5]]
     assert parse_layers("0,2-3", model) == [0, 2, 3]
-    for wrong in ("fine", "6", "rough"):
+    for wrong in ("6", "rough"):
         with pytest.raises(UserError):
             parse_layers(wrong, model)
-
-
-def test_fine_layers_are_of_more_than_32_pixels():
-    assert parse_layers("fine", tiny_model(resolution=64)) == [7, 8, 9]
-    with pytest.raises(UserError, match="this model has no such layers; its styles are 0 to 7"):
-        parse_layers("fine", tiny_model(resolution=32))
-
-
-def test_layers_of_stylegans_first_version():
-    model = lineage_model("stylegan")  # two at 4x4, two at 8x8 and so on, to 32x32
-    assert parse_layers("coarse", model) == [0, 1, 2, 3]
-    assert parse_layers("middle", model) == [4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("backbone", ["biggan", "progan", "r3gan"])
@@ -59,8 +46,8 @@ def test_only_the_chosen_layers_change():
 @pytest.mark.parametrize("method", ["spatialgan", "spatialgan-indoor", "stylegan2"])
 def test_a_cell_is_the_row_with_the_columns_layers(method: str):
     model = tiny_model(method)
-    grid = mixing_grid(model, [0, 1], [2, 3, 4], "coarse")
-    ws = mixed(model.styles([1]), model.styles([4]), [0, 1, 2])
+    grid = mixing_grid(model, [0, 1], [2, 3, 4], "middle")
+    ws = mixed(model.styles([1]), model.styles([4]), [1, 2])
     cell = to_cells(model.images([1], ws=ws))[0]
     side = len(cell) + 2
     shown = grid[2 * side : 2 * side + len(cell), 3 * side : 3 * side + len(cell)]
@@ -85,5 +72,5 @@ def test_the_command(tmp_path: Path):
     fixed = ["--network", str(tmp_path / "run"), "--rows", "0", "--cols", "1,2", "--device", "cpu"]
     assert CliRunner().invoke(main, [*fixed, "--outdir", str(tmp_path / "out")]).exit_code == 0
     assert Image.open(tmp_path / "out" / "grid.png").size == (3 * 64 + 2 * 2, 2 * 64 + 2)
-    refused = CliRunner().invoke(main, [*fixed, "--outdir", str(tmp_path / "new"), "--layers", "fine"])
+    refused = CliRunner().invoke(main, [*fixed, "--outdir", str(tmp_path / "new"), "--layers", "rough"])
     assert (refused.exit_code, (tmp_path / "new").exists()) == (2, False)

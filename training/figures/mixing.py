@@ -1,17 +1,14 @@
 """Style mixing: pictures with the coarse, middle or fine styles of others (Karras et al. 2019, figure 3)."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from dnnlib.errors import UserError
 from training.figures.cells import image_cells
 from training.figures.subject import ModelUnderStudy
 from training.figures.table import Group, Row, Table
-
-NAMES = ("coarse", "middle", "fine")
+from training.networks.style_layers import style_kinds
 
 
 def mixing_figure(
@@ -22,42 +19,24 @@ def mixing_figure(
 
     Raises UserError for a model without styles for each layer, or too small to have three kinds of them.
     """
-    ranges = style_ranges(subject)
+    kinds = style_kinds(subject.model.G)
     own, copied = _styles(subject, sources), _styles(subject, others)
     heads = image_cells(subject.generated(others).images)
     first = image_cells(subject.generated(sources).images)
     groups = [Group([Row([None, *heads], "styles of")])]
-    for name, chosen in zip(NAMES, ranges, strict=True):
+    for name, chosen in kinds.items():
         rows = [
             Row([first[i], *image_cells(_mixed(subject, seed, own[i : i + 1], copied, chosen))], f"seed {seed}")
             for i, seed in enumerate(sources)
         ]
         groups.append(Group(rows, f"{name} styles"))
-    texts = [f"{name}: layers {r.start} to {r.stop - 1}" for name, r in zip(NAMES, ranges, strict=True)]
+    texts = [f"{name}: layers {r.start} to {r.stop - 1}" for name, r in kinds.items()]
     return Table(
         "Style mixing",
         ["", *(f"seed {seed}" for seed in others)],
         groups,
         f"{subject.name}. Each picture is that on its left with some styles of the one at the top. {', '.join(texts)}.",
     )
-
-
-def style_ranges(subject: ModelUnderStudy) -> list[range]:
-    """The layers of coarse (up to 8x8), middle and fine styles; fine are those of 64x64 and above or, in small
-    pictures, of the last resolution. A resolution has two layers.
-
-    Raises UserError for a model without styles for each layer, or smaller than 16x16.
-    """
-    synthesis, count = subject.model.G.synthesis, subject.model.G.num_ws
-    if count == 1:
-        raise UserError(f"the backbone {subject.config.generator.backbone} has no styles to mix, but one latent")
-    last = synthesis.resolutions[-1]
-    if last < 16:
-        raise UserError(f"pictures of {last}x{last} are too small to tell coarse, middle and fine styles apart")
-    coarse = 4 if last == 16 else 8  # up to this resolution
-    fine = min(64, last)  # from this one on
-    bounds = [0, 2 * (coarse.bit_length() - 2), 2 * (fine.bit_length() - 3), count]
-    return [range(a, b) for a, b in pairwise(bounds)]
 
 
 def _styles(subject: ModelUnderStudy, seeds: Sequence[int]) -> Tensor:

@@ -1,6 +1,4 @@
-"""Which layers are coarse, middle and fine, and what a mixed picture is made of."""
-
-from types import SimpleNamespace
+"""What a mixed picture is made of."""
 
 import numpy as np
 import pytest
@@ -13,37 +11,20 @@ from tests.training.small import make_networks
 from training.figures.attention import attention
 from training.figures.cells import image_cells
 from training.figures.features import features_figure
-from training.figures.mixing import mixing_figure, style_ranges
+from training.figures.mixing import mixing_figure
 from training.figures.subject import ModelUnderStudy
 from training.networks.growing import set_level
 from training.runs.snapshot import snapshot_name
 
 
-def of_size(resolution: int, num_ws: int | None = None):
-    resolutions = [2**k for k in range(2, resolution.bit_length())]
-    G = SimpleNamespace(synthesis=SimpleNamespace(resolutions=resolutions), num_ws=num_ws or 2 * len(resolutions))
-    return SimpleNamespace(model=SimpleNamespace(G=G), config=lineage_config("sndcgan", None))
-
-
 @pytest.mark.parametrize(
-    "resolution, ends",
-    [(16, (2, 4, 6)), (32, (4, 6, 8)), (64, (4, 8, 10)), (256, (4, 8, 14)), (1024, (4, 8, 18))],
+    "backbone, middle, caption",
+    [
+        ("stylegan2", slice(3, 5), "coarse: layers 0 to 2, middle: layers 3 to 4, fine: layers 5 to 7."),
+        ("stylegan", slice(4, 6), "coarse: layers 0 to 3, middle: layers 4 to 5, fine: layers 6 to 7."),
+    ],
 )
-def test_layers_by_resolution(resolution, ends):
-    ranges = style_ranges(of_size(resolution))
-    assert [r.start for r in ranges] == [0, *ends[:-1]]
-    assert [r.stop for r in ranges] == list(ends)
-
-
-def test_models_without_styles_are_refused():
-    with pytest.raises(UserError, match="sndcgan has no styles to mix"):
-        style_ranges(of_size(32, num_ws=1))
-    with pytest.raises(UserError, match="8x8 are too small"):
-        style_ranges(of_size(8))
-
-
-@pytest.mark.parametrize("backbone", ["stylegan2", "stylegan"])
-def test_a_cell_has_the_styles_of_its_column_in_some_layers(tmp_path, backbone):
+def test_a_cell_has_the_styles_of_its_column_in_some_layers(tmp_path, backbone, middle, caption):
     of = lineage_config(backbone, c_dim=2)
     networks = make_networks(of)
     save_snapshot(tmp_path / snapshot_name(1), of, 1, {"G": networks.G, "G_ema": networks.G, "D": networks.D})
@@ -52,11 +33,11 @@ def test_a_cell_has_the_styles_of_its_column_in_some_layers(tmp_path, backbone):
     assert [len(group.rows) for group in table.groups] == [1, 2, 2, 2]
     assert [group.label for group in table.groups[1:]] == ["coarse styles", "middle styles", "fine styles"]
     ws = subject.model.styles([1, 4], labels=torch.tensor([[0.0, 1], [1, 0]]))
-    ws[0, 4:6] = ws[1, 4:6]
+    ws[0, middle] = ws[1, middle]
     expected = image_cells(subject.model.images([1], ws=ws[:1]))[0]
     cell = table.groups[2].rows[1].cells[3]
     assert np.abs(cell.astype(int) - expected.astype(int)).max() <= 1
-    assert table.caption.endswith("coarse: layers 0 to 3, middle: layers 4 to 5, fine: layers 6 to 7.")
+    assert table.caption.endswith(caption)
 
 
 def test_what_has_not_grown_yet_is_said(tmp_path):
