@@ -29,7 +29,7 @@ from training.runs.start_or_resume import open_state, write_first_files
 from training.runs.ticks import Tick
 from training.sampling import Model
 from training.state import TrainingState
-from training.step import adapt_augmentation, make_reducers, micro_batches, run_phase, update_ema
+from training.step import adapt_augmentation, cool_down, make_reducers, micro_batches, run_phase, update_ema
 
 
 class SnapshotMetrics(Protocol):
@@ -125,6 +125,7 @@ class Run:
         """Show this rank's share [n, C, R, R] of a batch to all phases whose turn it is."""
         state = self.state
         real_images = self._grown(real_images)
+        cool_down(self.config, state)
         for phase in self.phases:
             if state.steps % phase.interval == 0:
                 batches = micro_batches(phase, self.config, state, real_images, real_labels, draw_labels)

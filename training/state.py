@@ -163,6 +163,8 @@ def _fresh_networks(config: RunConfig, within: int | None) -> tuple[GeneratorNet
 def _adam(network: Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     lr, betas = config.corrected()
     groups = _groups(network, lr, config.encoding_lr)
+    for group in groups:
+        group["initial_lr"] = group["lr"]
     return torch.optim.Adam(groups, lr=lr, betas=betas, eps=config.eps, fused=True)
 
 
@@ -170,7 +172,7 @@ def _groups(network: Module, lr: float, encoding: float) -> list[dict[str, objec
     """Parameters in the network's order, which checkpoints number them by; where the encoding learns at a speed of its
     own, each run of such parameters, or of others, is a group."""
     if encoding == 1:
-        return [{"params": list(network.parameters())}]
+        return [{"params": list(network.parameters()), "lr": lr}]
     runs = itertools.groupby(network.named_parameters(), lambda named: _is_encoding(named[0]))
     return [{"params": [p for _, p in run], "lr": lr * encoding if ours else lr} for ours, run in runs]
 

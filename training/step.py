@@ -72,6 +72,14 @@ def run_phase(
     return finite
 
 
+def cool_down(config: RunConfig, state: TrainingState) -> None:
+    """Set the learning rates of the step that comes (schedule.cooldown_kimg)."""
+    share = config.schedule.learning_share(state.images)
+    for optimizer in state.optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * share
+
+
 def make_reducers(phases: list[Phase], state: TrainingState) -> dict[str, GradientReducer]:
     """One for each phase, as each has its own order of gradients; none in a world of one."""
     if state.world.size == 1:

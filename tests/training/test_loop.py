@@ -209,6 +209,35 @@ def test_the_average_follows_the_schedule(data):
     assert moved == pytest.approx(1 - 0.5 ** (BATCH / 50), abs=1e-5)
 
 
+def test_learning_rates_fall_over_the_last_images(data):
+    config = configuration(data, 1.0, generator_optimizer=OptimizerConfig(lr=0.004, reg_interval=4, encoding_lr=0.5))
+    config = with_cooldown(config, 0.4)
+    state = TrainingState.create(config, World())
+    first = {name: [g["lr"] for g in optimizer.param_groups] for name, optimizer in state.optimizers.items()}
+    assert set(first["G"]) == {0.004 * 4 / 5, 0.004 * 4 / 5 * 0.5}
+    for images, share in ((0, 1), (600, 1), (700, 0.75), (992, 0.02), (1000, 0), (0, 1)):
+        state.images = images
+        step.cool_down(config, state)
+        for name, optimizer in state.optimizers.items():
+            assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([share * lr for lr in first[name]])
+
+
+def test_a_step_learns_at_the_rate_of_its_turn(data, tmp_path):
+    """At a thousandth of the rate, Adam's steps are a thousandth as long."""
+    fresh = TrainingState.create(configuration(data, 0.008), World()).networks.D
+    moved = {}
+    for name, cooldown in (("as ever", 0), ("cooled", 8)):
+        run = train(with_cooldown(configuration(data, 0.008), cooldown), tmp_path / name)
+        trained = open_snapshot(run).discriminator()
+        moved[name] = (trained.blocks["32"].conv0.weight - fresh.blocks["32"].conv0.weight).abs().mean().item()
+    assert moved["as ever"] > 1e-4
+    assert moved["cooled"] == pytest.approx(moved["as ever"] / 1000, rel=0.05)
+
+
+def with_cooldown(config: RunConfig, kimg: float) -> RunConfig:
+    return config.model_copy(update={"schedule": config.schedule.model_copy(update={"cooldown_kimg": kimg})})
+
+
 def test_frozen_layers_keep_their_weights(data, tmp_path):
     config = configuration(data, 0.016)
     config = config.model_copy(
