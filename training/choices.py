@@ -6,7 +6,7 @@ from typing import Literal, get_args
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 SamplerKind = Literal[
-    "paper", "released", "multi-object", "non-hierarchical", "released-non-hierarchical", "noise", "impulse"
+    "paper", "released", "uniform", "multi-object", "non-hierarchical", "released-non-hierarchical", "noise", "impulse"
 ]  # fmt: skip
 Precision = Literal["trained", "float32", "bfloat16", "float16"]  # trained: as the configuration has it
 NoiseMode = Literal["const", "random", "none"]

@@ -180,7 +180,7 @@ class SamplerConfig(Section):
     kind: Name = "paper"
     spread: tuple[Spread, Spread] = (0.5, 1.0)  # range of level 0's; about the squared radius of an object
     apart: Annotated[float, Field(ge=0, le=2)] = 0  # multi-object: least distance of centres, if there is room
-    margin: Annotated[float, Field(ge=0, lt=1)] = 0  # multi-object: least distance of centres from the borders
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0  # multi-object, uniform: least distance of centres from the borders
     impulse_share: Fraction = 0.05  # heatmap pixels that the sampler impulse sets to 0 or 1
 
     @model_validator(mode="after")

@@ -43,9 +43,19 @@ def released(count: int, config: SamplerConfig, generator: torch.Generator, coun
     """Level 0 normal and clamped, levels 1 and 2 uniform around it: what the released model was trained with."""
     shapes = _shapes(count, counts)
     first = _normal((*shapes[0], 2), 0.33, generator).clamp(-0.75, 0.75)
-    reaches = zip(shapes[1:], (0.4, 0.8), strict=True)
-    others = (first[:, :1] + _uniform((*shape, 2), -reach, reach, generator) for shape, reach in reaches)
-    return Layout((first, *others), _spreads(shapes, config.spread, generator))
+    return Layout(_with_parts(first, shapes, generator), _spreads(shapes, config.spread, generator))
+
+
+@SAMPLERS.register("uniform")
+def uniform(count: int, config: SamplerConfig, generator: torch.Generator, counts: Sequence[int]) -> Layout:
+    """Level 0 anywhere but within config.margin of the borders, levels 1 and 2 around it as released (ours).
+
+    For data whose objects are known to be spread like that: objects are where centres are only as far as both have one
+    distribution (docs/co-move.md).
+    """
+    shapes, limit = _shapes(count, counts), 1 - config.margin
+    first = _uniform((*shapes[0], 2), -limit, limit, generator)
+    return Layout(_with_parts(first, shapes, generator), _spreads(shapes, config.spread, generator))
 
 
 @SAMPLERS.register("released-non-hierarchical")
@@ -111,6 +121,13 @@ def _shapes(count: int, counts: Sequence[int]) -> Shapes:
 def _paper_centers(shapes: Shapes, generator: torch.Generator) -> tuple[Tensor, ...]:
     first = _truncated_normal((*shapes[0], 2), 2 / 3, generator)
     return (first, *(first[:, :1] + _normal((*shape, 2), 1 / 3, generator) for shape in shapes[1:]))
+
+
+def _with_parts(first: Tensor, shapes: Shapes, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Level 0, and levels 1 and 2 uniform around its first centre."""
+    reaches = zip(shapes[1:], (0.4, 0.8), strict=True)
+    others = (first[:, :1] + _uniform((*shape, 2), -reach, reach, generator) for shape, reach in reaches)
+    return (first, *others)
 
 
 def _scattered(shape: tuple[int, int], config: SamplerConfig, generator: torch.Generator) -> Tensor:

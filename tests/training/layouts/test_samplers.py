@@ -15,9 +15,10 @@ MANY = 20000
 PAPER, RELEASED = SamplerConfig(kind="paper"), SamplerConfig(kind="released")
 FREE, NOISE = SamplerConfig(kind="non-hierarchical"), SamplerConfig(kind="noise")
 RELEASED_FREE = SamplerConfig(kind="released-non-hierarchical")
+UNIFORM = SamplerConfig(kind="uniform", margin=0.4)
 OBJECTS = SamplerConfig(kind="multi-object", spread=(0.1, 0.5))
 each_sampler = pytest.mark.parametrize(
-    "config", [PAPER, RELEASED, FREE, RELEASED_FREE, NOISE], ids=lambda config: config.kind
+    "config", [PAPER, RELEASED, UNIFORM, FREE, RELEASED_FREE, NOISE], ids=lambda config: config.kind
 )
 
 
@@ -113,9 +114,16 @@ def test_released_level_0_is_a_clamped_normal():
     assert fits(inside, scipy.stats.truncnorm(-0.75 / 0.33, 0.75 / 0.33, scale=0.33))
 
 
+def test_uniform_level_0_keeps_its_margin():
+    numbers = draw(UNIFORM).centers[0].flatten()
+    assert numbers.abs().max() <= 0.6
+    assert fits(numbers, uniform(-0.6, 0.6))
+
+
+@pytest.mark.parametrize("config", [RELEASED, UNIFORM], ids=lambda config: config.kind)
 @pytest.mark.parametrize("level, reach", [(1, 0.4), (2, 0.8)])
-def test_released_children_are_uniform_around_their_level_0_centre(level, reach):
-    layout = draw(RELEASED)
+def test_released_children_are_uniform_around_their_level_0_centre(config, level, reach):
+    layout = draw(config)
     offsets = layout.centers[level] - layout.centers[0]
     assert offsets.abs().max() <= reach + 1e-6
     assert fits(offsets.flatten(), uniform(-reach, reach))

@@ -404,7 +404,7 @@ def test_only_grey_and_color_images_are_augmented():
 
 BASES = "auto, cifar, demo, paper1024, paper256, paper512, sndcgan, stylegan2"
 SAMPLERS = (
-    "impulse, multi-object, noise, non-hierarchical, paper, released, released-non-hierarchical "
+    "impulse, multi-object, noise, non-hierarchical, paper, released, released-non-hierarchical, uniform "
     "(--plugin=MODULE adds others)"
 )
 BY_ITSELF = "and cannot be set by itself"

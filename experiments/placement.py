@@ -1,0 +1,80 @@
+"""How far can objects follow their centres? What a generator scores whose objects lie where those of the data do.
+
+    python -m experiments.placement --data=data/balls32.zip --sampler=released
+    python -m experiments.placement --data=data/balls32.zip --sampler=uniform --margin=0.5
+
+D accepts objects only where real pictures have them. So a generator that has learnt everything maps the places of
+centres to those of objects, in their order along each axis: the k-th leftmost of a thousand centres to the k-th
+leftmost of a thousand objects. Where the two are spread differently, such a map stretches some moves and shortens
+others. This prints what `centroid_co_move` finds for it. The data needs ground truth (`dataset_tool.py
+toy` or `compose`) and one object a picture.
+"""
+
+from typing import get_args
+
+import click
+import numpy as np
+
+from dnnlib.cli import PATH, Command, Number
+from dnnlib.errors import UserError
+from training.choices import SamplerKind
+
+STEP = 0.3  # of metrics/centroid_co_move.py
+DRAWS = 100_000
+
+
+def follow(centers: np.ndarray, objects: np.ndarray, starts: np.ndarray) -> float:
+    """Mean ratio of the objects' moves to those of STEP that their centres make, in the four directions.
+
+    centers [N, 2] and objects [M, 2]: samples of where they are; starts [K, 2]: centres before the moves.
+    """
+    ratios = []
+    for axis in range(2):
+        order, places = np.sort(centers[:, axis]), np.sort(objects[:, axis])
+        shares = (np.arange(len(places)) + 0.5) / len(places)
+
+        def place(at: np.ndarray, order: np.ndarray = order, shares: np.ndarray = shares, places: np.ndarray = places):
+            left, right = np.searchsorted(order, at, "left"), np.searchsorted(order, at, "right")
+            return np.interp((left + right) / 2 / len(order), shares, places)
+
+        start = starts[:, axis]
+        ratios += [(place(start + step) - place(start)) / step for step in (STEP, -STEP)]
+    return float(np.mean(ratios))
+
+
+def places_of_objects(data: str) -> np.ndarray:
+    """[M, 2], in layout coordinates. Raises UserError for data without ground truth, or with several objects."""
+    from training.data.dataset import ImageDataset  # brings torch, which takes seconds
+
+    scenes = ImageDataset(data).scenes.values()
+    try:
+        found = [[thing["center"] for thing in scene["objects"]] for scene in scenes]
+        places = np.array([only for (only,) in found], dtype=np.float64).reshape(-1, 2)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{data}: its ground truth does not have one object in each picture") from error
+    if not len(places):
+        raise UserError(f"{data} has no ground truth; make it by dataset_tool.py toy or compose")
+    return places
+
+
+@click.command(cls=Command, help=__doc__)
+@click.option("--data", required=True, metavar="PATH", type=PATH, help="Images with ground truth, one object each.")
+@click.option("--sampler", type=click.Choice(get_args(SamplerKind)), default="released", show_default=True,
+              help="How centres are drawn.")
+@click.option("--margin", type=Number(0, 0.99), default=0.0, show_default=True, help="The sampler's, for uniform.")
+def main(data: str, sampler: str, margin: float) -> None:
+    import torch
+
+    from training.config import SamplerConfig
+    from training.layouts.samplers import sample_layout
+
+    objects = places_of_objects(data)
+    drawn = sample_layout(DRAWS, SamplerConfig(kind=sampler, margin=margin), torch.Generator().manual_seed(0))
+    centers = drawn.centers[0][:, 0].double().numpy()
+    from_centre, from_prior = (follow(centers, objects, each) for each in (np.zeros([1, 2]), centers))
+    click.echo(f"{len(objects)} objects, of a deviation of {objects.std():.3f}; centres: {centers.std():.3f}")
+    click.echo(f"from_centre {from_centre:.2f}  from_prior {from_prior:.2f}")
+
+
+if __name__ == "__main__":
+    main()
