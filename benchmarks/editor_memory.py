@@ -107,7 +107,8 @@ def connected(url: str) -> Any:
     from websockets.sync.client import connect
     from websockets.typing import Origin
 
-    return connect(f"ws://{url.split('/')[2]}/ws", origin=Origin(url.rstrip("/")), max_size=None)
+    # As a browser's page it sends no pings of its own: a server that is late is waited for.
+    return connect(f"ws://{url.split('/')[2]}/ws", origin=Origin(url.rstrip("/")), max_size=None, ping_interval=None)
 
 
 def measure(run: "Run", network: str, moves: int, per_second: int | None, minutes: float = math.inf) -> "Findings":
