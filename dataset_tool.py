@@ -105,6 +105,7 @@ def main(
 @main.command()
 @option("--kind", group=OUTPUT, type=click.Choice(list(KINDS)), default="critters", show_default=True,
         help="One animal, ball or face a picture, rooms with two to four things, or playrooms with three large toys.")
+@option("--plain", group=OUTPUT, is_flag=True, help="One color behind the animal, ball or face, not a gradient of two.")
 @option("--objects", group=OUTPUT, type=Int(1, 5), metavar="N", show_default="the kind's",
         help="So many things in every room.")
 @option("--masks", group=OUTPUT, is_flag=True, help="Which pixels show each object, in dataset.json.")
@@ -112,13 +113,18 @@ def main(
         help="Every picture in words, in dataset.json; toys of playrooms have colors with names.")
 @_drawn(images=5000)
 def toy(
-    dest: str, kind: str, objects: int | None, images: int, resolution: int, seed: int, masks: bool, captions: bool
+    dest: str, kind: str, plain: bool, objects: int | None, images: int, resolution: int, seed: int, masks: bool,
+    captions: bool,
 ) -> None:
     """Draw simple scenes whose ground truth is known."""
     _check_resolution(resolution)
     if objects is not None and kind not in SEVERAL_OBJECTS:
         raise UserError(f"--objects: a picture of --kind={kind} has one; use --kind={' or '.join(SEVERAL_OBJECTS)}")
-    options: dict[str, int] = {} if objects is None else {"objects": objects}
+    if plain and kind in SEVERAL_OBJECTS:
+        raise UserError(f"--plain: a picture of --kind={kind} has a wall and a floor; leave it out")
+    options: dict[str, int] = {"plain": True} if plain else {}
+    if objects is not None:
+        options["objects"] = objects
     options |= {"named": True} if captions and kind == "playrooms" else {}
     with open_writer(dest) as writer:
         _fill(writer, images, seed, lambda rng: KINDS[kind](rng, resolution, **options), masks, captions)

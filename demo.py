@@ -33,7 +33,8 @@ def main(outdir: Path, kimg: float | None, images: int) -> None:
     show_shipped(results)
     click.secho("\n2. A network from nothing", bold=True)
     if not data.exists():
-        run("dataset_tool.py", "toy", "--kind=balls", f"--images={images}", "--resolution=32", f"--dest={data}")
+        kind = ("toy", "--kind=balls", "--plain")  # nothing but balls to learn
+        run("dataset_tool.py", *kind, f"--images={images}", "--resolution=32", f"--dest={data}")
     train(runs, data, kimg)
     run_dir = newest_run(runs)
     run("calc_metrics.py", f"--network={run_dir}", f"--metrics={','.join(METRICS)}", "--num=50", "--device=cpu")
@@ -61,8 +62,9 @@ def train(runs: Path, data: Path, kimg: float | None) -> None:
 
     length = [] if kimg is None else [f"--kimg={kimg:g}"]
     often = ("--set=schedule.kimg_per_tick=0.25", "--snap=20")  # ticks, for the bar's sake, and snapshots
-    words = ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", "--metrics=none", "--device=cpu", *often,
-             *length)  # fmt: skip
+    short = "--set=schedule.cooldown=0.5"  # docs/short-runs.md
+    words = ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", "--metrics=none", "--device=cpu", short,
+             *often, *length)  # fmt: skip
     announce(words)
     check(words, follow([sys.executable, str(ROOT / words[0]), *words[1:]], STEP_LIMIT))
 

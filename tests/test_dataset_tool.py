@@ -201,6 +201,19 @@ def test_toy_pictures_depend_on_seed_and_number_only(tmp_path):
     assert not {x.tobytes() for x in few} & {x.tobytes() for x in other}
 
 
+@pytest.mark.parametrize("kind", ["critters", "balls", "faces"])
+def test_toys_on_one_color(tmp_path, kind):
+    """The same things at the same places, and the same color in all corners."""
+    for name, options in (("plain", ["--plain"]), ("gradient", [])):
+        run("toy", "--dest", tmp_path / name, "--kind", kind, "--images=8", "--resolution=32", *options)
+    plain, gradient = (ImageDataset(tmp_path / name, resolution=32) for name in ("plain", "gradient"))
+    assert plain.scenes == gradient.scenes
+    for number, pixels in enumerate(images(tmp_path / "plain")):
+        corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
+        assert (corners == corners[0]).all(), number
+    assert not all((pixels[0, 0] == pixels[-1, 0]).all() for pixels in images(tmp_path / "gradient"))
+
+
 @pytest.mark.parametrize("kind", ["rooms", "playrooms"])
 def test_rooms_with_a_given_number_of_objects(tmp_path, kind):
     run("toy", "--dest", tmp_path / "toy", "--kind", kind, "--objects=3", "--images=8", "--resolution=64")
@@ -249,6 +262,7 @@ def test_compose(tmp_path):
     [
         ["toy", "--dest=OUT", "--resolution=33"],
         ["toy", "--dest=OUT", "--kind=critters", "--objects=2"],
+        ["toy", "--dest=OUT", "--kind=rooms", "--plain"],
         ["compose", "--cutouts=OUT", "--dest=OUT"],
         ["compose", "--cutouts=OUT", "--dest=OUT", "--min-size=0.7"],
         ["compose", "--cutouts=OUT", "--dest=OUT", "--resolution=0"],

@@ -73,7 +73,7 @@ def run_phase(
 
 
 def cool_down(config: RunConfig, state: TrainingState) -> None:
-    """Set the learning rates of the step that comes (schedule.cooldown_kimg)."""
+    """Set the learning rates of the step that comes (schedule.cooldown)."""
     share = config.schedule.learning_share(state.images)
     for optimizer in state.optimizers.values():
         for group in optimizer.param_groups:

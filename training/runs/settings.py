@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from training.settings import Batch, Count, Kimg, Name, NonNegative, PowerOfTwo, Section
+from training.settings import Batch, Count, Fraction, Kimg, Name, NonNegative, PowerOfTwo, Section
 
 
 class ScheduleConfig(Section):
@@ -13,7 +13,7 @@ class ScheduleConfig(Section):
     total_kimg: Kimg = 25000
     batch_size: Batch = 64
     batch_gpu: Batch | None = None  # images per pass; None: all of a rank's share
-    cooldown_kimg: NonNegative = 0.0  # over the last so many of total_kimg, learning rates fall to 0 in a straight line
+    cooldown: Fraction = 0.0  # the last share of the run, over which learning rates fall to 0 in a straight line
     kimg_per_tick: Kimg = 4
     snapshot_ticks: Count = 50
     metrics: tuple[str, ...] = ("di", "w")
@@ -23,9 +23,9 @@ class ScheduleConfig(Section):
     nonfinite_limit: Count = 20  # this many steps with NaN or Inf in a tick end the run
 
     def learning_share(self, images: int) -> float:
-        """Of the learning rates, after which a step that begins with so many images shown learns; in [0, 1]."""
-        left = self.total_kimg - images / 1000
-        return max(0.0, min(1.0, left / self.cooldown_kimg)) if self.cooldown_kimg > 0 else 1.0
+        """Of the learning rates, by which a step that begins with so many images shown learns; in [0, 1]."""
+        left = 1 - images / (1000 * self.total_kimg)
+        return max(0.0, min(1.0, left / self.cooldown)) if self.cooldown > 0 else 1.0
 
 
 class HardwareConfig(Section):

@@ -22,14 +22,20 @@ _OVERSAMPLING = 4  # photographs are kept at this many times the size at which t
 
 
 def gradient(
-    rng: np.random.Generator, resolution: int, subject: np.ndarray | None = None, contrast: float = 0.0
+    rng: np.random.Generator,
+    resolution: int,
+    subject: np.ndarray | None = None,
+    contrast: float = 0.0,
+    plain: bool = False,
 ) -> np.ndarray:
-    """A vertical gradient between two random colours, float32 [R, R, 3] in 0..255.
+    """A vertical gradient between two random colours, or one colour alone, float32 [R, R, 3] in 0..255.
 
     Every part of it stays at least `contrast` (see colors.distance) away from the colour `subject`;
     where no such pair of colours turns up, the most distant pair found is taken.
     """
     pairs = rng.uniform(0, 255, size=(_CANDIDATES, 2, 3))
+    if plain:
+        pairs[:, 1] = pairs[:, 0]
     along = pairs[:, :1] + (pairs[:, 1:] - pairs[:, :1]) * _STEPS  # [pairs, steps, 3]
     chosen = along[0] if subject is None else colors.first_far(along, np.atleast_2d(subject), contrast)
     top, bottom = chosen[0], chosen[-1]

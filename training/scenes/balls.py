@@ -17,13 +17,13 @@ _LIGHT = (-0.3, -0.35)  # where light falls on it
 _RINGS = 12  # of which shading is made
 
 
-def ball(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict]:
+def ball(rng: np.random.Generator, resolution: int, plain: bool = False) -> tuple[np.ndarray, dict]:
     """One ball of six colors, its diameter 36-48% of the picture's side, whole, its middle within the middle half. See
     scenes for what is returned; "light" is its part."""
     color = list(NAMED.values())[rng.integers(len(NAMED))]
     diameter = rng.uniform(*_SIZE) * resolution
     middle = ground_truth.random_middle(rng, np.array([diameter, diameter]), resolution)
-    canvas = Canvas(gradient(rng, resolution, np.array(color), _CONTRAST))
+    canvas = Canvas(gradient(rng, resolution, np.array(color), _CONTRAST, plain))
     model = _model(color).moved(diameter / 2, middle)
     canvas.draw(model, owner=1)
     return canvas.pixels(), {"objects": [canvas.truth("ball", 1, model.parts, color)]}

@@ -19,12 +19,12 @@ _EYEBALL, _PUPIL = (250, 250, 250), (10, 10, 10)
 Part = tuple[list[Shape], list[np.ndarray]]  # shapes, and the middle of each
 
 
-def critter(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict]:
+def critter(rng: np.random.Generator, resolution: int, plain: bool = False) -> tuple[np.ndarray, dict]:
     """One animal, its larger side 40-60% of the picture's, whole, its middle within the middle half, facing
     left or right, on a two-colour gradient. See scenes for what is returned."""
     coat = colors.random_color(rng)
     model = _placed(rng, _model(rng, coat), resolution)
-    canvas = Canvas(gradient(rng, resolution, np.array(coat), _CONTRAST))
+    canvas = Canvas(gradient(rng, resolution, np.array(coat), _CONTRAST, plain))
     canvas.draw(model, owner=1)
     return canvas.pixels(), {"objects": [canvas.truth("critter", 1, model.parts, coat)]}
 

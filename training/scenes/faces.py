@@ -19,14 +19,14 @@ _CONTRAST = 0.8  # of the background to the head
 _EYEBALL, _PUPIL, _MOUTH, _TEETH = (255, 255, 255), (20, 15, 30), (110, 15, 40), (250, 250, 250)
 
 
-def face(rng: np.random.Generator, resolution: int) -> tuple[np.ndarray, dict]:
+def face(rng: np.random.Generator, resolution: int, plain: bool = False) -> tuple[np.ndarray, dict]:
     """One face, its diameter 40-48% of the picture's side, whole, its middle within the middle half. See scenes for
     what is returned; "eye" and "mouth" are its parts."""
     skin = _SKINS[rng.integers(len(_SKINS))]
     model = _model(rng, skin)
     diameter = rng.uniform(*_SIZE) * resolution
     middle = ground_truth.random_middle(rng, np.array([diameter, diameter]), resolution)
-    canvas = Canvas(gradient(rng, resolution, np.array(skin), _CONTRAST))
+    canvas = Canvas(gradient(rng, resolution, np.array(skin), _CONTRAST, plain))
     model = model.moved(diameter / 2, middle)
     canvas.draw(model, owner=1)
     return canvas.pixels(), {"objects": [canvas.truth("face", 1, model.parts)]}

@@ -17,4 +17,4 @@ KINDS: dict[str, Callable[..., Scene]] = {
     "critters": critter, "balls": ball, "faces": face, "rooms": room, "playrooms": playroom
 }  # fmt: skip
 
-SEVERAL_OBJECTS = ("rooms", "playrooms")  # kinds with the option `objects`
+SEVERAL_OBJECTS = ("rooms", "playrooms")  # kinds with the option `objects`; the others have the option `plain`
