@@ -47,7 +47,8 @@ def copy_snapshot(source: Path, dest: str | Path) -> Path:
     """
     stored, dest = open_stored(source), Path(dest)
     names = [name for name in stored.file.kinds if name.split(".")[0] in NETWORKS]
-    metadata, tensors = snapshot_metadata(stored.config(), stored.kimg), stored.file.read(names)
+    metadata = snapshot_metadata(stored.config(), stored.kimg, stored.is_half)
+    tensors = stored.file.read(names)
     make_dir(dest.parent)
     if dest.suffix.lower() != ".safetensors":
         dest = make_dir(dest) / snapshot_name(stored.kimg)

@@ -14,13 +14,11 @@ import torch
 
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_folder, make_dir, write_json, write_text
-from interop.exportable import DEFAULT, Exportable, ExportOptions
-from interop.onnx_export import about
+from interop.exportable import DEFAULT, Exportable, ExportOptions, about
+from interop.exported import CONFIG, LOAD, PROGRAM, WEIGHTS
 from interop.program_export import check, traced
 from torch_utils.tensor_files import write_tensors
 from training.sampling import Model
-
-WEIGHTS, PROGRAM, CONFIG, LOAD = "weights.safetensors", "generator.py", "config.json", "load.py"
 
 _HEAD = '''"""The generator of {name}: images of latents and layouts. Written by SteerGAN; needs torch alone.
 
@@ -65,7 +63,7 @@ def write_bundle(
     with atomic_folder(dest) as folder:
         write_tensors(folder / WEIGHTS, dict(sorted(_weights(program).items())), {"format": "pt"})
         write_text(folder / PROGRAM, _source(program, exportable, model.config.name))
-        write_json(folder / CONFIG, about(exportable, model) | {"inputs": exportable.shapes()})
+        write_json(folder / CONFIG, about(exportable, model))
         write_text(folder / LOAD, loader(exportable))
         if add is not None:
             add(folder)

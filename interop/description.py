@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dnnlib.errors import UserError
 from dnnlib.words import counted
+from interop.exported import ADVICE, exported_at
 from interop.pickles.families import PICKLE, SAFETENSORS, file_kind
 from interop.pickles.reference_networks import read_reference
 from torch_utils.tensor_files import TensorKind
@@ -22,8 +23,10 @@ _PRIORS = {
 
 
 def describe(source: str) -> list[str]:
-    """Lines about a snapshot, run directory, foreign pickle or address. Raises UserError when it is none of these."""
-    path = Path(source)
+    """Lines about a snapshot, run, foreign pickle, address, or what was exported. Raises UserError when it is none."""
+    path, exported = Path(source), exported_at(source)
+    if exported is not None:
+        return [f"{path}: {exported.kind}", *exported.lines, ADVICE]
     if address_in(source) is None and path.is_file() and file_kind(path) == PICKLE:
         found = read_reference(path)
         kinds = {name: TensorKind(tensor.dtype, tuple(tensor.shape)) for name, tensor in found.tensors.items()}

@@ -6,7 +6,7 @@ inputs, whose batch size is free.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from training.layouts.layout import Layout
 from training.networks.mapping import MappingNetwork
 from training.networks.synthesis import Noise
 from training.sampling import Model
+
+VERSION = 1  # of what `about` says
 
 Latent = Literal["z", "ws"]
 FixedNoise = Literal["const", "none"]
@@ -152,3 +154,23 @@ def eager_images(model: Model, exportable: Exportable, given: dict[str, Tensor])
     if exportable.truncates:
         images = partial(images, truncation_psi=given["psi"].item(), truncation_cutoff=options.truncation_cutoff)
     return images(z=given["z"], labels=given.get("c")).cpu()
+
+
+def about(exportable: Exportable, model: Model) -> dict[str, Any]:
+    """What an exported file says of itself."""
+    config = model.config.generator
+    sampler = {"kind": model.config.sampler.kind, "spread": list(model.config.sampler.spread)}
+    sizes = {name: getattr(config, name) for name in ("img_resolution", "img_channels", "c_dim", "z_dim", "w_dim")}
+    return {
+        "version": VERSION,
+        "method": model.config.method,
+        "kimg": model.kimg,
+        "counts": list(exportable.counts),
+        **sizes,
+        "num_ws": model.G.num_ws,
+        "registration": exportable.registration,
+        "latent": exportable.options.latent,
+        "noise_mode": exportable.options.noise_mode,
+        "sampler": sampler,
+        "inputs": exportable.shapes(),
+    }

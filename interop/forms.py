@@ -75,9 +75,11 @@ def write_form(source: str, dest: str, form: str, latent: "Latent" = "z", licens
 def _snapshot(source: str, dest: str, license_name: str) -> list[str]:
     from interop.as_snapshot import check_apart, convert, copy_snapshot
     from interop.pickles.families import SAFETENSORS, file_kind
+    from interop.readers import refuse_exported
     from training.runs.sources import address_in
 
     if address_in(source) is None and Path(source).is_file() and file_kind(Path(source)) != SAFETENSORS:
+        refuse_exported(source)
         if license_name:
             raise UserError("--license is for a card, which comes with what leaves; convert.py push makes one, too")
         check_apart(Path(source), dest)
@@ -134,9 +136,10 @@ def _state_dict(source: str, dest: str, license_name: str) -> list[str]:
 
 def _exported(source: str, dest: str, form: str, latent: "Latent", license_name: str) -> list[str]:
     from interop.as_snapshot import check_apart
-    from interop.bundle import CONFIG, LOAD, PROGRAM, WEIGHTS, inputs_line, loader, write_bundle
+    from interop.bundle import inputs_line, loader, write_bundle
     from interop.cards import CARD, write_card
     from interop.exportable import Exportable, ExportOptions
+    from interop.exported import CONFIG, LOAD, PROGRAM, WEIGHTS
     from interop.onnx_export import export_onnx
     from interop.program_export import export_program
     from training.sampling import Model

@@ -25,7 +25,7 @@ level: z, c, psi, centers_0, spreads_0, strengths_0, centers_1 ... image, ws, he
 The file's metadata has "steergan": a JSON object with "version" (1), "counts" (n_k of each level), "img_resolution",
 "img_channels", "c_dim", "z_dim", "num_ws", "w_dim", "registration" (what -1 and 1 are: "cells" the image's borders,
 "corners" the middles of its border pixels), "latent", "noise_mode", "sampler" ({"kind", "spread"}, how random
-layouts were drawn in training), "kimg" and "method".
+layouts were drawn in training), "kimg", "method" and "inputs" (their shapes; "N" is free).
 
 Which operators: convolutions with constant filters; enlarging is ConvTranspose and a grouped Conv, or Conv and
 DepthToSpace; the rest are MatMul, Gemm, element-wise ones, reductions and (encoding mode "fine") Resize. onnxruntime
@@ -42,13 +42,12 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import atomic_path
-from interop.exportable import Exportable, ExportOptions, FixedNoise, Latent, eager_images, example_inputs
+from interop.exportable import Exportable, ExportOptions, FixedNoise, Latent, about, eager_images, example_inputs
 from interop.optional import needed
 from interop.program_export import CHECKED, TOLERANCE, batch_shapes
 from training.sampling import Model
 
 OPSET = 18
-VERSION = 1
 
 
 def export_onnx(
@@ -117,22 +116,3 @@ def _write(proto: Any, exportable: Exportable, model: Model, path: Path) -> None
     onnx.helper.set_model_props(proto, {"steergan": json.dumps(about(exportable, model))})
     onnx.checker.check_model(proto, full_check=True)
     path.write_bytes(proto.SerializeToString())
-
-
-def about(exportable: Exportable, model: Model) -> dict[str, Any]:
-    """What an exported file says of itself."""
-    config = model.config.generator
-    sampler = {"kind": model.config.sampler.kind, "spread": list(model.config.sampler.spread)}
-    sizes = {name: getattr(config, name) for name in ("img_resolution", "img_channels", "c_dim", "z_dim", "w_dim")}
-    return {
-        "version": VERSION,
-        "method": model.config.method,
-        "kimg": model.kimg,
-        "counts": list(exportable.counts),
-        **sizes,
-        "num_ws": model.G.num_ws,
-        "registration": exportable.registration,
-        "latent": exportable.options.latent,
-        "noise_mode": exportable.options.noise_mode,
-        "sampler": sampler,
-    }

@@ -4,6 +4,7 @@ Inputs and outputs are those of interop/onnx_export.py, in that order; the numbe
 """
 
 import io
+import json
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_bytes
-from interop.exportable import DEFAULT, Exportable, ExportOptions, eager_images, example_inputs
+from interop.exportable import DEFAULT, Exportable, ExportOptions, about, eager_images, example_inputs
+from interop.exported import NOTE
 from training.sampling import Model
 
 TOLERANCE = 1e-3  # of images in about [-1, 1]
@@ -40,7 +42,7 @@ def export_program(model: Model, dest: str | Path, options: ExportOptions = DEFA
     exportable = Exportable(model, options)
     program = traced(exportable, model)
     written = io.BytesIO()
-    torch.export.save(program, written)
+    torch.export.save(program, written, extra_files={NOTE: json.dumps(about(exportable, model))})
     worst = check(torch.export.load(io.BytesIO(written.getvalue())), exportable, model, dest)
     write_bytes(dest, written.getvalue())
     return worst

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from dnnlib.cache import cache_folder
 from dnnlib.downloads import sha256_of
+from dnnlib.errors import UserError
 from interop.as_snapshot import write_snapshot
+from interop.exported import ADVICE, exported_at
 from interop.pickles.families import SAFETENSORS, file_kind
 from interop.pickles.reference_networks import kimg_of, read_reference
 from interop.remote import fetch_network
@@ -28,11 +30,20 @@ def from_the_web(text: str) -> Path | None:
     return path if file_kind(path) == SAFETENSORS else from_pickle(str(path))
 
 
+@READERS.register("exported")
+def refuse_exported(text: str) -> Path | None:
+    """What convert.py has written for others. Raises UserError, which says what it is and what to give instead."""
+    found = exported_at(text)
+    if found is None:
+        return None
+    raise UserError(f"{text}: this is {found.kind}; {ADVICE}")
+
+
 @READERS.register("reference-pickle")
 def from_pickle(text: str) -> Path | None:
     """The network in a pickle of StyleGAN2-ADA or EqGAN-SA, converted once. Raises UserError for other families."""
     path = Path(text)
-    if address_in(text) is not None or not path.is_file():
+    if address_in(text) is not None or not path.is_file() or file_kind(path) == SAFETENSORS:
         return None
     kept = cache_folder("converted") / f"{sha256_of(path)[:32]}-{FORMAT}"
     snapshot = kept / snapshot_name(kimg_of(path))

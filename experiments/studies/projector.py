@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from tqdm import tqdm
 
@@ -58,7 +59,8 @@ def search(model: Model, target: Tensor, true: Layout, options: InversionOptions
     for step in tqdm(invert(model, target, options), words, options.steps + 1, disable=None, leave=False):
         rms.append(step.rms.item())
     assert step.layout is not None  # that of a model which takes one
-    errors = [each.item() for each in center_errors(true, step.layout)]
+    has_objects = step.ws.ndim == 4  # a style for each: the same objects in another order make the same picture
+    errors = [each.item() for each in center_errors(true, step.layout, has_objects)]
     return {"rms": rms, "errors": errors, "seconds": time.perf_counter() - begun}
 
 
@@ -67,10 +69,18 @@ def as_files(images: Tensor) -> Tensor:
     return to_uint8(images).float() / 127.5 - 1
 
 
-def center_errors(true: Layout, found: Layout) -> list[Tensor]:
-    """For each level the largest difference of a center's x or y, [N]."""
+def center_errors(true: Layout, found: Layout, in_any_order: bool = False) -> list[Tensor]:
+    """For each level the largest difference of a center's x or y, [N]; in_any_order: to the centers that it fits."""
     pairs = zip(found.centers, true.centers, strict=True)
-    return [(a - b).abs().amax((1, 2)).cpu() for a, b in pairs]
+    placed = ((_in_order_of(b.cpu(), a.cpu()) if in_any_order else a.cpu(), b.cpu()) for a, b in pairs)
+    return [(a - b).abs().amax((1, 2)) for a, b in placed]
+
+
+def _in_order_of(centers: Tensor, others: Tensor) -> Tensor:
+    """`others` [N, n, 2], of each picture in the order in which they are least far, in sum, from `centers`."""
+    distances = (centers[:, :, None] - others[:, None]).abs().amax(3)  # [N, n, n]
+    orders = [torch.from_numpy(linear_sum_assignment(each)[1]) for each in distances.numpy()]
+    return torch.stack([picture[order] for picture, order in zip(others, orders, strict=True)])
 
 
 def effects(model: Model, seeds: list[int], layout: Layout) -> list[Tensor]:

@@ -62,7 +62,7 @@ def file_kind(path: Path) -> str:
 def check_family(path: Path) -> None:
     """Raises UserError, which names the family and says what to do, unless this is a pickle that is read here."""
     kind = file_kind(path)
-    words = _words_of_zip(path) if kind == ZIP else _words_of_file(path)
+    words = words_in_zip(path) if kind == ZIP else _words_of_file(path)
     for family in FAMILIES:
         if all(not words.isdisjoint(group) for group in family.words):
             raise UserError(f"{path}: this is {family.name}, which is not read; {family.advice}")
@@ -79,7 +79,7 @@ def _words_of_file(path: Path) -> set[str]:
         return words | more | words_of(file) | words_of(file)
 
 
-def _words_of_zip(path: Path) -> set[str]:
+def words_in_zip(path: Path) -> set[str]:
     """Of the pickle inside what torch.save writes."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,11 +1,13 @@
 """The experiment on projector.py: what it counts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
+from editing.inversion import InversionStep
 from experiments.projector import main
 from experiments.studies import projector
 from tests.tiny_models import save_tiny_snapshot, tiny_model
@@ -81,6 +83,23 @@ def test_centers_are_compared_level_by_level():
     layout = model.layout([0, 1]).moved(1, 1, 0.25, -0.5)
     errors = projector.center_errors(model.layout([0, 1]), layout)
     assert torch.stack(errors).round(decimals=3).tolist() == [[0, 0], [0.5, 0.5], [0, 0]]
+
+
+def test_objects_are_compared_in_any_order(monkeypatch: pytest.MonkeyPatch):
+    model = tiny_model("spatialgan-indoor")
+    true, ws = model.layout([0, 1]), model.styles([0, 1], layout=model.layout([0, 1]))
+    order = list(range(true.counts[0]))[::-1]
+    turned = replace(true, centers=(true.centers[0][:, order],), spreads=(true.spreads[0][:, order],))
+    ws_turned = ws[:, :, [*order, len(order)]]
+    again = model.images(ws=ws_turned, layout=turned)
+    torch.testing.assert_close(again, model.images(ws=ws, layout=true), atol=1e-5, rtol=0)  # the order means nothing
+    assert projector.center_errors(true, turned)[0].min() > 0.1
+    apart = projector.center_errors(true, turned.moved(0, 0, 0.25, 0.0), in_any_order=True)
+    torch.testing.assert_close(apart[0], torch.tensor([0.25, 0.25]))
+    one = InversionStep(0, again[:1], ws_turned[:1], turned[[0]], torch.zeros(1), torch.zeros(1))
+    monkeypatch.setattr(projector, "invert", lambda *given: iter([one]))
+    record = projector.search(model, again[:1], true[[0]], projector.InversionOptions(), "")
+    assert record["errors"] == [0]
 
 
 def test_a_model_without_layouts_is_refused(tmp_path: Path):

@@ -22,7 +22,9 @@ from tests.interop.hostile import dictionary, module, named, pickled
 from tests.tiny_models import save_tiny_snapshot, tiny_model
 from tests.training.networks.lineage import conditioned_config, discriminator, generator
 from tests.training.saved import save_snapshot
+from training.runs.shipped import save_shipped
 from training.runs.snapshot import open_snapshot
+from training.sampling import Model
 
 PICKLE = FOLDER / "tiny_reference_nosrc.pkl"
 
@@ -86,6 +88,16 @@ def test_names_that_the_reference_has_not(tmp_path: Path):
     assert "has no encoding layer indoor" in run(snapshot, tmp_path / "net.pth", status=2)
     assert "has no encoding layer indoor" in run(snapshot, tmp_path / "deep" / "net.pth", status=2)
     assert list(tmp_path.iterdir()) == [snapshot]
+
+
+def test_a_model_that_was_given_away_can_be_copied(tmp_path: Path):
+    """Its weights are float16, which the copy has to say."""
+    save_shipped(tmp_path / "given.safetensors", open_snapshot(save_tiny_snapshot(tmp_path)))
+    run(tmp_path / "given.safetensors", tmp_path / "copy.safetensors")
+    run(tmp_path / "copy.safetensors", tmp_path / "again.safetensors")
+    images = [Model.load(tmp_path / f"{name}.safetensors", "cpu").images([1, 2]) for name in ("given", "copy", "again")]
+    assert images[0].equal(images[1])
+    assert images[0].equal(images[2])
 
 
 def test_a_snapshot_can_be_copied_out_of_a_run(tmp_path: Path):

@@ -4,7 +4,6 @@ They are opened as any other snapshot (training/runs/validation.py widens the we
 takes them; only `weights="G"` is refused, as G is not there.
 """
 
-import json
 from pathlib import Path, PurePath
 
 import torch
@@ -24,9 +23,7 @@ def save_shipped(path: str | Path, snapshot: Snapshot) -> None:
         for name, network in networks.items()
         for key, tensor in network.state_dict().items()
     }
-    metadata = snapshot_metadata(without_paths(snapshot.config), snapshot.kimg)
-    about = json.loads(metadata["steergan"]) | {"half": True}
-    write_tensors(path, tensors, metadata | {"steergan": json.dumps(about)})
+    write_tensors(path, tensors, snapshot_metadata(without_paths(snapshot.config), snapshot.kimg, is_half=True))
 
 
 def without_paths(config: RunConfig) -> RunConfig:

@@ -73,9 +73,11 @@ def _files(run_dir: Path) -> list[Path]:
     return sorted(run_dir.glob("network-snapshot-*.safetensors"))
 
 
-def snapshot_metadata(config: RunConfig, kimg: float) -> dict[str, str]:
-    """What a snapshot says of itself."""
+def snapshot_metadata(config: RunConfig, kimg: float, is_half: bool = False) -> dict[str, str]:
+    """What a snapshot says of itself. is_half: its weights are float16 (training/runs/shipped.py)."""
     about = {"version": VERSION, "kimg": kimg, "config": config.model_dump(mode="json")}
+    if is_half:
+        about["half"] = True
     names = {"class_names": json.dumps(config.data.class_names)} if config.data.class_names else {}
     return {"steergan": json.dumps(about), **names}
 

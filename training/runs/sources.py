@@ -25,7 +25,7 @@ def address_in(text: str) -> str | None:
 
 
 def needs_reader(text: str) -> bool:
-    """Whether a network is on the web, or in a file that is not written by this program."""
+    """Whether a network is on the web, or in a file of other programs or for them."""
     return address_in(text) is not None or _is_foreign(Path(text))
 
 
@@ -43,8 +43,12 @@ def snapshot_of(text: str) -> Path | None:
 
 def _is_foreign(path: Path) -> bool:
     try:
+        if path.is_dir():  # a bundle has both, a run neither
+            return all((path / name).is_file() for name in ("weights.safetensors", "generator.py"))
         if path.suffix == ".safetensors" or not path.is_file():
             return False
+        if path.suffix.lower() == ".onnx":
+            return True
         with open(path, "rb") as file:
             return file.read(4).startswith(_FOREIGN)
     except (OSError, ValueError):

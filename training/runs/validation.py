@@ -93,7 +93,7 @@ class Stored:
         """
         what, prefix = f"{self.path}: the weights of {name}", name + "."
         kinds = below(self.file.kinds, name)
-        if self._is_half:
+        if self.is_half:
             self._check_there(name, kinds)
             kinds = {key: kind._replace(dtype=_widened(kind.dtype)) for key, kind in kinds.items()}
         check_limits(section_of(config, name), len(kinds), what)
@@ -105,7 +105,8 @@ class Stored:
         return network
 
     @property
-    def _is_half(self) -> bool:
+    def is_half(self) -> bool:
+        """Whether its weights are float16, and become float32 when a network is made of them."""
         return self.entry == SNAPSHOT and self.about.get("half", False)
 
     def _check_there(self, name: str, kinds: Mapping[str, TensorKind]) -> None:
