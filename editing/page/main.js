@@ -87,7 +87,7 @@ class Page {
     this.gallery = new Gallery({ store, backend, model });
     this.history = new History({ store, backend, picture, isBusy, isHeld });
     this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
-    this.menu = new Menu({ store, backend, picture, photo: this.photo, model, openPane: (name) => this.openPane(name) });
+    this.menu = new Menu({ store, backend, picture, photo: this.photo, model, isHeld, openPane: (name) => this.openPane(name) });
     this.#listen();
     this.#tabs();
     this.#comparing();

@@ -249,6 +249,23 @@ def test_a_run_ends_when_its_picture_is_left(visitor: Visitor):
     visitor.rest()
 
 
+def test_a_step_of_a_run_is_not_saved_as_a_state(visitor: Visitor):
+    visitor.begin_a_long_pull()
+    for kind in ("png", "session", "command"):
+        visitor.page.click("#save-menu summary")
+        visitor.page.click(f"[data-save={kind}]")
+        visitor.wait_for(lambda: "stop it, or wait" in toasts(visitor))
+        visitor.page.evaluate("document.querySelector('#toasts').replaceChildren()")
+    assert visitor.ask("pull.running") is not None
+    visitor.page.click("#pull-stop")
+    visitor.rest()
+    picture, data = visitor.picture(), visitor.save("png")
+    visitor.page.click("#new")
+    visitor.wait_for(lambda: visitor.shows_another(picture))
+    visitor.open("picture.png", data)
+    visitor.wait_for(lambda: visitor.shows(picture))
+
+
 def test_a_run_goes_where_its_arrow_is_moved_to(visitor: Visitor):
     visitor.begin_a_long_pull()
     (start,) = visitor.ask("store.document.drag.points.map(({ from }) => from)")
