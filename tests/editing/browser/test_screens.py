@@ -85,7 +85,7 @@ def keep(visitor: Visitor, name: str) -> None:
 
 
 def opened(visitor: Visitor) -> Iterator[str]:
-    """Each pane in turn, with a point pulled, one begun by keys and a brush in the hand; the menu, a film being made."""
+    """Each pane in turn, with a point pulled, one begun by keys, a brush in the hand; the menu; a film being made."""
     for pane in PANES:
         visitor.page.click(f"#tab-{pane}")
         if pane == "pull":
