@@ -56,9 +56,9 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
 @option("--strength", "strengths", group=STEERING, metavar="LIST", multiple=True,
         help="How much of an object there is, from 1 to 0: 'object=value', or 'object=1:0', which removes it "
              "gradually.")
-@option("--restyle", "restyles", group=STEERING, metavar="OBJECT:SEED", multiple=True,
-        help="Give an object of a scene the style that it has with another seed; the number after the last object's "
-             "is the background's.")
+@option("--restyle", "restyles", group=STEERING, metavar="OBJECT:SEED[:OTHER]", multiple=True,
+        help="Give an object of a scene the style that it, or another object, has with another seed; the number after "
+             "the last object's is the background's.")
 @option("--direction", "directions", group=STEERING, metavar="FILE:K:STRENGTH", multiple=True,
         help="Go along direction K (number or name) of a file of `edit.py directions` by so many standard deviations, "
              "-3 to 3 as a rule. Can be repeated.")

@@ -48,14 +48,21 @@ def read_picture(path: Path, resolution: int, channels: int) -> Tensor:
     with open_regular(path, FILE_LIMIT) as file:
         try:
             with open_image(file, path.name) as image:
-                plain = _plain(image, path.name)
+                pixels = fitted(image, path.name, resolution, channels)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         except DAMAGE as error:
             raise UserError(f"{path}: not a picture that can be read ({reason(error)})") from error
-    fitted = Transform(resolution, resolution, "center-crop")(plain).convert("L" if channels == 1 else "RGB")
-    pixels = np.asarray(fitted).reshape(resolution, resolution, channels)
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def fitted(image: Image.Image, name: str, resolution: int, channels: int) -> np.ndarray:
+    """uint8 [resolution, resolution, channels] of an opened picture; `name` is what complaints call it.
+
+    Raises UserError for pixels of a kind that no 8 bits stand for, and on damaged files what Pillow raises.
+    """
+    square = Transform(resolution, resolution, "center-crop")(_plain(image, name))
+    return np.asarray(square.convert("L" if channels == 1 else "RGB")).reshape(resolution, resolution, channels)
 
 
 def _plain(image: Image.Image, name: str) -> Image.Image:

@@ -223,6 +223,13 @@ def test_objects_are_restyled(tool: Tool, scene: Model):
     assert_alike(made["seed0003.png"], pixels(scene.images(z=z, layout=scene.layout([3])))[0])
 
 
+def test_a_style_is_copied_from_another_object(tool: Tool, scene: Model):
+    made = tool.made("--seeds 3 --restyle 1:8:2", network="scene")
+    z = scene.latents([3])
+    z[:, 1] = scene.latents([8])[:, 2]
+    assert_alike(made["seed0003.png"], pixels(scene.images(z=z, layout=scene.layout([3])))[0])
+
+
 def test_an_object_moves_alone(tool: Tool, scene: Model):
     made = tool.made("--seeds 3 --centers 0:2:0,0 --move 0:2:0.5,0 --frames 3", network="scene")
     own = scene.layout([3])
@@ -245,8 +252,9 @@ def test_a_scene_with_removed_objects_can_be_replayed(tool: Tool, runs: Path, tm
         ("--seeds 1 --centers 1:0:0,0", "no centre 1:0 in a layout with 3 centres at level 0"),
         ("--seeds 1 --remove 3", "no centre 0:3 in a layout with 3 centres at level 0"),
         ("--seeds 1 --remove x", "--remove 'x' is not of the form level:index or index"),
-        ("--seeds 1 --restyle 2", "--restyle '2' is not of the form object:seed"),
+        ("--seeds 1 --restyle 2", "--restyle '2' is not of the form object:seed or object:seed:other"),
         ("--seeds 1 --restyle 4:7", "--restyle 4:7: objects are 0 to 2, 3 the background"),
+        ("--seeds 1 --restyle 1:7:4", "--restyle 1:7:4: objects are 0 to 2, 3 the background"),
     ],
 )
 def test_bad_options_of_scenes(tool: Tool, options: str, complaint: str):

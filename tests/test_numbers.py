@@ -166,6 +166,7 @@ WRITTEN: dict[str, tuple[Callable[[str], Any], str]] = {  # {option: (what reads
     "--move": (lambda text: edits.parse_moves([text]), "0,0.{}"),
     "--remove": (lambda text: edits.parse_removals([text]), "{}"),
     "--restyle": (lambda text: edits.parse_restyles([text]), "0:{}"),
+    "--restyle, other": (lambda text: edits.parse_restyles([text]), "0:1:{}"),
     "--strength": (lambda text: edits.parse_changes("strength", [text]), "0=0.{}"),
     "--seeds": (int_ranges, "0,1-{}"),
     "--metrics": (registry.find, "rfd{}k_full"),

@@ -298,9 +298,10 @@ def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts:
     if len(shape) == 1 or "ws" in latents:
         raise UserError("--restyle needs a model of several objects (SEL indoor), and latents z, not w")
     z = latents.get("z", model.latents(seeds)).to(model.device, copy=True)
-    for number, seed in parse_restyles(texts):
-        if number >= shape[0]:
+    for number, seed, other in parse_restyles(texts):
+        if max(number, other) >= shape[0]:
             last = shape[0] - 1
-            raise UserError(f"--restyle {number}:{seed}: objects are 0 to {last - 1}, {last} the background")
-        z[:, number] = model.latents([seed])[:, number]
+            said = f"{number}:{seed}" if other == number else f"{number}:{seed}:{other}"
+            raise UserError(f"--restyle {said}: objects are 0 to {last - 1}, {last} the background")
+        z[:, number] = model.latents([seed])[:, other]
     return z

@@ -15,6 +15,7 @@ export class History {
     $("#redo").onclick = () => store.redo();
     $("#film-gif").onclick = () => this.film(".gif");
     $("#film-mp4").onclick = () => this.film(".mp4");
+    $("#film-stop").onclick = () => this.stop();
     $("#film-play").onclick = () => this.play();
     this.filming = null;
     this.playing = false;
@@ -41,6 +42,7 @@ export class History {
       const able = name === "play" || this.backend.can.films;
       $(`#film-${name}`).disabled = !able || this.store.states.length < 2 || this.filming !== null || (name === "play" && (isHeld || this.playing));
     }
+    $("#film-stop").hidden = this.filming === null;
     if (this.store.before === null) this.#drawStrip(now); // what is being changed is no state yet
   }
 
@@ -123,6 +125,12 @@ export class History {
     const kind = frame.suffix === ".gif" ? "image/gif" : "video/mp4";
     download(`steergan${frame.suffix}`, new Blob([frame.file.data], { type: kind }));
     toast("The film is in your downloads.");
+  }
+
+  // Nothing of it is kept, and what still comes is of a film that nobody waits for.
+  stop() {
+    this.backend.stop();
+    this.failed();
   }
 
   failed() {

@@ -87,7 +87,7 @@ class Page {
     this.gallery = new Gallery({ store, backend, model });
     this.history = new History({ store, backend, picture, isBusy, isHeld });
     this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
-    this.menu = new Menu({ store, backend, picture, photo: this.photo, model, openPane: (name) => this.openPane(name) });
+    this.menu = new Menu({ store, backend, picture, photo: this.photo, model, isHeld, openPane: (name) => this.openPane(name) });
     this.#listen();
     this.#tabs();
     this.#comparing();
@@ -250,6 +250,7 @@ class Page {
       $(`#tab-${name}`).disabled = true;
       $(`#tab-${name}`).title = "This needs gradients: open the editor itself for it.";
     }
+    for (const each of document.querySelectorAll(".keys .gradients")) each.hidden = true;
     for (const name of ["look", "film-gif", "film-mp4"]) $(`#${name}`).title = "This needs the editor itself.";
     for (const option of document.querySelectorAll("#noise option:not([value=const])")) option.disabled = true;
   }
@@ -332,7 +333,14 @@ class Page {
       this.#hold(true);
       addEventListener("keyup", () => this.#hold(false), { once: true });
       event.preventDefault();
-    } else if (event.key === "n" && !event.ctrlKey && !event.metaKey) $("#new").click();
+    } else if (event.ctrlKey || event.metaKey || event.altKey) return;
+    else if (event.key === "n") $("#new").click();
+    else if (event.key === "p" && this.backend.can.gradients) this.#pullByKeys();
+  }
+
+  #pullByKeys() {
+    this.openPane("pull");
+    this.pull.svg.focus();
   }
 
   #escape() {

@@ -1,6 +1,6 @@
 // Opening and saving: sessions, layouts, latents, pictures; copying in words.
 
-import { $, download, opensByKey, toast } from "./dom.js";
+import { $, ONE_AT_A_TIME, download, opensByKey, toast } from "./dom.js";
 import { fromBase64, jsonBlob, layoutFile, pngOf, read, withSession, zip } from "./files.js";
 import { check } from "./fit.js";
 import { completed } from "./store.js";
@@ -9,7 +9,8 @@ import { commandLine, python, toHash, unlinked, unsaid } from "./words.js";
 const NOBODY = "the server does not answer; open it again when it is back";
 
 export class Menu {
-  constructor({ store, backend, picture, photo, model, openPane }) {
+  // isHeld: whether something that takes long changes the picture.
+  constructor({ store, backend, picture, photo, model, isHeld, openPane }) {
     Object.assign(this, { store, backend, picture, photo, model, openPane, tried: 0 });
     const actions = {
       png: () => this.#png(), session: () => download("session.json", jsonBlob(this.store.toJSON())),
@@ -19,7 +20,8 @@ export class Menu {
     for (const button of document.querySelectorAll("[data-save]")) {
       button.onclick = () => {
         $("#save-menu").open = false;
-        actions[button.dataset.save]();
+        if (isHeld()) toast(ONE_AT_A_TIME, true); // what is on display is no state yet
+        else actions[button.dataset.save]();
       };
     }
     $("[data-save=layout]").disabled = model.counts.length === 0;
@@ -95,6 +97,7 @@ export class Menu {
   }
 
   async #png() {
+    if (this.picture.shownId !== this.picture.wantedId) return toast("The picture of this state is not there yet.", true);
     const bytes = await pngOf(this.picture.canvas);
     download(`seed${this.store.document.seed}.png`, withSession(bytes, this.store.toJSON()));
   }

@@ -6,7 +6,9 @@ import { clamp } from "./geometry.js";
 import { draw } from "./picture.js";
 
 const LARGEST = 20 << 20; // bytes of a file: editing/server/protocol.py takes no more
+const MOST_PIXELS = 50_000_000; // nor more than these
 const mib = (bytes) => (bytes / 2 ** 20).toFixed(0);
+const millions = (pixels) => (pixels / 1e6).toFixed(0);
 
 export class Photo {
   constructor({ store, backend, picture, say, isBusy, onRun }) {
@@ -24,6 +26,8 @@ export class Photo {
     if (refusal) return this.#refuse(refusal);
     const image = await createImageBitmap(file).catch(() => null);
     if (!image) return this.#refuse(`${file.name} is no picture that can be read here; use a PNG or a JPEG.`);
+    const pixels = image.width * image.height;
+    if (pixels > MOST_PIXELS) return this.#refuse(`${file.name} has ${millions(pixels)} million pixels; ${millions(MOST_PIXELS)} are the most. Make the picture smaller.`);
     this.file = file;
     $("#photo-pair").hidden = false;
     drawSquare($("#photo-canvas"), image);
@@ -49,6 +53,7 @@ export class Photo {
     const options = { steps: this.#steps(), optimize_layout: $("#photo-layout").checked };
     if (!this.store.layout) options.optimize_layout = false;
     this.running = { id: this.backend.invert(this.store.document, options), last: null, document: this.store.document };
+    $("#photo-said").textContent = "looking for a picture to begin with"; // among many, which takes seconds
     this.#show();
   }
 

@@ -1,5 +1,6 @@
 // Pulling points (DragGAN): press one and pull it to its target in one gesture; what may change; the run itself.
 
+import { Crosshair } from "./crosshair.js";
 import { $, ONE_AT_A_TIME, element, svg } from "./dom.js";
 import { View, clamp } from "./geometry.js";
 import { KeyPoints } from "./key_points.js";
@@ -14,9 +15,12 @@ export class Pull {
     this.keyPoints = new KeyPoints(model, (field) => (field ? this.choose("off") : this.draw())); // a field knows no masks
     this.#modes(model);
     this.view = new View(host, grid);
-    this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull" });
+    this.svg = svg("svg", { class: "handles", role: "group", "aria-label": "Points to pull: arrow keys move a cross, Enter chooses where a point begins, and then where it goes" });
     this.svg.style.display = "none";
     host.append(this.svg);
+    this.crosshair = new Crosshair(this.svg, this.view, {
+      onChange: () => this.draw(), onEnter: (at) => this.#enter(at), onRun: () => (this.running ? this.stop() : $("#pull-start").click()),
+    });
     this.canvas = $("#mask");
     this.painted = document.createElement("canvas");
     this.painted.width = this.painted.height = MASK_SIDE;
@@ -54,6 +58,7 @@ export class Pull {
   open(isOpen) {
     this.svg.style.display = isOpen ? "" : "none";
     this.pending = null;
+    if (!isOpen) this.crosshair.hide();
     this.host.classList.toggle("pulling", isOpen);
     this.draw();
   }
@@ -75,6 +80,7 @@ export class Pull {
     this.drag.points.forEach((point, index) => this.#drawPoint(point, index));
     if (this.drag.mask?.circle) this.#drawCircle(this.drag.mask.circle);
     if (this.pending) this.#drawPending(this.pending);
+    this.svg.append(...this.crosshair.marks());
     this.#list();
     this.#drawTools();
   }
@@ -90,6 +96,10 @@ export class Pull {
 
   #drawPending(place) {
     const [cx, cy] = this.view.toScreen(place);
+    if (this.crosshair.isShown) {
+      const line = { d: `M${cx} ${cy}L${this.view.toScreen(this.crosshair.at).join(" ")}` };
+      this.svg.append(svg("path", { class: "arrow-shadow", ...line }), svg("path", { class: "arrow", ...line }));
+    }
     this.svg.append(svg("circle", { class: "start-point", cx, cy, r: 7 }));
   }
 
@@ -214,21 +224,32 @@ export class Pull {
     const now = this.gesture;
     this.gesture = null;
     if (now?.kind === "brush") this.#keepBrush();
-    if (now?.kind === "new" && !this.drag.points[now.index]) this.#click(now);
+    if (now?.kind === "new" && !this.drag.points[now.index]) this.#choosePlace(now.start, "Now click where it should go.");
+    this.#commit();
+  }
+
+  #commit() {
     const isPulled = this.store.before !== null && this.keyPoints.field !== null;
     this.store.commit();
     if (isPulled && !this.isBusy()) this.start(); // the picture follows
   }
 
   // Dragging is never the only way: a click says where a point begins, and the next one where it goes.
-  #click({ index, start }) {
-    const [at, from] = [start.map((value) => clamp(value, -1, 1)), this.pending];
+  #choosePlace(place, next) {
+    const [at, from] = [place.map((value) => clamp(value, -1, 1)), this.pending];
     this.pending = from ? null : this.keyPoints.snapped(at);
-    if (from) this.store.preview({ drag: { ...this.drag, points: [...this.drag.points.slice(0, index), { from, to: at }] } });
+    if (from) this.store.preview({ drag: { ...this.drag, points: [...this.drag.points, { from, to: at }] } });
     else {
-      this.#say("Now click where it should go.");
+      this.#say(next);
       this.draw();
     }
+  }
+
+  // The same by keys.
+  #enter(at) {
+    if (this.gesture) return;
+    this.#choosePlace(at, "Now move the cross to where it should go, and press Enter.");
+    this.#commit();
   }
 
   cancel() {

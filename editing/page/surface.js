@@ -102,8 +102,8 @@ export class Surface {
     this.rings.append(
       svg("circle", { class: "ring-shadow", cx: x, cy: y, r: radius }),
       svg("circle", { class: "ring", cx: x, cy: y, r: radius }),
-      svg("circle", { class: "ring-hit", cx: x, cy: y, r: radius, "data-grip": true }),
-      svg("circle", { class: "grip", cx: grip[0], cy: grip[1], r: 5, "data-grip": true }),
+      svg("circle", { class: "ring-hit", cx: x, cy: y, r: radius, "data-grip": "spread" }),
+      svg("circle", { class: "grip", cx: grip[0], cy: grip[1], r: 5, "data-grip": "spread" }),
     );
   }
 

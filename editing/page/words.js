@@ -11,7 +11,7 @@ export function commandLine(document, layout, model) {
     if (document.truncation_cutoff !== null) words.push(`--trunc-cutoff=${document.truncation_cutoff}`);
     if (model.classes) words.push(`--class=${quoted(String(document.label ?? 0))}`);
     document.object_seeds?.forEach((seed, i) => {
-      if (typeof seed === "number") words.push(`--restyle=${i}:${seed}`);
+      if (seed !== null) words.push(`--restyle=${[i, seed].flat().join(":")}`); // [seed, the object whose style it is]
     });
   }
   for (const { file, index, strength } of document.directions) {
@@ -35,7 +35,6 @@ export function python(document, model) {
 
 // Why a command line cannot say everything, or null.
 export function unsaid(document) {
-  if (!document.w && document.object_seeds?.some(Array.isArray)) return "A copied style is in the session only: use the lines of Python.";
   if (document.noise_mode === "random" && document.noise_seed !== null && document.noise_seed !== document.seed) {
     return "The noise's own seed is in the session only: use the lines of Python.";
   }

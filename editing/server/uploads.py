@@ -3,9 +3,9 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from dnnlib.errors import UserError
+from editing.own_pictures import fitted
 from editing.server.protocol import UPLOAD_LIMIT
 from training.data.image_files import reason
 from training.data.image_formats import open_image
@@ -25,19 +25,9 @@ def decode_upload(data: bytes, resolution: int, channels: int) -> np.ndarray:
             if image.width * image.height > PIXELS_LIMIT:
                 raise UserError(f"a picture of {image.width}x{image.height} pixels is too large; make it smaller")
             image.draft("RGB", (resolution, resolution))
-            upright = ImageOps.exif_transpose(image).convert("RGBA" if "A" in image.getbands() else "RGB")
+            return fitted(image, "upload", resolution, channels)
     except UserError:
         raise
     except Exception as error:  # Pillow raises nearly every kind when it meets a damaged file
         said = reason(error) or type(error).__name__
         raise UserError(f"this is no picture that can be read ({said}); use a PNG or a JPEG") from error
-    return _fitted(upright, resolution, channels)
-
-
-def _fitted(image: Image.Image, resolution: int, channels: int) -> np.ndarray:
-    if image.mode == "RGBA":  # transparent parts become white, as on paper
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image)
-    opaque = image.convert("L" if channels == 1 else "RGB")
-    square = ImageOps.fit(opaque, (resolution, resolution), Image.Resampling.LANCZOS)
-    return np.asarray(square).reshape(resolution, resolution, -1)

@@ -9,6 +9,7 @@ import pytest
 from dnnlib.errors import UserError
 from editing.document import MOST_HISTORY, Document, load_session, save_session
 from editing.server.protocol import MOST_KEYFRAMES, UPLOAD_LIMIT
+from editing.server.uploads import PIXELS_LIMIT
 
 PAGE_FOLDER = Path(__file__).parents[2] / "editing" / "page"
 WORDS = (PAGE_FOLDER / "words.js").read_text(encoding="utf-8")
@@ -27,6 +28,8 @@ def test_the_page_knows_what_the_server_takes():
     text = {name: (PAGE_FOLDER / name).read_text(encoding="utf-8") for name in ("photo.js", "history.js", "fit.js")}
     (shift,) = re.findall(r"const LARGEST = 20 << (\d+);", text["photo.js"])
     assert 20 << int(shift) == UPLOAD_LIMIT
+    (pixels,) = re.findall(r"const MOST_PIXELS = ([\d_]+);", text["photo.js"])
+    assert int(pixels) == PIXELS_LIMIT
     assert re.findall(r"const MOST_KEYFRAMES = (\d+);", text["history.js"]) == [str(MOST_KEYFRAMES)]
     assert re.findall(r"const MOST_STATES = (\d+);", text["fit.js"]) == [str(MOST_HISTORY)]
 

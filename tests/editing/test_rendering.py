@@ -155,6 +155,7 @@ def test_documents_of_another_model_are_refused(model: Model, document: Document
 @pytest.mark.parametrize("method, object_seeds, options", [
     ("spatialgan", None, []),
     ("spatialgan-indoor", (None, 8, None, None), ["--restyle=1:8"]),
+    ("spatialgan-indoor", (None, (8, 0), None, (9, 3)), ["--restyle=1:8:0,3:9:3"]),
 ])  # fmt: skip
 def test_generate_reproduces_a_document_to_the_pixel(tmp_path, method: str, object_seeds, options):
     snapshot = save_tiny_snapshot(tmp_path, method)

@@ -86,14 +86,19 @@ def parse_removals(texts: Sequence[str]) -> list[tuple[int, int]]:
     return found
 
 
-def parse_restyles(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """(object, seed) from 'object:seed', several in one text apart by ','. Raises UserError for any other form."""
+def parse_restyles(texts: Sequence[str]) -> list[tuple[int, int, int]]:
+    """(object, seed, the object whose style it is) from 'object:seed' or 'object:seed:other', several in one text
+    apart by ','.
+
+    Raises UserError for any other form.
+    """
     found = []
     for part in (part for text in texts for part in text.split(",")):
-        match = re.fullmatch(r"\s*([0-9]+):([0-9]+)\s*", part)
+        match = re.fullmatch(r"\s*([0-9]+):([0-9]+)(?::([0-9]+))?\s*", part)
         if match is None:
-            raise UserError(f"--restyle '{shown(part)}' is not of the form object:seed")
-        found.append((_number(match[1], "--restyle"), whole(match[2], SEED_LIMIT, "--restyle")))
+            raise UserError(f"--restyle '{shown(part)}' is not of the form object:seed or object:seed:other")
+        number, other = _number(match[1], "--restyle"), _number(match[3] or match[1], "--restyle")
+        found.append((number, whole(match[2], SEED_LIMIT, "--restyle"), other))
     return found
 
 

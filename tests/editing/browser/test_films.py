@@ -94,6 +94,30 @@ def test_a_film_is_not_asked_for_while_a_point_is_pulled(visitor: Visitor, tmp_p
     assert len(film(visitor, "gif", tmp_path)) == 3 * BETWEEN + 1
 
 
+def test_a_film_is_stopped_and_another_is_whole(visitor: Visitor, tmp_path: Path):
+    stop = visitor.page.locator("#film-stop")
+    move(visitor, *["ArrowUp", "ArrowDown"] * 4)
+    assert stop.is_hidden()
+    visitor.page.evaluate("""() => {
+      globalThis.came = [];
+      const { backend } = globalThis.steergan;
+      for (const name of ["film", "stopped"]) backend.addEventListener(name, () => globalThis.came.push(name));
+    }""")
+    visitor.page.click("#film-gif")
+    visitor.wait_for(lambda: visitor.page.inner_text("#film-said") not in ("", "0 %"))
+    stop.click()
+    assert stop.is_hidden()
+    assert visitor.page.inner_text("#film-said") == ""
+    assert visitor.page.locator("#film-gif").is_enabled()
+    visitor.wait_for(lambda: visitor.page.evaluate("globalThis.came.length"))
+    visitor.page.click("#undo")
+    visitor.rest()  # other pictures are made meanwhile
+    visitor.page.wait_for_timeout(500)
+    assert visitor.page.evaluate("globalThis.came") == ["stopped"]
+    assert visitor.past() == 7
+    assert len(film(visitor, "gif", tmp_path)) == 8 * BETWEEN + 1
+
+
 def test_play_shows_every_state_and_comes_back(visitor: Visitor):
     move(visitor, "ArrowUp", "ArrowUp")
     visitor.page.click("#undo")

@@ -35,6 +35,31 @@ def test_the_whole_object_is_dragged_with_its_parts_and_comes_back(visitor: Visi
     assert visitor.past() == 0
 
 
+def test_the_ring_is_the_spread(visitor: Visitor):
+    """Pulled by its grip or anywhere on its line, it goes where the pointer is; the wheel turns it, too."""
+    visitor.page.focus("#stage g.handle.level-0")
+    picture, heatmaps, (x, y) = visitor.picture(), visitor.heatmaps(), visitor.centers()[0][0]
+    spread = visitor.ask("store.layout.levels[0].spreads[0]")
+    grip = visitor.page.locator("#stage .grip").bounding_box()
+    visitor.page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(*visitor.place(x + 0.3, y), steps=5)
+    assert visitor.ask("store.layout.levels[0].spreads[0]") == pytest.approx(0.3**2, rel=0.05)
+    visitor.page.keyboard.press("Escape")
+    visitor.page.mouse.up()
+    assert visitor.ask("store.layout.levels[0].spreads[0]") == spread
+    visitor.pull((x, y - spread**0.5), (x, y - 0.4))
+    visitor.rest()
+    assert visitor.ask("store.layout.levels[0].spreads[0]") == pytest.approx(0.4**2, rel=0.05)
+    assert visitor.centers()[0][0] == [x, y]
+    assert visitor.past() == 1
+    assert visitor.shows_another(picture)
+    assert visitor.heatmaps()[0] != heatmaps[0]
+    visitor.page.mouse.wheel(0, -100)
+    visitor.wait_for(lambda: visitor.past() == 2)
+    assert visitor.ask("store.layout.levels[0].spreads[0]") > 0.17
+
+
 def test_a_handle_is_under_the_pointer_that_drags_it(visitor: Visitor):
     """-1 and 1 are the borders of this model's pictures, on the page as in the model."""
     visitor.press_handle()

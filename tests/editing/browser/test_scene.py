@@ -68,6 +68,8 @@ def test_styles_are_new_or_those_of_others(scene: Visitor):
     scene.rest()
     assert scene.ask("store.document.object_seeds[1]") == [seeds[0], 0]
     assert scene.ask("store.layout") == layout
+    scene.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    assert f" --restyle=0:{seeds[0]} --restyle=1:{seeds[0]}:0 " in scene.copied("command")
     for _ in range(3):
         scene.page.click("#undo")
     scene.wait_for(lambda: scene.shows(picture))

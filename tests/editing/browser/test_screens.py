@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.editing.browser.visitor import MARKS, Visitor, visiting
+from tests.editing.browser.visitor import MARKS, PAGE, Visitor, visiting
 from tests.editing.server.running import Running
 
 pytestmark = MARKS
@@ -70,6 +70,13 @@ LOOK = """(least) => {
   return problems;
 }"""
 
+FILMING = f"""() => {{
+  const {{ history }} = {PAGE};
+  history.filming = -1;
+  history.progress({{ id: -1, done: 1, total: 1 }});
+  history.draw();
+}}"""
+
 
 def keep(visitor: Visitor, name: str) -> None:
     folder = os.environ.get("STEERGAN_SCREENSHOTS")
@@ -78,17 +85,22 @@ def keep(visitor: Visitor, name: str) -> None:
 
 
 def opened(visitor: Visitor) -> Iterator[str]:
-    """Each pane in turn, with a point pulled and a brush in the hand, and the menu at last."""
+    """Each pane in turn, with a point pulled, one begun by keys, a brush in the hand; the menu; a film being made."""
     for pane in PANES:
         visitor.page.click(f"#tab-{pane}")
         if pane == "pull":
             visitor.pull((-0.3, -0.3), (0.3, 0.2))
             visitor.page.click("[data-mask=brush]")
+            for key in ("p", "Enter", "Shift+ArrowUp"):
+                visitor.page.keyboard.press(key)
             visitor.rest()
         yield pane
         visitor.page.evaluate("scrollTo(0, 0)")
     visitor.page.click("#save-menu summary")
     yield "menu"
+    visitor.page.keyboard.press("Escape")
+    visitor.page.evaluate(FILMING)
+    yield "film"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

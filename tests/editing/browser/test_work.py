@@ -119,17 +119,10 @@ def test_earlier_states_of_a_short_session_can_be_gone_back_to(visitor: Visitor)
     assert visitor.past() == 2
 
 
-def copied_link(visitor: Visitor) -> str:
-    visitor.page.click("#save-menu summary")
-    visitor.page.click("[data-save=link]")
-    visitor.wait_for(lambda: visitor.page.evaluate("document.querySelector('#save-menu').dataset.copied"))
-    return visitor.page.evaluate("document.querySelector('#save-menu').dataset.copied")
-
-
 def test_a_link_leads_to_the_same_picture_in_this_window_and_in_another(browser: Any, server: Running):
     with visiting(browser, server.url, permissions=["clipboard-read", "clipboard-write"]) as visitor:
         move_and_narrow(visitor)
-        picture, link = visitor.picture(), copied_link(visitor)
+        picture, link = visitor.picture(), visitor.copied("link")
         visitor.page.click("#new")
         visitor.wait_for(lambda: visitor.shows_another(picture))
         visitor.page.evaluate("address => location.replace(address)", link)  # the address alone changes
@@ -176,6 +169,57 @@ def test_two_clicks_pull_a_point_as_well(visitor: Visitor):
     assert visitor.past() == 1
 
 
+def press(visitor: Visitor, *keys: str) -> None:
+    for key in keys:
+        visitor.page.keyboard.press(key)
+
+
+def test_a_point_is_pulled_by_keys_alone(visitor: Visitor):
+    picture, pixel = visitor.picture(), 2 / 32
+    press(visitor, "p")  # from wherever one is
+    assert visitor.page.locator("#pane-pull").is_visible()
+    assert visitor.page.locator(".crosshair").count() == 1
+    press(visitor, "Shift+ArrowLeft", "ArrowDown", "Enter")
+    assert "press Enter" in visitor.page.inner_text("#pull-said")
+    press(visitor, "Escape")  # not this one, and the cross stays
+    assert visitor.page.locator(".start-point").count() == 0
+    press(visitor, "ArrowRight", "Enter", "Shift+ArrowRight", "ArrowUp", "ArrowUp", "Enter")
+    (point,) = visitor.ask("store.document.drag.points")
+    assert point["from"] == pytest.approx([-9 * pixel, pixel])
+    assert point["to"] == pytest.approx([pixel, -pixel])
+    assert visitor.past() == 1
+    press(visitor, *["Shift+ArrowUp"] * 4)
+    assert visitor.ask("pull.crosshair.at") == pytest.approx([pixel, -1])  # not beyond the border
+    visitor.page.select_option("#pull-mode", "latent")
+    press(visitor, "p", "Control+Enter")
+    visitor.wait_for(lambda: visitor.ask("pull.running?.last") is not None)
+    press(visitor, "Control+Enter")
+    assert visitor.ask("pull.running") is None
+    assert "stopped" in visitor.page.inner_text("#pull-said")
+    visitor.rest()
+    press(visitor, "Escape")
+    assert visitor.page.locator(".crosshair").count() == 0
+    press(visitor, "Control+z", "Control+z")
+    visitor.wait_for(lambda: visitor.shows(picture))
+    assert visitor.ask("store.document.drag.points") == []
+
+
+def test_the_cross_is_for_keys_alone(visitor: Visitor):
+    press(visitor, "p", "Enter")
+    visitor.page.mouse.click(*visitor.place(0.5, 0.5))  # a place that a key began goes where is clicked, too
+    assert visitor.ask("store.document.drag.points")[0]["to"] == pytest.approx([0.5, 0.5], abs=0.01)
+    assert visitor.page.locator(".crosshair").count() == 0
+    visitor.page.click("#tab-layout")
+    press(visitor, "p")
+    assert visitor.page.locator(".crosshair").count() == 1
+    visitor.page.click("#tab-layout")
+    visitor.page.click("#tab-pull")
+    assert visitor.page.locator(".crosshair").count() == 0
+    visitor.page.focus("#seed")
+    press(visitor, "p")  # which is typing
+    assert visitor.page.locator(".crosshair").count() == 0
+
+
 def test_a_run_that_is_refused_leaves_the_page_at_rest(visitor: Visitor):
     visitor.page.click("#tab-pull")
     visitor.page.click("[data-mask=brush]")
@@ -203,6 +247,23 @@ def test_a_run_ends_when_its_picture_is_left(visitor: Visitor):
     assert (visitor.ask("store.document.seed"), visitor.shows(picture)) == (seed, True)
     visitor.page.click("#undo")
     visitor.rest()
+
+
+def test_a_step_of_a_run_is_not_saved_as_a_state(visitor: Visitor):
+    visitor.begin_a_long_pull()
+    for kind in ("png", "session", "command"):
+        visitor.page.click("#save-menu summary")
+        visitor.page.click(f"[data-save={kind}]")
+        visitor.wait_for(lambda: "stop it, or wait" in toasts(visitor))
+        visitor.page.evaluate("document.querySelector('#toasts').replaceChildren()")
+    assert visitor.ask("pull.running") is not None
+    visitor.page.click("#pull-stop")
+    visitor.rest()
+    picture, data = visitor.picture(), visitor.save("png")
+    visitor.page.click("#new")
+    visitor.wait_for(lambda: visitor.shows_another(picture))
+    visitor.open("picture.png", data)
+    visitor.wait_for(lambda: visitor.shows(picture))
 
 
 def test_a_run_goes_where_its_arrow_is_moved_to(visitor: Visitor):

@@ -104,6 +104,15 @@ class Visitor:
             self.page.click(f"[data-save={kind}]")
         return Path(download.value.path()).read_bytes()
 
+    def copied(self, kind: str) -> str:
+        """The text of an entry of the menu."""
+        self.page.evaluate("delete document.querySelector('#save-menu').dataset.copied")
+        self.page.click("#save-menu summary")
+        self.page.click(f"[data-save={kind}]")
+        text = "document.querySelector('#save-menu').dataset.copied"
+        self.wait_for(lambda: self.page.evaluate(text))
+        return self.page.evaluate(text)
+
     def open(self, name: str, data: bytes) -> None:
         """Choose a file."""
         self.page.set_input_files("#open", {"name": name, "mimeType": "application/octet-stream", "buffer": data})

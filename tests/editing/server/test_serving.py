@@ -2,7 +2,9 @@
 
 import base64
 import io
+import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +142,24 @@ def test_a_film_is_a_gif_of_all_frames(server: Running):
             assert header["suffix"] == ".gif"
             film = Image.open(io.BytesIO(parts["file"]))
             assert (film.n_frames, film.size) == (7, (256, 256))
+
+
+def test_a_film_that_is_stopped_ends_there(server: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from editing.document import to_json
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with open_page(server) as page:
+        plain = to_json(Document(seed=1))
+        page.send("film", id=5, documents=[plain] * 10, suffix=".gif", frames=120)
+        assert page.wait_for("progress")[0]["total"] == 9 * 120 + 1
+        assert len(list(tmp_path.iterdir())) == 1
+        page.send("stop", id=6)
+        page.wait_for("stopped", id=6)
+        page.render(id=7)
+        page.wait_for("picture", id=7)
+        assert list(tmp_path.iterdir()) == []  # nor are there files
+        page.send("film", id=8, documents=[plain] * 2, suffix=".gif", frames=2)
+        assert page.wait_for("film")[0]["id"] == 8
 
 
 def test_a_mask_that_lets_nothing_change_is_said(server: Running):

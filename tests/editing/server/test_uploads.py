@@ -10,6 +10,7 @@ from PIL import Image
 from dnnlib.errors import UserError
 from editing.document import Mask
 from editing.masks import mask_array
+from editing.server import uploads
 from editing.server.uploads import decode_upload
 
 
@@ -36,6 +37,28 @@ def test_what_is_no_picture_is_refused_in_plain_words(data: bytes):
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_picture_becomes_a_square_of_the_models_size(mode: str):
     np.testing.assert_array_equal(decode_upload(png(mode=mode), 16, 3), np.full((16, 16, 3), png_color(mode)))
+
+
+def test_every_kind_of_picture_comes_upright_and_in_8_bits():
+    """Turned as its camera says, 16 bits scaled and not cut off, white behind what is transparent."""
+    ramp = np.tile(np.linspace(0, 65535, 16).astype(np.uint16), (16, 1))  # dark at the left
+    expected = np.linspace(0, 255, 16)
+    stream = io.BytesIO()
+    Image.fromarray(ramp).save(stream, "PNG")
+    np.testing.assert_allclose(decode_upload(stream.getvalue(), 16, 1)[:, :, 0], np.tile(expected, (16, 1)), atol=1)
+    stream, turned = io.BytesIO(), Image.Exif()
+    turned[0x0112] = 6  # to be turned to the right
+    Image.fromarray((ramp // 257).astype(np.uint8)).save(stream, "PNG", exif=turned)
+    np.testing.assert_allclose(decode_upload(stream.getvalue(), 16, 1)[:, :, 0], np.tile(expected, (16, 1)).T, atol=1)
+    stream = io.BytesIO()
+    Image.new("RGBA", (16, 16), (255, 0, 0, 51)).save(stream, "PNG")
+    np.testing.assert_allclose(decode_upload(stream.getvalue(), 16, 3), np.full((16, 16, 3), (255, 204, 204)), atol=1)
+
+
+def test_a_picture_of_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(uploads, "PIXELS_LIMIT", 799)
+    with pytest.raises(UserError, match="a picture of 40x20 pixels is too large"):
+        decode_upload(png(), 16, 3)
 
 
 def png_color(mode: str) -> list[int]:
