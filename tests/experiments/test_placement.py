@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import norm
 
-from experiments.placement import follow, main
+from experiments.placement import STEP, follow, main
+from metrics import centroid_co_move
 from tests.training.data_samples import picture, write_zip
 
 
@@ -21,6 +22,10 @@ def test_objects_spread_like_centres_follow_all_the_way_up_to_the_last_place():
     assert follow(spread(0.5), spread(0.5), np.zeros([1, 2])) == pytest.approx(1, abs=0.002)
     # Of places in [-0.5, 0.5], those within 0.3 of the end come as far as the end.
     assert follow(spread(0.5), spread(0.5), spread(0.5)) == pytest.approx(0.7 + 0.3 / 2, abs=0.002)
+
+
+def test_the_step_is_the_metrics():
+    assert STEP == centroid_co_move.STEP
 
 
 def test_objects_spread_half_as_far_make_half_of_the_moves():
