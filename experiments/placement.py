@@ -30,16 +30,17 @@ def follow(centers: np.ndarray, objects: np.ndarray, starts: np.ndarray) -> floa
     """
     ratios = []
     for axis in range(2):
-        order, places = np.sort(centers[:, axis]), np.sort(objects[:, axis])
-        shares = (np.arange(len(places)) + 0.5) / len(places)
-
-        def place(at: np.ndarray, order: np.ndarray = order, shares: np.ndarray = shares, places: np.ndarray = places):
-            left, right = np.searchsorted(order, at, "left"), np.searchsorted(order, at, "right")
-            return np.interp((left + right) / 2 / len(order), shares, places)
-
-        start = starts[:, axis]
-        ratios += [(place(start + step) - place(start)) / step for step in (STEP, -STEP)]
+        of_centers, of_objects, start = centers[:, axis], objects[:, axis], starts[:, axis]
+        before = in_their_order(start, of_centers, of_objects)
+        ratios += [(in_their_order(start + step, of_centers, of_objects) - before) / step for step in (STEP, -STEP)]
     return float(np.mean(ratios))
+
+
+def in_their_order(at: np.ndarray, centers: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Where along one axis the object of a centre at `at` is: the same share of objects left of it as of centres."""
+    order, shares = np.sort(centers), (np.arange(len(objects)) + 0.5) / len(objects)
+    left, right = np.searchsorted(order, at, "left"), np.searchsorted(order, at, "right")
+    return np.interp((left + right) / 2 / len(centers), shares, np.sort(objects))
 
 
 def places_of_objects(data: str) -> np.ndarray:
