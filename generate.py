@@ -35,7 +35,7 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
              "'ball:0.3,-0.2,0.35;cone:-0.4,0,0.3'.")
 @option("--trunc", group=PICTURES, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,
         help="Less variety for more typical pictures: 1 is off, 0 makes all of them the mean. Models that truncate z "
-             "(BigGAN) draw its values beyond +-PSI again.")
+             "(BigGAN) draw its values beyond +-PSI again; there, too, 1 is off.")
 @option("--trunc-cutoff", group=PICTURES, metavar="N", type=Int(0, 1000), show_default="all layers",
         help="Truncate the first N layers only.")
 @option("--noise-mode", group=PICTURES, type=click.Choice(get_args(NoiseMode)), default="const", show_default=True,

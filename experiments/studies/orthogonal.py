@@ -16,7 +16,7 @@ from training.losses.orthogonal import layer_matrices
 from training.networks.backbones import GeneratorNetwork
 from training.sampling import Model
 
-THRESHOLDS = (3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)  # of values of z, the first for as good as none
+THRESHOLDS = (3.0, 2.0, 1.5, 1.25, 0.75, 0.5, 0.25)  # of values of z, the first for as good as none; 1 is "off"
 
 
 def mean_cosine(network: GeneratorNetwork) -> float:
