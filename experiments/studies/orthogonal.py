@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import torch
 from matplotlib.figure import Figure
+from torch import nn
 
 from dnnlib.errors import UserError
 from dnnlib.files import write_by
@@ -17,6 +18,7 @@ from training.networks.backbones import GeneratorNetwork
 from training.sampling import Model
 
 THRESHOLDS = (3.0, 2.0, 1.5, 1.25, 0.75, 0.5, 0.25)  # of values of z, the first for as good as none; 1 is "off"
+STANDING, AT_A_TIME = 20, 64  # batches that statistics are taken of, and their size
 
 
 def mean_cosine(network: GeneratorNetwork) -> float:
@@ -30,10 +32,28 @@ def mean_cosine(network: GeneratorNetwork) -> float:
     return torch.stack(found).mean().item()
 
 
+def use_standing_statistics(model: Model, threshold: float) -> None:
+    """Batch normalization by means and variances of generated pictures, of latents truncated like those to come.
+
+    The ones of training are of untruncated latents and of G, not of its moving average (Brock et al. 2019, appendix B).
+    """
+    layers = [layer for layer in model.G.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the mean over all batches
+        layer.train()
+    for first in range(0, STANDING * AT_A_TIME, AT_A_TIME):
+        seeds = range(first, first + AT_A_TIME)
+        model.images(seeds, truncation_psi=threshold, batch_size=AT_A_TIME)
+    for layer in layers:
+        layer.eval()
+
+
 def distances(model: Model, dataset: ImageDataset, count: int) -> list[float]:
     """Fréchet distance on random features of `count` pictures to the data, for each threshold."""
     found = []
     for threshold in THRESHOLDS:
+        use_standing_statistics(model, threshold)
         context = network_context(model, None, dataset, truncation_psi=threshold)
         found.append(frechet(context, count, None, "random", "pooled")[""])
     return found

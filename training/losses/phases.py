@@ -114,7 +114,7 @@ def g_main(
 ) -> LossAndStatistics:
     """Adversarial loss, plus the alignment of D's attention with the layout (one pass through D)."""
     matching = config.loss.feature_matching > 0
-    inputs = replace(batch.for_G, c=batch.real_c) if matching else batch.for_G  # a real image of each condition
+    inputs = _beside_real(batch) if matching or _is_relativistic(config) else batch.for_G
     layout = inputs.layout
     images = _generate(networks.G, inputs, streams)
     align = config.align.weight > 0 and layout is not None
@@ -144,6 +144,15 @@ def g_main(
         loss = loss + config.align.weight * alignment
         statistics["loss/align"] = alignment
     return loss, statistics
+
+
+def _beside_real(batch: Batch) -> Inputs:
+    """G's inputs with the conditions of the real images, for losses that compare the two of a pair."""
+    return replace(batch.for_G, c=batch.real_c)
+
+
+def _is_relativistic(config: RunConfig) -> bool:
+    return adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].is_relativistic
 
 
 def _feature_resolutions(config: RunConfig) -> tuple[int, ...]:
@@ -215,13 +224,14 @@ def d_main(
 ) -> LossAndStatistics:
     """Adversarial loss on generated and real images; with R1 and R2, where they are not lazy."""
     settings, real_given = config.loss, batch.real_images
+    inputs = _beside_real(batch) if _is_relativistic(config) else batch.for_G
     with torch.no_grad():
-        images = _generate(networks.G, batch.for_G, streams)
+        images = _generate(networks.G, inputs, streams)
     if not settings.lazy:
         images, real_given = images.requires_grad_(), real_given.detach().requires_grad_()
     fake_images = _augmented(networks, images, streams).images
     real_images = _augmented(networks, real_given, streams).images
-    fake_c, real_c = batch.for_G.c, batch.real_c
+    fake_c, real_c = inputs.c, batch.real_c
     fake, real = logits_of_both(networks.D, config.discriminator, fake_images, fake_c, real_images, real_c)
     if networks.augment is not None:
         networks.augment.strength.observe(real, world)

@@ -16,9 +16,11 @@ from torch_utils.distributed import World
 from training.config import Condition, HardwareConfig, RunConfig
 from training.cost import summary as cost
 from training.data.dataset import ImageDataset
+from training.growth import level_at
 from training.presets.changes import changes_of_method
 from training.presets.options import Options
 from training.presets.resolve import (
+    SAYS_WHERE,
     DataFacts,
     assumed_condition,
     condition_of,
@@ -130,7 +132,7 @@ def configure(options: Options) -> tuple[RunConfig, DataFacts]:
 
 def remarks(plan: Plan, options: Options) -> list[str]:
     """What whoever starts this run should know of its settings and its data."""
-    return [*_remarks_on_method(plan.config, options), *_remarks_on_data(plan)]
+    return [*_remarks_on_method(plan.config, options), *_remarks_on_growth(plan.config), *_remarks_on_data(plan)]
 
 
 def _remarks_on_method(config: RunConfig, options: Options) -> list[str]:
@@ -139,13 +141,32 @@ def _remarks_on_method(config: RunConfig, options: Options) -> list[str]:
     return [f"--cfg={options.cfg} changes --method={config.method}: {', '.join(changes)}"] if changes else []
 
 
+def _remarks_on_growth(config: RunConfig) -> list[str]:
+    """What of the networks a run is too short for; and that a model's growth begins anew."""
+    if config.growth is None:
+        return []
+    size, kimg = config.generator.img_resolution, config.schedule.total_kimg
+    level, last = level_at(config.growth, round(1000 * kimg), size), size.bit_length() - 3
+    remarks = []
+    if level < last:
+        grown = 4 << int(level)
+        remarks.append(
+            f"after {kimg:g} kimg the networks have grown to {grown}x{grown} of {size}x{size} only: give more --kimg, or "
+            "less growth.stable_kimg and growth.fade_kimg"
+        )
+    if config.resume is not None and resume_option.source_kind(config.resume) is not Kind.CHECKPOINT:
+        start = 4 << int(level_at(config.growth, 0, size))
+        remarks.append(f"growth begins anew: {config.resume} goes on at {start}x{start}")
+    return remarks
+
+
 def _remarks_on_data(plan: Plan) -> list[str]:
     if plan.images is None or plan.images >= FEW_IMAGES or plan.config.augment.mode != "noaug":
         return []
     mirror = "" if plan.config.data.mirror else "; --mirror=1 doubles them where left and right do not matter"
-    return [
-        f"only {counted(plan.images, 'image')}: D may learn them by heart; use --aug=ada (docs/few-images.md){mirror}"
-    ]
+    data = plan.config.data
+    advice = "--aug=ada" + (" --augpipe=color" if data.conditional and data.condition in SAYS_WHERE else "")
+    return [f"only {counted(plan.images, 'image')}: D may learn them by heart; use {advice} (docs/few-images.md){mirror}"]
 
 
 def look_at(data: str, condition: Condition | None) -> DataFacts:

@@ -26,6 +26,7 @@ from dnnlib.errors import UserError
 from dnnlib.parsing import nearest, shown
 from dnnlib.registry import plugins_wanted
 from dnnlib.words import counted
+from training.augment import geometry
 from training.augment.pipes import PIPES, multipliers
 from training.augment.settings import AugmentConfig
 from training.choices import CONFIGS, known_names
@@ -58,6 +59,8 @@ class DataFacts:
     class_names: tuple[str, ...] = ()
     label_examples: tuple[tuple[float, ...], ...] = ()
 
+
+SAYS_WHERE = {"label-map": "label map", "text": "caption"}  # conditions that would have to move with their pictures
 
 # Keys that --set must leave alone, and what decides them.
 DECIDED = {
@@ -315,6 +318,13 @@ def _check_augmentation(options: Options, config: RunConfig) -> None:
             raise UserError(f"--{name}={value} needs {wanted}; augmentation is {mode} here")
     if mode == "fixed" and options.p is None and config.augment.p == 0:
         raise UserError("--aug=fixed needs its probability; add --p, for example --p=0.2")
+    if mode != "noaug" and config.data.conditional and config.data.condition in SAYS_WHERE:
+        if geometry.is_wanted(config.augment.transforms):
+            place = SAYS_WHERE[config.data.condition]
+            raise UserError(
+                f"--aug={mode} would move what is in a picture, and its {place} says where it is; "
+                "add --augpipe=color, or leave --aug out"
+            )
 
 
 def _check_steering_options(options: Options, design: Layer) -> None:

@@ -1,6 +1,7 @@
 """Options that any backbone has: the relativistic loss, R2, penalties at every step, several D steps to one of G."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,6 +33,20 @@ def test_the_generator_is_compared_with_the_real_images_of_its_batch():
     real = networks.D(batch.real_images, batch.real_c).logits
     expected = torch.nn.functional.softplus(real - terms["scores/fake_G"]).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_pairs_of_the_relativistic_loss_have_one_condition():
+    of = lineage_config("stylegan2", None, c_dim=2, loss={"adversarial": "relativistic"})
+    networks, seen = make_networks(of), []
+    batch = make_batch(networks, of)
+    generated, real = torch.tensor([[1.0, 0.0]]).expand(4, -1), torch.tensor([[0.0, 1.0]]).expand(4, -1)
+    batch = replace(batch, inputs=replace(batch.inputs, c=generated), real_c=real)
+    for network in (networks.G.mapping, networks.D):
+        network.register_forward_pre_hook(lambda _, given: seen.append(given[1]))
+    for phase in (g_main, d_main):
+        phase(networks, batch, of, RandomStreams(0, "cpu"))
+    assert len(seen) == 6  # G once and D twice in each
+    assert all(torch.equal(c, real) for c in seen)
 
 
 def test_r2_is_r1_of_generated_images():

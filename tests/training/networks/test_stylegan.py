@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tests.training.networks.lineage import generator, lineage_config
@@ -56,13 +57,22 @@ def test_each_resolution_has_two_styles():
 
 def test_a_border_is_not_darker_than_the_middle():
     """Zeros outside would make a quarter of it, and then a frame around every picture."""
-    G = generator(lineage_config("stylegan", None, networks={"resample_filter": (1, 2, 1)})).synthesis.double()
+    G = generator(lineage_config("stylegan", None)).synthesis.double()
     even, ramp = noise(2, 3, 1, 1).expand(-1, -1, 8, 8), torch.arange(8, dtype=torch.float64).expand(1, 1, 8, 8)
     torch.testing.assert_close(G.upsampled(even), even[:, :, :1, :1].expand(-1, -1, 16, 16), rtol=0, atol=1e-14)
     found = G.upsampled(ramp)[0, 0]
     assert found[3].tolist() == found[0].tolist()
     assert found[0, 0] == 0
     assert found[0, 2:14].diff().tolist() == pytest.approx([0.5] * 11)
+
+
+def test_upsampling_is_nearest_neighbours_and_a_binomial_filter():
+    """So that nothing moves: a filter of three weights among inserted zeros shifts by half a pixel each time."""
+    G, x = generator(lineage_config("stylegan", None)).synthesis.double(), noise(2, 3, 8, 8)
+    enlarged = F.pad(x, (1, 1, 1, 1), mode="replicate").repeat_interleave(2, 2).repeat_interleave(2, 3)
+    taps = torch.tensor([1.0, 2, 1], dtype=torch.float64) / 4
+    expected = F.conv2d(enlarged, taps.outer(taps).expand(3, 1, 3, 3), groups=3)[..., 1:-1, 1:-1]
+    torch.testing.assert_close(G.upsampled(x), expected, rtol=0, atol=1e-14)
 
 
 def test_the_constant_is_not_even():

@@ -451,6 +451,24 @@ def test_refused_options(options: dict, line: str):
     assert refusal(**options) == line
 
 
+@pytest.mark.parametrize("method, place", [("spade", "label map"), ("stackgan", "caption")])
+def test_augmentation_does_not_move_what_a_condition_has_a_place_for(method: str, place: str):
+    facts = facts_for(method)
+    assert refusal(method=method, facts=facts, aug="ada") == (
+        f"--aug=ada would move what is in a picture, and its {place} says where it is; add --augpipe=color, or leave "
+        "--aug out"
+    )
+    assert run(method=method, facts=facts, aug="ada", augpipe="color").augment.mode == "ada"
+
+
+@pytest.mark.parametrize("method", ["progan", "stylegan", "stackgan"])
+def test_rates_are_corrected_for_regularizers_that_there_are(method: str):
+    config = run(method=method, facts=facts_for(method), cfg="auto")
+    of_G, of_D = config.generator_optimizer, config.discriminator_optimizer
+    assert of_G.corrected()[0] == pytest.approx(of_G.lr, rel=1e-5)
+    assert of_D.corrected()[0] == pytest.approx(of_D.lr * 16 / 17)
+
+
 def test_refused_batch_names_the_group_size():
     assert refusal(batch=6).startswith("discriminator.mbstd_group_size 4 must divide the number of images in a pass, 6")
 
