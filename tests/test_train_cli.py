@@ -13,10 +13,13 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
+import dataset_tool
 import train
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
+from tests.training.networks.lineage import lineage_config
 from tests.training.saved import save_checkpoint, save_snapshot
+from tests.training.small import make_networks
 from torch_utils.distributed import World
 from training.config import RunConfig
 from training.networks.discriminator import Discriminator
@@ -183,6 +186,34 @@ def test_what_the_base_configuration_changes_of_the_method_is_said(data: Path, l
     (line,) = [each for each in result.stderr.splitlines() if each.startswith("--cfg=demo changes --method=spatialgan")]
     assert "sampler.kind released (otherwise paper)" in line
     assert "changes --method" not in start(data, "--method=stylegan2", *more).stderr
+
+
+@pytest.mark.usefixtures("no_summary")
+def test_a_run_too_short_for_growth_says_so(data: Path):
+    growth = ["--method=progan", "--set", "growth.stable_kimg=2", "--set", "growth.fade_kimg=2"]
+    (line,) = [each for each in start(data, *growth, "--kimg=5", "-n").stderr.splitlines() if "have grown" in each]
+    assert line == (
+        "after 5 kimg the networks have grown to 8x8 of 32x32 only: give more --kimg, or less growth.stable_kimg and "
+        "growth.fade_kimg"
+    )
+    assert "have grown" not in start(data, *growth, "--kimg=12", "-n").stderr
+
+
+@pytest.mark.usefixtures("no_summary")
+def test_growth_that_begins_anew_is_said(data: Path, tmp_path: Path):
+    of, snapshot = lineage_config("progan", None), tmp_path / snapshot_name(1)
+    networks = make_networks(of)
+    save_snapshot(snapshot, of, 1, {"G": networks.G, "G_ema": networks.G, "D": networks.D})
+    result = start(data, "--method=progan", f"--resume={snapshot}", "-n")
+    assert f"growth begins anew: {snapshot} goes on at 4x4\n" in result.stderr
+    assert "growth begins anew" not in start(data, "--method=progan", "-n").stderr
+
+
+@pytest.mark.usefixtures("no_summary")
+def test_few_pictures_of_label_maps_are_to_be_augmented_where_they_are(tmp_path: Path):
+    words = ["toy", "--kind=playrooms", "--objects=2", "--masks", "--images=4", f"--dest={tmp_path / 'toys.zip'}"]
+    assert CliRunner().invoke(dataset_tool.main, words).exit_code == 0
+    assert "use --aug=ada --augpipe=color (docs" in start(tmp_path / "toys.zip", "--method=spade", "-n").stderr
 
 
 def test_dry_run_says_which_run_would_go_on(data: Path, loop: list):

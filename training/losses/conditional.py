@@ -10,8 +10,9 @@ def feature_distance(fake: Mapping[int, Tensor], real: Mapping[int, Tensor], mat
     """How far D's features of generated images are from those of real ones, a scalar; real ones are constants.
 
     {resolution: features [N, C, r, r]} of both. "images": mean |f(x) - f(G(z))| over pixels, channels and pairs, then
-    over resolutions (Wang et al. 2018, equation 3; Park et al. 2019), where a pair has one condition. "batches": the
-    same of the means over the images of a pass (Salimans et al. 2016, section 3.1), for images without any.
+    over resolutions (Wang et al. 2018, equation 3, has the sum over them, and over D's scales; Park et al. 2019), where
+    a pair has one condition. "batches": the same of the means over the images of a pass (Salimans et al. 2016, section
+    3.1), for images without any.
     """
     pairs = [(fake[r], real[r].detach()) for r in real]
     if matched == "batches":

@@ -83,7 +83,10 @@ class SPADE(nn.Module):
 
 
 class _Block(nn.Module):
-    """conv(lrelu(SPADE(conv(lrelu(SPADE(x)))))) + x, which a 1x1 convolution brings to other channels (figure 4)."""
+    """conv(lrelu(SPADE(conv(lrelu(SPADE(x)))))) + x (figure 4), which a 1x1 convolution brings to other channels.
+
+    The paper's has a SPADE in front of that convolution as well.
+    """
 
     def __init__(self, ci: int, co: int, values: int):
         super().__init__()

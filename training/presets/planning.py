@@ -20,13 +20,13 @@ from training.growth import level_at
 from training.presets.changes import changes_of_method
 from training.presets.options import Options
 from training.presets.resolve import (
-    SAYS_WHERE,
     DataFacts,
     assumed_condition,
     condition_of,
     keep_saved_hardware,
     overridden,
     resolve,
+    what_says_where,
 )
 from training.runs import directory as run_dir
 from training.runs import resume_option
@@ -151,8 +151,8 @@ def _remarks_on_growth(config: RunConfig) -> list[str]:
     if level < last:
         grown = 4 << int(level)
         remarks.append(
-            f"after {kimg:g} kimg the networks have grown to {grown}x{grown} of {size}x{size} only: give more --kimg, or "
-            "less growth.stable_kimg and growth.fade_kimg"
+            f"after {kimg:g} kimg the networks have grown to {grown}x{grown} of {size}x{size} only: give more --kimg, "
+            "or less growth.stable_kimg and growth.fade_kimg"
         )
     if config.resume is not None and resume_option.source_kind(config.resume) is not Kind.CHECKPOINT:
         start = 4 << int(level_at(config.growth, 0, size))
@@ -164,9 +164,9 @@ def _remarks_on_data(plan: Plan) -> list[str]:
     if plan.images is None or plan.images >= FEW_IMAGES or plan.config.augment.mode != "noaug":
         return []
     mirror = "" if plan.config.data.mirror else "; --mirror=1 doubles them where left and right do not matter"
-    data = plan.config.data
-    advice = "--aug=ada" + (" --augpipe=color" if data.conditional and data.condition in SAYS_WHERE else "")
-    return [f"only {counted(plan.images, 'image')}: D may learn them by heart; use {advice} (docs/few-images.md){mirror}"]
+    advice = "--aug=ada" if what_says_where(plan.config.data) is None else "--aug=ada --augpipe=color"
+    few = f"only {counted(plan.images, 'image')}"
+    return [f"{few}: D may learn them by heart; use {advice} (docs/few-images.md){mirror}"]
 
 
 def look_at(data: str, condition: Condition | None) -> DataFacts:

@@ -30,7 +30,7 @@ from training.augment import geometry
 from training.augment.pipes import PIPES, multipliers
 from training.augment.settings import AugmentConfig
 from training.choices import CONFIGS, known_names
-from training.config import Condition, RunConfig
+from training.config import Condition, DataConfig, RunConfig
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
@@ -59,8 +59,6 @@ class DataFacts:
     class_names: tuple[str, ...] = ()
     label_examples: tuple[tuple[float, ...], ...] = ()
 
-
-SAYS_WHERE = {"label-map": "label map", "text": "caption"}  # conditions that would have to move with their pictures
 
 # Keys that --set must leave alone, and what decides them.
 DECIDED = {
@@ -318,13 +316,17 @@ def _check_augmentation(options: Options, config: RunConfig) -> None:
             raise UserError(f"--{name}={value} needs {wanted}; augmentation is {mode} here")
     if mode == "fixed" and options.p is None and config.augment.p == 0:
         raise UserError("--aug=fixed needs its probability; add --p, for example --p=0.2")
-    if mode != "noaug" and config.data.conditional and config.data.condition in SAYS_WHERE:
-        if geometry.is_wanted(config.augment.transforms):
-            place = SAYS_WHERE[config.data.condition]
-            raise UserError(
-                f"--aug={mode} would move what is in a picture, and its {place} says where it is; "
-                "add --augpipe=color, or leave --aug out"
-            )
+    place = what_says_where(config.data)
+    if mode != "noaug" and place is not None and geometry.is_wanted(config.augment.transforms):
+        raise UserError(
+            f"--aug={mode} would move what is in a picture, and its {place} says where it is; "
+            "add --augpipe=color, or leave --aug out"
+        )
+
+
+def what_says_where(data: DataConfig) -> str | None:
+    """The condition that would have to move with its picture, in words; None where there is no such one."""
+    return {"label-map": "label map", "text": "caption"}.get(data.condition) if data.conditional else None
 
 
 def _check_steering_options(options: Options, design: Layer) -> None:
