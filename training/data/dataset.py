@@ -121,9 +121,11 @@ class ImageDataset(torch.utils.data.Dataset):
 
     def remarks(self) -> list[str]:
         """Lines for the user: `notes`, and which classes there are."""
-        names = self.class_names or []
+        names, what = self.class_names or [], ("class", "classes")
+        if names and not names[0]:  # of captions: what stands after the last word
+            names, what = names[1:], ("word", "words")
         more = f", ... {names[-1]}" if len(names) > _SHOWN_NAMES else ""
-        listed = f"{self.path}: {counted(len(names), 'class', 'classes')}: {', '.join(names[:_SHOWN_NAMES])}{more}"
+        listed = f"{self.path}: {counted(len(names), *what)}: {', '.join(names[:_SHOWN_NAMES])}{more}"
         return [*self.notes, *([listed] if names else [])]
 
     def _label_examples(self) -> list[list[float]]:

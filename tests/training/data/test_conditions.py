@@ -65,6 +65,7 @@ def test_a_data_set_gives_captions_mirrored_like_its_images(tmp_path: Path):
     path = archive(tmp_path, captions=captions)
     dataset = ImageDataset(path, use_labels=True, condition="text", mirror=True)
     assert dataset.class_names == ["", "a", "ball", "cone", "left", "nothing", "of", "right"]
+    assert dataset.remarks() == [f"{path}: 7 words: a, ball, cone, left, nothing, of, right"]
     words = [[dataset.class_names[int(number)] for number in dataset.get_label(i)] for i in range(4)]
     assert words[0] == ["a", "ball", "left", "of", "a", "cone"]
     assert words[1] == ["nothing", "", "", "", "", ""]
