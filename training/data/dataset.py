@@ -120,7 +120,7 @@ class ImageDataset(torch.utils.data.Dataset):
         return self.label_dim, tuple(names) if named else (), tuple(map(tuple, self._label_examples()))
 
     def remarks(self) -> list[str]:
-        """Lines for the user: `notes`, and which classes there are."""
+        """Lines for the user: `notes`, and which classes there are, or words of captions."""
         names, what = self.class_names or [], ("class", "classes")
         if names and not names[0]:  # of captions: what stands after the last word
             names, what = names[1:], ("word", "words")

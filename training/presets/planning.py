@@ -142,7 +142,7 @@ def _remarks_on_method(config: RunConfig, options: Options) -> list[str]:
 
 
 def _remarks_on_growth(config: RunConfig) -> list[str]:
-    """What of the networks a run is too short for; and that a model's growth begins anew."""
+    """That a run is too short for its networks to grow up, or that growth begins anew from a snapshot."""
     if config.growth is None:
         return []
     size, kimg = config.generator.img_resolution, config.schedule.total_kimg
