@@ -4,6 +4,7 @@ First a model that comes with the project shows moves, parts and styles. Then on
 by the project's own commands; each is printed, so that it can be tried alone. Needs no network and no GPU.
 """
 
+import os
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ STEP_LIMIT = 2 * 24 * 3600  # seconds; with its own settings, the longest step t
 METRICS = ("di", "w", "centroid_co_move")
 DATA = "balls32"
 REALS = 32  # beside as many samples
+THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread costs more than it brings
 
 
 @click.command(cls=Command)
@@ -65,8 +67,10 @@ def train(runs: Path, data: Path, kimg: float | None) -> None:
     short = "--set=schedule.cooldown=0.5"  # docs/short-runs.md
     words = ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", "--metrics=none", "--device=cpu", short,
              *often, *length)  # fmt: skip
-    announce(words)
-    check(words, follow([sys.executable, str(ROOT / words[0]), *words[1:]], STEP_LIMIT))
+    threads = os.environ.get(THREADS, "1")  # who has set it knows better
+    announce(words, f"{THREADS}={threads} ")
+    environment = {**os.environ, THREADS: threads}
+    check(words, follow([sys.executable, str(ROOT / words[0]), *words[1:]], STEP_LIMIT, environment))
 
 
 def run(*words: str) -> None:
@@ -79,9 +83,9 @@ def run(*words: str) -> None:
     check(words, done.returncode)
 
 
-def announce(words: tuple[str, ...]) -> None:
-    """Show a command that runs next."""
-    click.secho(f"\n$ python {' '.join(words)}", bold=True)
+def announce(words: tuple[str, ...], before: str = "") -> None:
+    """Show a command that runs next, after the variables that are set `before` it."""
+    click.secho(f"\n$ {before}python {' '.join(words)}", bold=True)
 
 
 def check(words: tuple[str, ...], status: int) -> None:

@@ -76,13 +76,14 @@ def verdict(values: Mapping[str, float]) -> str:
     return said + "hardly listen yet; longer training helps."
 
 
-def follow(words: list[str], limit: float) -> int:
+def follow(words: list[str], limit: float, environment: Mapping[str, str] | None = None) -> int:
     """Run a training with the ticks of its log as a bar (without a terminal, as lines); returns its exit status.
 
-    Raises subprocess.TimeoutExpired when it has ended its output, but not itself, after `limit` seconds.
+    `environment` is the process's; None: this one's. Raises subprocess.TimeoutExpired when it has ended its output, but
+    not itself, after `limit` seconds.
     """
     with (
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True, errors="replace") as process,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True, errors="replace", env=environment) as process,
         tqdm(bar_format=_BAR, total=0.0, disable=None) as bar,
     ):
         assert process.stdout is not None  # it is a pipe

@@ -4,13 +4,14 @@
     python -m experiments.steer --outdir=short --list=experiments/short_runs.yaml --seeds=0,1
 
 A list names one data set (arguments of dataset_tool.py), what every run has in common (of train.py), the metrics (of
-calc_metrics.py, the first value of each is shown) and rows, each what is its own. The same command again goes on where
-it was stopped. OUTDIR/results.json holds every value, OUTDIR/table.md means over seeds with 95% intervals (Student's).
+calc_metrics.py, the first value of each is shown) and rows, each what is its own: more words of train.py, or {train:
+words, metrics: [some of the names]} where a network cannot have all. The same command again goes on where it was
+stopped. OUTDIR/results.json holds every value, OUTDIR/table.md means over seeds with 95% intervals (Student's).
 """
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,20 @@ Results = dict[str, dict[str, dict[str, Any]]]  # {row: {seed: what carry_out gi
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows {name: words of train.py} that share a data set, `common` words and metrics [(name, key)]."""
+    """Rows {name: words of train.py} that share a data set, `common` words and metrics [(name, key)].
+
+    `some`: {row: names of metrics} of rows that do not have all of them.
+    """
 
     data: list[str]
     common: list[str]
     metrics: list[tuple[str, str]]
     rows: dict[str, list[str]]
+    some: dict[str, list[str]] = field(default_factory=dict)
+
+    def metrics_of(self, row: str) -> list[str]:
+        """The names of the metrics that are taken of a row."""
+        return list(dict.fromkeys(name for name, _ in self.metrics if name in self.some.get(row, [name])))
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -45,8 +54,10 @@ def read_comparison(path: Path) -> Comparison:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         metrics = [(name, key or name) for name, _, key in (each.partition(":") for each in content["metrics"])]
-        rows = {str(name): shlex.split(words) for name, words in content["rows"].items()}
-        return Comparison(shlex.split(content["data"]), shlex.split(content["common"]), metrics, rows)
+        lines = {str(name): row if isinstance(row, dict) else {"train": row} for name, row in content["rows"].items()}
+        rows = {name: shlex.split(row["train"]) for name, row in lines.items()}
+        some = {name: [str(metric) for metric in row["metrics"]] for name, row in lines.items() if "metrics" in row}
+        return Comparison(shlex.split(content["data"]), shlex.split(content["common"]), metrics, rows, some)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -68,7 +79,7 @@ def carry_out(which: Comparison, name: str, seed: int, data: Path, outdir: Path,
     command("train.py", f"--outdir={runs}", f"--data={data}", "--metrics=none", *words)
     folder = trained_run(runs)
     kimg = kimg_of(folder)
-    missing = list(dict.fromkeys(metric for metric, _ in which.metrics if values_of(folder, metric, kimg) is None))
+    missing = [metric for metric in which.metrics_of(name) if values_of(folder, metric, kimg) is None]
     if missing:
         command("calc_metrics.py", f"--network={folder}", f"--metrics={','.join(missing)}", f"--device={device}")
     return collected(which, folder)

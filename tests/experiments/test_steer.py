@@ -4,8 +4,10 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from dataset_tool import main as make_data
 from dnnlib.errors import UserError
@@ -15,7 +17,8 @@ from metrics import registry
 from tests.experiments.pretending import pretending
 from train import main as train_command
 
-LISTS = [LIST, *map(LIST.with_name, ("short_runs.yaml", "slow_learners.yaml"))]
+LISTS = [LIST, *map(LIST.with_name, ("ladder.yaml", "short_runs.yaml", "slow_learners.yaml"))]
+CUTOUTS = ("1f34f", "2b50", "2764-fe0f", "1f43c", "1f30d")  # names of the emoji that ladder.yaml composes
 
 
 @pytest.fixture
@@ -42,8 +45,19 @@ def short_list(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def cutouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Discs under the emoji's names, where ladder.yaml looks for them: in package/assets."""
+    monkeypatch.chdir(tmp_path)
+    Path("package/assets").mkdir(parents=True)
+    rows, columns = np.mgrid[-1:1:16j, -1:1:16j]
+    disc = np.where((rows**2 + columns**2 < 1)[..., None], 255, 0).astype(np.uint8)
+    for name in CUTOUTS:
+        Image.fromarray(disc.repeat(4, 2)).save(f"package/assets/{name}.png")
+
+
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.name)
-@pytest.mark.usefixtures("no_summary")
+@pytest.mark.usefixtures("no_summary", "cutouts")
 def test_every_row_is_one_that_train_accepts(path: Path, tmp_path: Path):
     which, data = read_comparison(path), tmp_path / "data.zip"
     few = [word for word in which.data if not word.startswith("--images")]
@@ -68,6 +82,19 @@ def test_rows_are_trained_with_every_seed_and_tabled_with_intervals(commands: li
     assert written["other"]["1"]["centroid_co_move:from_centre"] == 0.7
 
 
+def test_a_row_may_have_some_of_the_metrics_only(commands: list, tmp_path: Path):
+    path = tmp_path / "list.yaml"
+    path.write_text(
+        "data: toy\ncommon: --cfg=demo\nmetrics: [rfd1k, 'centroid_co_move:from_centre']\n"
+        "rows: {alone: {train: --method=stylegan2, metrics: [rfd1k]}, steered: --method=spatialgan}\n"
+    )
+    options = [f"--outdir={tmp_path / 'out'}", f"--list={path}", "--seeds=0", "--device=cpu"]
+    result = CliRunner().invoke(main, options)
+    assert result.exit_code == 0, result.output
+    measured = [words[2] for words in commands if words[0] == "calc_metrics.py"]
+    assert measured == ["--metrics=rfd1k", "--metrics=rfd1k,centroid_co_move"]
+
+
 def test_what_is_measured_is_not_measured_again(commands: list, short_list: Path, tmp_path: Path):
     options = [f"--outdir={tmp_path / 'out'}", f"--list={short_list}", "--seeds=0", "--device=cpu"]
     CliRunner().invoke(main, options)
@@ -85,7 +112,15 @@ def test_intervals_are_student_s():
     assert cell([None]) == "-"
 
 
-@pytest.mark.parametrize("text", ["rows: 3", "[", "data: x\ncommon: y\nmetrics: [a]\nrows: {a: 3}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rows: 3",
+        "[",
+        "data: x\ncommon: y\nmetrics: [a]\nrows: {a: 3}",
+        "data: x\ncommon: y\nmetrics: [a]\nrows: {a: {b: c}}",
+    ],
+)
 def test_other_files_are_refused_in_one_line(text: str, tmp_path: Path):
     path = tmp_path / "list.yaml"
     path.write_text(text)
