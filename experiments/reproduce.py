@@ -104,8 +104,7 @@ What the papers leave open, and what is taken here:
   doubling of the generator has an encoding layer in front.
 
 Ours, in no table and off by default: `--set loss.move_weight=...` regularises how fast pictures follow their centres
-(phase G_move in `training/losses/phases.py`), `loss.follow_weight` asks that what a heatmap covers moves with its centre
-(phase G_follow); the metric `locality` measures change where no centre moved.
+(phase G_move in `training/losses/phases.py`); the metric `locality` measures change where no centre moved.
 """
 
 

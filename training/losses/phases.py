@@ -217,9 +217,8 @@ def g_follow(
 ) -> LossAndStatistics:
     """Our regularisation of following: what a heatmap covers is to move along with its centre.
 
-    A level-0 centre of each picture, drawn at random, is moved by a random number of whole pixels along each axis, up
-    to follow_step, which is rounded to pixels; the other way where that would take it out of the picture. The picture
-    before is held fixed.
+    A level-0 centre of each picture, drawn at random, is moved by a random number of whole pixels, up to follow_step
+    along each axis; the other way where that would take it out of the picture. The picture before is held fixed.
     """
     layout, stream = batch.for_G.layout, streams["follow"]
     assert layout is not None, "this phase is of networks that take layouts"

@@ -21,11 +21,9 @@ from training.augment.pipeline import make_pipe
 from training.config import RunConfig
 from training.inputs import Batch, draw_inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS
-from training.layouts.registration import pixel_size
 from training.losses import adversarial, regularizers
 from training.losses.attention import alignment_loss
-from training.losses.following import follow_distance
-from training.losses.phases import Networks, d_main, d_r1, g_follow, g_main, g_move, g_path, make_phases
+from training.losses.phases import Networks, d_main, d_r1, g_main, g_move, g_path, make_phases
 
 pytestmark = pytest.mark.numeric
 
@@ -271,73 +269,6 @@ def test_g_move_trains_what_hears_the_heatmaps():
     assert "synthesis.blocks.4.conv1.sel.output.weight" in trained
     assert "synthesis.encoder.levels.0.conv0.weight" in trained
     assert all(p.grad is None for p in networks.D.parameters())
-
-
-# ---- G follow
-
-
-FOLLOW = {"loss": {"follow_weight": 3.0, "style_mixing_prob": 0}}
-
-
-def test_g_follow_is_off_unless_weighed_and_needs_heatmaps():
-    assert "G_follow" not in [p.name for p in make_phases(run_config())]
-    found = {p.name: p for p in make_phases(run_config(loss={"follow_weight": 1, "follow_interval": 6}))}
-    assert (found["G_follow"].trained, found["G_follow"].interval, found["G_follow"].batch_shrink) == ("G", 6, 2)
-    plain = run_config(generator=generator_config(encoding=None), loss={"follow_weight": 1})
-    assert "G_follow" not in [p.name for p in make_phases(plain)]
-
-
-def test_g_follow_moves_a_centre_and_its_parts_by_whole_pixels_within_the_picture():
-    config = run_config(**FOLLOW)
-    networks = make_networks(config)
-    batch, seen = make_batch(networks, config, 16), calls(networks.G.synthesis)
-    loss, statistics = g_follow(networks, batch, config, streams())
-    (ws, layout, _), (again, moved, _) = seen
-    assert ws is again
-    step = (moved.centers[0] - layout.centers[0])[:, 0]
-    pixel = pixel_size(config.generator.img_resolution, layout.registration)
-    assert step.abs().max() <= 0.3 + pixel / 2
-    assert len(step.unique()) > 2
-    pixels = step / pixel
-    torch.testing.assert_close(pixels, pixels.round(), atol=1e-4, rtol=0)
-    for before, after in zip(layout.centers, moved.centers, strict=True):  # levels 1 and 2 follow
-        torch.testing.assert_close(after - before, step[:, None].expand_as(before))
-    within = layout.centers[0].abs() <= 1 - 0.3 - pixel
-    assert (moved.centers[0].abs()[within] <= 1).all()
-    assert loss.item() == pytest.approx(3 * statistics["loss/follow"].mean().item())
-
-
-def test_g_follow_holds_the_picture_before_and_trains_what_hears_the_heatmaps():
-    config = run_config(**FOLLOW)
-    networks = make_networks(config)
-    images: list[Tensor] = []
-    networks.G.synthesis.register_forward_hook(lambda _, __, image: images.append(image))
-    g_follow(networks, make_batch(networks, config), config, streams())[0].backward()
-    assert [image.requires_grad for image in images] == [False, True]
-    trained = {name for name, p in networks.G.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
-    assert "synthesis.blocks.4.conv1.sel.output.weight" in trained
-    assert "synthesis.encoder.levels.0.conv0.weight" in trained
-    assert all(p.grad is None for p in networks.D.parameters())
-
-
-def test_g_follow_draws_the_same_noise_twice_and_compares_what_moved():
-    """Where heatmaps change nothing, a picture is as far from its moved self as the distance says."""
-    config = run_config(**FOLLOW)
-    networks = make_networks(config)
-    for name, parameter in networks.G.named_parameters():
-        parameter.data.fill_(1.0) if name.endswith("noise_strength") else None
-        parameter.data.zero_() if ".sel.output." in name else None
-    images: list[Tensor] = []
-    seen = calls(networks.G.synthesis)
-    networks.G.synthesis.register_forward_hook(lambda _, __, image: images.append(image))
-    _, statistics = g_follow(networks, make_batch(networks, config), config, streams())
-    assert torch.equal(*images)
-    layout, moved = seen[0][1], seen[1][1]
-    resolution = config.generator.img_resolution
-    step = (moved.centers[0] - layout.centers[0])[:, 0] / pixel_size(resolution, layout.registration)
-    heatmap = moved.heatmaps(0, resolution, floor=0.0)[:, 0]
-    expected = follow_distance(images[0], images[1], heatmap, *step.round().long().unbind(1))
-    torch.testing.assert_close(statistics["loss/follow"], expected)
 
 
 # ---- D

@@ -22,7 +22,7 @@ from tests.training.small import ENCODING, global_streams, make_layout, make_net
 from torch_utils.randomness import RandomStreams
 from training.cost.summary import summarize
 from training.inputs import Batch, draw_inputs
-from training.losses.phases import d_main, d_r1, d_r2, g_follow, g_main, g_move
+from training.losses.phases import d_main, d_r1, d_r2, g_main, g_move
 from training.networks.backbones import BACKBONES
 from training.networks.growing import set_level
 from training.presets.choices import check_choices
@@ -97,12 +97,12 @@ def test_an_encoding_leaves_the_other_weights_of_a_seed_as_they_are(backbone: st
 
 
 @BACKBONE
-@pytest.mark.parametrize("phase", [g_main, g_move, g_follow, d_main, d_r1, d_r2])
+@pytest.mark.parametrize("phase", [g_main, g_move, d_main, d_r1, d_r2])
 @pytest.mark.parametrize("adversarial", ["logistic", "hinge", "relativistic"])
 def test_phases_with_all_that_is_about_conditions(backbone: str, phase, adversarial: str):
     kl = 1 if backbone == "stackgan" else 0
     loss = {"feature_matching": 10, "matching_aware": True, "kl_weight": kl, "move_weight": 1, "r2_gamma": 1}
-    of = conditioned_config(backbone, loss={**loss, "follow_weight": 1, "adversarial": adversarial})
+    of = conditioned_config(backbone, loss={**loss, "adversarial": adversarial})
     networks, before = make_networks(of), global_streams()
     loss, terms = phase(networks, batch(networks, of), of, RandomStreams(0, "cpu"))
     loss.backward()

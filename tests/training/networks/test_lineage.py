@@ -12,7 +12,7 @@ from tests.training.saved import save_snapshot
 from tests.training.small import ENCODING, global_streams, make_batch, make_layout, make_networks
 from torch_utils.randomness import RandomStreams
 from training.cost.summary import summarize
-from training.losses.phases import d_main, d_r1, d_r2, g_follow, g_main, g_move
+from training.losses.phases import d_main, d_r1, d_r2, g_main, g_move
 from training.networks.backbones import BACKBONES
 from training.presets.choices import check_choices
 from training.runs.snapshot import snapshot_name
@@ -102,11 +102,10 @@ def test_encodings_that_are_no_layer_are_refused(backbone, layer):
 
 
 @pytest.mark.parametrize("backbone", LINEAGE)
-@pytest.mark.parametrize("phase", [g_main, g_move, g_follow, d_main, d_r1, d_r2])
+@pytest.mark.parametrize("phase", [g_main, g_move, d_main, d_r1, d_r2])
 @pytest.mark.parametrize("adversarial", ["logistic", "hinge", "relativistic"])
 def test_phases(backbone, phase, adversarial):
-    weights = {"move_weight": 1, "follow_weight": 1, "r2_gamma": 1}
-    of = lineage_config(backbone, loss={"adversarial": adversarial, **weights})
+    of = lineage_config(backbone, loss={"adversarial": adversarial, "move_weight": 1, "r2_gamma": 1})
     networks, before = make_networks(of), global_streams()
     loss, terms = phase(networks, make_batch(networks, of), of, RandomStreams(0, "cpu"))
     loss.backward()

@@ -14,7 +14,7 @@ from training.config import RunConfig
 from training.inputs import draw_inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
 from training.losses.attention import alignment_loss
-from training.losses.phases import d_main, d_r1, g_follow, g_main, g_move, g_path, make_phases
+from training.losses.phases import d_main, d_r1, g_main, g_move, g_path, make_phases
 from training.networks.generator import Generator, set_memory_format
 from training.networks.synthesis import Noise
 
@@ -159,10 +159,10 @@ def test_blocks_above_the_limit_use_the_background_alone():
 # ---- training
 
 
-@pytest.mark.parametrize("phase", [g_main, g_path, g_move, g_follow, d_main, d_r1])
+@pytest.mark.parametrize("phase", [g_main, g_path, g_move, d_main, d_r1])
 @pytest.mark.parametrize("mixing", [0.0, 1.0])
 def test_phases(phase, mixing):
-    config = objects_config(loss={"style_mixing_prob": mixing, "move_weight": 1, "follow_weight": 1})
+    config = objects_config(loss={"style_mixing_prob": mixing, "move_weight": 1})
     networks = make_networks(config)
     loss, _ = phase(networks, make_batch(networks, config), config, RandomStreams(0, "cpu"))
     loss.backward()

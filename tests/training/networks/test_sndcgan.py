@@ -13,7 +13,7 @@ from torch_utils.randomness import RandomStreams
 from training.config import DiscriminatorConfig, GeneratorConfig, OptimizerConfig, RunConfig
 from training.layouts.layout import LEVEL_RESOLUTIONS
 from training.losses.attention import alignment_loss
-from training.losses.phases import d_main, d_r1, g_follow, g_main, g_move
+from training.losses.phases import d_main, d_r1, g_main, g_move
 from training.networks.backbones import make_discriminator, make_generator
 from training.networks.sndcgan import DCGANGenerator, SNDiscriminator
 from training.presets.choices import check_choices
@@ -154,10 +154,10 @@ def test_layers_can_be_frozen_from_the_image_on():
 # ---- training
 
 
-@pytest.mark.parametrize("phase", [g_main, g_move, g_follow, d_main, d_r1])
+@pytest.mark.parametrize("phase", [g_main, g_move, d_main, d_r1])
 @pytest.mark.parametrize("adversarial", ["logistic", "hinge"])
 def test_phases(phase, adversarial):
-    of = config(loss={"adversarial": adversarial, "move_weight": 1, "follow_weight": 1})
+    of = config(loss={"adversarial": adversarial, "move_weight": 1})
     networks = make_networks(of)
     before = global_streams()
     loss, _ = phase(networks, make_batch(networks, of), of, RandomStreams(0, "cpu"))
