@@ -5,8 +5,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from editing.point_tracking import sample_features, square
+from editing.registration import pixel_size
 from training.config import Registration
-from training.layouts.registration import pixel_size, positions
+from training.layouts.registration import positions
 
 DEGREE = 3  # of the surface that a background is
 ROUNDS = 20  # of fitting it

@@ -27,10 +27,10 @@ from editing.point_tracking import (
     step_towards,
     track,
 )
-from editing.registration import registration_of_model
+from editing.registration import pixel_size, registration_of_model
 from training.config import Registration
 from training.layouts.layout import Layout, check_counts
-from training.layouts.registration import pixel_size, resize
+from training.layouts.registration import resize
 from training.networks.synthesis import NoiseMode
 from training.sampling import Model
 

@@ -14,6 +14,11 @@ def registration_of_model(model: Model) -> Registration:
     return "corners" if encoding is None else encoding.registration
 
 
+def pixel_size(resolution: int, registration: Registration) -> float:
+    """The distance of two pixels of a picture, in coordinates from -1 to 1."""
+    return 2 / (resolution - 1 if registration == "corners" else resolution)
+
+
 def disc_of_pixels(x: float, y: float, radius: float, resolution: int, registration: Registration) -> np.ndarray:
     """float32 [resolution, resolution], 1 at the pixels whose middles are within a circle."""
     axis = positions(resolution, registration, torch.empty(0)).numpy()

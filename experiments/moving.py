@@ -31,11 +31,10 @@ from editing.latent.methods import make_method
 from editing.latent.space import ModelSubject, Space
 from editing.latent.styles import drawn_seeds
 from editing.latent.walking import WalkOptions
-from editing.registration import registration_of_model
+from editing.registration import pixel_size, registration_of_model
 from experiments.steer import MOST_SEEDS, Results, cell, chosen_rows, known_results
 from metrics.centroid_co_move import object_masks
 from metrics.displacement import centroids
-from training.layouts.registration import pixel_size
 from training.sampling import Model
 
 EDGE = 0.7  # the object's place and its target are within +-EDGE

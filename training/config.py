@@ -225,9 +225,6 @@ class LossConfig(Section):
     move_weight: NonNegative = 0.0  # of the regularisation of centre movement (ours); 0 switches it off
     move_step: Annotated[float, Field(ge=1e-6, le=2)] = 0.1  # how far it moves a centre, in half sides of the image
     move_interval: Count = 8  # steps from one time to the next
-    follow_weight: NonNegative = 0.0  # of what a heatmap covers having to move with its centre (ours); 0: off
-    follow_step: Annotated[float, Field(ge=1e-6, le=2)] = 0.3  # how far it moves a centre along each axis, at most
-    follow_interval: Count = 4  # steps from one time to the next
 
 
 class OptimizerConfig(Section):

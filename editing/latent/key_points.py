@@ -24,10 +24,9 @@ from editing.latent.manipulation import fitted_condition
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject
 from editing.latent.walking import WalkOptions
-from editing.registration import registration_of_model
+from editing.registration import pixel_size, registration_of_model
 from training.latent.directions import say_origin
 from training.layouts.layout import Layout
-from training.layouts.registration import pixel_size
 from training.networks.synthesis import NoiseMode
 from training.sampling import Model
 

@@ -22,11 +22,6 @@ def positions(resolution: int, registration: Registration, like: Tensor) -> Tens
     return middles if registration == "corners" else middles * ((resolution - 1) / resolution)
 
 
-def pixel_size(resolution: int, registration: Registration) -> float:
-    """The distance of two neighbouring pixels or cells, in coordinates from -1 to 1."""
-    return 2 / (resolution - 1 if registration == "corners" else resolution)
-
-
 def pixel_places(places: Tensor, resolution: int, registration: Registration) -> Tensor:
     """Coordinates, any shape, as numbers of cells along an axis: 0 is the middle of the first one."""
     if registration == "corners":

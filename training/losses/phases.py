@@ -1,9 +1,9 @@
 """What a training step consists of: four phases, each a loss over one network.
 
-G main (adversarial + alignment), G path (path length regularisation), D main, D R1; off by default G move and G
-follow, which regularise how pictures follow their centres, and D R2. D sees images, generated or real, after
-augmentation. Every random number comes from the streams given; every loss is a scalar; statistics stay on the device.
-What is a mean over a whole batch, the ranks of `world` work out together.
+G main (adversarial + alignment), G path (path length regularisation), D main, D R1; off by default G move, which
+regularises how pictures follow their centres, and D R2. D sees images, generated or real, after augmentation. Every
+random number comes from the streams given; every loss is a scalar; statistics stay on the device. What is a mean over a
+whole batch, the ranks of `world` work out together.
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,6 @@ from training.augment.pipeline import Augmented, AugmentPipe
 from training.config import DiscriminatorConfig, RunConfig
 from training.inputs import Batch, Inputs
 from training.layouts.layout import LEVEL_RESOLUTIONS, Layout
-from training.layouts.registration import pixel_size
 from training.losses import adversarial, regularizers
 from training.losses.attention import alignment_loss
 from training.losses.conditional import (
@@ -29,7 +28,6 @@ from training.losses.conditional import (
     matching_aware,
     wrong_conditions,
 )
-from training.losses.following import follow_distance
 from training.losses.orthogonal import orthogonal_penalty
 from training.networks.backbones import BACKBONES, DiscriminatorNetwork, GeneratorNetwork
 from training.networks.synthesis import Noise
@@ -96,8 +94,6 @@ def make_phases(config: RunConfig) -> list[Phase]:
         phases.append(Phase("G_path", "G", interval * n, g_path, batch_shrink=shrink, n_dis=n))
     if loss.move_weight > 0 and config.generator.encoding is not None:
         phases.append(Phase("G_move", "G", loss.move_interval * n, g_move, batch_shrink=shrink, n_dis=n))
-    if loss.follow_weight > 0 and config.generator.encoding is not None:
-        phases.append(Phase("G_follow", "G", loss.follow_interval * n, g_follow, batch_shrink=shrink, n_dis=n))
     return phases + _phases_of_D(config)
 
 
@@ -212,51 +208,14 @@ def g_move(
     return config.loss.move_weight * penalty.mean(), {"loss/move_penalty": penalty, "move_speed": speeds}
 
 
-def g_follow(
-    networks: Networks, batch: Batch, config: RunConfig, streams: RandomStreams, world: World = ALONE
-) -> LossAndStatistics:
-    """Our regularisation of following: what a heatmap covers is to move along with its centre.
-
-    A level-0 centre of each picture, drawn at random, is moved by a random number of whole pixels, up to follow_step
-    along each axis; the other way where that would take it out of the picture. The picture before is held fixed.
-    """
-    layout, stream = batch.for_G.layout, streams["follow"]
-    assert layout is not None, "this phase is of networks that take layouts"
-    ws = _styles(networks.G, batch.for_G)
-    noise_state = streams["noise"].get_state()
-    with torch.no_grad():
-        before = networks.G.synthesis(ws, layout, Noise("random", streams["noise"]))
-    streams["noise"].set_state(noise_state)
-    resolution, chosen = before.shape[3], _any_center(layout, stream)
-    pixel = pixel_size(resolution, layout.registration)
-    furthest = max(round(config.loss.follow_step / pixel), 1)
-    pixels = torch.randint(-furthest, furthest + 1, [len(layout), 2], generator=stream, device=chosen.device)
-    start = layout.centers[0][torch.arange(len(layout)), chosen]  # [N, 2]
-    pixels = torch.where((start + pixels * pixel).abs() > 1, -pixels, pixels)
-    moved = _with_moved(layout, chosen, pixels * pixel)
-    after = networks.G.synthesis(ws, moved, Noise("random", streams["noise"]))
-    heatmap = moved.heatmaps(0, resolution, floor=0.0)[torch.arange(len(layout)), chosen]
-    distances = follow_distance(before, after, heatmap, pixels[:, 0], pixels[:, 1])
-    return config.loss.follow_weight * distances.mean(), {"loss/follow": distances}
-
-
 def _randomly_moved(layout: Layout, step: float, stream: torch.Generator) -> Layout:
     """Every picture with one of its level-0 centres, drawn at random, `step` away from where it was."""
-    angle = torch.rand([len(layout)], generator=stream, device=layout.centers[0].device) * (2 * torch.pi)
-    return _with_moved(layout, _any_center(layout, stream), step * torch.stack([angle.cos(), angle.sin()], 1))
-
-
-def _any_center(layout: Layout, stream: torch.Generator) -> Tensor:
-    """The number of a level-0 centre of each picture, drawn at random: [N]."""
     centers = layout.centers[0]
-    return torch.randint(centers.shape[1], [len(layout)], generator=stream, device=centers.device)
-
-
-def _with_moved(layout: Layout, chosen: Tensor, offsets: Tensor) -> Layout:
-    """With the level-0 centre of number `chosen` [N] of each picture moved by `offsets` [N, 2]."""
-    for index in range(layout.centers[0].shape[1]):
-        now = offsets * (chosen == index)[:, None]
-        layout = layout.moved(0, index, now[:, 0], now[:, 1])
+    angle = torch.rand([len(layout)], generator=stream, device=centers.device) * (2 * torch.pi)
+    chosen = torch.randint(centers.shape[1], [len(layout)], generator=stream, device=centers.device)
+    for index in range(centers.shape[1]):
+        now = step * (chosen == index)
+        layout = layout.moved(0, index, now * angle.cos(), now * angle.sin())
     return layout
 
 

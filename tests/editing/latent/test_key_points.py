@@ -17,13 +17,12 @@ from editing.latent.interface import draw_pairs
 from editing.latent.key_points import KeyPointField, KeyPoints, followed
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject, Space
-from editing.registration import registration_of_model
+from editing.registration import pixel_size, registration_of_model
 from editing.rendering import render
 from editing.server.engine import Engine
 from tests.editing.server.running import Page, Running, open_page, running_server
 from tests.tiny_models import save_tiny_snapshot, tiny_model
 from training.latent.directions import Directions, save_directions
-from training.layouts.registration import pixel_size
 from training.sampling import Model
 
 SMALL = MappingOptions(layers=2, features=64, steps=400, batch=128)
