@@ -23,7 +23,8 @@ from dnnlib.files import make_dir, read_lines, write_text
 ROOT = Path(__file__).parents[1]
 LIMIT = 4 * 10**6  # bytes of a file
 TIME_LIMIT = 3600  # seconds of measuring one metric
-SINGLE, SEVERAL = ("centroid_co_move", "locality", "rfd2k_full"), ("co_move1k", "locality", "rfd2k_full")
+QUALITY = ("rfd2k_full", "rmind5k_full")
+SINGLE, SEVERAL = ("centroid_co_move", "locality", *QUALITY), ("co_move1k", "locality", *QUALITY)
 SAMPLES = range(16)
 
 

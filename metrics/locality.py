@@ -17,10 +17,10 @@ EDGE = 0.1  # a pixel belongs to the neighborhood where the moved sub-heatmap ex
 LATENTS = 256
 
 
-def neighborhood(before: Layout, after: Layout, index: Tensor, resolution: int) -> Tensor:
-    """Pixels near the moved level-0 centre, index [N] of each picture, before or after: bool [N, R, R]."""
+def neighborhood(before: Layout, after: Layout, index: Tensor, resolution: int, level: int = 0) -> Tensor:
+    """Pixels near the moved centre of `level`, index [N] of each picture, before or after: bool [N, R, R]."""
     rows = torch.arange(len(before), device=index.device)
-    near = [layout.heatmaps(0, resolution, floor=0.0)[rows, index] > EDGE for layout in (before, after)]
+    near = [layout.heatmaps(level, resolution, floor=0.0)[rows, index] > EDGE for layout in (before, after)]
     return near[0] | near[1]
 
 
@@ -34,14 +34,25 @@ def changes(before: Tensor, after: Tensor, inside: Tensor) -> tuple[Tensor, Tens
 
 @metric("locality", num=LATENTS, unit="latents", refuse=no_heatmaps, reals=0)
 def locality(context: MetricContext, num: int) -> Values:
-    """Change outside the neighborhood of a moved level-0 centre, relative to inside (0: nothing else changes)."""
+    """Change outside the neighborhood of a moved level-0 centre, relative to inside (0: nothing else changes).
+
+    Of layouts with further levels also for one centre of each: what moves there are parts.
+    """
     rng = np.random.default_rng(context.seed)
     labels = context.random_labels(num, rng)
     seeds = rng.integers(2**31, size=num).tolist()
     pictures = draw_pictures(context, seeds, labels)
-    index = torch.from_numpy(rng.integers(pictures.layout.counts[0], size=num))
-    angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, size=num)).float()
-    inside, outside = observe(context, pictures, index, angle)
+    values: Values = {}
+    for level, count in enumerate(pictures.layout.counts):
+        index = torch.from_numpy(rng.integers(count, size=num))
+        angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, size=num)).float()
+        found = summary(*observe(context, pictures, index, angle, level))
+        values |= found if level == 0 else {f"{key}_level{level}": value for key, value in found.items()}
+    return values
+
+
+def summary(inside: Tensor, outside: Tensor) -> dict[str, float]:
+    """Ratios and means of changes [N]; pictures in which nothing changes inside are counted, and left out."""
     seen = inside.isfinite() & outside.isfinite() & (inside > 0)
     ratios = outside[seen] / inside[seen]
     return {
@@ -49,31 +60,31 @@ def locality(context: MetricContext, num: int) -> Values:
         "locality_median": ratios.median().item() if len(ratios) else float("nan"),
         "change_inside": inside[seen].mean().item(),
         "change_outside": outside[seen].mean().item(),
-        "unchanged": int(num - seen.sum()),
+        "unchanged": int(len(seen) - seen.sum()),
     }
 
 
 @torch.inference_mode()
 def observe(
-    context: MetricContext, pictures: SteerablePictures, index: Tensor, angle: Tensor
+    context: MetricContext, pictures: SteerablePictures, index: Tensor, angle: Tensor, level: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Change inside and outside, float64 [N] each on the CPU, when centre `index` of each picture moves by STEP."""
     inside, outside = [], []
     for part in in_batches(context, len(pictures)):
         here = pictures[part]
-        moved = shifted(here.layout, index[part], angle[part])
+        moved = shifted(here.layout, index[part], angle[part], level)
         before, after = here.images().clamp(-1, 1), here.images(moved).clamp(-1, 1)
-        mask = neighborhood(here.layout, moved, index[part].to(before.device), before.shape[2])
+        mask = neighborhood(here.layout, moved, index[part].to(before.device), before.shape[2], level)
         near, far = changes(before, after, mask)
         inside.append(near.double().cpu())
         outside.append(far.double().cpu())
     return torch.cat(inside), torch.cat(outside)
 
 
-def shifted(layout: Layout, index: Tensor, angle: Tensor) -> Layout:
-    """Every picture with its level-0 centre `index` [N] moved by STEP in direction `angle` [N]."""
-    device = layout.centers[0].device
-    for number in range(layout.counts[0]):
+def shifted(layout: Layout, index: Tensor, angle: Tensor, level: int = 0) -> Layout:
+    """Every picture with its centre `index` [N] of `level` moved by STEP in direction `angle` [N]."""
+    device = layout.centers[level].device
+    for number in range(layout.counts[level]):
         now = (STEP * (index == number)).to(device)
-        layout = layout.moved(0, number, now * angle.cos().to(device), now * angle.sin().to(device))
+        layout = layout.moved(level, number, now * angle.cos().to(device), now * angle.sin().to(device))
     return layout

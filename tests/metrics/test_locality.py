@@ -70,6 +70,26 @@ def test_real_models_of_both_kinds(method):
     assert found["results"]["locality"] > 0
 
 
+def test_parts_have_values_of_their_own():
+    class PartPainter(Painter):
+        """Two centres of level 1, and nothing but the first of them is drawn; the second one tints everything."""
+
+        def layout(self, seeds):
+            zeros, spreads = torch.zeros(len(seeds), 1, 2), torch.full([len(seeds), 1], 0.05)
+            return Layout((zeros, zeros.repeat(1, 2, 1)), (spreads, spreads.repeat(1, 2)))
+
+        def images(self, seeds, *, layout, labels, batch_size):
+            part = layout.heatmaps(1, SIZE, floor=0.0)[:, :1]
+            tint = layout.centers[1][:, 1].norm(dim=1) - layout.centers[0][:, 0].norm(dim=1)
+            return (part + 0.3 * tint[:, None, None, None]).repeat(1, 3, 1, 1)
+
+    found = measure(PartPainter(method="spatialgan"), num=64)
+    assert found["locality"] < 0.02  # the whole moves, and the tint does not change
+    assert found["change_inside_level1"] > 0.05
+    assert found["locality_level1"] > 0.1  # half of the centres of level 1 change all of the picture
+    assert not any(key.endswith("level2") for key in found)
+
+
 def test_models_without_heatmaps_are_refused():
     with pytest.raises(UserError, match="'locality' does not apply: a model of method stylegan2 has no heatmaps"):
         check(["locality"], tiny_config("stylegan2"))
@@ -85,6 +105,18 @@ def test_neighbourhood_covers_where_the_object_was_and_is():
     seen = [[mask[n, middle, middle + 2 * step].item(), mask[n, middle + 2 * step, middle].item()] for n in (0, 1)]
     assert mask[:, middle, middle].all()
     assert seen == [[True, False], [False, True]]
+
+
+def test_the_neighborhood_of_a_part_is_that_of_its_own_heatmap():
+    zeros, spreads = torch.zeros(1, 1, 2), torch.full([1, 1], 0.05)
+    layout = Layout((zeros, zeros - 0.5), (spreads, spreads))
+    moved = shifted(layout, torch.tensor([0]), torch.tensor([0.0]), level=1)
+    assert torch.equal(moved.centers[0], layout.centers[0])
+    torch.testing.assert_close(moved.centers[1], torch.tensor([[[STEP - 0.5, -0.5]]]))
+    mask = neighborhood(layout, moved, torch.tensor([0]), SIZE, level=1)
+    quarter = SIZE // 4
+    assert mask[0, quarter, quarter]
+    assert not mask[0, SIZE // 2, SIZE - quarter]
 
 
 def test_change_is_averaged_over_each_region():
