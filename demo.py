@@ -23,11 +23,11 @@ METRICS = ("di", "w", "centroid_co_move")
 DATA = "balls32"
 REALS = 32  # beside as many samples
 ONE_CENTER = (  # balls have no parts: one center, its heatmap about as wide as a ball, and as far about as balls are
-    "--set=generator.encoding.counts=[1]", "--sampler=multi-object", "--set=sampler.spread=[0.12,0.2]",
-    "--set=sampler.margin=0.5",
+    "--set=generator.encoding.counts=[1]", "--set=generator.encoding.max_resolution=16", "--sampler=multi-object",
+    "--set=sampler.spread=[0.12,0.2]", "--set=sampler.margin=0.5",
 )  # fmt: skip
 SHORT = ("--gamma=5", "--set=schedule.cooldown=0.5")  # docs/short-runs.md
-LENGTH = 15.0  # thousand images
+LENGTH = 13.0  # thousand images
 THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread costs more than it brings
 
 
