@@ -1,7 +1,8 @@
 """What a layout does, in half a minute; then a small steerable GAN from nothing, in five (`make demo`).
 
-First a model that comes with the project shows moves, parts and styles. Then one is trained, on toy pictures made here,
-by the project's own commands; each is printed, so that it can be tried alone. Needs no network and no GPU.
+A network is trained on toy pictures made here. While it begins, a model that comes with the project shows moves, parts
+and styles. All by the project's own commands; each is printed, so that it can be tried alone. Needs no network and no
+GPU.
 """
 
 import os
@@ -27,7 +28,7 @@ ONE_CENTER = (  # balls have no parts: one center, its heatmap about as wide as 
     "--set=sampler.spread=[0.12,0.2]", "--set=sampler.margin=0.5",
 )  # fmt: skip
 SHORT = ("--gamma=5", "--set=schedule.cooldown=0.5")  # docs/short-runs.md
-LENGTH = 13.0  # thousand images
+LENGTH = 10.0  # thousand images
 THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread costs more than it brings
 
 
@@ -37,13 +38,20 @@ THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread
 @option("--images", type=Int(1, COUNT_LIMIT), default=8000, show_default=True, help="Pictures in the toy data set.")
 def main(outdir: Path, kimg: float, images: int) -> None:
     """Show what a trained model does, then train one for a few minutes, and say how well it listens."""
+    from experiments.showing import follow, started
+
     data, runs, results = outdir / f"{DATA}.zip", outdir / "runs", outdir / "results"
-    show_shipped(results)
-    click.secho("\n2. A network from nothing", bold=True)
     if not data.exists():
         kind = ("toy", "--kind=balls", "--plain")  # nothing but balls to learn
         run("dataset_tool.py", *kind, f"--images={images}", "--resolution=32", f"--dest={data}")
-    train(runs, data, kimg)
+    words = training(runs, data, kimg)
+    environment = {**os.environ, THREADS: os.environ.get(THREADS, "1")}  # who has set it knows better
+    announce(words, f"{THREADS}={environment[THREADS]} ")
+    click.echo("runs on one core from now on; meanwhile, on another:")
+    with started([sys.executable, str(ROOT / words[0]), *words[1:]], environment) as process:
+        show_shipped(results)
+        click.secho("\n2. A network from nothing", bold=True)
+        check(words, follow(process, STEP_LIMIT))
     run_dir = newest_run(runs)
     run("calc_metrics.py", f"--network={run_dir}", f"--metrics={','.join(METRICS)}", "--num=50", "--device=cpu")
     collect(run_dir, data, results)
@@ -64,17 +72,11 @@ def show_shipped(results: Path) -> None:
     run("calc_metrics.py", f"--network={SHIPPED}", *words)
 
 
-def train(runs: Path, data: Path, kimg: float) -> None:
-    """train.py, its log as a progress bar. Raises UserError when it fails."""
-    from experiments.showing import follow
-
+def training(runs: Path, data: Path, kimg: float) -> tuple[str, ...]:
+    """The words of train.py."""
     often = ("--set=schedule.kimg_per_tick=0.25", "--snap=20")  # ticks, for the bar's sake, and snapshots
-    words = ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", f"--kimg={kimg:g}", "--metrics=none",
-             "--device=cpu", *ONE_CENTER, *SHORT, *often)  # fmt: skip
-    threads = os.environ.get(THREADS, "1")  # who has set it knows better
-    announce(words, f"{THREADS}={threads} ")
-    environment = {**os.environ, THREADS: threads}
-    check(words, follow([sys.executable, str(ROOT / words[0]), *words[1:]], STEP_LIMIT, environment))
+    return ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", f"--kimg={kimg:g}", "--metrics=none",
+            "--device=cpu", *ONE_CENTER, *SHORT, *often)  # fmt: skip
 
 
 def run(*words: str) -> None:

@@ -103,7 +103,8 @@ def card(name: str, about: str, licence: str, past: dict[str, Any], measured: li
   give it to any `--network`.
 - Licence: {licence}
 
-Measured on the file as it is (`calc_metrics.py`, seed 0):
+Measured on the file as it is (`calc_metrics.py`, seed 0; `locality` is the change outside of what is moved over that
+inside, `_level1` and `_level2` where a part is moved; `rmind` is MIND on random features):
 
 | metric | value |
 | --- | --- |

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -76,17 +77,24 @@ def verdict(values: Mapping[str, float]) -> str:
     return said + "hardly listen yet; longer training helps."
 
 
-def follow(words: list[str], limit: float, environment: Mapping[str, str] | None = None) -> int:
-    """Run a training with the ticks of its log as a bar (without a terminal, as lines); returns its exit status.
+@contextmanager
+def started(words: list[str], environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A training that runs beside what is done meanwhile, its log in a pipe; stopped, where that fails."""
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, errors="replace", env=environment) as process:
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            raise
 
-    `environment` is the process's; None: this one's. Raises subprocess.TimeoutExpired when it has ended its output, but
-    not itself, after `limit` seconds.
+
+def follow(process: subprocess.Popen[str], limit: float) -> int:
+    """Show the ticks of a training's log as a bar (without a terminal, as lines); returns its exit status.
+
+    Raises subprocess.TimeoutExpired when it has ended its output, but not itself, after `limit` seconds.
     """
-    with (
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True, errors="replace", env=environment) as process,
-        tqdm(bar_format=_BAR, total=0.0, disable=None) as bar,
-    ):
-        assert process.stdout is not None  # it is a pipe
+    assert process.stdout is not None  # it is a pipe
+    with tqdm(bar_format=_BAR, total=0.0, disable=None) as bar:
         for line in process.stdout:
             _report(bar, line.rstrip())
         return process.wait(limit)

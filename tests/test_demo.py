@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import demo
-from experiments.showing import follow, verdict
+from experiments.showing import follow, started, verdict
 
 
 @pytest.mark.slow
@@ -53,8 +53,16 @@ def test_a_training_is_followed_by_its_log(tmp_path, capfd, monkeypatch, termina
         "print('2026-01-01 00:00:02 kimg      2.5  sec/kimg 5.00  G 1')\n"
         "raise SystemExit(3)"
     )
-    assert follow([sys.executable, "-c", script], 60) == 3
+    with started([sys.executable, "-c", script]) as process:
+        assert follow(process, 60) == 3
     out, err = capfd.readouterr()
     assert "starting at 0 kimg" in out
     assert ("sec/kimg" in out) == (not terminal)
     assert ("2.5 of 2.5 thousand images" in err) == terminal
+
+
+def test_a_training_is_stopped_where_what_is_done_meanwhile_fails():
+    words = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(ValueError, match="meanwhile"), started(words) as process:
+        raise ValueError("meanwhile")
+    assert process.returncode != 0
