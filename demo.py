@@ -28,7 +28,7 @@ ONE_CENTER = (  # balls have no parts: one center, its heatmap about as wide as 
     "--set=sampler.spread=[0.12,0.2]", "--set=sampler.margin=0.5",
 )  # fmt: skip
 SHORT = ("--gamma=5", "--set=schedule.cooldown=0.5")  # docs/short-runs.md
-LENGTH = 11.0  # thousand images
+LENGTH = 11.0  # thousand images; about five minutes on one thread without AVX-512
 THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread costs more than it brings
 
 

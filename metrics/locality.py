@@ -52,7 +52,7 @@ def locality(context: MetricContext, num: int) -> Values:
 
 
 def summary(inside: Tensor, outside: Tensor) -> dict[str, float]:
-    """Ratios and means of changes [N]; pictures in which nothing changes inside are counted, and left out."""
+    """What the metric says of changes inside and outside [N]; pictures that do not change inside are left out."""
     seen = inside.isfinite() & outside.isfinite() & (inside > 0)
     ratios = outside[seen] / inside[seen]
     return {
@@ -68,7 +68,7 @@ def summary(inside: Tensor, outside: Tensor) -> dict[str, float]:
 def observe(
     context: MetricContext, pictures: SteerablePictures, index: Tensor, angle: Tensor, level: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Change inside and outside, float64 [N] each on the CPU, when centre `index` of each picture moves by STEP."""
+    """Change inside and outside, float64 [N] each on the CPU, when centre `index` of `level` moves by STEP."""
     inside, outside = [], []
     for part in in_batches(context, len(pictures)):
         here = pictures[part]
