@@ -23,10 +23,7 @@ STEP_LIMIT = 2 * 24 * 3600  # seconds; with its own settings, the longest step t
 METRICS = ("di", "w", "centroid_co_move")
 DATA = "balls32"
 REALS = 32  # beside as many samples
-ONE_CENTER = (  # balls have no parts: one center, its heatmap about as wide as a ball, and as far about as balls are
-    "--set=generator.encoding.counts=[1]", "--set=generator.encoding.max_resolution=16", "--sampler=multi-object",
-    "--set=sampler.spread=[0.12,0.2]", "--set=sampler.margin=0.5",
-)  # fmt: skip
+METHOD = "--method=spatialgan-single"  # balls have no parts
 SHORT = ("--gamma=5", "--set=schedule.cooldown=0.5")  # docs/short-runs.md
 LENGTH = 11.0  # thousand images; about five minutes on one thread without AVX-512
 THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread costs more than it brings
@@ -76,7 +73,7 @@ def training(runs: Path, data: Path, kimg: float) -> tuple[str, ...]:
     """The words of train.py."""
     often = ("--set=schedule.kimg_per_tick=0.25", "--snap=20")  # ticks, for the bar's sake, and snapshots
     return ("train.py", f"--outdir={runs}", f"--data={data}", "--cfg=demo", f"--kimg={kimg:g}", "--metrics=none",
-            "--device=cpu", *ONE_CENTER, *SHORT, *often)  # fmt: skip
+            "--device=cpu", METHOD, *SHORT, *often)  # fmt: skip
 
 
 def run(*words: str) -> None:

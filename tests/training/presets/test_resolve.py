@@ -65,7 +65,7 @@ def test_every_base_resolves_with_every_method(cfg: str, method: str):
 
 def test_the_known_names():
     assert known_names() == ["auto", "cifar", "demo", "paper1024", "paper256", "paper512", "sndcgan", "stylegan2"]
-    steering = ["eqgan-sa", "eqgan-sa-paper", "spatialgan", "spatialgan-indoor", "stylegan2"]
+    steering = ["eqgan-sa", "eqgan-sa-paper", "spatialgan", "spatialgan-indoor", "spatialgan-single", "stylegan2"]
     assert known_names("methods") == sorted(steering + LINEAGE)
 
 
@@ -268,6 +268,14 @@ def test_spatialgan_indoor_is_spatialgan_with_objects():
     assert (config.sampler.kind, config.sampler.spread) == ("multi-object", (0.1, 0.5))
     assert config.align == single.align.model_copy(update={"match": "best", "nearest": "l1"})
     assert config.generator.latent_shape == (4, 512)
+
+
+def test_spatialgan_single_is_spatialgan_with_one_center():
+    config, levels = run(cfg="demo", method="spatialgan-single"), run(cfg="demo")
+    one_center = {"counts": (1,)}
+    assert config.generator.encoding == levels.generator.encoding.model_copy(update=one_center)
+    assert (config.sampler.kind, config.sampler.spread, config.sampler.margin) == ("multi-object", (0.12, 0.2), 0.5)
+    assert config.align == levels.align
 
 
 @pytest.mark.parametrize("options", [{"sel": "indoor"}, {"sampler": "multi-object"}])
