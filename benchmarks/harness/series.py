@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.stats import binom
 
 from benchmarks.harness.rounds import LEAST_ROUNDS
 
@@ -76,6 +75,8 @@ def _derived(samples: list[float], judged: bool) -> _Derived:
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
     """The order statistics between which the median lies with CONFIDENCE, whatever the distribution; None: too few."""
+    from scipy.stats import binom
+
     place = int(binom.ppf((1 - CONFIDENCE) / 2, len(samples), 0.5))
     ordered = sorted(samples)
     return (ordered[place - 1], ordered[-place]) if place > 0 else None
