@@ -22,6 +22,7 @@ import yaml
 from dnnlib.cli import FILE, Command
 from dnnlib.errors import REASON, UserError, in_one_line
 from dnnlib.files import make_dir, read_lines, write_text
+from dnnlib.json_files import read_json
 from dnnlib.parsing import nearest
 
 LIST = Path(__file__).with_suffix(".yaml")
@@ -91,11 +92,10 @@ def carry_out(run: Evidence, outdir: Path, device: str) -> None:
         command("dataset_tool.py", *run.dataset, f"--dest={data}")
     runs = outdir / "runs" / run.name
     command("train.py", f"--outdir={runs}", f"--data={data}", f"--device={device}", "--metrics=none", *run.train)
-    folder = trained_run(runs)
+    folder, kimg = trained_run(runs)
     unknown = [name for name in run.metrics if not is_known(name)]
     if unknown:
         click.echo(f"left out, as there is no such metric here: {', '.join(unknown)}")
-    kimg = kimg_of(folder)
     missing = [name for name in run.metrics if name not in unknown and values_of(folder, name, kimg) is None]
     if missing:
         command("calc_metrics.py", f"--network={folder}", f"--metrics={','.join(missing)}", f"--device={device}")
@@ -136,12 +136,15 @@ def newest_run(runs: Path) -> Path | None:
     return max((path.parent for path in runs.glob("*/config.json")), default=None)
 
 
-def trained_run(runs: Path) -> Path:
-    """The same of a training that has ended. Raises UserError where there is none."""
+def trained_run(runs: Path) -> tuple[Path, float]:
+    """The same of a training that has ended, and its kimg. Raises UserError where there is none, or it was stopped."""
     folder = newest_run(runs)
     if folder is None:
         raise UserError(f"{runs}: the training left no run directory here")
-    return folder
+    kimg, whole = kimg_of(folder), read_json(folder / "config.json").get("schedule", {}).get("total_kimg", 0)
+    if kimg < whole:
+        raise UserError(f"{folder}: the training was stopped before its {whole:g} kimg; the same command goes on")
+    return folder, kimg
 
 
 def values_of(folder: Path, metric: str, kimg: float) -> dict[str, Any] | None:

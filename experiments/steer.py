@@ -77,8 +77,7 @@ def carry_out(which: Comparison, name: str, seed: int, data: Path, outdir: Path,
     runs = outdir / name / f"seed{seed}"
     words = [*which.common, *which.rows[name], f"--seed={seed}", f"--device={device}"]
     command("train.py", f"--outdir={runs}", f"--data={data}", "--metrics=none", *words)
-    folder = trained_run(runs)
-    kimg = kimg_of(folder)
+    folder, kimg = trained_run(runs)
     missing = [metric for metric in which.metrics_of(name) if values_of(folder, metric, kimg) is None]
     if missing:
         command("calc_metrics.py", f"--network={folder}", f"--metrics={','.join(missing)}", f"--device={device}")

@@ -22,6 +22,7 @@ from experiments.evidence import (
     values_of,
 )
 from tests.experiments.pretending import pretending
+from tests.tiny_models import save_tiny_snapshot
 from train import main as train_command
 
 RUN = Evidence("one", "critters32", ["toy", "--images=8"], ["--cfg=demo", "--kimg=1"], ["di", "w", "unheard_of"])
@@ -109,7 +110,16 @@ def test_a_training_that_leaves_no_run_is_said(tmp_path: Path):
         trained_run(tmp_path)
     (tmp_path / "00000-a").mkdir()
     (tmp_path / "00000-a" / "config.json").write_text("{}")
-    assert trained_run(tmp_path) == tmp_path / "00000-a"
+    save_tiny_snapshot(tmp_path / "00000-a", kimg=1.0)
+    assert trained_run(tmp_path) == (tmp_path / "00000-a", 1.0)
+
+
+def test_a_training_that_was_stopped_is_not_measured(tmp_path: Path):
+    (tmp_path / "00000-a").mkdir()
+    (tmp_path / "00000-a" / "config.json").write_text('{"schedule": {"total_kimg": 2.0}}')
+    save_tiny_snapshot(tmp_path / "00000-a", kimg=1.0)
+    with pytest.raises(UserError, match="00000-a: the training was stopped before its 2 kimg; the same command"):
+        trained_run(tmp_path)
 
 
 def test_command_writes_the_table(commands: list, tmp_path: Path):
