@@ -154,12 +154,16 @@ def main(outdir: Path, path: Path, seeds: list[int], only: str | None, device: s
 def carry_out_all(
     which: Comparison, names: Sequence[str], seeds: Sequence[int], data: Path, outdir: Path, device: str
 ) -> Iterator[Results]:
-    """After each run, all results so far, which are in OUTDIR/results.json, too."""
-    results = known_results(outdir / "results.json")
+    """After each run, all results so far in the list's order, which are in OUTDIR/results.json, too."""
+    path = outdir / "results.json"
+    known_results(path)  # a damaged file is told before hours of training
     for seed in seeds:  # all rows with the first seed come first: half a table with one seed says more
         for name in names:
-            results.setdefault(name, {})[str(seed)] = carry_out(which, name, seed, data, outdir, device)
-            write_json(outdir / "results.json", results)
+            found = carry_out(which, name, seed, data, outdir, device)
+            results = known_results(path)  # anew: the same command for other rows or seeds may run beside this one
+            results.setdefault(name, {})[str(seed)] = found
+            results = {row: results[row] for row in [*which.rows, *results] if row in results}
+            write_json(path, results)
             yield results
 
 

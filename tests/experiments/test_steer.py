@@ -11,6 +11,7 @@ from PIL import Image
 
 from dataset_tool import main as make_data
 from dnnlib.errors import UserError
+from dnnlib.files import write_json
 from experiments import steer
 from experiments.steer import LIST, Comparison, cell, chosen_rows, interval, known_results, main, read_comparison
 from metrics import registry
@@ -101,6 +102,24 @@ def test_what_is_measured_is_not_measured_again(commands: list, short_list: Path
     commands.clear()
     CliRunner().invoke(main, options)
     assert {words[0] for words in commands} == {"train.py"}  # which says that it is finished
+
+
+def test_two_commands_side_by_side_keep_each_other_s_rows(
+    commands: list, short_list: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out, measured = tmp_path / "out", {"kimg": 2, "seconds": 3, "centroid_co_move:from_centre": 0.9}
+    carry_out = steer.carry_out
+
+    def while_another_finishes(*arguments):
+        write_json(out / "results.json", {"other": {"0": measured}})
+        return carry_out(*arguments)
+
+    monkeypatch.setattr(steer, "carry_out", while_another_finishes)
+    options = [f"--outdir={out}", f"--list={short_list}", "--seeds=0", "--only=plain", "--device=cpu"]
+    assert CliRunner().invoke(main, options).exit_code == 0
+    written = json.loads((out / "results.json").read_text())
+    assert list(written) == ["plain", "other"]  # as in the list
+    assert written["other"] == {"0": measured}
 
 
 def test_intervals_are_student_s():
