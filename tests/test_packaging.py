@@ -70,10 +70,7 @@ def test_every_command_is_there(target: str):
     assert isinstance(getattr(importlib.import_module(module), name), click.Command)
 
 
-# Their options and their work are in one file still: --help takes them seconds.
-WHOLE = {"benchmarks.drag", "experiments.directions", "experiments.moving"}
-SCRIPTS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo",
-           *(name for name in modules_with_commands() if name not in WHOLE)]  # fmt: skip
+SCRIPTS = [*(target.partition(":")[0] for target in COMMANDS.values()), "demo", *modules_with_commands()]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

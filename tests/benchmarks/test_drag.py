@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import drag
-from benchmarks.drag import EDGE, Pair, Way, at_equal_distance, findings, tasks, where_both_came
+from benchmarks.drag import QUICK_DRAGS, main
 from benchmarks.harness.report import Report, read_report
+from benchmarks.measures import drag
+from benchmarks.measures.drag import EDGE, Pair, Way, at_equal_distance, findings, tasks, where_both_came
 from dnnlib.errors import UserError
 from editing.dragging import DragOptions
 from tests.benchmarks.refusals import assert_refused
@@ -89,7 +90,7 @@ def test_modes_that_never_came_nearer_have_no_ratio():
 def report_of(tmp_path: Path, *arguments: str) -> Report:
     path = tmp_path / "report.json"
     words = [f"--network={save_tiny_snapshot(tmp_path)}", "--device=cpu", "--max-steps=3", f"--json={path}", *arguments]
-    result = CliRunner().invoke(drag.main, words)
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     return read_report(path)
 
@@ -101,7 +102,7 @@ def test_the_report(tmp_path):
     assert [name for name in report.series if " to " not in name] == list(drag.WAYS)
     for name in drag.WAYS:
         steps = report.series[name]["steps"].samples
-        assert len(steps) == drag.QUICK_DRAGS
+        assert len(steps) == QUICK_DRAGS
         assert all(0 <= each <= 3 + DragOptions().coarse_moves for each in steps)  # gradient steps and jumps
     assert report.facts["hybrid to latent"].keys() == {"equal distance", "0.15", "0.1", "0.05", "0.03"}
 
@@ -115,6 +116,6 @@ def test_every_drag_is_a_round_so_that_a_report_of_enough_is_steady(tmp_path):
 
 
 def test_refusals(tmp_path):
-    assert_refused(drag.main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"], "no heatmap centers to drag")
-    assert_refused(drag.main, ["--network=none"], "none")
-    assert_refused(drag.main, ["--quick", "--drags=9"], "leave it or --drags out")
+    assert_refused(main, [f"--network={save_tiny_snapshot(tmp_path, 'stylegan2')}"], "no heatmap centers to drag")
+    assert_refused(main, ["--network=none"], "none")
+    assert_refused(main, ["--quick", "--drags=9"], "leave it or --drags out")

@@ -11,7 +11,8 @@ from PIL import Image
 
 from dnnlib.errors import UserError
 from editing.latent.methods import METHODS
-from experiments.directions import LIST, Sums, differences, main, read_study, table
+from experiments.directions import LIST, main
+from experiments.studies.directions import Sums, differences, read_study, table
 from tests.editing.latent.conditions.test_files import Means, script
 from tests.tiny_models import save_tiny_snapshot
 

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from experiments import moving
-from experiments.moving import ROWS, Laboratory, Moved, Task, main, table
+from experiments.moving import main
+from experiments.studies import moving
+from experiments.studies.moving import ROWS, Laboratory, Moved, Task, table
 from tests.tiny_models import save_tiny_snapshot, tiny_model
 
 SIDE = 16
