@@ -44,6 +44,8 @@ def main(outdir: str | None, new: bool, dry_run: bool, card: str | None, go_on: 
     from training.runs.resume_option import LATEST
 
     options = Options(**{name: value for name, value in named.items() if value is not None})
+    if go_on and options.resume not in (None, LATEST):
+        raise UserError(f"--continue is --resume=latest, and --resume={options.resume} another; leave one of them out")
     options = planning.with_launcher(replace(options, resume=LATEST) if go_on else options)
     if dry_run:
         preview(outdir, new, options, card)

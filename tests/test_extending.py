@@ -23,6 +23,8 @@ from training.losses.phases import make_phases
 from training.networks.backbones import BACKBONES
 from training.networks.spatial_encoding import ENCODINGS
 from training.presets.choices import check_choices
+from training.presets.options import Options
+from training.presets.resolve import DataFacts, resolve
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py: [^\n]*\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
@@ -77,6 +79,9 @@ def test_sampler(plugin):
     layout = make_batch(make_networks(config), config).inputs.layout
     assert layout.counts == (1, 2, 4)
     assert layout.centers[0][..., 1].abs().max() == 0
+    for method, counts in (("spatialgan", (1, 2, 4)), ("spatialgan-single", (1,))):  # as the design has them
+        options = Options(data="x", method=method, sampler="on-a-line")
+        assert resolve(options, DataFacts("x", 32, 3, 9)).generator.encoding.counts == counts
 
 
 def test_adversarial_loss(plugin):

@@ -265,6 +265,15 @@ def test_restyling_needs_objects(tool: Tool):
     assert "--restyle needs a model of several objects" in tool.refuses("--seeds 1 --restyle 0:1")
 
 
+@pytest.mark.parametrize("shape", [(2, 8), (2, 2, 8), (2, 4, 5)])
+@pytest.mark.usefixtures("scene")
+def test_restyling_latents_of_another_model_is_refused(tool: Tool, tmp_path: Path, shape: tuple[int, ...]):
+    file = tmp_path / "fixed.npz"
+    np.savez(file, z=np.zeros(shape))
+    message = tool.refuses("--latents {file} --restyle 1:8", network="scene", file=file)
+    assert f"z must have the shape [N, 4, 8] for this model, not {list(shape)}" in message
+
+
 # ---- moving centres
 
 
@@ -472,6 +481,8 @@ def test_latents_that_are_damaged_or_not_finite(tool: Tool, tmp_path: Path):
     assert "needs one array named" in tool.refuses("--latents {file}", file=file)
     np.savez(file, z=np.array(["a", "b"]))
     assert "not a readable .npz" in tool.refuses("--latents {file}", file=file)
+    np.savez(file, z=np.zeros([0, 8]))
+    assert "N at least 1" in tool.refuses("--latents {file}", file=file)
 
 
 def test_missing_network(tool: Tool):

@@ -15,14 +15,18 @@ from click.testing import CliRunner, Result
 
 import dataset_tool
 import train
+from dnnlib.errors import UserError
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import encoded, picture, write_folder, write_zip
 from tests.training.networks.lineage import lineage_config
 from tests.training.saved import save_checkpoint, save_snapshot
 from tests.training.small import make_networks
 from torch_utils.distributed import World
-from training.config import RunConfig
+from training.config import HardwareConfig, RunConfig
 from training.networks.discriminator import Discriminator
+from training.presets import planning
+from training.presets.options import Options
+from training.presets.planning import check_hardware
 from training.runs import directory as run_dir
 from training.runs.checkpoint import checkpoint_path
 from training.runs.snapshot import snapshot_name
@@ -210,6 +214,20 @@ def test_growth_that_begins_anew_is_said(data: Path, tmp_path: Path):
 
 
 @pytest.mark.usefixtures("no_summary")
+def test_growth_goes_on_without_the_snapshot_that_it_began_from(data: Path, tmp_path: Path, loop: list):
+    of, snapshot = lineage_config("progan", None), tmp_path / snapshot_name(1)
+    networks = make_networks(of)
+    save_snapshot(snapshot, of, 1, {"G": networks.G, "G_ema": networks.G, "D": networks.D})
+    words = ["--method=progan", f"--resume={snapshot}"]
+    assert start(data, *words).exit_code == 0
+    assert "growth begins anew" not in start(data, *words).stderr
+    snapshot.unlink()
+    result = call("--resume", loop[0][1])
+    assert result.exit_code == 0, result.output
+    assert loop[2] == loop[0]
+
+
+@pytest.mark.usefixtures("no_summary")
 def test_few_pictures_of_label_maps_are_to_be_augmented_where_they_are(tmp_path: Path):
     words = ["toy", "--kind=playrooms", "--objects=2", "--masks", "--images=4", f"--dest={tmp_path / 'toys.zip'}"]
     assert CliRunner().invoke(dataset_tool.main, words).exit_code == 0
@@ -374,6 +392,28 @@ def test_the_whole_command_may_be_given_again_with_continue(data: Path, loop: li
     assert len(loop) == 2
 
 
+@pytest.mark.parametrize("more", [[], ["--aug=ada"]])
+def test_the_whole_command_of_a_transfer_goes_on_with_continue(data: Path, loop: list, more: list[str]):
+    source = snapshot(data.parent)
+    assert start(data, "--kimg=1", "--resume", source, *more).exit_code == 0
+    source.unlink()
+    result = start(data, "--kimg=2", "--continue", *more)
+    assert result.exit_code == 0, result.output
+    assert loop[1][1] == loop[0][1]
+    assert loop[1][0].augment == loop[0][0].augment
+
+
+def test_going_on_with_two_runs_or_with_a_new_one_is_refused(data: Path, loop: list):
+    source = snapshot(data.parent)
+    start(data)
+    both = "--continue is --resume=latest, and --resume="
+    assert_refused(start(data, "--continue", "--resume", source), both)
+    assert_refused(call("--outdir", data.parent / "runs", "--continue", "--resume", loop[0][1]), both)
+    for go_on in (["--continue"], ["--resume=latest"], ["--resume", loop[0][1]]):
+        assert_refused(start(data, "--new", *go_on), "--new begins a run, and ")
+    assert len(loop) == 1
+
+
 @pytest.mark.parametrize(
     "option, text", [("--gamma=9", "loss.r1_gamma is 3.0 there, 9.0 here"), ("--cfg=demo", "has its settings already")]
 )
@@ -455,6 +495,17 @@ def test_gpus_on_a_machine_without(data: Path, loop: list):
     text = "--gpus=8, but PyTorch sees 0 CUDA devices here; use --gpus=1"
     assert_refused(start(data, "--gpus=8", "--device=auto"), text, loop=loop)
     assert_refused(start(data, "--device=cuda"), "is not available here (0 found)", loop=loop)
+
+
+def test_a_run_of_more_gpus_than_there_are_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(planning, "choose_device", torch.device)
+    going_on = Options(resume="run")
+    with pytest.raises(UserError, match=r"on 8 GPUs, but PyTorch sees 4 CUDA devices here; .* --gpus=4$"):
+        check_hardware(HardwareConfig(device="cuda", gpus=8), going_on, World())
+    check_hardware(HardwareConfig(device="cuda", gpus=4), going_on, World())
+    check_hardware(HardwareConfig(device="cpu", gpus=8), going_on, World())  # as many processes
 
 
 def test_procs_are_launched_with_their_share(data: Path, monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
-from torch_utils.distributed import World
+from torch_utils.distributed import TIMEOUT, World
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ECHO = 1.0  # seconds in which a launcher may hand on a signal that its processes have had already
@@ -29,7 +29,8 @@ class Interruption:
         self._time = 0.0
         self._holds = not loading
         # Votes travel beside the gradients, between the hosts, so that nobody waits for a GPU.
-        self._group = dist.new_group(backend="gloo") if world.size > 1 and world.device.type == "cuda" else None
+        apart = world.size > 1 and world.device.type == "cuda"
+        self._group = dist.new_group(backend="gloo", timeout=TIMEOUT) if apart else None
         self._vote: tuple[torch.Tensor, dist.Work] | None = None
 
     def __enter__(self) -> "Interruption":

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from training.augment.settings import AugmentConfig
+from training.choices import SAMPLERS
 from training.runs.settings import GrowthConfig, HardwareConfig, ScheduleConfig
 from training.settings import (
     SEED_LIMIT,
@@ -155,7 +156,7 @@ class DiscriminatorConfig(ConvConfig):
     c_values: Labels = 0  # as G's
     img_resolution: PowerOfTwo
     img_channels: Channels = 3
-    cmap_dim: int | None = Field(None, ge=0, le=2**16)  # width of the projected label; None: channels(4)
+    cmap_dim: int | None = Field(None, ge=1, le=2**16)  # width of the projected label; None: channels(4)
     mapping: MappingConfig = MappingConfig(w_avg_beta=None)
     mbstd_group_size: Count | None = 4  # samples per minibatch-std group; None: the whole batch
     mbstd_num_channels: int = Field(1, ge=0, le=2**16)
@@ -303,6 +304,7 @@ class RunConfig(Section):
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
+        _check_movement(self.loss, self.generator.encoding)
         _check_growth(self.growth, self.generator.img_resolution)
         _check_conditions(self.loss, self.generator.c_dim)
         schedule, group = self.schedule, self.discriminator.mbstd_group_size
@@ -344,13 +346,21 @@ def _check_graphs(hardware: HardwareConfig, several_passes: bool) -> None:
 
 
 def _check_levels(sampler: SamplerConfig, encoding: EncodingConfig | None) -> None:
-    """Sampler and generator must speak of the same levels."""
-    if encoding is None:
+    """Sampler and generator must speak of the same levels; a sampler that users registered may take any."""
+    if encoding is None or sampler.kind not in SAMPLERS:
         return
     counts, flat = list(encoding.counts), sampler.kind == "multi-object"
     if flat != (len(counts) == 1):
         wanted = "one level, such as [3]" if flat else "three levels, such as [1, 2, 4]"
         raise ValueError(f"sampler.kind {sampler.kind} needs generator.encoding.counts of {wanted}, not {counts}")
+
+
+def _check_movement(loss: LossConfig, encoding: EncodingConfig | None) -> None:
+    if loss.move_weight > 0 and encoding is not None and encoding.layer == "flatten":
+        raise ValueError(
+            "loss.move_weight is about heatmaps that synthesis reads, and encoding layer flatten puts them into the "
+            "latent; set it to 0"
+        )
 
 
 def _check_transforms(augment: AugmentConfig, resolution: int, channels: int) -> None:

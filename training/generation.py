@@ -297,7 +297,7 @@ def _restyled(model: Model, seeds: list[int], latents: dict[str, Tensor], texts:
     shape = model.config.generator.latent_shape
     if len(shape) == 1 or "ws" in latents:
         raise UserError("--restyle needs a model of several objects (SEL indoor), and latents z, not w")
-    z = latents.get("z", model.latents(seeds)).to(model.device, copy=True)
+    z = model.checked_z(latents.get("z", model.latents(seeds))).to(model.device, copy=True)
     for number, seed, other in parse_restyles(texts):
         if max(number, other) >= shape[0]:
             last = shape[0] - 1

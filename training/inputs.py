@@ -46,11 +46,19 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Batch:
-    """One pass of one phase: inputs for G (None: the phase has none), real images in [-1, 1] and labels for D."""
+    """One pass of one phase: inputs for G (None: the phase has none), real images in [-1, 1] and labels for D.
+
+    passes: how many make up the phase.
+    """
 
     inputs: Inputs | None
     real_images: Tensor
     real_c: Tensor
+    passes: int = 1
+
+    def speed(self, decay: float) -> float:
+        """Of a moving mean in one pass, so that all of them move it as far as one pass would by `decay`."""
+        return decay if self.passes == 1 else 1 - (1 - decay) ** (1 / self.passes)
 
     @property
     def for_G(self) -> Inputs:

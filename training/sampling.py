@@ -136,7 +136,7 @@ class Model:
             ws = _checked_shape("ws", ws, list(self.G.w_shape))
             return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
         drawn = range(len(z)) if z is not None else _checked_seeds(seeds)
-        z = self.latents(drawn) if z is None else self._checked_z(z)
+        z = self.latents(drawn) if z is None else self.checked_z(z)
         if truncation_psi != 1 and self.config.generator.truncation == "z":
             if truncation_cutoff is not None:
                 raise UserError("this model truncates z, which is of no layer; leave the cutoff out")
@@ -199,7 +199,8 @@ class Model:
                 block_outputs |= {r: torch.cat([part[r] for part in outputs]).float() for r in outputs[0]}
         return torch.cat(parts)
 
-    def _checked_z(self, z: Tensor) -> Tensor:
+    def checked_z(self, z: Tensor) -> Tensor:
+        """`z`. Raises UserError unless it is [N, *latent_shape], as this model takes latents."""
         return _checked_shape("z", z, list(self.config.generator.latent_shape))
 
     def _layout_of(self, layout: Layout | None, seeds: Sequence[int] | None, count: int) -> Layout | None:

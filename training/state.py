@@ -27,6 +27,7 @@ from training.networks.backbones import (
     make_generator,
 )
 from training.networks.generator import set_memory_format
+from training.networks.spatial_encoding import is_encoding
 from training.runs import resume_option
 from training.runs.checkpoint import ENTRY, VERSION
 from training.runs.restoring import fits_device, read_checkpoint
@@ -173,12 +174,8 @@ def _groups(network: Module, lr: float, encoding: float) -> list[dict[str, objec
     own, each run of such parameters, or of others, is a group."""
     if encoding == 1:
         return [{"params": list(network.parameters()), "lr": lr}]
-    runs = itertools.groupby(network.named_parameters(), lambda named: _is_encoding(named[0]))
+    runs = itertools.groupby(network.named_parameters(), lambda named: is_encoding(named[0]))
     return [{"params": [p for _, p in run], "lr": lr * encoding if ours else lr} for ours, run in runs]
-
-
-def _is_encoding(name: str) -> bool:
-    return bool({"sel", "encoder", "objects"} & set(name.split(".")))
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:

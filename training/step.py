@@ -39,7 +39,7 @@ def micro_batches(
         mine = everyone[world.rank * count : (world.rank + 1) * count]
         inputs = [mine[start : start + generated] for start in range(0, count, generated)]
     reals = zip(inputs, real_images.split(per_pass), real_labels.split(per_pass), strict=True)
-    return [Batch(*each) for each in reals]
+    return [Batch(*each, passes=len(inputs)) for each in reals]
 
 
 def run_phase(

@@ -13,11 +13,13 @@ FREE = 0.95  # of the free memory
 
 
 def fitted(config: RunConfig, world: World) -> RunConfig:
-    """`config` with the images of a pass that fit this GPU, alike on all ranks; unchanged on a CPU, or where given."""
+    """`config` with the images of a pass that fit every rank's GPU; unchanged on a CPU, or where given."""
     if world.device.type != "cuda" or config.hardware.pass_size == "given":
         return config
     free, _ = torch.cuda.mem_get_info(world.device)
-    return with_pass_size(config, world.share(images_per_pass(config, int(free * FREE))))
+    count = torch.tensor(images_per_pass(config, int(free * FREE)), device=world.device)
+    world.reduce_([count], "min")
+    return with_pass_size(config, int(count))
 
 
 def with_pass_size(config: RunConfig, count: int) -> RunConfig:

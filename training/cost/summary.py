@@ -22,6 +22,7 @@ from training.config import RunConfig
 from training.inputs import Batch, Inputs, draw_inputs
 from training.losses.phases import Networks, Phase, make_phases
 from training.networks.backbones import GeneratorNetwork, Module, make_discriminator, make_generator
+from training.networks.spatial_encoding import is_encoding
 from training.presets.resolve import DataFacts, known_names
 
 META = torch.device("meta")
@@ -214,8 +215,7 @@ def _flops(call) -> int:
 
 def _part(name: str) -> str:
     """Which part of a network a parameter belongs to."""
-    is_encoding = ".sel." in name or name.startswith("synthesis.encoder.")
-    return "spatial encoding" if is_encoding else name.split(".")[0]
+    return "spatial encoding" if is_encoding(name) else name.split(".")[0]
 
 
 def _fixed_memory(networks: Networks) -> dict[str, int]:

@@ -67,9 +67,11 @@ class ImageDataset(torch.utils.data.Dataset):
         self.has_labels = bool(found.by_name)
         self.classes = found.classes
         by_label = use_labels and condition == "labels"
-        self.class_names = found.class_names if by_label else None
         self.notes = [note for note in (self._archive.note, found.note) if note]
         self.label_dim = labels.width(found.of(all_names, self.path)) if by_label else 0
+        self.class_names = found.class_names if by_label else None
+        if self.class_names is not None:
+            self.class_names = self.class_names[: self.label_dim]  # the last ones may have no image here
         self.image_names = _subset(all_names, max_size, seed)
         self._labels = found.of(self.image_names, self.path) if by_label else None
         self.skip_damaged = skip_damaged

@@ -196,11 +196,11 @@ def load_latents(path: str | Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: not a readable .npz file of latents (its arrays are no real numbers)")
     with np.errstate(over="ignore"):  # infinite ones are refused below
         found = {LATENT_KEYS[key]: torch.from_numpy(values.astype(np.float32)) for key, values in arrays.items()}
-    if len(found) != 1 or any(latents.ndim < 2 for latents in found.values()):
-        raise UserError(f"{path}: needs one array named 'w' [N, num_ws, w_dim] or 'z' [N, z_dim]")
+    if len(found) != 1 or any(latents.ndim < 2 or latents.numel() == 0 for latents in found.values()):
+        raise UserError(f"{path}: needs one array named 'w' [N, num_ws, w_dim] or 'z' [N, z_dim], N at least 1")
     if not all(latents.isfinite().all() for latents in found.values()):
         raise UserError(f"{path}: some of its latents are not finite numbers")
-    largest = max(latents.abs().max().item() for latents in found.values() if latents.numel())
+    largest = max(latents.abs().max().item() for latents in found.values())
     if largest > LARGEST_LATENT:
         raise UserError(f"{path}: its latents reach {largest:.3g}, with which no model makes pictures")
     return found

@@ -1,7 +1,7 @@
 """Layouts: where things are. Centres and spreads per level, rendered as Gaussian heatmaps.
 
 Coordinates are (x, y) in [-1, 1], x to the right and y down; what -1 and 1 are: training/layouts/registration.py.
-Levels 0, 1, 2 belong to the features at 4x4, 8x8, 16x16 (EqGAN-SA, section 3.2). A layout with a single level, that of
+Levels 0, 1, 2 belong to the features at 4x4, 8x8, 16x16 (EqGAN-SA, section 4.1). A layout with a single level, that of
 a scene with several objects, has the same heatmaps for all of them (SpatialGAN, "Multi-object Heatmap Sampling").
 """
 

@@ -1,4 +1,4 @@
-"""How random layouts are drawn (SpatialGAN, section 3.2, "Hierarchical Heatmap Sampling"; spreads as released).
+"""How random layouts are drawn (SpatialGAN, section 3.2; numbers, section 4.1; spreads as released).
 
 A sampler draws `count` layouts with counts[l] centres at level l, on the generator's device. A new one is a function
 with this signature, registered under a name: see docs/extending.md.

@@ -120,7 +120,7 @@ def g_main(
     align = config.align.weight > 0 and layout is not None
     drawn = streams["augment"].get_state() if matching else torch.empty(0)
     augmented = _augmented(networks, images, streams)
-    matched = _feature_resolutions(config) if matching else ()
+    matched = BACKBONES[config.discriminator.backbone].features(config.discriminator) if matching else ()
     out = networks.D(augmented.images, inputs.c, features={*matched, *(LEVEL_RESOLUTIONS if align else ())})
     fooling = _fooling(networks, out.logits, batch, config, streams)
     loss = fooling.mean()
@@ -155,11 +155,6 @@ def _is_relativistic(config: RunConfig) -> bool:
     return adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial].is_relativistic
 
 
-def _feature_resolutions(config: RunConfig) -> tuple[int, ...]:
-    """All that a D may have features of, R/2 to 4."""
-    return tuple(2**k for k in range(config.discriminator.img_resolution.bit_length() - 2, 1, -1))
-
-
 def _fooling(networks: Networks, fake: Tensor, batch: Batch, config: RunConfig, streams: RandomStreams) -> Tensor:
     """G's adversarial loss [N, 1] of the logits of its images; a relativistic one looks at real images, too."""
     loss = adversarial.ADVERSARIAL_LOSSES[config.loss.adversarial]
@@ -179,7 +174,9 @@ def g_path(
     noise = torch.randn(images.shape, generator=streams["path"], device=images.device)
     lengths = regularizers.path_lengths(images, ws, noise)
     batch_mean = world.mean(lengths.mean())
-    penalty, mean = regularizers.path_length_penalty(lengths, networks.pl_mean, config.loss.pl_decay, batch_mean)
+    penalty, mean = regularizers.path_length_penalty(
+        lengths, networks.pl_mean, batch.speed(config.loss.pl_decay), batch_mean
+    )
     networks.pl_mean.copy_(torch.where(mean.isfinite(), mean, networks.pl_mean).detach())
     return config.loss.pl_weight * penalty.mean(), {"loss/path_penalty": penalty, "path_length": lengths}
 
@@ -203,7 +200,9 @@ def g_move(
     after = networks.G.synthesis(ws, moved, Noise("random", streams["noise"]))
     speeds = regularizers.movement_speeds(before, after, step)
     batch_mean = world.mean(speeds.mean())
-    penalty, mean = regularizers.path_length_penalty(speeds, networks.move_mean, config.loss.pl_decay, batch_mean)
+    penalty, mean = regularizers.path_length_penalty(
+        speeds, networks.move_mean, batch.speed(config.loss.pl_decay), batch_mean
+    )
     networks.move_mean.copy_(torch.where(mean.isfinite(), mean, networks.move_mean).detach())
     return config.loss.move_weight * penalty.mean(), {"loss/move_penalty": penalty, "move_speed": speeds}
 

@@ -131,6 +131,11 @@ class Backbone:
         return None
 
     @staticmethod
+    def features(config: DiscriminatorConfig) -> tuple[int, ...]:
+        """Resolutions of the block outputs that D can return, from the finest on."""
+        return tuple(2**k for k in range(config.img_resolution.bit_length() - 2, 1, -1))
+
+    @staticmethod
     def scores_both_at_once(config: DiscriminatorConfig, count: int) -> bool:
         """Whether one pass of D over `count` generated and as many real images, by turns, gives the logits of two."""
         return False

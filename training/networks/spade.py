@@ -173,3 +173,7 @@ class Spade(Backbone):
     @staticmethod
     def freezable_layers(config: DiscriminatorConfig) -> int:
         return SCALES * halvings(config)
+
+    @staticmethod
+    def features(config: DiscriminatorConfig) -> tuple[int, ...]:
+        return tuple(config.img_resolution >> k for k in range(1, halvings(config) + SCALES))

@@ -26,6 +26,11 @@ FEATURES = 32  # channels of one level's heatmap features
 ENCODINGS: Registry[type[nn.Module]] = Registry("spatial encoding layer", home="training.networks.spatial_encoding")
 
 
+def is_encoding(parameter: str) -> bool:
+    """Whether a generator's parameter of this name is of its heatmap encoder or of a spatial encoding layer."""
+    return parameter.startswith("synthesis.encoder.") or bool({"sel", "objects"} & set(parameter.split(".")))
+
+
 class HeatmapEncoder(nn.Module):
     """Heatmaps of the levels -> features for every layer: two 3x3 convolutions a level (n -> 16 -> 32).
 

@@ -2,7 +2,7 @@
 
 from dnnlib.errors import UserError
 from dnnlib.parsing import nearest
-from training.choices import SEL_KINDS
+from training.choices import SAMPLERS, SEL_KINDS
 from training.presets.keys import Layer, merge, nested
 
 # A design is for scenes of one object, in three levels, or of several, in one.
@@ -34,8 +34,11 @@ def sel_layer(sel: str | None, design: Layer) -> Layer:
 
 
 def sampler_layer(sampler: str | None, design: Layer) -> Layer:
-    """What --sampler brings with it; where the generator takes no heatmaps, there is none to draw."""
-    if sampler is None or design["generator"].get("encoding") is None:
+    """What --sampler brings with it; where the generator takes no heatmaps, there is none to draw.
+
+    A sampler that users registered takes the design as it is.
+    """
+    if sampler not in SAMPLERS or design["generator"].get("encoding") is None:
         return {}
     return _scene(design, several_objects=sampler == "multi-object")
 

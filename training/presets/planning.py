@@ -75,6 +75,8 @@ def plan(outdir: str | None, new: bool, options: Options) -> Plan:
         and (options.data is None or not resume_option.is_gone(source))
         and resume_option.source_kind(source) is Kind.RUN
     ):
+        if new:
+            raise UserError(f"--new begins a run, and {source} is one to go on with; leave one of them out")
         return plan_to_go_on(Path(source), options)
     config, facts = configure(options)
     place = distributed.current().first(lambda: run_dir.find(needed_outdir(outdir), config, new))
@@ -113,7 +115,7 @@ def plan_to_go_on(path: Path, options: Options) -> Plan:
         raise UserError(f"--{name}={value}: {path} has its settings already; leave it out, or give --data, too")
     facts, same = None, run_dir.moved(saved, options.data)
     if named:
-        config, facts = configure(replace(options, resume=None))
+        config, facts = configure(replace(options, resume=saved.resume))  # which has settings of its own
     else:
         config = overridden(same, options)
         if options.data is not None:
@@ -132,7 +134,7 @@ def configure(options: Options) -> tuple[RunConfig, DataFacts]:
 
 def remarks(plan: Plan, options: Options) -> list[str]:
     """What whoever starts this run should know of its settings and its data."""
-    return [*_remarks_on_method(plan.config, options), *_remarks_on_growth(plan.config), *_remarks_on_data(plan)]
+    return [*_remarks_on_method(plan.config, options), *_remarks_on_growth(plan), *_remarks_on_data(plan)]
 
 
 def _remarks_on_method(config: RunConfig, options: Options) -> list[str]:
@@ -141,8 +143,9 @@ def _remarks_on_method(config: RunConfig, options: Options) -> list[str]:
     return [f"--cfg={options.cfg} changes --method={config.method}: {', '.join(changes)}"] if changes else []
 
 
-def _remarks_on_growth(config: RunConfig) -> list[str]:
+def _remarks_on_growth(plan: Plan) -> list[str]:
     """That a run is too short for its networks to grow up, or that growth begins anew from a snapshot."""
+    config, begins = plan.config, plan.place is None or plan.place.progress is Progress.NEW
     if config.growth is None:
         return []
     size, kimg = config.generator.img_resolution, config.schedule.total_kimg
@@ -154,7 +157,7 @@ def _remarks_on_growth(config: RunConfig) -> list[str]:
             f"after {kimg:g} kimg the networks have grown to {grown}x{grown} of {size}x{size} only: give more --kimg, "
             "or less growth.stable_kimg and growth.fade_kimg"
         )
-    if config.resume is not None and resume_option.source_kind(config.resume) is not Kind.CHECKPOINT:
+    if begins and config.resume is not None and resume_option.source_kind(config.resume) is not Kind.CHECKPOINT:
         start = 4 << int(level_at(config.growth, 0, size))
         remarks.append(f"growth begins anew: {config.resume} goes on at {start}x{start}")
     return remarks
@@ -172,12 +175,12 @@ def _remarks_on_data(plan: Plan) -> list[str]:
 def look_at(data: str, condition: Condition | None) -> DataFacts:
     """What a configuration depends on. Raises UserError when the images or, with `condition`, these are not usable."""
     dataset = ImageDataset(data, use_labels=bool(condition), condition=condition or "labels", skip_damaged=True)
-    for complaint in dataset.damage.found.values():
-        click.echo(f"{complaint}; until then another image takes its place", err=True)
+    said = [f"{complaint}; until then another image takes its place" for complaint in dataset.damage.found.values()]
     if dataset.has_labels and not condition:
-        click.echo(f"{data} has labels, which are left aside without --cond=1", err=True)
-    for remark in dataset.remarks():
-        click.echo(remark, err=True)
+        said.append(f"{data} has labels, which are left aside without --cond=1")
+    if distributed.current().is_first:
+        for remark in [*said, *dataset.remarks()]:
+            click.echo(remark, err=True)
     return DataFacts(dataset.name, dataset.resolution, dataset.num_channels, len(dataset), *dataset.label_facts())
 
 
@@ -216,11 +219,12 @@ def check_hardware(hardware: HardwareConfig, options: Options, world: World) -> 
     available = torch.cuda.device_count()
     if options.procs is not None and kind == "cuda":
         raise UserError(f"--procs={options.procs} is for the CPU; use --gpus, or --device=cpu")
-    gpus = options.gpus or 1
+    gpus = hardware.gpus if kind == "cuda" else options.gpus or 1
     if gpus > 1 and (kind == "cpu" or available < gpus):
-        raise UserError(
-            f"--gpus={options.gpus}, but PyTorch sees {available} CUDA devices here; use --gpus=1 (on CPUs --procs)"
-        )
+        found = f"but PyTorch sees {counted(available, 'CUDA device')} here"
+        if options.gpus is None:
+            raise UserError(f"this run computes on {gpus} GPUs, {found}; go on with fewer by --gpus={available}")
+        raise UserError(f"--gpus={options.gpus}, {found}; use --gpus=1 (on CPUs --procs)")
 
 
 def check_memory(config: RunConfig) -> None:

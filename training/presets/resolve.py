@@ -31,6 +31,8 @@ from training.augment.pipes import PIPES, multipliers
 from training.augment.settings import AugmentConfig
 from training.choices import CONFIGS, known_names
 from training.config import Condition, DataConfig, RunConfig
+from training.layouts.layout import LEVEL_RESOLUTIONS
+from training.networks.backbones import BACKBONES
 from training.presets.keys import Layer, build, check_keys, leaves, merge, nested
 from training.presets.objects import sampler_layer, sel_layer
 from training.presets.options import OPTION_KEYS, Options
@@ -41,6 +43,7 @@ from training.runs.sources import address_in
 AUG_MODES = get_args(AugmentConfig.model_fields["mode"].annotation)
 # Of new runs, as a GPU is faster with them; a CPU has neither TF32 nor passes by memory, and always channels last.
 NEW_HARDWARE = {"channels_last": True, "allow_tf32": True, "pass_size": "memory"}
+MBSTD_GROUP = 4  # images whose standard deviation D looks at
 ALIGNABLE_RESOLUTION = 32  # from here on D has features at 4x4, 8x8 and 16x16
 
 
@@ -147,10 +150,12 @@ def auto_settings(resolution: int, gpus: int) -> Layer:
     """
     batch = max(min(gpus * min(4096 // resolution, 32), 64), gpus)
     per_gpu = batch // gpus
+    per_gpu -= per_gpu % min(per_gpu, MBSTD_GROUP)  # whole groups, whatever the number of GPUs
+    batch = per_gpu * gpus
     return {
         "networks": {"channel_base": 32768 if resolution >= 512 else 16384},
         "optimizers": {"lr": 0.002 if resolution >= 1024 else 0.0025},
-        "discriminator": {"mbstd_group_size": min(per_gpu, 4)},
+        "discriminator": {"mbstd_group_size": min(per_gpu, MBSTD_GROUP)},
         "loss": {"r1_gamma": 0.0002 * resolution**2 / batch},
         "ema": {"kimg": batch * 10 / 32},
         "schedule": {"batch_size": batch, "batch_gpu": per_gpu},
@@ -354,6 +359,14 @@ def _check_alignment(config: RunConfig) -> None:
         raise UserError(
             f"{config.data.path} has images of {resolution}x{resolution}; alignment needs {least}x{least} or more: "
             "use larger images, --align=0 or --method=stylegan2"
+        )
+    there = BACKBONES[config.discriminator.backbone].features(config.discriminator)
+    wanted = (r for r, weight in zip(LEVEL_RESOLUTIONS, config.align.level_weights, strict=True) if weight > 0)
+    missing = ", ".join(f"{r}x{r}" for r in wanted if r not in there)
+    if missing:
+        raise UserError(
+            f"alignment reads D's features of 4x4, 8x8 and 16x16, and for images of {resolution}x{resolution} "
+            f"{config.discriminator.backbone} has none of {missing}: set align.level_weights to 0 there, or --align=0"
         )
 
 

@@ -17,7 +17,7 @@ from training.runs.checkpoint import is_whole, latest_checkpoint, needed_checkpo
 CONFIG = "config.json"
 LONGEST_NAME = 200  # bytes of a directory's name
 
-# What never changes what a run learns, up to rounding: the same command on other hardware goes on with its run.
+# Where and how a run computes (docs/training.md, Many GPUs): the same command on other hardware goes on with its run.
 HARDWARE = ("hardware", "data.workers", "schedule.batch_gpu", "schedule.keep_checkpoints", "schedule.keep_snapshots")
 # What may change besides when a run is continued by name.
 PLAN = ("name", "resume", "data.path", "schedule.total_kimg", "schedule.kimg_per_tick", "schedule.snapshot_ticks",

@@ -29,8 +29,10 @@ class ScheduleConfig(Section):
 
 
 class HardwareConfig(Section):
-    """Where and in which arithmetic a run computes; never changes what is learnt (up to rounding).
-    Defaults are those of runs from before a key was there; training/presets/resolve.py has those of new runs."""
+    """Where and in which arithmetic a run computes; what that changes of its results: docs/training.md, Many GPUs.
+
+    Defaults are those of runs from before a key was there; training/presets/resolve.py has those of new runs.
+    """
 
     device: Literal["auto", "cuda", "cpu"] = "auto"
     gpus: Annotated[int, Field(ge=1, le=4096)] = 1  # processes: one a GPU, or on the CPU as many as --procs says

@@ -86,6 +86,13 @@ def test_vectors_stay(tmp_path):
     np.testing.assert_array_equal(dataset.get_label(4), np.float32([4, 0.5]))
 
 
+def test_last_classes_without_images_have_no_name(tmp_path):
+    labels = [[name, number % 2] for number, name in enumerate(NAMES)]
+    about = {"labels": labels, "classes": ["ant", "bee", "cat"]}
+    dataset = ImageDataset(write_zip(tmp_path / "a.zip", PICTURES, about), use_labels=True)
+    assert dataset.label_facts()[:2] == (2, ("ant", "bee"))
+
+
 def test_labels_that_are_not_used_are_known(tmp_path):
     labels = [[name.replace("/", "\\"), 1] for name in NAMES]
     dataset = ImageDataset(write_zip(tmp_path / "a.zip", PICTURES, {"labels": labels}))

@@ -1,6 +1,7 @@
 """The phases of a training step: what each computes, trains and draws."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -203,6 +204,19 @@ def test_g_path_moves_the_mean():
     assert networks.pl_mean.item() == pytest.approx(0.01 * lengths.mean().item())
     assert loss.item() == pytest.approx(2 * (lengths - networks.pl_mean).square().mean().item())
     assert not networks.pl_mean.requires_grad
+
+
+def test_the_mean_moves_as_far_in_several_passes_as_in_one():
+    config = run_config(loss={"pl_decay": 0.19, "move_weight": 1.0})
+    networks = make_networks(config)
+    batch = replace(make_batch(networks, config), passes=2)
+    for phase, mean in ((g_path, networks.pl_mean), (g_move, networks.move_mean)):
+        measured = phase(networks, batch, config, streams())[1]
+        one = next(measured[name] for name in ("path_length", "move_speed") if name in measured).mean().item()
+        assert mean.item() == pytest.approx(0.1 * one)  # twice 0.1 is 1 - 0.9^2 = 0.19
+        mean.fill_(1.0)
+        phase(networks, replace(batch, passes=1), config, streams())
+        assert mean.item() == pytest.approx(1 + 0.19 * (one - 1), rel=1e-4)
 
 
 def test_g_path_keeps_its_mean_when_a_length_is_not_finite(monkeypatch: pytest.MonkeyPatch):

@@ -354,6 +354,38 @@ def test_auto_gives_every_gpu_an_image():
     assert auto_settings(4096, 16)["discriminator"] == {"mbstd_group_size": 1}
 
 
+@pytest.mark.parametrize("resolution", [64, 256, 1024])
+@pytest.mark.parametrize("gpus", range(1, 9))
+def test_auto_fits_any_number_of_gpus(resolution: int, gpus: int):
+    config = resolve(Options(data="x", gpus=gpus), DataFacts("x", resolution, 3, 1000))
+    per_gpu = config.schedule.batch_gpu
+    assert config.schedule.batch_size == per_gpu * gpus
+    assert 48 <= config.schedule.batch_size <= 64 or per_gpu == min(4096 // resolution, 32)
+
+
+def test_alignment_where_d_has_no_features_is_refused():
+    words, sizes = DataFacts("x", 128, 3, 1000, 128 * 128, ("", "thing")), {"spade": "4x4", "spatialgan": None}
+    for method, missing in sizes.items():
+        options = Options(data="x", method=method, sel="norm", sampler="paper", align=1.0)
+        if missing is None:
+            assert resolve(options, words).align.weight == 1
+            continue
+        with pytest.raises(UserError, match=rf"spade has none of {missing}: set align\.level_weights to 0 there"):
+            resolve(options, words)
+        assert resolve(replace(options, settings=("align.level_weights=[0,1,1]",)), words).align.weight == 1
+
+
+def test_movement_is_not_asked_of_layouts_in_the_latent():
+    options = Options(data="x", sel="flatten", settings=("loss.move_weight=1",))
+    with pytest.raises(UserError, match=r"loss\.move_weight is about heatmaps that synthesis reads"):
+        resolve(options, DataFacts("x", 64, 3, 1000))
+
+
+def test_labels_that_d_projects_have_a_width():
+    with pytest.raises(UserError, match=r"discriminator\.cmap_dim is 0"):
+        resolve(Options(data="x", settings=("discriminator.cmap_dim=0",)), DataFacts("x", 64, 3, 1000))
+
+
 def test_auto_file_adds_what_does_not_depend_on_the_data():
     layer = base_layer("auto", "stylegan2", resolution=256, gpus=4)
     assert layer["generator"]["synthesis"]["channel_max"] == 512
