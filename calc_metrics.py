@@ -64,7 +64,7 @@ def _print_list(ctx: click.Context, option: click.Parameter, wanted: bool) -> No
         help="What finds objects for co_move; auto: by colour in toy and composed scenes, else Mask R-CNN.")
 @option("--detector-weights", group=HOW, metavar="FILE", type=PATH, show_default="in torchvision's cache",
         help="Weights of Mask R-CNN.")
-@option("--method", group=HOW, metavar="FILE|NAME",
+@option("--method", group=HOW, metavar="FILE|NAME", type=PATH,
         help="For mds: a file of edit.py directions, or what is fitted now: sgf, sgf-fast, "
              "interfacegan, interfacegan-conditional, ganspace, sefa or optimization.")
 @option("--condition", "conditions", group=HOW, metavar="WHAT", multiple=True,
@@ -103,7 +103,7 @@ def main(
         use_cache=not no_cache,
         save=not no_save,
         progress=not given["as_json"],
-        manipulation=manipulation(method, conditions, attributes),
+        manipulation=manipulation(method, conditions, attributes, given["seed"]),
         **given,
     )
     for remark in check(request):
@@ -111,7 +111,9 @@ def main(
     launch(run, procs, request.device, request)
 
 
-def manipulation(method: str | None, conditions: tuple[str, ...], attributes: str | None) -> "Manipulate | None":
+def manipulation(
+    method: str | None, conditions: tuple[str, ...], attributes: str | None, seed: int = 0
+) -> "Manipulate | None":
     """What the metric mds measures; None without a method. Raises UserError for one that is unknown."""
     if method is None:
         if conditions or attributes:
@@ -120,7 +122,7 @@ def manipulation(method: str | None, conditions: tuple[str, ...], attributes: st
     from editing.latent.manipulation import Manipulate
 
     wanted = tuple(name.strip() for name in attributes.split(",")) if attributes else ()
-    return Manipulate(method, conditions, wanted).checked()
+    return Manipulate(method, conditions, wanted, seed=seed).checked()
 
 
 def run(request: "MetricsRequest") -> None:

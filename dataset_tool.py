@@ -5,6 +5,7 @@
     python dataset_tool.py compose --cutouts=stamps/ --dest=animals.zip --images=8000 --resolution=32
 """
 
+import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -96,6 +97,7 @@ def main(
         return
     if not source or not dest:
         raise UserError("--source and --dest are both needed; see --help")
+    _keep_apart(dest, source=source)
     color = None if background is None else parse_color(background)
     wanted = Transform(width, height, transform, resize_filter, color)
     summary = convert(open_source(source, max_images), dest, wanted, strict, tqdm.write)
@@ -168,6 +170,7 @@ def compose_command(
     """Put cut-outs of objects on backgrounds, one a picture or several, at random places and sizes."""
     count = _object_count(objects, floors, masks)
     _check_resolution(resolution)
+    _keep_apart(dest, cutouts=cutouts, backgrounds=backgrounds, floors=floors)
     placement = Placement(resolution, min_size, max_size, subject_contrast)
     found, skipped = load_cutouts(Path(cutouts), Selection(include, exclude, min_coverage), placement)
     _tell_skipped(cutouts, len(found), skipped)
@@ -185,6 +188,13 @@ def compose_command(
         writer.metadata["sources"] = list(found)
         _fill(writer, images, seed, make, masks, captions)
     _report(dest, images, resolution)
+
+
+def _keep_apart(dest: str, **sources: str | None) -> None:
+    """Raises UserError when the data set is to take the place of what it is made from."""
+    for name, source in sources.items():
+        if source is not None and os.path.exists(source) and os.path.exists(dest) and os.path.samefile(source, dest):
+            raise UserError(f"--dest={dest} is what --{name} names, and would be overwritten; choose another --dest")
 
 
 def _object_count(text: str | None, floors: str | None, masks: bool) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ and styles. All by the project's own commands; each is printed, so that it can b
 GPU.
 """
 
+import math
 import os
 import shlex
 import subprocess
@@ -32,7 +33,7 @@ THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread
 @click.command(cls=Command)
 @option("--outdir", type=FILE, default=Path("demo"), show_default=True, help="Folder for data, run and results.")
 @option("--kimg", type=Number(0.001, 1e9), default=LENGTH, show_default=True, help="Train for N thousand images.")
-@option("--images", type=Int(1, COUNT_LIMIT), default=8000, show_default=True, help="Pictures in the toy data set.")
+@option("--images", type=Int(64, COUNT_LIMIT), default=8000, show_default=True, help="Pictures in the toy data set.")
 def main(outdir: Path, kimg: float, images: int) -> None:
     """Show what a trained model does, then train one for a few minutes, and say how well it listens."""
     from experiments.showing import follow, started
@@ -129,8 +130,9 @@ def metrics_table(run_dir: Path) -> str:
 
 
 def newest_results(run_dir: Path, metric: str) -> dict[str, float]:
-    """What a metric measured last."""
-    return read_lines(run_dir / f"metric-{metric}.jsonl")[-1]["results"]
+    """What a metric measured last; NaN for what could not be measured."""
+    results = read_lines(run_dir / f"metric-{metric}.jsonl")[-1]["results"]
+    return {key: math.nan if value is None else value for key, value in results.items()}
 
 
 def conclude(run_dir: Path, results: Path) -> None:

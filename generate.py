@@ -30,7 +30,7 @@ PICTURES, STEERING, MOVING, OUTPUT, HARDWARE = "Which pictures", "Where things a
              "between.")
 @option("--text", group=PICTURES, metavar="WORDS",
         help="For models trained with captions: what to show, such as 'a blue cone left of a red ball'.")
-@option("--label-map", group=PICTURES, metavar="FILE.png|DISCS",
+@option("--label-map", group=PICTURES, metavar="FILE.png|DISCS", type=PATH,
         help="For models trained with label maps: a picture of class numbers, or discs CLASS:X,Y,RADIUS, such as "
              "'ball:0.3,-0.2,0.35;cone:-0.4,0,0.3'.")
 @option("--trunc", group=PICTURES, metavar="PSI", type=Number(-10, 10), default=1.0, show_default=True,

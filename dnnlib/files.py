@@ -7,7 +7,7 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -136,6 +136,17 @@ def check_place(folder: str | Path, option: str = "one") -> None:
         raise UserError(f"cannot make directory {folder}: {nearest} is a file; choose another {option}")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(f"cannot write to directory {nearest}; choose another {option}")
+
+
+def check_files(paths: Sequence[str | Path]) -> None:
+    """That so many files can be written. Raises UserError for folders and devices, and where two would be one."""
+    for number, path in enumerate(map(Path, paths)):
+        if path.is_dir():
+            raise UserError(f"{path}: this is a directory; name a file")
+        if any(path.absolute() == Path(other).absolute() for other in paths[:number]):
+            raise UserError(f"{path}: two files are to have this name; choose another for one of them")
+        _check_no_device(path)
+        check_place(path.parent)
 
 
 def sync(path: Path) -> None:

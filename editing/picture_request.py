@@ -1,6 +1,5 @@
 """Which picture a command edits, and where what comes of it is written: what `edit.py drag` and `towards` share."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.files import check_place, make_dir, write_by
+from dnnlib.files import check_files, make_dir, write_by
 from editing.document import Document, encode_array, save_session
 from training.data.class_names import chosen_class
 from training.layouts.edits import load_latents
@@ -55,16 +54,6 @@ def check_outputs(request: PictureRequest) -> None:
     if request.video:
         check_video(request.video)
     check_files(request.outputs)
-
-
-def check_files(paths: Sequence[str | Path]) -> None:
-    """That so many files can be written. Raises UserError for folders, and where two would be one."""
-    for number, path in enumerate(map(Path, paths)):
-        if path.is_dir():
-            raise UserError(f"{path}: this is a directory; name a file")
-        if any(path.absolute() == Path(other).absolute() for other in paths[:number]):
-            raise UserError(f"{path}: two files are to have this name; choose another for one of them")
-        check_place(path.parent)
 
 
 def load_model(request: PictureRequest) -> Model:

@@ -31,7 +31,8 @@ def figures_of(run: Evidence, outdir: Path) -> dict[str, float]:
         return {}
     kimg = kimg_of(folder)
     found = {name: values_of(folder, name, kimg) for name in run.metrics}
-    figures = {name: float(next(iter(values.values()))) for name, values in found.items() if values}
+    firsts = {name: next(iter(values.values())) for name, values in found.items() if values}
+    figures = {name: float(value) for name, value in firsts.items() if value is not None}
     checkpoint = latest_checkpoint(folder)
     if checkpoint is not None:
         about = read_about(checkpoint)

@@ -70,7 +70,9 @@ def main(data: str, sampler: str, margin: float) -> None:
     from training.layouts.samplers import sample_layout
 
     objects = places_of_objects(data)
-    drawn = sample_layout(DRAWS, SamplerConfig(kind=sampler, margin=margin), torch.Generator().manual_seed(0))
+    settings, stream = SamplerConfig(kind=sampler, margin=margin), torch.Generator().manual_seed(0)
+    counts = (1,) if sampler == "multi-object" else (1, 2, 4)
+    drawn = sample_layout(DRAWS, settings, stream, counts)
     centers = drawn.centers[0][:, 0].double().numpy()
     from_centre, from_prior = (follow(centers, objects, each) for each in (np.zeros([1, 2]), centers))
     click.echo(f"{len(objects)} objects, of a deviation of {objects.std():.3f}; centres: {centers.std():.3f}")

@@ -19,6 +19,7 @@ import click
 from dnnlib.cli import FILE, Command, option
 from dnnlib.errors import UserError
 from dnnlib.files import make_dir, read_lines, write_text
+from experiments.evidence import MISSING
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 4 * 10**6  # bytes of a file
@@ -91,7 +92,8 @@ def card(name: str, about: str, licence: str, past: dict[str, Any], measured: li
     command = "a command that is not known"
     if past["command"] is not None:
         command = f"`python {without_folders(past['command'])}`"
-    rows = [f"| {key} | {value:.3f} |" for each in measured for key, value in each["results"].items()]
+    values = {key: value for each in measured for key, value in each["results"].items()}
+    rows = [f"| {key} | {MISSING if value is None else format(value, '.3f')} |" for key, value in values.items()]
     return f"""# {name}
 
 ![Samples, and centers moving from left to right and from top to bottom]({name}.png)

@@ -23,6 +23,8 @@ CARD, STRIP = "README.md", "steering.png"
 SEEDS, FRAMES = (0, 1, 2, 3), 9
 UNKNOWN = "not known"
 LONGEST_LICENSE = 100
+# What the hub calls a model, by what its pictures are made of; it has no name for models of classes.
+PIPELINES = {"nothing": "unconditional-image-generation", "text": "text-to-image", "label-map": "image-to-image"}
 
 
 def write_card(
@@ -65,7 +67,7 @@ def card(
         f"![{steered}]({STRIP})\n\n*{steered}*\n",
         _table("Training", _training(model, run_dir)),
         _table("Networks", _networks(model)),
-        _measurements(run_dir),
+        _measurements(snapshot),
         f"## Use\n\n```python\n{_use(model) if use is None else use}```\n",
         _files(files),
         f"## Licence\n\n{license_name or UNKNOWN}. The images that it was trained on may set limits of their own.\n",
@@ -105,9 +107,11 @@ def _moving(model: Model, seed: int) -> np.ndarray:
 
 
 def _head(model: Model, license_name: str) -> dict[str, Any]:
-    tags = ["gan", "stylegan2", "image-generation", model.config.method]
-    return {"library_name": "steergan", "license": license_name or "unknown", "tags": tags,
-            "pipeline_tag": "unconditional-image-generation"}  # fmt: skip
+    config = model.config
+    tags = dict.fromkeys(["gan", config.generator.backbone, "image-generation", config.method])
+    condition = config.data.condition if config.generator.c_dim else "nothing"
+    pipeline = {"pipeline_tag": PIPELINES[condition]} if condition in PIPELINES else {}
+    return {"library_name": "steergan", "license": license_name or "unknown", "tags": list(tags)} | pipeline
 
 
 def _training(model: Model, run_dir: Path | None) -> dict[str, str]:
@@ -134,22 +138,29 @@ def _networks(model: Model) -> dict[str, str]:
     }
 
 
-def _measurements(run_dir: Path | None) -> str:
-    """Each metric's newest result, with what it takes to repeat it."""
-    files = [] if run_dir is None else sorted(run_dir.glob("metric-*.jsonl"))
-    rows = [row for path in files for row in _newest(read_lines(path))]
+def _measurements(snapshot: Path | None) -> str:
+    """Each metric's newest result of this file, with what it takes to repeat it."""
+    files = [] if snapshot is None else sorted(snapshot.parent.glob("metric-*.jsonl"))
+    rows = [row for path in files for row in _newest(_of(snapshot, read_lines(path)))]
     if not rows:
         return "## Measurements\n\nNone are known.\n"
     head = ["## Measurements", "", "| metric | value | of | provenance |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *rows, ""])
 
 
+def _of(snapshot: Path | None, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the results of other files of the same folder; old results do not say whose they are."""
+    return [line for line in lines if snapshot is None or line.get("snapshot", snapshot.name) == snapshot.name]
+
+
 def _newest(lines: list[dict[str, Any]]) -> list[str]:
     if not lines or not isinstance(lines[-1].get("results"), dict):
         return []
     last = lines[-1]
-    names = ["num", "seed", "data_hash", "layout_prior", "version"]
+    names = [*(key for key in last if key.startswith("num_")), "seed", "data_hash", "layout_prior", "version"]
     told = {key: last[key] for key in names if key in last}
+    told |= {"trunc": last["trunc"]} if last.get("trunc", 1) != 1 else {}
+    told |= {"layout_sha256": last["layout_sha256"]} if last.get("layout_sha256") else {}
     extractor = last.get("extractor")
     told |= {"extractor": extractor} if extractor else {}
     where = f"{last['kimg']:g} kimg" if isinstance(last.get("kimg"), int | float) else UNKNOWN

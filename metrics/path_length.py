@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metrics.features import chunks, image_seeds, in_order
 from metrics.registry import MetricContext, Values, metric
-from training.sampling import Model
+from training.networks.precision import single_precision
 
 EPSILON = 1e-4
 NUM = 50_000
@@ -68,9 +68,10 @@ def step_lengths(
     distance = context.extractors.perceptual_distance(context.device)
     mine = chunks(num, context.batch_size, context.world)
     found = []
-    for numbers in context.bar(mine, "paths"):
-        first, second = _ends_of_steps(context, list(numbers), epsilon, space, full)
-        found.append(distance(prepare(first, crop), prepare(second, crop)).double())
+    with single_precision(context.model.G.synthesis):  # half precision rounds more than such a step changes
+        for numbers in context.bar(mine, "paths"):
+            first, second = _ends_of_steps(context, list(numbers), epsilon, space, full)
+            found.append(distance(prepare(first, crop), prepare(second, crop)).double())
     lengths = torch.cat(found) if found else torch.zeros(0, dtype=torch.float64, device=context.device)
     return in_order(lengths, num, context.batch_size, context.world).cpu().numpy()
 
@@ -81,31 +82,43 @@ def _ends_of_steps(
     """Images [N, C, R, R] at both ends, computed alike, so that a step of no length has equal ones."""
     model = context.model
     seeds = image_seeds(context.seed, [2 * i for i in numbers])
-    z0, z1 = (model.latents(s) for s in (seeds, image_seeds(context.seed, [2 * i + 1 for i in numbers])))
+    z0, z1 = (model.latents(s).double() for s in (seeds, image_seeds(context.seed, [2 * i + 1 for i in numbers])))
     labels = context.labels_of(numbers)
     positions = [np.random.default_rng([context.seed, i]).random() * full for i in numbers]
     t = torch.tensor(positions, dtype=torch.float64, device=model.device)
     layout = context.layout_of(numbers, seeds)
 
+    def styles(latents: Tensor) -> Tensor:
+        psi = context.network.truncation_psi
+        return model.styles(seeds, z=latents, labels=labels, layout=layout, truncation_psi=psi)
+
     def image(position: Tensor) -> Tensor:
-        ws = point_on_path(z0, z1, position, space, lambda latents: _styles(model, latents, labels, context))
+        length = torch.lerp(_length(z0), _length(z1), _beside(position, z0))  # not every network normalizes z
+        mapping = styles if space == "w" else lambda point: styles(point * length)
+        ws = point_on_path(z0, z1, position, space, mapping)
         return model.images(seeds, ws=ws, layout=layout, noise_mode="random", batch_size=len(seeds))
 
     return image(t), image(t + epsilon)
 
 
-def _styles(model: Model, z: Tensor, labels: Tensor | None, context: MetricContext) -> Tensor:
-    return model.styles(z=z, labels=labels, truncation_psi=context.network.truncation_psi)
+def _length(z: Tensor) -> Tensor:
+    return z.norm(dim=-1, keepdim=True)
 
 
 def point_on_path(z0: Tensor, z1: Tensor, t: Tensor, space: Space, mapping: Callable[[Tensor], Tensor]) -> Tensor:
-    """ws [N, num_ws, w_dim] at t [N] of the way: on a great circle between z0 and z1 [N, z_dim], or straight in W.
+    """ws [N, *w_shape] at t [N] of the way: on a great circle between z0 and z1 [N, *latent_shape], or straight in W.
 
     Positions are float64: in float32 a step of 1e-4 has three digits.
     """
     if space == "z":
-        return mapping(slerp(z0.double(), z1.double(), t[:, None]))
-    return torch.lerp(mapping(z0).double(), mapping(z1).double(), t[:, None, None])
+        return mapping(slerp(z0.double(), z1.double(), _beside(t, z0)))
+    ws = mapping(z0).double()
+    return torch.lerp(ws, mapping(z1).double(), _beside(t, ws))
+
+
+def _beside(t: Tensor, x: Tensor) -> Tensor:
+    """t [N] as [N, 1, ...], with as many dimensions as `x`."""
+    return t.view(-1, *[1] * (x.ndim - 1))
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

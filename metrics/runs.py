@@ -75,6 +75,8 @@ def check(request: MetricsRequest) -> list[str]:
     for name in request.names:
         if (request.trunc != 1 or request.layout) and not registry.find(name).uses_truncation_and_layout:
             raise UserError(f"--trunc and --layout do not apply to the metric '{name}', which has pictures of its own")
+    if request.manipulation is not None and not any(registry.find(name).needs == "--method" for name in request.names):
+        raise UserError("--method is for the metric mds: add it to --metrics, or leave --method out")
     remarks = [] if request.images is None else _check_files(request)
     for network in request.networks:
         snapshot = open_network(network)

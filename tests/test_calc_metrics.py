@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import calc_metrics
 from dnnlib.downloads import sha256_of
 from metrics.detectors.choice import DetectorName
+from metrics.tables import side_by_side
 from tests.metrics.pictures import write_pictures
 from tests.tiny_models import tiny_config, tiny_generator
 from tests.training.data_samples import picture, write_zip
@@ -257,6 +258,21 @@ def test_two_snapshots_side_by_side(run_dir, data):
     for first, second, difference in table.values():
         assert difference == pytest.approx(second - first, abs=1e-2 * max(abs(first), abs(second)))
     assert len((run_dir / "metric-w.jsonl").read_text().splitlines()) == 2
+
+
+def test_networks_of_other_levels_side_by_side():
+    first = [{"results": {"locality": 0.25, "locality_level1": 0.5}}]
+    second = [{"results": {"locality": 0.5, "locality_level2": 0.125}}]
+    for one, other, cells in (
+        (first, second, [["0.25", "0.5", "+0.25"], ["0.5", "-", "-"], ["-", "0.125", "-"]]),
+        (second, first, [["0.5", "0.25", "-0.25"], ["0.125", "-", "-"], ["-", "0.5", "-"]]),
+    ):
+        assert [line.split()[1:] for line in side_by_side(one, other, ("a", "b")).splitlines()[1:]] == cells
+
+
+def test_a_method_without_the_metric_that_measures_it_is_refused(run_dir, data):
+    result = call("--network", run_dir, "--data", data, "--metrics", "w", "--method", "sefa")
+    assert_refused(result, "--method is for the metric mds: add it to --metrics")
 
 
 def test_snapshots_and_checkpoints_by_number_and_name(run_dir, data):

@@ -58,8 +58,21 @@ def test_png_files_are_not_compressed(tmp_path):
 def test_a_converted_set_converts_to_itself(photos, tmp_path):
     convert(photos, tmp_path / "a.zip")
     convert(tmp_path / "a.zip", tmp_path / "b.zip")
-    convert(tmp_path / "b.zip", tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_the_source_is_never_overwritten(photos, tmp_path):
+    convert(photos, tmp_path / "a.zip")
+    before = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "link.zip").symlink_to(tmp_path / "a.zip")
+    for source, dest in (("a.zip", "a.zip"), ("link.zip", "a.zip"), ("a.zip", "link.zip")):
+        words = f"--source={tmp_path / source}", f"--dest={tmp_path / dest}", "--width=8"
+        assert "is what --source names, and would be overwritten" in refused(*words)
+    whole = f"--dest={tmp_path / 'a.zip'}"
+    for option in ("cutouts", "backgrounds"):
+        words = ["compose", f"--cutouts={photos}", f"--{option}={tmp_path / 'a.zip'}", whole]
+        assert f"is what --{option} names" in refused(*words)
+    assert (tmp_path / "a.zip").read_bytes() == before
 
 
 def test_paths_from_the_home_directory(photos, tmp_path, monkeypatch):

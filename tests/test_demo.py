@@ -1,5 +1,6 @@
 """`make demo` from end to end, shortened; in the time of a test it learns nothing, but everything is written."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def test_demo_writes_every_result(tmp_path):
 def test_a_failing_step_ends_the_demo_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "show_shipped", lambda results: None)
     (tmp_path / "runs").write_text("")  # where a folder is to be
-    result = CliRunner().invoke(demo.main, [f"--outdir={tmp_path}", "--images=8"])
+    result = CliRunner().invoke(demo.main, [f"--outdir={tmp_path}", "--images=64"])
     assert result.exit_code == 2
     assert "train.py" in result.output.strip().splitlines()[-1]
 
@@ -41,6 +42,20 @@ def test_a_failing_step_ends_the_demo_in_one_line(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_the_verdict_is_in_words(ratio, words):
     assert words in verdict({"from_centre": ratio, "from_centre_ci95": 0.05})
+
+
+def test_what_could_not_be_measured_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "METRICS", ["centroid_co_move"])
+    line = {"results": {"from_centre": None, "from_centre_ci95": None, "from_centre_no_object": 10}}
+    (tmp_path / "metric-centroid_co_move.jsonl").write_text(json.dumps(line) + "\n")
+    assert re.search(r"from_centre +nan\n", demo.metrics_table(tmp_path))
+    assert "No object stands out" in verdict(demo.newest_results(tmp_path, "centroid_co_move"))
+
+
+def test_fewer_pictures_than_its_metrics_take_are_refused_at_once(tmp_path):
+    result = CliRunner().invoke(demo.main, [f"--outdir={tmp_path / 'new'}", "--images=63"])
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "--images" in result.output
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -21,6 +21,7 @@ from tests.training.networks.lineage import CONDITIONED, conditioned_config
 from tests.training.saved import save_snapshot
 from tests.training.small import global_streams, make_networks
 from training.layouts.files import load_layout, save_layout
+from training.layouts.layout import concatenate
 from training.pictures import grids
 from training.runs.snapshot import snapshot_name
 from training.sampling import Model
@@ -447,6 +448,24 @@ def test_small_pictures_are_enlarged(tool: Tool, model: Model):
     made = tool.made("--seeds 1 --scale 3")["seed0001.png"]
     assert_alike(made, pixels(model.images([1]))[0].repeat(3, axis=0).repeat(3, axis=1))
     assert tool.made("--grid 2x1 --scale 8")["grids/grid.png"].shape == (128, 256 + grids.GAP, 3)
+
+
+def test_a_seed_that_is_there_again_gets_a_file_of_its_own(tool: Tool, model: Model, tmp_path: Path):
+    own = model.layout([7])
+    layouts = [own, own.moved(0, 0, 0.3, 0.0), own.moved(0, 0, -0.3, 0.0)]
+    save_layout(tmp_path / "three.json", concatenate(layouts))
+    made = tool.made("--seeds 7,7,7 --layout {file}", file=tmp_path / "three.json")
+    assert list(made) == ["seed0007-2.png", "seed0007-3.png", "seed0007.png"]
+    for name, layout in zip(("seed0007", "seed0007-2", "seed0007-3"), layouts, strict=True):
+        assert_alike(made[f"{name}.png"], pixels(model.images([7], layout=layout))[0])
+
+
+@pytest.mark.parametrize(
+    "files", ["--save-layout /dev/stdout", "--centers 0,0 --move 0.1,0 --video {f} --save-layout {f}"]
+)
+def test_files_that_cannot_both_be_written_are_refused_before_any_is(tool: Tool, tmp_path: Path, files: str):
+    message = tool.refuses(f"--seeds 1 {files}", f=tmp_path / "v.gif")
+    assert "a device or a pipe" in message or "two files are to have this name" in message
 
 
 @pytest.mark.parametrize("option", ["--save-layout {file}", "--centers 0,0 --move 0.1,0 --video {file}"])

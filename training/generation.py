@@ -1,5 +1,6 @@
 """From a request to pictures on disk: what generate.py does. All checks come before the first file."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir
+from dnnlib.files import check_files, make_dir
 from dnnlib.parsing import int_ranges
 from dnnlib.words import counted
 from torch_utils.allocator import keep_memory
@@ -120,8 +121,7 @@ def _check_together(request: GenerateRequest) -> None:
         raise UserError(f"--grid and {_film_option(request)} cannot be combined; --video shows all seeds side by side")
     if request.video or request.interpolate:
         check_video(_film_path(request))
-    if request.save_layout and Path(request.save_layout).is_dir():
-        raise UserError(f"--save-layout {request.save_layout}: this is a directory; name a file")
+    check_files([*filter(None, (request.video, request.save_layout))])
 
 
 def _film_path(request: GenerateRequest) -> Path:
@@ -139,7 +139,7 @@ def _prepare(request: GenerateRequest, grid: tuple[int, int] | None) -> Scenes:
     changes = [*parse_changes("spread", request.spreads), *parse_changes("strength", request.strengths)]
     latents = load_latents(request.latents) if request.latents else {}
     kind, seeds = _which(request.seeds, grid, latents)
-    names = [f"{kind}{seed:04d}" for seed in seeds]
+    names = _names(kind, seeds)
     model = Model.load(request.network, request.device, precision=request.precision)
     if model.device.type == "cpu":
         keep_memory()
@@ -173,6 +173,16 @@ def _which(text: str | None, grid: tuple[int, int] | None, latents: dict[str, Te
     if grid and len(seeds) > grid[0] * grid[1]:
         raise UserError(f"{len(seeds)} pictures do not fit in --grid {grid[0]}x{grid[1]}")
     return kind, seeds
+
+
+def _names(kind: str, seeds: list[int]) -> list[str]:
+    """Of files; a seed that is there again gets a number: seed0007, seed0007-2."""
+    seen: Counter[int] = Counter()
+    names = []
+    for seed in seeds:
+        seen[seed] += 1
+        names.append(f"{kind}{seed:04d}" + (f"-{seen[seed]}" if seen[seed] > 1 else ""))
+    return names
 
 
 def _check_steerable(model: Model, request: GenerateRequest) -> None:

@@ -128,18 +128,20 @@ class Model:
     ) -> Tensor:
         """ws [N, num_ws, (n + 1,) w_dim] that images() would use when called with the same arguments.
 
-        `layout` matters only where it is a part of the latent (SEL "flatten").
+        `layout` matters only where it is a part of the latent (SEL "flatten"). Where z is truncated, what a coordinate
+        gets instead depends on the seed of its picture, or on the number of the picture among those without seeds.
         """
         if ws is not None:
             if z is not None or labels is not None or truncation_psi != 1:
                 raise UserError("ws are final styles: z, labels and truncation cannot be combined with them")
             ws = _checked_shape("ws", ws, list(self.G.w_shape))
             return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
-        drawn = range(len(z)) if z is not None else _checked_seeds(seeds)
+        drawn = _checked_seeds(seeds) if seeds is not None or z is None else range(len(z))
         z = self.latents(drawn) if z is None else self.checked_z(z)
         if truncation_psi != 1 and self.config.generator.truncation == "z":
             if truncation_cutoff is not None:
                 raise UserError("this model truncates z, which is of no layer; leave the cutoff out")
+            z = z if seeds is None else _one_each(z, len(seeds), "latents")
             z, truncation_psi = resampled(z.cpu(), truncation_psi, drawn), 1.0
         if seeds is not None:
             z = _one_each(z, len(seeds), "latents")

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from dnnlib.errors import UserError
-from dnnlib.files import make_dir
+from dnnlib.files import check_files, make_dir
 from dnnlib.parsing import shown
 from dnnlib.words import counted
 from editing.latent.conditions import make_condition
@@ -23,7 +23,6 @@ from editing.latent.manipulation import default_condition, example_of
 from editing.latent.sefa import sefa
 from editing.latent.sgf import Sgf
 from editing.latent.space import ModelSubject, Space
-from editing.picture_request import check_files
 from training.latent.directions import Directions, Part, save_directions
 from training.pictures.grids import PAPER, save_png, tile, to_cells
 from training.sampling import Model

@@ -15,6 +15,7 @@ from editing.latent.conditions import Condition, make_condition
 from editing.latent.interface import Context, Method, Pairs, Points, deviations_of, draw_pairs, toward
 from editing.latent.methods import check_method, fitted_words, make_method, space_of
 from editing.latent.space import ModelSubject
+from editing.latent.styles import SEEDS_EACH, drawn_seeds
 from editing.latent.walking import WalkOptions
 from training.config import RunConfig
 from training.layouts.layout import concatenate
@@ -26,6 +27,7 @@ CLEAR = 0.25  # a start's score is below this, or above 1 - this
 TOLERANCE = 0.25  # of a target, in standard deviations
 SAMPLES = 10_000  # pairs that methods are fitted to
 STRENGTHS = 25  # steps of a curve
+ROUNDS = 100  # that the seeds of evaluation are used, each time others of them
 EVALUATION = 500  # seeds of draws from here on are for starts, so that no method was fitted to them
 TRIES = 50  # batches of random latents among which clear starts are looked for
 
@@ -81,7 +83,7 @@ class Manipulation:
         found: list[Points] = []
         measured: list[Tensor] = []
         for part in range(TRIES):
-            points = self.subject.draw(2 * count, EVALUATION + (seed * TRIES + part) % EVALUATION)
+            points = self.subject.of_seeds(evaluation_seeds(2 * count, seed, part))
             condition = self.subject.measure(points)
             score = self.scale.scores(condition)[:, attribute]
             rows = torch.nonzero((score < CLEAR) | (score > 1 - CLEAR))[: count - sum(map(len, found)), 0]
@@ -91,6 +93,14 @@ class Manipulation:
             if sum(map(len, found)) == count:
                 return joined(found), torch.cat(measured)
         raise UserError(f"fewer than {count} of {2 * count * TRIES} pictures are clear about '{self.names[attribute]}'")
+
+
+def evaluation_seeds(count: int, seed: int, part: int) -> list[int]:
+    """Of one of TRIES draws of starts: none of a method's own, and for every `seed` up to 1000 others."""
+    number = seed * TRIES + part
+    first, *_ = drawn_seeds(1, EVALUATION + number % EVALUATION)
+    first += number // EVALUATION % ROUNDS * (SEEDS_EACH // ROUNDS)
+    return list(range(first, first + count))
 
 
 def joined(parts: Sequence[Points]) -> Points:
@@ -108,7 +118,7 @@ def joined(parts: Sequence[Points]) -> Points:
 class Manipulate:
     """What calc_metrics.py was asked to measure; called with a model, it fits (or loads) and gives the Manipulation.
 
-    conditions: in the words of --condition; (): see meant_condition. attributes: (): all.
+    conditions: in the words of --condition; (): see meant_condition. attributes: (): all. seed: of the fit.
     """
 
     method: str
@@ -129,7 +139,7 @@ class Manipulate:
                             "name another --condition, too")  # fmt: skip
         subject = ModelSubject(model, condition, space_of(self.method), label=first_label(model))
         edited = [subject.index(name) for name in self.attributes]
-        pairs = draw_pairs(subject, self.samples, self.seed)
+        pairs = draw_pairs(subject, self.samples, self.seed % EVALUATION)
         pairs.check_varies(edited or range(len(subject.names)), subject.names)
         walk = WalkOptions(max_steps=STRENGTHS, patience=STRENGTHS + 1)
         method = make_method(self.method, subject, pairs, walk, stops=False)

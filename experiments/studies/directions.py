@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import torch
@@ -105,7 +105,7 @@ class Laboratory:
     def pairs(self, space: str, seed: int) -> tuple[ModelSubject, Pairs]:
         """What is edited, with random latents and their conditions."""
         if (space, seed) not in self._drawn:
-            subject = ModelSubject(self.model, self.condition, "z" if space == "z" else "w")
+            subject = ModelSubject(self.model, self.condition, cast(Any, space))  # which looks whether there is one
             self._drawn[space, seed] = subject, draw_pairs(subject, self.study.samples, seed)
         return self._drawn[space, seed]
 

@@ -48,10 +48,16 @@ def classifier(images: Tensor, classes: Tensor, count: int) -> nn.Module:
     return network.eval()
 
 
+def held_out(dataset: ImageDataset) -> list[int]:
+    """Items that the classifier is not trained on."""
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    return order[round(len(dataset) * (1 - HELD_OUT)) :].tolist()
+
+
 def class_judge(dataset: ImageDataset) -> Judge:
     pixels, classes = pictures_of(dataset, range(len(dataset))), labels_of(dataset, range(len(dataset))).argmax(1)
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
-    seen = order[: round(len(dataset) * (1 - HELD_OUT))]
+    unseen = set(held_out(dataset))
+    seen = [item for item in range(len(dataset)) if item not in unseen]
     network = classifier(_as_input(pixels)[seen], classes[seen], dataset.label_dim)
 
     def judge(pictures: np.ndarray, items: Sequence[int]) -> float:
@@ -176,8 +182,10 @@ def obedience(model: Model, dataset: ImageDataset, count: int) -> dict[str, floa
     """{whose pictures: how many of them are as they should be}. Raises UserError for a model without conditions."""
     if model.config.generator.c_dim == 0:
         raise UserError("this model has no condition to obey; give one of --cond=1, spade or stackgan")
-    judge = JUDGES[model.config.data.condition][1](dataset)
-    items = np.random.default_rng(0).choice(len(dataset), min(count, len(dataset)), replace=False).tolist()
+    condition = model.config.data.condition
+    judge = JUDGES[condition][1](dataset)
+    pool = held_out(dataset) if condition == "labels" else list(range(len(dataset)))
+    items = np.random.default_rng(0).choice(pool, min(count, len(pool)), replace=False).tolist()
     images = model.images(range(len(items)), labels=labels_of(dataset, items))
     real, others = pictures_of(dataset, items), items[1:] + items[:1]
     generated = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()

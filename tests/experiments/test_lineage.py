@@ -51,6 +51,15 @@ def test_the_questions_differ_in_what_they_ask():
     assert [found[f"question-{name}"].loss.g_orthogonal for name in ("orthogonal", "no-orthogonal")] == [1e-4, 0]
 
 
+def test_what_could_not_be_measured_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    values = {"rfd5k_full": {"rfd5k_full": 2.0}, "centroid_co_move": {"from_prior": None}}
+    monkeypatch.setattr(lineage, "newest_run", lambda folder: tmp_path)
+    monkeypatch.setattr(lineage, "kimg_of", lambda folder: 1.0)
+    monkeypatch.setattr(lineage, "values_of", lambda folder, name, kimg: values.get(name))
+    run = next(run for run in RUNS if run.name == "stylegan2-align-0")
+    assert lineage.figures_of(run, tmp_path) == {"rfd5k_full": 2.0}
+
+
 def test_the_table_has_means_over_seeds_and_dashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     figures = {
         "progan-alone-0": {"rfd5k_full": 2.0, "s/kimg": 30.0}, "progan-alone-1": {"rfd5k_full": 3.0, "s/kimg": 34.0},

@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 from experiments.studies.obedience import (
     JUDGES,
     classifier,
+    held_out,
     is_as_said,
     labels_of,
     mean_iou,
@@ -93,6 +94,32 @@ def test_real_pictures_obey_their_own_conditions_and_no_others(toys: Path, condi
     pictures = pictures_of(dataset, items)
     assert judge(pictures, items) >= least
     assert judge(pictures, items[1:] + items[:1]) <= most
+
+
+def test_real_pictures_are_judged_by_what_has_not_seen_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    words = ["toy", "--kind=balls", "--images=50", "--resolution=16", f"--dest={tmp_path / 'balls.zip'}"]
+    assert CliRunner().invoke(make_data, words).exit_code == 0
+    dataset = ImageDataset(tmp_path / "balls.zip")
+    unseen, trained = held_out(dataset), []
+    classes = lambda data, items: torch.eye(2)[[item % 2 for item in items]]  # noqa: E731
+    monkeypatch.setattr("experiments.studies.obedience.labels_of", classes)
+    monkeypatch.setattr(
+        "experiments.studies.obedience.classifier",
+        lambda images, classes, count: trained.append(len(images)) or (lambda shown: torch.zeros(len(shown), 2)),
+    )
+    asked = []
+
+    class Model:
+        class config:
+            generator, data = type("", (), {"c_dim": 2}), type("", (), {"condition": "labels"})
+
+        def images(self, seeds, labels):
+            asked.append(len(seeds))
+            return torch.zeros(len(seeds), 3, 16, 16)
+
+    obedience(Model(), dataset, 1000)
+    assert (trained, asked) == ([40], [10])
+    assert len(set(unseen)) == 10
 
 
 def test_a_classifier_learns_what_is_easy():

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.stats import norm
 from experiments.placement import STEP, follow, main
 from metrics import centroid_co_move
 from tests.training.data_samples import picture, write_zip
+from training.choices import SamplerKind
 
 
 def spread(width: float, count: int = 4000) -> np.ndarray:
@@ -54,6 +56,15 @@ def test_the_command(tmp_path: Path):
     found = dict(zip(["from_centre", "from_prior"], result.stdout.split()[-3::2], strict=True))
     assert float(found["from_centre"]) == pytest.approx(1, abs=0.1)
     assert float(found["from_prior"]) == pytest.approx(0.85, abs=0.05)
+
+
+@pytest.mark.parametrize("sampler", get_args(SamplerKind))
+def test_every_sampler_has_a_first_center(tmp_path: Path, sampler: str):
+    scenes = {"000.png": {"objects": [{"kind": "ball", "center": [0.1, 0.2]}]}}
+    data = with_scenes(tmp_path / "data.zip", ["000.png"], scenes)
+    result = CliRunner().invoke(main, ["--data", data, f"--sampler={sampler}"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("1 objects, of a deviation of ")
 
 
 def test_data_without_one_object_a_picture_is_refused(tmp_path: Path):

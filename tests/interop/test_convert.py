@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 
 import calc_metrics
@@ -225,14 +226,14 @@ def test_what_is_not_there_and_what_is_no_network(tmp_path: Path):
 
 def test_a_card_says_what_is_known(tmp_path: Path):
     (tmp_path / "data.json").write_text(json.dumps({"images": 1234, "path": "x"}))
-    result = {"metric": "di", "kimg": 1, "results": {"di": 0.5, "worst": None}, "num": 64, "data_hash": "ab"}
+    result = {"metric": "di", "kimg": 1, "results": {"di": 0.5, "worst": None}, "num_draws": 64, "data_hash": "ab"}
     (tmp_path / "metric-di.jsonl").write_text(json.dumps(result) + "\n")
     snapshot = tmp_path / "network-snapshot-000001.safetensors"
     said = card(tiny_model(), "cc-by-4.0", snapshot, ["net.onnx"])
     assert said.startswith("---\nlibrary_name: steergan\nlicense: cc-by-4.0\n")
     assert "| training images | 1,234 |" in said
     assert "| images shown | 1 thousand |" in said
-    assert '| di | 0.5 | 1 kimg | `{"num": 64, "data_hash": "ab"}` |' in said
+    assert '| di | 0.5 | 1 kimg | `{"num_draws": 64, "data_hash": "ab"}` |' in said
     assert "| worst | not known | 1 kimg |" in said
     assert "- `net.onnx`" in said
     assert "trained by" not in said
@@ -244,6 +245,34 @@ def test_a_card_says_what_is_known(tmp_path: Path):
     assert "None are known." in bare
     assert "license: unknown" in bare
     assert "| resize filter of the data | not known |" in bare
+
+
+def test_a_card_has_the_results_of_its_own_file(tmp_path: Path):
+    mine, other = tmp_path / "mine.safetensors", tmp_path / "other.safetensors"
+    about = {"kimg": 1.0, "seed": 3, "num_draws": 64, "layout_prior": None, "version": 1}
+    lines = [
+        {"results": {"di": 0.5}, "snapshot": mine.name, "trunc": 0.5, "layout_sha256": "ab", **about},
+        {"results": {"di": 0.25}, "snapshot": other.name, "trunc": 1.0, "layout_sha256": None, **about},
+    ]
+    (tmp_path / "metric-di.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    model = tiny_model()
+    told = '{"num_draws": 64, "seed": 3, "layout_prior": null, "version": 1'
+    assert f'| di | 0.5 | 1 kimg | `{told}, "trunc": 0.5, "layout_sha256": "ab"}}` |' in card(model, "mit", mine)
+    assert f"| di | 0.25 | 1 kimg | `{told}}}` |" in card(model, "mit", other)
+    assert "None are known." in card(model, "mit", tmp_path / "third.safetensors")
+
+
+def test_the_head_of_a_card_says_what_the_model_is(tmp_path: Path):
+    def head(model: Model) -> dict:
+        return yaml.safe_load(card(model, "mit").split("---\n")[1])
+
+    assert head(tiny_model())["tags"] == ["gan", "stylegan2", "image-generation", "spatialgan"]
+    assert head(tiny_model())["pipeline_tag"] == "unconditional-image-generation"
+    assert "pipeline_tag" not in head(tiny_model(classes=3))
+    for backbone, pipeline in (("stackgan", "text-to-image"), ("spade", "image-to-image")):
+        config = conditioned_config(backbone)
+        found = head(Model(generator(config), config, "cpu"))
+        assert (found["tags"][1], found["pipeline_tag"]) == (backbone, pipeline)
 
 
 @pytest.mark.parametrize("backbone, said", [

@@ -1,17 +1,30 @@
 """Perceptual path length: what it holds fixed, and that its value is that of a generator whose path is known."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from metrics.context import network_context
-from metrics.path_length import SIDE, path_length, point_on_path, prepare, slerp, step_lengths, trimmed_mean
+from metrics.features import image_seeds
+from metrics.path_length import (
+    SIDE,
+    _ends_of_steps,
+    path_length,
+    point_on_path,
+    prepare,
+    slerp,
+    step_lengths,
+    trimmed_mean,
+)
 from metrics.registry import evaluate
 from tests.metrics.test_registry import Data
 from tests.tiny_models import tiny_model
+from tests.training.networks.lineage import generator, lineage_config
 from torch_utils.distributed import World
+from training.sampling import Model
 
 pytestmark = pytest.mark.numeric
 
@@ -54,6 +67,7 @@ class Line:
     """A model whose pictures are as bright as the first number of w."""
 
     is_layout_conditioned = False
+    G = SimpleNamespace(synthesis=None)
     device = torch.device("cpu")
     config = tiny_model().config
 
@@ -63,7 +77,7 @@ class Line:
     def layout(self, seeds):
         return None
 
-    def styles(self, *, z, labels, truncation_psi):
+    def styles(self, seeds, *, z, labels, layout, truncation_psi):
         return z[:, None].double() * truncation_psi
 
     def images(self, seeds, *, ws, layout, noise_mode, batch_size):
@@ -97,6 +111,37 @@ def test_by_name(name):
 def test_another_seed_gives_another_value():
     a, b = (path_length(make_context(seed=seed), 4, "w", full=False, crop=False) for seed in (0, 1))
     assert a != b
+
+
+@pytest.mark.parametrize("name", ["biggan", "r3gan", "stylegan", "spatialgan-indoor", "stylegan2"])
+def test_a_path_begins_with_the_picture_of_its_latents(name: str):
+    if name in ("biggan", "r3gan", "stylegan"):
+        of = lineage_config(name, None)
+        model = Model(generator(of), of, "cpu")
+    else:
+        model = tiny_model(name)
+    context = make_context(model=model, seed=2)
+    labels = context.labels_of([0, 1])
+    seeds = image_seeds(2, [0, 2])
+    expected = model.images(seeds, layout=context.layout_of([0, 1], seeds), labels=labels, noise_mode="random")
+    for space in ("z", "w"):
+        assert torch.allclose(_ends_of_steps(context, [0, 1], 0.0, space, full=False)[0], expected, atol=1e-4)
+
+
+def test_steps_are_taken_in_single_precision():
+    model = tiny_model()
+    synthesis = model.G.synthesis
+    synthesis.set_half(synthesis.resolutions, 2, "bfloat16")
+    seen, half, images = [], set(synthesis.half_resolutions), model.images
+
+    def noting(*given, **named):
+        seen.append(set(synthesis.half_resolutions))
+        return images(*given, **named)
+
+    model.images = noting
+    step_lengths(make_context(model=model), 2, 1e-4, "w", full=False, crop=False)
+    assert seen == [set(), set()]
+    assert synthesis.half_resolutions == half == {8, 16}
 
 
 def test_ends_of_paths():

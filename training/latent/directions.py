@@ -8,6 +8,7 @@ A strength of 1 is one standard deviation of w along the direction, so that stre
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def _parse_step(text: str) -> DirectionStep:
     (strength,) = floats(parts[2], 1, f"--direction '{shown(text)}': the strength")
     if abs(strength) > STRONGEST:
         raise UserError(f"--direction '{shown(text)}': the strength must be from {-STRONGEST:g} to {STRONGEST:g}")
-    return DirectionStep(parts[0], parts[1], strength)
+    return DirectionStep(os.path.expanduser(parts[0]), parts[1], strength)
 
 
 def moved_along(ws: Tensor, steps: Sequence[DirectionStep], network: str) -> Tensor:

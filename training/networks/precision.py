@@ -1,6 +1,7 @@
 """Which layers compute in half precision: those at the `num_fp16_res` largest resolutions but 4x4, in `half_type`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import get_args
 
 import torch
@@ -25,6 +26,19 @@ class MixedPrecision(nn.Module):
     def type_at(self, resolution: int, like: Tensor) -> torch.dtype:
         """What a block computes in, for an input `like`."""
         return half_precision(self.half_type, like) if resolution in self.half_resolutions else like.dtype
+
+
+@contextmanager
+def single_precision(synthesis: object) -> Iterator[None]:
+    """All layers compute in float32 in this block."""
+    if not isinstance(synthesis, MixedPrecision):
+        yield
+        return
+    before, synthesis.half_resolutions = synthesis.half_resolutions, set()
+    try:
+        yield
+    finally:
+        synthesis.half_resolutions = before
 
 
 def check_precision(name: str, device: torch.device) -> None:

@@ -12,11 +12,20 @@ import edit
 from dnnlib.errors import UserError
 from editing.latent.auxiliary import MappingOptions, learn
 from editing.latent.interface import Strength, draw_pairs, toward
-from editing.latent.manipulation import Manipulate, Manipulation, Scale, default_condition
+from editing.latent.manipulation import (
+    EVALUATION,
+    TRIES,
+    Manipulate,
+    Manipulation,
+    Scale,
+    default_condition,
+    evaluation_seeds,
+)
 from editing.latent.methods import METHODS, make_method
 from editing.latent.sefa import sefa
 from editing.latent.sgf import Sgf, SgfOptions
 from editing.latent.space import ModelSubject
+from editing.latent.styles import drawn_seeds
 from editing.latent.walking import WalkOptions
 from tests.editing.latent.conditions.test_files import Means, script
 from tests.tiny_models import save_tiny_snapshot, tiny_model
@@ -187,6 +196,19 @@ def test_every_method_has_scores_at_rising_strengths(model: Model, name: str):
     towards = torch.where(start > 0.5, start - scores[-1][:, 1], scores[-1][:, 1] - start)
     assert towards.mean() > 0.02
     assert manipulation.about == {"method": method.name}
+
+
+def test_every_seed_of_evaluation_has_pictures_of_its_own():
+    of_fits = {seed for number in range(EVALUATION) for seed in (drawn_seeds(10_000, number)[i] for i in (0, -1))}
+    seen: set[int] = set()
+    for seed in range(40):
+        for part in (0, 1, TRIES - 1):
+            drawn = evaluation_seeds(2000, seed, part)
+            assert len(drawn) == 2000
+            assert not seen & {drawn[0], drawn[-1]}
+            seen |= set(drawn)
+    assert min(seen) > max(of_fits)
+    assert max(seen) < 2**32
 
 
 def test_scores_are_a_half_at_the_median():

@@ -41,5 +41,8 @@ def test_any_backbone_can_truncate_its_latents(backbone):
     torch.testing.assert_close(cut, expected)
     assert not torch.equal(plain, cut)
     torch.testing.assert_close(model.images([2], truncation_psi=0.5), cut[1:], atol=1e-4, rtol=0)
+    for seeds, pictures in (([1, 2], cut), ([2], cut[1:])):  # as metrics draw them
+        given = model.images(seeds, z=model.latents(seeds), truncation_psi=0.5)
+        torch.testing.assert_close(given, pictures, atol=1e-4, rtol=0)
     with pytest.raises(UserError, match="leave the cutoff out"):
         model.images([1], truncation_psi=0.5, truncation_cutoff=2)
