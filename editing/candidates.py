@@ -39,11 +39,11 @@ class Candidates:
         return self.ws[best], None if self.layout is None else self.layout[best]
 
 
-def draw_candidates(model: Model, count: int, seed: int) -> Candidates:
-    """`count` pictures with random latents, labels and layouts; the same for the same seed."""
+def draw_candidates(model: Model, count: int, seed: int, layout: Layout | None = None) -> Candidates:
+    """`count` pictures with random latents, labels and layouts, or one `layout`; the same for the same seed."""
     first = FIRST_SEED + seed % 1000 * SEEDS_EACH
     seeds = list(range(first, first + count))
-    labels, layout = model.labels_in_turn(count), model.layout(seeds)
+    labels, layout = model.labels_in_turn(count), model.layout(seeds) if layout is None else layout.repeat(count)
     ws = model.styles(seeds, layout=layout, labels=labels)
     images = model.images(seeds, ws=ws, layout=layout)
     return Candidates(ws, layout, reduced(images).clone())

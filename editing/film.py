@@ -15,6 +15,7 @@ from training.sampling import Model
 
 SIDE = 256  # small pictures are enlarged until they are at least this wide, pixels
 MOST_FRAMES = 1200
+MOST_PIXELS = 2**28  # of all frames together, which are in memory until the film is written
 
 
 def film_frames(
@@ -28,6 +29,9 @@ def film_frames(
     total = (len(documents) - 1) * frames + 1
     if total > MOST_FRAMES:
         raise UserError(f"a film of {total} frames is too long; {MOST_FRAMES} are the most")
+    side = max(model.config.generator.img_resolution, SIDE)
+    if total * side**2 > MOST_PIXELS:
+        raise UserError(f"a film of {total} frames of {side}x{side} is too long; {MOST_PIXELS // side**2} are the most")
     keys = _keyframes(model, documents, directions)
     seeds = [documents[0].seed if documents[0].noise_seed is None else documents[0].noise_seed]
     for time in keys.times(frames):

@@ -95,12 +95,14 @@ def invert(
     options: InversionOptions | None = None,
     distance: Distance | None = None,
     start: Start | None = None,
+    layout: Layout | None = None,
 ) -> Iterator[InversionStep]:
     """Look for what makes the pictures target [N, C, R, R] in [-1, 1]; the last step is the best found of each.
 
     That one has the number options.steps, also where nothing was left to look for before (DONE). distance: the second
     part of the loss; None: features of random convolutions (editing/random_features.py). start: styles and layout to
-    begin with instead of the best of many. The consumer stops by closing the iterator.
+    begin with instead of the best of many. layout: one that all of these have instead of random ones. The consumer
+    stops by closing the iterator.
 
     Raises UserError, at once, when the pictures do not fit the model.
     """
@@ -108,7 +110,7 @@ def invert(
     _check_target(model, target)
     distance = RandomFeatureDistance().to(model.device) if distance is None else distance
     search = _Search(model, target.to(model.device).float(), options, distance)
-    return search.run(start)
+    return search.run(start, layout)
 
 
 class _Search:
@@ -119,9 +121,9 @@ class _Search:
         self.observe = Observer(model)
         self.first, self.is_descending = 0, False  # the number of the descent's first step
 
-    def run(self, start: Start | None) -> Iterator[InversionStep]:
+    def run(self, start: Start | None, layout: Layout | None) -> Iterator[InversionStep]:
         best = None
-        for step in self._steps(start):
+        for step in self._steps(start, layout):
             best = step if best is None else _better(best, step, self.is_descending)
             is_done = self.is_descending and bool((best.rms < DONE).all())
             if is_done or step.step == self.options.steps:
@@ -129,9 +131,9 @@ class _Search:
                 return
             yield step
 
-    def _steps(self, start: Start | None) -> Iterator[InversionStep]:
+    def _steps(self, start: Start | None, layout: Layout | None) -> Iterator[InversionStep]:
         """Where it is, from 0 to options.steps."""
-        candidates = draw_candidates(self.model, self.options.candidates, self.options.seed)
+        candidates = draw_candidates(self.model, self.options.candidates, self.options.seed, layout)
         if start is None:
             start = yield from self._approach(candidates)
         yield from self._descend(start, candidates.deviation)

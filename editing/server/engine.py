@@ -50,6 +50,11 @@ class Engine:
 
     def __init__(self, network: str, device: str = "auto", directions: Sequence[str] = ()):
         self.snapshot: Snapshot = open_snapshot(network)
+        if self.snapshot.config.generator.c_values > 0:
+            raise UserError(
+                f"{network}: makes pictures of label maps or captions, which the editor has no place for; "
+                "use generate.py with --label-map or --text"
+            )
         self.model = Model.load(self.snapshot.path, device)
         self.directions, self.fields = known_files(directions, self.model)
         self._discriminator: DiscriminatorNetwork | None = None
@@ -105,7 +110,7 @@ class Engine:
             yield
 
     def inverting(self, request: InvertRequest, upload: bytes, send: Send) -> Task:
-        """A frame "invert" a step with loss and rms; all have styles and layout."""
+        """A frame "invert" a step with loss and rms; all have styles and layout, the document's where that stays."""
         from editing.inversion import InversionOptions, invert
 
         config = self.snapshot.config.generator
@@ -114,7 +119,8 @@ class Engine:
         yield
         images = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].to(self.model.device) / 127.5 - 1
         options = InversionOptions(**request.options)
-        for step in invert(self.model, images, options):
+        layout = None if options.optimize_layout else layout_of(self.model, replace(request.document, history=()))
+        for step in invert(self.model, images, options, layout=layout):
             said = {"loss": float(step.loss), "rms": float(step.rms), "steps": options.steps}
             send(self._step_frame("invert", request.id, step, said))
             yield

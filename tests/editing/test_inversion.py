@@ -40,6 +40,16 @@ def test_space_w_has_one_style_and_a_fixed_layout_stays():
     assert steps[-1].layout.centers[0].equal(steps[0].layout.centers[0])
 
 
+@pytest.mark.parametrize("second_order", [0, 3])
+def test_a_layout_that_is_given_stays(second_order: int):
+    model = tiny_model()
+    given = model.layout([11]).moved(0, 0, 0.2, -0.1)
+    options = InversionOptions(optimize_layout=False, second_order=second_order, steps=6, candidates=8)
+    for step in invert(model, model.images([5], layout=given).clone(), options, layout=given):
+        torch.testing.assert_close(step.layout.centers, given.centers)
+        torch.testing.assert_close(step.layout.spreads, given.spreads)
+
+
 def test_a_picture_of_the_models_own_is_found_and_the_search_ends_early():
     model = tiny_model("stylegan2")
     steps = list(invert(model, model.images([5]).clone(), InversionOptions(steps=90, candidates=64)))

@@ -20,6 +20,7 @@ from dnnlib.json_files import parse_json
 from dnnlib.parsing import nearest, shown
 from editing.latent.conditions.truth import WHAT, draw_scenes, truths
 from editing.observation import with_gradients
+from editing.registration import pixel_size
 from torch_utils.tensor_files import open_tensors, write_tensors
 from training.scenes.procedural import KINDS
 
@@ -76,7 +77,18 @@ class SceneCondition:
     r2: tuple[float, ...]
 
     def __call__(self, images: Tensor) -> Tensor:
-        return self.network(at_its_size(images))
+        """Places are told for pictures of this size: their -1 and 1 are the middles of its border pixels."""
+        seen, side = self.network(at_its_size(images)), images.shape[2]
+        if side == SIDE:
+            return seen
+        factor = pixel_size(SIDE, "cells") / pixel_size(SIDE, "corners") * pixel_size(side, "corners")
+        factor /= pixel_size(side, "cells")
+        return seen * seen.new_tensor([factor if is_place(name) else 1.0 for name in self.names])
+
+
+def is_place(name: str) -> bool:
+    """Whether an attribute is a coordinate in a picture."""
+    return name.rpartition("_")[2] in ("x", "y")
 
 
 def scene_condition(

@@ -12,11 +12,15 @@ from PIL import Image
 
 from dnnlib.errors import UserError
 from editing.document import Document, DragPoint, Mask, encode_array
+from editing.film import film_frames
 from editing.rendering import render
 from editing.server import session
+from editing.server.engine import Engine
 from editing.server.launch import open_port, serve
 from tests.editing.server.running import Running, open_page, running_server
-from tests.tiny_models import save_tiny_snapshot
+from tests.tiny_models import save_tiny_snapshot, tiny_model
+from tests.training.networks.lineage import conditioned_config, discriminator, generator
+from tests.training.saved import save_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,23 @@ def test_a_film_is_a_gif_of_all_frames(server: Running):
             assert header["suffix"] == ".gif"
             film = Image.open(io.BytesIO(parts["file"]))
             assert (film.n_frames, film.size) == (7, (256, 256))
+
+
+def test_a_film_of_more_pixels_than_memory_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("editing.film.MOST_PIXELS", 4 * 256**2)
+    model = tiny_model()
+    assert len(list(film_frames(model, [Document(), Document(seed=1)], 3, False))) == 4
+    with pytest.raises(UserError, match="a film of 5 frames of 256x256 is too long; 4 are the most"):
+        next(film_frames(model, [Document(), Document(seed=1)], 4, False))
+
+
+@pytest.mark.parametrize("backbone", ["spade", "stackgan"])
+def test_models_that_the_page_has_no_conditions_for_are_refused(backbone: str, tmp_path: Path):
+    config = conditioned_config(backbone)
+    networks = {"G_ema": generator(config), "D": discriminator(config)}
+    save_snapshot(tmp_path / "net.safetensors", config, 1.0, networks)
+    with pytest.raises(UserError, match=r"use generate\.py with --label-map or --text"):
+        Engine(str(tmp_path / "net.safetensors"), "cpu")
 
 
 def test_a_film_that_is_stopped_ends_there(server: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -91,6 +91,15 @@ def test_what_it_cannot_see_is_left_out():
         train("scene", "faces", Recipe(60, 20, 2, seen=2.0))
 
 
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_places_are_told_for_pictures_of_their_own_size(side: int):
+    condition = SceneCondition(("eye_x", "y", "red"), Regressor(3).eval(), (1.0, 1.0, 1.0))
+    condition.network.register_forward_hook(lambda module, given, found: torch.full_like(found, 0.5))
+    pixel = (0.5 + 1) / 2 * 31 + 0.5  # of 32 that it looks at, from the picture's edge
+    place = 2 * (pixel * side / 32 - 0.5) / (side - 1) - 1
+    assert condition(torch.zeros(1, 3, side, side))[0].tolist() == pytest.approx([place, place, 0.5])
+
+
 def tiny(*args) -> SceneCondition:
     with torch.random.fork_rng():
         torch.manual_seed(0)
