@@ -20,6 +20,8 @@ GPU_RUN := PYTHONPATH=build/gpu-packages timeout --kill-after=10
 # that what lies beyond a tensor is nobody's; PyTorch probes for features by calls that fail, which is no error.
 SANITIZER := PYTORCH_NO_CUDA_MEMORY_CACHING=1 $(GPU_RUN) 590 compute-sanitizer --error-exitcode 9 \
 	--target-processes application-only --report-api-errors no
+# Others import packages that a GPU machine may lack.
+GPU_TESTS = $(shell grep -rl 'mark\.gpu' tests --include='test_*.py')
 SANITIZED := tests/torch_utils/native/test_gpu.py -k "not 96 and not 512"
 
 export PYTHON PIP_OPTIONS
@@ -95,7 +97,7 @@ gpu-check-build: gpu-check-ready  ## build the operators for the GPU that is her
 	@$(GPU_RUN) 600 $(PYTHON) -m torch_utils.ops build
 
 gpu-check-tests: gpu-check-ready  ## run the tests marked gpu
-	@$(GPU_RUN) 600 $(PYTHON) -m pytest -q -m gpu $(PYTEST_ARGS)
+	@$(GPU_RUN) 600 $(PYTHON) -m pytest -q -m gpu $(GPU_TESTS) $(PYTEST_ARGS)
 
 gpu-check-ops: gpu-check-ready  ## time every operator
 	@$(GPU_RUN) 290 $(PYTHON) -m benchmarks.ops --device cuda --dtype float32 --json $(OUT)/ops_float32.json

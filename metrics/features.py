@@ -103,8 +103,7 @@ def _make(context: MetricContext, mix: GeneratorInputs) -> Tensor:
 
 def _used_here(mix: GeneratorInputs) -> None:
     """Keep the allocator from giving away, on the stream that copied, what the current stream still reads."""
-    layout = () if mix.layout is None else (*mix.layout.centers, *mix.layout.spreads)
-    for tensor in (mix.z, mix.labels, *layout):
+    for tensor in (mix.z, mix.labels, *([] if mix.layout is None else mix.layout.tensors())):
         if tensor is not None:
             tensor.record_stream(torch.cuda.current_stream(tensor.device))
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.report import read_report
+
 ROOT = Path(__file__).parents[1]
 LIMIT = re.compile(r"kill-after=10 (\d+)")
-ABSENT = ("pydantic", "lmdb", "torch_fidelity", "pyspng", "imageio_ffmpeg")
+ABSENT = ("pydantic", "lmdb", "torch_fidelity", "pyspng", "imageio_ffmpeg", "starlette", "uvicorn", "websockets",
+          "playwright")  # fmt: skip
 
 # Python's start-up imports a module of this name from PYTHONPATH: so the packages are hidden in every process.
 HIDE = f"""
@@ -37,8 +40,15 @@ def run(command: list, environment: dict) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+def gpu_files() -> list[str]:
+    """Those that `make gpu-check-tests` names."""
+    words = run(["make", "-n", "gpu-check-tests"], dict(os.environ)).stdout.split()
+    return [word for word in words if word.startswith("tests/")]
+
+
 def collected(environment: dict) -> set[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-m", "gpu", "-p", "no:cacheprovider"]
+    options = ["-q", "--collect-only", "-m", "gpu", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, *gpu_files()]
     done = run(command, environment)
     assert done.returncode == 0, done.stdout[-3000:]
     return {line for line in done.stdout.splitlines() if "::" in line}
@@ -47,6 +57,30 @@ def collected(environment: dict) -> set[str]:
 def test_packages_are_hidden(bare):
     done = run([sys.executable, "-c", "import pydantic"], bare)
     assert "No module named 'pydantic'" in done.stderr
+
+
+def test_reports_of_benchmarks_are_written_with_the_stand_in(bare, tmp_path):
+    code = f"""
+from pathlib import Path
+from tests.pydantic_or_stand_in import load_stand_in
+load_stand_in()
+from benchmarks.harness.report import read_report, write_report
+from tests.benchmarks.reports import around, make_report
+report = make_report({{"a": {{"G_main": around(2.0)}}, "b": {{"G_main": around(1.0)}}}}, [("a", "b")])
+write_report(Path({str(tmp_path / "report.json")!r}), report)
+assert read_report(Path({str(tmp_path / "report.json")!r})) == report
+"""
+    done = run([sys.executable, "-c", code], bare)
+    assert done.returncode == 0, done.stderr
+    report = read_report(tmp_path / "report.json")  # by pydantic, which looks at everything
+    assert report.ratios["a to b"]["G_main"].median == pytest.approx(2.0)
+
+
+def test_files_with_gpu_tests_are_named():
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in path.read_text(encoding="utf-8")]
+    named = {str(path.relative_to(ROOT)) for path in marked if path != Path(__file__).resolve()}
+    assert named <= set(gpu_files())
+    assert len(named) > 5
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ trained ones.
 """
 
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor
@@ -39,21 +39,22 @@ class TimedGenerator(TimedModel):
             generator = make_generator(config.generator)
         set_memory_format(generator, config.hardware.keeps_channels_last(self.device.type))
         set_precision(generator.synthesis, precision)
-        self.model = Model(generator, config, self.device)
-        self.parts = {}
+        self.G, self.parts = generator, {}
         for batch in batches:
-            self._add(batch)
+            model = Model(generator, config, self.device)  # one each: a model keeps few captured graphs
+            seeds = list(range(batch))
+            layout = model.layout(seeds)
+            ws = model.styles(seeds, layout=layout)
+            for name, styles in ((OWN, ws), (ONE, ws[:1])):
+                self.parts[part_name(name, batch)] = partial(_images, model, seeds, styles, layout)
+        if self.device.type == "cuda":  # the second call of a shape captures its graph, later ones replay it
+            for _, part in product(range(2), self.parts.values()):
+                part()
 
-    def _add(self, batch: int) -> None:
-        seeds = list(range(batch))
-        layout = self.model.layout(seeds)
-        ws = self.model.styles(seeds, layout=layout)
-        self.parts[part_name(OWN, batch)] = partial(self._images, seeds, ws, layout)
-        self.parts[part_name(ONE, batch)] = partial(self._images, seeds, ws[:1], layout)
 
-    def _images(self, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
-        """In one batch."""
-        return self.model.images(seeds, ws=ws, layout=layout, batch_size=len(seeds))
+def _images(model: Model, seeds: list[int], ws: Tensor, layout: Layout | None) -> Tensor:
+    """In one batch."""
+    return model.images(seeds, ws=ws, layout=layout, batch_size=len(seeds))
 
 
 def part_name(style: str, batch: int) -> str:

@@ -58,7 +58,9 @@ def cases(setting: Setting, channels: int, r: int) -> list[Case]:
     n, f = setting.batch, ops.setup_filter(list(FIR), device=setting.device)
     x, half = setting.draw(n, channels, r, r, images=True), setting.draw(n, channels, r // 2, r // 2, images=True)
     odd = setting.draw(n, channels, r + 1, r + 1, images=True)  # what a transposed convolution leaves to be filtered
-    b, styles, noise = setting.draw(channels), setting.draw(n, channels), setting.draw(r, r)
+    b, styles, strength = setting.draw(channels), setting.draw(n, channels), setting.draw(1)[0].detach()
+    strength.requires_grad_()  # which learns; the noise does not
+    noise = setting.draw(r, r).detach()
     w = setting.draw(channels, channels, 3, 3)
     products = 2 * 9 * n * channels**2 * r**2
 
@@ -66,24 +68,24 @@ def cases(setting: Setting, channels: int, r: int) -> list[Case]:
         return ops.bias_act(x, b, act="lrelu")
 
     def finished() -> Tensor:
-        return ops.bias_act(x, b, act="lrelu", gain=1, scale=styles, noise=noise)
+        return ops.bias_act(x, b, act="lrelu", gain=1, scale=styles, noise=noise, noise_strength=strength)
 
     def resampled(up: int = 1, down: int = 1) -> Callable[[], Tensor]:
         source = x if up == 1 else half
         return lambda: ops.conv2d_resample(source, w.to(x.dtype), f, up, down, padding=1)
 
     def modulated() -> Tensor:
-        return ops.modulated_conv2d(x, w, styles, noise, padding=1, bias=b, act="lrelu")
+        return ops.modulated_conv2d(x, w, styles, noise, noise_strength=strength, padding=1, bias=b, act="lrelu")
 
     return [
         Case("bias_act", activated, [x, b]),
-        Case("bias_act scale noise", finished, [x, styles, noise, b]),
+        Case("bias_act scale noise", finished, [x, styles, strength, b]),
         Case("upfirdn2d filter", lambda: ops.upfirdn2d(odd, f, padding=1), [odd]),
         Case("upfirdn2d up", lambda: ops.upsample2d(half, f), [half]),
         Case("upfirdn2d down", lambda: ops.downsample2d(x, f), [x]),
         Case("conv2d_resample up", resampled(up=2), [half, w], products // 4),
         Case("conv2d_resample down", resampled(down=2), [x, w], products // 4),
-        Case("modulated_conv2d", modulated, [x, w, styles, noise, b], products),
+        Case("modulated_conv2d", modulated, [x, w, styles, strength, b], products),
     ]
 
 

@@ -43,7 +43,7 @@ def test_pictures_come_from_the_models_own_function(method, monkeypatch):
 
 def test_all_operators_draw_the_same_pictures_each_in_its_own_layout():
     generators = {ops: TimedGenerator(small_config(ops=ops), [2]) for ops in ("auto", "reference")}
-    weights = {ops: each.model.G.synthesis.blocks["8"].conv1.weight for ops, each in generators.items()}
+    weights = {ops: each.G.synthesis.blocks["8"].conv1.weight for ops, each in generators.items()}
     assert weights["auto"].is_contiguous(memory_format=torch.channels_last)
     assert weights["reference"].is_contiguous()
     first, second = (each.parts[part_name("own styles", 2)]() for each in generators.values())
@@ -54,7 +54,7 @@ def test_precision_is_that_of_the_features():
     whole, half = (TimedGenerator(small_config(), [1], precision) for precision in ("float32", "bfloat16"))
     seen = {}
     for name, generator in (("float32", whole), ("bfloat16", half)):
-        block = generator.model.G.synthesis.blocks["16"]
+        block = generator.G.synthesis.blocks["16"]
         block.register_forward_hook(lambda module, given, result, name=name: seen.update({name: result[0].dtype}))
     first, second = (generator.parts[part_name("own styles", 1)]() for generator in (whole, half))
     assert seen == {"float32": torch.float32, "bfloat16": torch.bfloat16}

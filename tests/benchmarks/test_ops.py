@@ -1,5 +1,7 @@
 """The operators' benchmark: every version of every operator is timed, and set against the machine's rates."""
 
+import importlib
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -24,6 +26,16 @@ def test_every_case_runs_and_has_gradients(number):
         timed = TimedVersion(version, [case], SETTING.device)
         assert list(timed.parts) == [part_name(case, FORWARD), part_name(case, BOTH)]
         assert all(0 < timed.seconds(part) < 10 for part in timed.parts)
+
+
+def test_the_native_operators_take_every_case(monkeypatch):
+    module = importlib.import_module("torch_utils.ops.bias_act")
+    takes, taken = module._native_takes, []
+    monkeypatch.setattr(module, "_native_takes", lambda *given: taken.append(takes(*given)) or taken[-1])
+    for case in cases(SETTING, 8, 8):
+        TimedVersion("native", [case], SETTING.device).seconds(part_name(case, BOTH))
+    assert len(taken) >= 3
+    assert all(taken)
 
 
 def test_bytes_and_operations():

@@ -7,11 +7,13 @@ are taken as they are. Training needs pydantic itself.
 import json
 import types
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 IS_STAND_IN = True
 _REQUIRED = object()
 
+AwareDatetime = datetime
 ConfigDict = dict
 
 
@@ -117,10 +119,12 @@ class BaseModel:
 def _plain(value: Any, mode: str) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         each = [_plain(one, mode) for one in value]
-        return each if mode == "json" else tuple(each)
-    return value
+        return each if mode == "json" else type(value)(each)
+    if isinstance(value, dict):
+        return {key: _plain(one, mode) for key, one in value.items()}
+    return value.isoformat() if mode == "json" and isinstance(value, datetime) else value
 
 
 def _brought(hint: Any, value: Any) -> Any:
@@ -136,6 +140,10 @@ def _brought(hint: Any, value: Any) -> Any:
     if kind is tuple:
         each = parts[:1] * len(value) if len(parts) == 2 and parts[1] is Ellipsis else parts
         return tuple(_brought(one, v) for one, v in zip(each, value, strict=True))
+    if kind is dict and len(parts) == 2:
+        return {key: _brought(parts[1], one) for key, one in value.items()}
+    if hint is datetime and isinstance(value, str):
+        return datetime.fromisoformat(value.replace("Z", "+00:00"))
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return hint.model_validate(value)
     return float(value) if hint is float and isinstance(value, int) else value

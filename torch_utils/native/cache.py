@@ -32,6 +32,7 @@ except ImportError:  # no such locks on Windows; finished libraries are renamed 
 
 SOURCES = Path(__file__).with_name("csrc")
 INSTALLED = Path(__file__).with_name("prebuilt")  # libraries of an installation with STEERGAN_AOT=1
+OLD = 24 * 3600.0  # seconds; no build takes so long
 FAILURE_HOURS = 24  # a failed build is not tried again for so long, unless asked for
 
 
@@ -105,6 +106,7 @@ class Slot:
         self.log = folder / "build.log"
         self._failure = folder / "failed.json"
         self._lock = folder / "lock"
+        self._is_alone = False  # whether the lock is held
         self._top = folder.parents[1]  # the cache itself
 
     @staticmethod
@@ -168,17 +170,21 @@ class Slot:
         """
         handle = _open_lock(self._lock)
         try:
-            if fcntl is not None:
-                _wait_for(handle, limit, self.folder)
+            self._is_alone = fcntl is not None and _wait_for(handle, limit, self.folder)
             yield
         finally:
+            self._is_alone = False
             os.close(handle)
 
     @contextmanager
     def workplace(self) -> Iterator[Path]:
-        """An empty folder to build in; call it with the lock held. Also clears what killed builds have left."""
+        """An empty folder to build in; call it with the lock held. Also clears what killed builds have left.
+
+        Where there are no locks, that is what is older than any build takes; another process may be building.
+        """
         for left in self.folder.glob("work-*"):
-            shutil.rmtree(left, ignore_errors=True)
+            if self._is_alone or time.time() - left.stat().st_mtime > OLD:
+                shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(dir=self.folder, prefix="work-"))
         try:
             yield work
@@ -204,11 +210,16 @@ def _open_lock(path: Path) -> int:
         raise ToolError(f"cannot lock {path.parent}: {error.strerror}", f"remove {path}") from None
 
 
-def _wait_for(handle: int, limit: float, folder: Path) -> None:
+def _wait_for(handle: int, limit: float, folder: Path) -> bool:
+    """Whether the lock is held now; False on a file system without locks: two builds side by side, the last one stays.
+
+    Raises ToolError when another process holds it for longer than `limit` seconds.
+    """
     end = time.monotonic() + limit
     while True:
         try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
             if time.monotonic() > end:
                 raise ToolError(
@@ -216,5 +227,5 @@ def _wait_for(handle: int, limit: float, folder: Path) -> None:
                     "wait for it or end it, then run: python -m torch_utils.ops build",
                 ) from None
             time.sleep(0.1)
-        except OSError:  # a file system without locks: two builds side by side, the last one stays
-            return None
+        except OSError:
+            return False

@@ -107,6 +107,11 @@ class Layout:
         """Every picture `count` times in a row."""
         return self[torch.arange(len(self), device=self.centers[0].device).repeat_interleave(count)]
 
+    def tensors(self) -> list[Tensor]:
+        """All that it is made of: centers and spreads of every level, strengths, and the seeds of its noise."""
+        seeds = [] if self.noise is None else [self.noise.seeds]
+        return [*self.centers, *self.spreads, *(self.strengths or ()), *seeds]
+
     def validate(self) -> "Layout":
         """Returns itself. Raises UserError when a centre of level 0 is outside the image or a spread not positive."""
         for level, (centers, spreads) in enumerate(zip(self.centers, self.spreads, strict=True)):

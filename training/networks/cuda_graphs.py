@@ -80,8 +80,12 @@ class _Graph:
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(ws.device):
             self._warm_up(synthesis, noise)
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-                self._images = synthesis(self._ws, self._layout, noise)
+            current, own = torch.cuda.current_stream(), torch.cuda.Stream()  # PyTorch's own is of the first device
+            try:
+                with torch.cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"):
+                    self._images = synthesis(self._ws, self._layout, noise)
+            finally:
+                torch.cuda.set_stream(current)  # a capture that fails can leave its own behind
 
     def _warm_up(self, synthesis: Synthesis, noise: Noise) -> None:
         """On a stream of its own, as captures want it: libraries get their workspaces and choose their kernels."""
@@ -94,19 +98,15 @@ class _Graph:
     def replay(self, ws: Tensor, layout: Layout | None) -> Tensor:
         self._rows.copy_(ws[:1] if self._one else ws)
         if layout is not None and self._layout is not None:
-            for mine, given in zip(_tensors(self._layout), _tensors(layout), strict=True):
+            for mine, given in zip(self._layout.tensors(), layout.tensors(), strict=True):
                 mine.copy_(given)
         self._graph.replay()
         return self._images.clone()
 
 
-def _tensors(layout: Layout) -> list[Tensor]:
-    return [*layout.centers, *layout.spreads, *(layout.strengths or ())]
-
-
 def _copied(layout: Layout) -> Layout:
     """With tensors of its own, none of them expanded."""
-    own = [tensor.clone(memory_format=torch.contiguous_format) for tensor in _tensors(layout)]
+    own = [tensor.clone(memory_format=torch.contiguous_format) for tensor in layout.tensors()]
     levels = len(layout.centers)
     strengths = None if layout.strengths is None else tuple(own[2 * levels :])
     return replace(layout, centers=tuple(own[:levels]), spreads=tuple(own[levels : 2 * levels]), strengths=strengths)

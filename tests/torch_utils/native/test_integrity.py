@@ -1,11 +1,13 @@
 """The cache of libraries under attack: damaged files, files of other users, things that are no files, links."""
 
+import errno
 import os
 import shutil
 import signal
 import stat
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +180,23 @@ def test_a_build_leaves_a_library_with_its_digest_for_others_to_read_only(slot, 
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert integrity.digest_file(slot.library).read_text() == f"{sha256_of(slot.library)}\n"
     assert slot.finished()
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_the_work_of_another_build_stays_where_there_are_no_locks(slot, monkeypatch, has_locks: bool):
+    def refused(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    if not has_locks:
+        monkeypatch.setattr(cache.fcntl, "flock", refused)
+    left = slot.folder / "work-of-another"
+    left.mkdir()
+    for age, stays in ((0, not has_locks), (2 * cache.OLD, False)):
+        if left.exists():
+            os.utime(left, times=(time.time() - age,) * 2)
+        with slot.lock(1), slot.workplace() as work:
+            assert work.exists()
+            assert left.exists() == stays
 
 
 def test_a_crash_between_digest_and_library_is_repaired(slot, fake_compiler, capsys, monkeypatch):
