@@ -47,5 +47,13 @@ export function opensByKey(label, field) {
 
 export const ONE_AT_A_TIME = "Something else is being made already; stop it, or wait until it is there.";
 
+// Whether keys are for the text that the element holds.
+const TYPED = "textarea, input:not([type=range], [type=checkbox], [type=radio], [type=file])";
 export const isTyping = (target) =>
-  target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));
+  target instanceof HTMLElement && (target.isContentEditable || target.matches(TYPED));
+
+// Not while somebody is typing into it.
+export function setValue(selector, value) {
+  const input = $(selector);
+  if (input !== document.activeElement || !isTyping(input)) input.value = value;
+}

@@ -38,14 +38,14 @@ export class HeatmapColumn {
 
   draw() {
     const { layout } = this.store;
+    for (const { surface } of this.maps) surface.draw();
     if (!layout) return;
     const { over } = this.selection;
-    for (const { canvas, map, surface, level } of this.maps) {
+    for (const { canvas, map, level } of this.maps) {
       const glows = over?.level === level;
       paint(canvas, heatmap(layout, level, SIZE, this.grid, glows ? over.index : null), SIZE);
       canvas.style.opacity = over && !glows ? 0.45 : 1;
       map.classList.toggle("pulse", glows);
-      surface.draw();
     }
   }
 

@@ -18,25 +18,29 @@ export function firstHint(store, view) {
   hint.style.top = y > view.height / 2 ? `${Math.max(y - 130, 8)}px` : `${y + 60}px`;
   const sign = from[0] > 0 ? -1 : 1;
   const started = performance.now();
-  let over = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  let isMoving = !matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+  const rest = () => {
+    if (isMoving) store.cancel(); // once: what is changed afterwards is not the hint's
+    isMoving = false;
+  };
   const step = (now) => {
     const share = (now - started) / LONG;
-    if (over || share >= 1) return store.cancel();
+    if (!isMoving || share >= 1) return rest();
     const way = Math.sin(Math.PI * share) ** 2 * FAR * sign;
     store.preview({ layout: placed(layout, 0, 0, [from[0] + way, from[1]]) });
     requestAnimationFrame(step);
   };
-  if (!over) requestAnimationFrame(step);
+  if (isMoving) requestAnimationFrame(step);
+  const over = new AbortController();
   const end = () => {
-    if (over !== null) store.cancel();
-    over = true;
+    over.abort();
+    rest();
     hint.hidden = true;
     remember();
   };
   $("#hint-done").onclick = end;
-  addEventListener("pointerdown", end, { once: true, capture: true });
-  addEventListener("keydown", end, { once: true, capture: true });
+  for (const name of ["pointerdown", "keydown"]) addEventListener(name, end, { capture: true, signal: over.signal });
 }
 
 function wasSeen() {

@@ -6,6 +6,7 @@ const THUMBNAIL = 52;
 const FRAMES = 12; // from one state to the next
 const MOST_KEYFRAMES = 100; // that the server takes
 const PLAY = 350; // milliseconds a state
+const ACTS = ["pointerdown", "click", "input", "keydown", "wheel", "drop", "hashchange"]; // by which something is begun
 
 export class History {
   // isBusy: whether something else that takes long is being done for this page; isHeld: whether it changes the picture.
@@ -18,7 +19,8 @@ export class History {
     $("#film-stop").onclick = () => this.stop();
     $("#film-play").onclick = () => this.play();
     this.filming = null;
-    this.playing = false;
+    this.playing = null; // {back}: the state where it began
+    for (const name of ACTS) addEventListener(name, (event) => this.#interrupt(event), true);
     this.chosen = null;
     this.buttons = new WeakMap(); // of each state's document
   }
@@ -40,8 +42,10 @@ export class History {
     $("#redo").disabled = isHeld || this.store.future.length === 0;
     for (const name of ["gif", "mp4", "play"]) {
       const able = name === "play" || this.backend.can.films;
-      $(`#film-${name}`).disabled = !able || this.store.states.length < 2 || this.filming !== null || (name === "play" && (isHeld || this.playing));
+      const isKept = this.filming !== null || (name === "play" && isHeld);
+      $(`#film-${name}`).disabled = !able || this.store.states.length < 2 || isKept;
     }
+    $("#film-play").textContent = this.playing ? "Stop" : "Play";
     $("#film-stop").hidden = this.filming === null;
     if (this.store.before === null) this.#drawStrip(now); // what is being changed is no state yet
   }
@@ -88,22 +92,38 @@ export class History {
     else this.store.goTo(number);
   }
 
+  // Through all states and back to where it began; pressed again, back at once.
   async play() {
+    if (this.playing) return this.endPlay();
+    this.store.commit();
     const states = this.store.states.length;
-    const back = this.store.past.length;
-    this.playing = true;
-    for (let number = 0; number < states && !this.isHeld(); number++) {
+    const played = (this.playing = { back: this.store.past.length });
+    for (let number = 0; number < states && this.playing === played; number++) {
       this.store.goTo(number);
       await new Promise((resolve) => setTimeout(resolve, PLAY));
     }
-    this.playing = false;
-    if (!this.isHeld()) this.store.goTo(back);
+    if (this.playing === played) this.endPlay();
+  }
+
+  endPlay() {
+    if (!this.playing) return;
+    const { back } = this.playing;
+    this.playing = null;
+    this.store.goTo(back);
     this.draw();
+  }
+
+  // Whatever is begun is begun at the state where Play began: a change to an earlier one would end the later ones.
+  #interrupt({ type, target, key }) {
+    if (!this.playing) return;
+    const isButton = $("#film-play").contains(target instanceof Node ? target : null);
+    const isPressed = type === "keydown" ? key === "Enter" || key === " " : type !== "wheel";
+    if (!isButton || !isPressed) this.endPlay();
   }
 
   film(suffix) {
     if (this.isBusy()) return toast(ONE_AT_A_TIME, true);
-    const documents = this.store.states.map(({ document, layout }) => ({ ...document, layout: document.layout ?? layout ?? null }));
+    const documents = this.store.states.map(({ document }) => document); // a layout of null is drawn from the seed
     const options = { suffix, frames: FRAMES, marks: $("#film-marks").checked };
     if (documents.length > MOST_KEYFRAMES) toast(`The film goes through the newest ${MOST_KEYFRAMES} states.`);
     this.filming = this.backend.film(documents.slice(-MOST_KEYFRAMES), options);

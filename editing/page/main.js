@@ -1,7 +1,8 @@
 // The page: what listens to what. One store, one back end, surfaces with handles, and panes.
 
 import { Directions } from "./directions.js";
-import { $, element, isTyping, toast } from "./dom.js";
+import { $, download, element, isTyping, toast } from "./dom.js";
+import { jsonBlob } from "./files.js";
 import { check } from "./fit.js";
 import { toImageData } from "./frames.js";
 import { Gallery } from "./gallery.js";
@@ -9,6 +10,7 @@ import { Grid } from "./geometry.js";
 import { HeatmapColumn } from "./heatmap_column.js";
 import { firstHint } from "./hint.js";
 import { History } from "./history.js";
+import { leave, takenUp } from "./left.js";
 import { Look } from "./look.js";
 import { Menu } from "./menu.js";
 import { Panels } from "./panels.js";
@@ -53,14 +55,36 @@ class Page {
     this.#notice("");
     this.askedOriginal = null;
     const isFirst = this.model === null;
-    const isOther = !isFirst && (model.name !== this.model.name || String(model.counts) !== String(this.model.counts));
-    if (isOther) return location.reload();
+    if (!isFirst && JSON.stringify(model) !== JSON.stringify(this.model)) return this.#beginAnew();
     this.model = model;
     this.picture.forget();
     if (isFirst) this.#build();
+    if (isFirst) this.#takeUp();
     document.title = `${model.name} · SteerGAN editor`;
     $("#model-name").textContent = `${model.name} · ${model.resolution} px`;
     this.refresh();
+  }
+
+  // The server is back with another model, or knows more of it: everything here was made for what there was.
+  #beginAnew() {
+    this.history.endPlay();
+    this.store.commit();
+    if (leave(this.store.toJSON()) || leave(this.store.document)) location.reload();
+    else this.#notice("The server has another model now. Save the session, and then load this page again.", true);
+  }
+
+  // What this page had before it began anew, if it fits.
+  async #takeUp() {
+    const session = takenUp();
+    if (session === null) return;
+    try {
+      check(session, this.model);
+      await this.menu.adopt({ ...session, network: this.model.name });
+      toast("The server has another model now; the session goes on with it.");
+    } catch (error) {
+      download("session.json", jsonBlob(session));
+      toast(`The session does not fit the server's new model; it is in your downloads. ${error.message}`, true);
+    }
   }
 
   #build() {
@@ -81,13 +105,16 @@ class Page {
       if (!isHeld()) this.refresh(); // what came meanwhile was not shown
     };
     this.pull = new Pull(this.stage, { store, backend, picture, grid, model, isBusy, onRun });
-    this.photo = new Photo({ store, backend, picture, say: toast, isBusy, onRun });
+    this.photo = new Photo({ store, backend, picture, model, say: toast, isBusy, onRun });
     this.panels = new Panels({ store, backend, selection, model, say: toast });
     this.directions = new Directions({ store, backend, model });
     this.gallery = new Gallery({ store, backend, model });
     this.history = new History({ store, backend, picture, isBusy, isHeld });
     this.look = new Look({ backend, picture, model, refresh: () => this.refresh() });
-    this.menu = new Menu({ store, backend, picture, photo: this.photo, model, isHeld, openPane: (name) => this.openPane(name) });
+    this.menu = new Menu({
+      store, backend, picture, photo: this.photo, model, isHeld,
+      openPane: (name) => this.openPane(name), onOpen: () => this.history.endPlay(),
+    });
     this.#listen();
     this.#tabs();
     this.#comparing();
@@ -173,7 +200,7 @@ class Page {
   }
 
   #drawn(frame) {
-    const isFirst = this.store.drawn === null;
+    const isFirst = this.store.known === null;
     if (JSON.stringify(frame.layout) !== JSON.stringify(this.store.drawn)) this.store.setDrawn(frame.layout);
     if (isFirst) firstHint(this.store, this.surface.view);
   }
@@ -199,9 +226,13 @@ class Page {
 
   #original(frame) {
     const { original } = this.store;
-    if (original?.id !== frame.id) return;
+    if (original?.id !== frame.id) {
+      if (frame.id === this.askedOriginal) this.askedOriginal = null; // of a state that was left: asked for again there
+      return;
+    }
     original.image = toImageData(frame.picture);
     this.picture.compare();
+    this.look.draw();
   }
 
   // ---- what goes wrong
@@ -289,6 +320,8 @@ class Page {
     hold.addEventListener("pointerdown", set(true));
     for (const end of ["pointerup", "pointerleave", "pointercancel", "blur"]) hold.addEventListener(end, set(false));
     addEventListener("blur", set(false));
+    hold.addEventListener("keydown", ({ key }) => (key === "Enter" || key === " ") && this.#hold(true));
+    hold.addEventListener("keyup", set(false));
     const handle = $("#wipe");
     $("#wipe-toggle").onclick = ({ currentTarget }) => {
       const on = handle.hidden;
@@ -323,13 +356,14 @@ class Page {
   // ---- keys that hold for the whole page
 
   #key(event) {
-    if (isTyping(event.target) && event.target.type !== "range") return;
+    if (isTyping(event.target)) return;
+    if (event.target instanceof HTMLSelectElement && !event.ctrlKey && !event.metaKey) return; // letters choose there
     if ((event.ctrlKey || event.metaKey) && "zy".includes(event.key.toLowerCase())) {
       const again = event.key.toLowerCase() === "y" || event.shiftKey;
       $(again ? "#redo" : "#undo").click();
       event.preventDefault();
     } else if (event.key === "Escape") this.#escape();
-    else if (event.key === " " && !event.target.closest?.("button, summary, label, a")) {
+    else if (event.key === " " && !event.target.closest?.("button, summary, label, a, input")) {
       this.#hold(true);
       addEventListener("keyup", () => this.#hold(false), { once: true });
       event.preventDefault();

@@ -7,11 +7,13 @@ import { completed } from "./store.js";
 import { commandLine, python, toHash, unlinked, unsaid } from "./words.js";
 
 const NOBODY = "the server does not answer; open it again when it is back";
+const NOT_YET = "The picture of this state is not there yet.";
 
 export class Menu {
   // isHeld: whether something that takes long changes the picture.
-  constructor({ store, backend, picture, photo, model, isHeld, openPane }) {
-    Object.assign(this, { store, backend, picture, photo, model, openPane, tried: 0 });
+  // onOpen: something is about to take the place of the document.
+  constructor({ store, backend, picture, photo, model, isHeld, openPane, onOpen }) {
+    Object.assign(this, { store, backend, picture, photo, model, openPane, onOpen, tried: 0 });
     const actions = {
       png: () => this.#png(), session: () => download("session.json", jsonBlob(this.store.toJSON())),
       layout: () => this.#layout(), latents: () => this.#latents(), command: () => this.#command(),
@@ -93,16 +95,17 @@ export class Menu {
       on("picture", (frame) => frame.id === id && resolve());
       on("error", (error) => error.id === id && reject(new Error(error.message)));
       on("gone", () => reject(new Error(NOBODY)));
-    }).finally(() => until.abort());
+    }).then(() => this.onOpen()).finally(() => until.abort());
   }
 
   async #png() {
-    if (this.picture.shownId !== this.picture.wantedId) return toast("The picture of this state is not there yet.", true);
+    if (this.picture.shownId !== this.picture.wantedId) return toast(NOT_YET, true);
     const bytes = await pngOf(this.picture.canvas);
     download(`seed${this.store.document.seed}.png`, withSession(bytes, this.store.toJSON()));
   }
 
   #layout() {
+    if (!this.store.layout) return toast(NOT_YET, true);
     download("layout.json", jsonBlob(layoutFile(this.store.layout)));
   }
 

@@ -1,6 +1,6 @@
 // The pane "Layout": the selected centre, the objects of a scene, and what concerns the whole picture.
 
-import { $, element } from "./dom.js";
+import { $, element, setValue } from "./dom.js";
 import { toImageData } from "./frames.js";
 import { nameOf } from "./surface.js";
 import { placed, strength, withSpread, withStrength } from "./layouts.js";
@@ -33,7 +33,7 @@ export class Panels {
     const change = (make) => ({ target }) => {
       const { value: chosen } = this.selection;
       const number = Number(target.value);
-      if (!chosen || target.value === "" || !Number.isFinite(number)) return;
+      if (!chosen || !this.store.layout || target.value === "" || !Number.isFinite(number)) return;
       this.store.preview({ layout: make(this.store.layout, chosen, number) });
     };
     const at = (layout, { level, index }) => layout.levels[level].centers[index];
@@ -55,7 +55,8 @@ export class Panels {
     const level = chosen && this.store.layout?.levels[chosen.level];
     const none = !level || !level.centers[chosen.index];
     $("#selected").disabled = none;
-    $("#selected").hidden = !this.store.layout;
+    $("#selected").hidden = this.model.counts.length === 0;
+    if (!this.store.layout) return; // another seed's picture is on its way
     $("#selected-name").textContent = none ? "No point selected" : nameOf(chosen.level, chosen.index, this.many);
     if (none) return;
     const [x, y] = level.centers[chosen.index];
@@ -82,7 +83,7 @@ export class Panels {
   #objectRow(index, count) {
     const gone = strength(this.store.layout, 0, index) === 0;
     const chosen = this.selection.value?.index === index;
-    const toggle = () => this.store.change({ layout: withStrength(this.store.layout, 0, index, gone ? 1 : 0) });
+    const toggle = () => this.#strengthen(index, gone ? 1 : 0);
     const actions = [element("button", { onclick: toggle, "data-key": `toggle${index}` }, gone ? "Bring back" : "Remove")];
     if (this.model.objects) {
       actions.unshift(element("button", { onclick: () => this.#restyle(index), "data-key": `style${index}`, title: "A new style for this object" }, "New style"));
@@ -91,6 +92,11 @@ export class Panels {
     return element("div", { class: `object-row object-${index % 8}${chosen ? " selected" : ""}`, onclick: () => this.selection.set({ level: 0, index }) },
       element("span", { class: "chip" }, String(index + 1)), element("span", {}, gone ? "removed" : `Object ${index + 1}`),
       element("span", { class: "actions" }, ...actions));
+  }
+
+  #strengthen(index, value) {
+    const { layout } = this.store;
+    if (layout) this.store.change({ layout: withStrength(layout, 0, index, value) });
   }
 
   #copySelect(index, count) {
@@ -185,10 +191,4 @@ export class Panels {
     const canvas = this.previews?.[Number(frame.slot.slice("truncation".length))];
     if (canvas) draw(canvas, toImageData(frame.picture));
   }
-}
-
-// Not while somebody is typing into it.
-function setValue(selector, value) {
-  const input = $(selector);
-  if (input !== document.activeElement || input.type === "range") input.value = value;
 }

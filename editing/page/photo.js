@@ -11,8 +11,8 @@ const mib = (bytes) => (bytes / 2 ** 20).toFixed(0);
 const millions = (pixels) => (pixels / 1e6).toFixed(0);
 
 export class Photo {
-  constructor({ store, backend, picture, say, isBusy, onRun }) {
-    Object.assign(this, { store, backend, picture, say, isBusy, onRun });
+  constructor({ store, backend, picture, model, say, isBusy, onRun }) {
+    Object.assign(this, { store, backend, picture, model, say, isBusy, onRun });
     this.running = null;
     $("#photo").onchange = ({ target }) => target.files[0] && this.choose(target.files[0]);
     opensByKey($("#photo-drop"), $("#photo"));
@@ -51,7 +51,7 @@ export class Photo {
     if (this.isBusy()) return this.say(ONE_AT_A_TIME, true);
     await this.backend.upload(this.file);
     const options = { steps: this.#steps(), optimize_layout: $("#photo-layout").checked };
-    if (!this.store.layout) options.optimize_layout = false;
+    if (this.model.counts.length === 0) options.optimize_layout = false;
     this.running = { id: this.backend.invert(this.store.document, options), last: null, document: this.store.document };
     $("#photo-said").textContent = "looking for a picture to begin with"; // among many, which takes seconds
     this.#show();

@@ -1,5 +1,6 @@
 // Pulling points (DragGAN): press one and pull it to its target in one gesture; what may change; the run itself.
 
+import { CircleFields, LEAST_RADIUS } from "./circle_fields.js";
 import { Crosshair } from "./crosshair.js";
 import { $, ONE_AT_A_TIME, element, svg } from "./dom.js";
 import { View, clamp } from "./geometry.js";
@@ -31,13 +32,17 @@ export class Pull {
     this.running = null; // {id, document, points, distances, last}
     this.svg.addEventListener("pointerdown", (event) => this.#press(event));
     this.svg.addEventListener("pointermove", (event) => this.#move(event));
-    this.svg.addEventListener("pointerup", () => this.#release());
-    this.svg.addEventListener("pointercancel", () => this.cancel());
+    this.svg.addEventListener("pointerup", (event) => this.#release(event));
+    this.svg.addEventListener("pointercancel", (event) => this.#isOfGesture(event) && this.cancel());
     $("#pull-start").onclick = () => this.start();
     $("#pull-stop").onclick = () => this.stop();
     $("#pull-clear").onclick = () => this.store.change({ drag: { ...this.drag, points: [] } });
     for (const button of document.querySelectorAll("[data-mask]")) button.onclick = () => this.choose(button.dataset.mask);
     for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => this.#takeUp(button.dataset.brush);
+    this.circleFields = new CircleFields({
+      circle: () => this.drag.mask?.circle ?? null,
+      onChange: (circle) => this.#setCircle(circle), onEnd: () => this.#commit(),
+    });
     new ResizeObserver(() => this.draw()).observe(host);
   }
 
@@ -92,6 +97,7 @@ export class Pull {
     check("mask", this.tool);
     check("brush", this.brush);
     $("#brush-tools").hidden = this.tool !== "brush";
+    this.circleFields.draw();
   }
 
   #drawPending(place) {
@@ -161,12 +167,20 @@ export class Pull {
       const distance = this.running?.distances?.[index];
       return distance ?? Math.hypot(point.to[0] - point.from[0], point.to[1] - point.from[1]) / this.grid.pixel;
     };
-    const rows = this.drag.points.map((point, index) =>
-      element("li", {}, `Point ${index + 1}`, element("output", { class: "quiet" }, `${pixels(point, index).toFixed(1)} px to go`),
-        element("button", { "aria-label": `Remove point ${index + 1}`, onclick: () => this.#without(index) }, "Remove")));
-    $("#points").replaceChildren(...rows);
+    const [list, { points }] = [$("#points"), this.drag];
+    while (list.children.length > points.length) list.lastChild.remove();
+    while (list.children.length < points.length) list.append(this.#row(list.children.length));
+    points.forEach((point, index) => {
+      $("output", list.children[index]).textContent = `${pixels(point, index).toFixed(1)} px to go`;
+    });
     $("#pull-start").disabled = this.drag.points.length === 0 || this.running !== null || !this.backend.can.gradients;
     $("#pull-stop").disabled = this.running === null;
+  }
+
+  // Kept from one step of a run to the next, so that a slow click and the focus stay with its button.
+  #row(index) {
+    return element("li", {}, `Point ${index + 1}`, element("output", { class: "quiet" }),
+      element("button", { "aria-label": `Remove point ${index + 1}`, onclick: () => this.#without(index) }, "Remove"));
   }
 
   #without(index) {
@@ -186,16 +200,25 @@ export class Pull {
     event.preventDefault();
     this.svg.setPointerCapture(event.pointerId);
     const at = this.view.toImage(event.clientX, event.clientY);
+    this.gesture = { ...this.#begun(event, at), pointer: event.pointerId, seed: this.store.document.seed };
+    if (this.gesture.kind === "brush") this.#stroke(this.gesture, at);
+  }
+
+  #begun(event, at) {
     const { point, end, circle } = event.target.dataset;
-    if (circle) this.gesture = { kind: circle };
-    else if (point) this.gesture = { kind: "point", index: Number(point), end };
-    else if (this.tool === "brush" && this.brush !== "points") this.#stroke((this.gesture = { kind: "brush", last: at }), at);
-    else this.gesture = { kind: "new", index: this.drag.points.length, start: at, pressed: [event.clientX, event.clientY] };
+    if (circle) return { kind: circle };
+    if (point) return { kind: "point", index: Number(point), end };
+    if (this.tool === "brush" && this.brush !== "points") return { kind: "brush", last: at };
+    return { kind: "new", index: this.drag.points.length, start: at, pressed: [event.clientX, event.clientY] };
+  }
+
+  #isOfGesture({ pointerId }) {
+    return this.gesture?.pointer === pointerId;
   }
 
   #move(event) {
     const now = this.gesture;
-    if (!now) return;
+    if (!this.#isOfGesture(event)) return;
     const at = this.view.toImage(event.clientX, event.clientY).map((value) => clamp(value, -1, 1));
     if (now.kind === "brush") {
       const trail = event.getCoalescedEvents?.() ?? [event];
@@ -206,8 +229,12 @@ export class Pull {
 
   #changeCircle(kind, at) {
     const [x, y, r] = this.drag.mask.circle;
-    const radius = Math.max(0.05, Math.hypot(at[0] - x, at[1] - y));
-    this.store.preview({ drag: { ...this.drag, mask: { circle: kind === "middle" ? [...at, r] : [x, y, radius] } } });
+    const radius = Math.max(LEAST_RADIUS, Math.hypot(at[0] - x, at[1] - y));
+    this.#setCircle(kind === "middle" ? [...at, r] : [x, y, radius]);
+  }
+
+  #setCircle(circle) {
+    this.store.preview({ drag: { ...this.drag, mask: { circle } } });
   }
 
   #changePoint(now, at, event) {
@@ -220,11 +247,13 @@ export class Pull {
     this.store.preview({ drag: { ...this.drag, points } });
   }
 
-  #release() {
+  #release(event) {
+    if (!this.#isOfGesture(event)) return;
     const now = this.gesture;
     this.gesture = null;
-    if (now?.kind === "brush") this.#keepBrush();
-    if (now?.kind === "new" && !this.drag.points[now.index]) this.#choosePlace(now.start, "Now click where it should go.");
+    if (now.kind === "brush") this.#keepBrush();
+    const isClick = now.kind === "new" && !this.drag.points[now.index];
+    if (isClick) this.#choosePlace(now.start, "Now click where it should go.");
     this.#commit();
   }
 
@@ -254,10 +283,18 @@ export class Pull {
 
   cancel() {
     if (!this.gesture && !this.pending) return false;
+    const isPainted = this.gesture?.kind === "brush";
     this.gesture = this.pending = null;
     this.#say("");
     if (!this.store.cancel()) this.draw();
+    if (isPainted) this.#wipeStroke();
     return true;
+  }
+
+  // What was painted is not in the document's mask.
+  #wipeStroke() {
+    this.restored = null;
+    this.restoreMask();
   }
 
   // ---- the mask
@@ -343,6 +380,7 @@ export class Pull {
   // A run ends when its picture is left for another, and begins again from where it is when its points or its mask are
   // changed.
   follow() {
+    if (this.gesture && this.gesture.seed !== this.store.document.seed) this.gesture = null; // not into another picture
     if (!this.running && this.store.document !== this.saidOf) this.#say(""); // it was said of another picture
     if (!this.running || this.running.document === this.store.document) return;
     const isLeft = withoutDrag(this.running.document) !== withoutDrag(this.store.document);

@@ -24,10 +24,15 @@ export class Store extends EventTarget {
     this.document = emptyDocument();
     this.past = []; // {document, layout}, oldest first
     this.future = [];
-    this.drawn = null; // the layout that the seed itself has, as soon as the first picture tells
+    this.known = null; // {seed, layout}: of the newest seed whose picture has told its layout
     this.before = null; // the state at the beginning of a change that is not finished
     this.thumbnail = null; // canvas with the picture of this state, which is no other's
     this.original = null; // {key, image, id}: what this state is compared with; states after it have the same
+  }
+
+  // The layout that the seed itself has; null until its own picture tells, as another seed's is none of it.
+  get drawn() {
+    return this.known?.seed === this.document.seed ? this.known.layout : null;
   }
 
   // What is where: the document's own layout, or the seed's.
@@ -84,7 +89,7 @@ export class Store extends EventTarget {
   }
 
   redo() {
-    if (this.future.length === 0) return;
+    if (this.cancel() || this.future.length === 0) return;
     this.past.push(this.#state());
     this.#restore(this.future.pop());
   }
@@ -104,14 +109,14 @@ export class Store extends EventTarget {
     this.past = [...this.past, this.#state(), ...earlier];
     this.past = this.past.slice(-MOST_STATES);
     this.future = [];
-    this.drawn = this.original = null;
+    this.known = this.original = null;
     this.#show(opened);
     this.dispatchEvent(new Event("commit"));
   }
 
   // The layout of the document's seed, which the picture brought along.
   setDrawn(layout) {
-    this.drawn = layout;
+    this.known = { seed: this.document.seed, layout };
     this.#tell(true);
   }
 
@@ -121,12 +126,12 @@ export class Store extends EventTarget {
   }
 
   #state() {
-    const { document, layout, thumbnail, original } = this;
-    return { document, layout, thumbnail, original };
+    const { document, layout, known, thumbnail, original } = this;
+    return { document, layout, known, thumbnail, original };
   }
 
-  #restore({ document, layout, thumbnail, original = null }) {
-    this.drawn = layout ?? null;
+  #restore({ document, known, thumbnail, original = null }) {
+    if (known?.seed === document.seed) this.known = known;
     this.original = original;
     this.#show(document, thumbnail);
   }

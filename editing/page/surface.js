@@ -40,8 +40,9 @@ export class Surface {
 
   draw() {
     const layout = this.store.layout;
-    this.svg.classList.toggle("none", !layout);
-    if (!layout) return;
+    this.#forgetGesture();
+    this.svg.classList.toggle("none", !layout && this.handles.size === 0);
+    if (!layout) return; // until another seed's picture tells where its centres are, those of the one on display stay
     const wanted = new Set();
     for (const level of this.levels.toReversed()) {
       layout.levels[level].centers.forEach((center, index) => {
@@ -57,6 +58,11 @@ export class Surface {
     }
     this.#drawRing(layout);
     this.#drawGesture(layout);
+  }
+
+  // What is dragged belongs to a seed; it is not put into another one.
+  #forgetGesture() {
+    if (this.gesture && this.gesture.seed !== this.store.document.seed) this.gesture = null;
   }
 
   #drawHandle(layout, level, index, center) {
@@ -165,6 +171,7 @@ export class Surface {
     const start = this.view.toImage(event.clientX, event.clientY);
     this.gesture = {
       kind, level, index, layout, from, hasMoved: false, snapped: [], pointer: event.pointerId,
+      seed: this.store.document.seed,
       pressed: [event.clientX, event.clientY], offset: [from[0] - start[0], from[1] - start[1]],
       targets: snapTargets(layout, level, index), // once, at the start
     };
@@ -237,7 +244,8 @@ export class Surface {
   #wheel(event) {
     const handle = event.target.closest?.(".handle");
     const chosen = this.selection.value;
-    if (!this.isFree() || !chosen || (!event.target.dataset?.grip && !(handle && this.#isSelected(...Object.values(pointOf(handle)))))) return;
+    if (!this.isFree() || !this.store.layout || !chosen) return;
+    if (!event.target.dataset?.grip && !(handle && this.#isSelected(...Object.values(pointOf(handle))))) return;
     event.preventDefault();
     this.#widen(chosen, event.deltaY < 0 ? STEP : 1 / STEP);
     clearTimeout(this.wheelEnd);
@@ -248,7 +256,7 @@ export class Surface {
 
   #key(event) {
     const handle = event.target.closest?.(".handle");
-    if (!handle || event.ctrlKey || event.metaKey || !this.isFree()) return;
+    if (!handle || event.ctrlKey || event.metaKey || !this.isFree() || !this.store.layout) return;
     const { level, index } = pointOf(handle);
     if (!event.repeat) this.#endKeys();
     if (!this.#keyed(event, level, index)) return;

@@ -87,6 +87,12 @@ def test_the_difference_to_the_original_is_what_the_page_says(visitor: Visitor):
     assert float(said.split("differ by ")[1].split(" of")[0]) == pytest.approx(far, abs=0.6)  # pictures within a level
     visitor.page.keyboard.press("Control+z")  # what the pictures differ by follows them
     visitor.wait_for(lambda: "differ by 0." in visitor.page.inner_text("#look-said"))
+    visitor.page.keyboard.press("Control+y")
+    visitor.wait_for(lambda: "differ by 0." not in visitor.page.inner_text("#look-said"))
+    visitor.page.click("#new")  # whose own original comes after it
+    visitor.rest()
+    visitor.wait_for(lambda: "differ by 0.0 " in visitor.page.inner_text("#look-said"))
+    assert visitor.ask("picture.original") is not None
     visitor.page.select_option("#look", next(each for each in choices(visitor) if each))
     assert visitor.page.get_attribute("#difference", "aria-pressed") == "false"
     assert visitor.page.inner_text("#look-said") == ""

@@ -144,6 +144,50 @@ def test_space_on_a_button_is_that_buttons(visitor: Visitor):
     assert not visitor.page.locator("#original").is_visible()
 
 
+def test_the_original_is_shown_by_keys_on_its_button(visitor: Visitor):
+    visitor.wait_for(lambda: visitor.ask("picture.original") is not None)
+    original = visitor.page.locator("#original")
+    visitor.page.focus("#hold")
+    for key in (" ", "Enter"):
+        visitor.page.keyboard.down(key)
+        assert original.is_visible()
+        visitor.page.keyboard.up(key)
+        assert not original.is_visible()
+    visitor.page.keyboard.down(" ")
+    visitor.page.focus("#new")
+    assert not original.is_visible()
+    visitor.page.keyboard.up(" ")
+    visitor.rest()
+
+
+def test_keys_go_on_after_something_was_chosen(visitor: Visitor):
+    """A choice keeps letters for itself, and a box its own Space; what is typed is nobody else's."""
+    visitor.page.focus("#noise")
+    visitor.page.select_option("#noise", "random")
+    assert visitor.ask("store.document.noise_mode") == "random"
+    visitor.page.keyboard.press("Control+z")
+    assert visitor.ask("store.document.noise_mode") == "const"
+    assert visitor.page.input_value("#noise") == "const"
+    visitor.page.keyboard.press("Control+y")
+    assert visitor.page.input_value("#noise") == "random"
+    visitor.page.keyboard.press("p")
+    assert visitor.page.locator("#pane-pull").is_hidden()
+    visitor.page.focus("#pixels")
+    visitor.page.keyboard.press(" ")
+    assert visitor.page.is_checked("#pixels")
+    visitor.page.keyboard.press("n")
+    assert visitor.past() == 2
+    visitor.page.focus("#seed")
+    for key in ("n", "p"):
+        visitor.page.keyboard.press(key)
+    assert visitor.past() == 2
+    assert visitor.page.locator("#pane-pull").is_hidden()
+    visitor.page.focus("#pixels")
+    visitor.page.keyboard.press("p")
+    assert visitor.page.locator("#pane-pull").is_visible()
+    visitor.rest()
+
+
 def test_the_strip_keeps_the_pictures_that_it_has(visitor: Visitor):
     visitor.page.focus("#stage g.handle.level-0")
     for number in range(3):
@@ -170,6 +214,26 @@ def test_the_first_visit_sees_a_drag_that_leaves_nothing_behind(browser: Any, se
         assert visitor.ask("store.layout") == seeds_own
         assert visitor.past() == 0
         assert not visitor.page.locator("#hint").is_visible()
+
+
+def test_the_first_nudge_is_not_taken_back_with_the_hint(browser: Any, server: Running):
+    with visiting(browser, server.url, hint=True) as visitor:
+        centers = visitor.ask("store.drawn.levels.map((level) => level.centers)")
+        visitor.page.focus("#stage g.handle.level-0")
+        visitor.wait_for(lambda: visitor.ask("store.before") is not None)
+        visitor.page.keyboard.down("ArrowUp")
+        visitor.page.wait_for_timeout(200)  # frames of the hint would come
+        visitor.page.keyboard.up("ArrowUp")
+        assert visitor.past() == 1
+        assert visitor.centers()[0][0] == pytest.approx([centers[0][0][0], centers[0][0][1] - 2 / 32], abs=1e-6)
+        visitor.page.keyboard.down("ArrowUp")
+        visitor.page.mouse.move(5, 5)
+        visitor.page.mouse.down()  # the hint is over and listens to nothing more
+        visitor.page.mouse.up()
+        visitor.page.keyboard.up("ArrowUp")
+        assert visitor.past() == 2
+        assert visitor.page.locator("#hint").is_hidden()
+        visitor.rest()
 
 
 @pytest.mark.parametrize("size", [(1280, 860), (1024, 700), (400, 800), (1920, 1080)])

@@ -95,6 +95,10 @@ def opened(visitor: Visitor) -> Iterator[str]:
                 visitor.page.keyboard.press(key)
             visitor.rest()
         yield pane
+        if pane == "pull":
+            visitor.page.click("[data-mask=circle]")
+            visitor.rest()
+            yield "circle"
         visitor.page.evaluate("scrollTo(0, 0)")
     visitor.page.click("#save-menu summary")
     yield "menu"

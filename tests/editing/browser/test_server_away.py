@@ -1,6 +1,10 @@
 """The server goes and comes back; two pages at once."""
 
+import json
+import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +12,7 @@ import numpy as np
 from editing.server.app import MOST_PAGES
 from tests.editing.browser.visitor import MARKS, MODEL, Visitor, visiting
 from tests.editing.server.running import Running, open_page, running_server
+from tests.tiny_models import save_tiny_snapshot
 
 pytestmark = MARKS
 
@@ -44,6 +49,71 @@ def test_the_page_says_that_the_server_has_gone_and_goes_on_when_it_is_back(brow
         page.keyboard.press("Shift+ArrowRight")
         visitor.wait_for(lambda: visitor.shows_another(picture))
         window.__exit__(None, None, None)
+
+
+Act = Callable[[Visitor], None]
+
+
+def came_back_with(browser: Any, model: Path, moves: Act, looks: Act) -> None:
+    """moves: what is done to the shipped model's picture, before a server of another one is at its place."""
+    with running_server(MODEL) as first:
+        port = int(first.url.rstrip("/").rsplit(":", 1)[1])
+        window = visiting(browser, first.url, expects=REFUSED)
+        visitor = window.__enter__()
+        moves(visitor)
+    visitor.wait_for(lambda: visitor.page.locator("#notice").is_visible())
+    with running_server(model, port=port):
+        looks(visitor)
+        window.__exit__(None, None, None)
+
+
+def nudge(visitor: Visitor) -> None:
+    visitor.page.focus("#stage g.handle.level-0")
+    for _ in range(2):
+        visitor.page.keyboard.press("Shift+ArrowLeft")
+        visitor.rest()
+
+
+def test_a_server_with_another_model_goes_on_with_the_session_if_it_fits(browser: Any, tmp_path: Path):
+    other = shutil.copy(MODEL, tmp_path / "other.safetensors")
+    had: dict[str, Any] = {}
+
+    def moves(visitor: Visitor) -> None:
+        nudge(visitor)
+        had.update(centers=visitor.centers(), picture=visitor.picture())
+
+    def looks(visitor: Visitor) -> None:
+        visitor.page.get_by_text("the session goes on with it").wait_for()
+        visitor.wait_for(lambda: visitor.shows(had["picture"]))
+        assert visitor.ask("model.network") == str(other)
+        assert visitor.centers() == had["centers"]
+        visitor.page.click("#undo")
+        visitor.rest()
+        assert visitor.centers() != had["centers"]
+        visitor.page.reload()  # it is taken up once
+        visitor.page.wait_for_selector("body[data-settled]", state="attached")
+        visitor.rest()
+        assert visitor.past() == 0
+
+    came_back_with(browser, Path(other), moves, looks)
+
+
+def test_a_session_that_another_model_does_not_fit_is_kept_as_a_file(browser: Any, tmp_path: Path):
+    had: dict[str, Any] = {}
+
+    def moves(visitor: Visitor) -> None:
+        nudge(visitor)
+        had.update(visitor.ask("store.toJSON()"))
+
+    def looks(visitor: Visitor) -> None:
+        with visitor.page.expect_download() as download:
+            visitor.page.get_by_text("does not fit the server's new model").wait_for()
+        assert json.loads(Path(download.value.path()).read_text()) == had
+        visitor.rest()
+        assert visitor.past() == 0
+        assert len(visitor.centers()) == 1
+
+    came_back_with(browser, save_tiny_snapshot(tmp_path, "spatialgan-indoor"), moves, looks)
 
 
 def test_a_server_that_asks_for_its_password_again_is_no_server_that_is_away(browser: Any):
