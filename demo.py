@@ -25,7 +25,7 @@ METRICS = ("di", "w", "centroid_co_move")
 DATA = "balls32"
 REALS = 32  # beside as many samples
 METHOD = "--method=spatialgan-single"  # balls have no parts
-SHORT = ("--gamma=5", "--set=optimizers.lr=0.008", "--set=schedule.cooldown=0.5")  # docs/short-runs.md
+SHORT = ("--gamma=5", "--align=0.3", "--set=optimizers.lr=0.008", "--set=schedule.cooldown=0.5")  # docs/short-runs.md
 LENGTH = 11.0  # thousand images; about five minutes on one thread without AVX-512
 THREADS = "OMP_NUM_THREADS"  # one: with steps of 8 small images a second thread costs more than it brings
 

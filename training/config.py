@@ -156,7 +156,7 @@ class DiscriminatorConfig(ConvConfig):
     c_values: Labels = 0  # as G's
     img_resolution: PowerOfTwo
     img_channels: Channels = 3
-    cmap_dim: int | None = Field(None, ge=1, le=2**16)  # width of the projected label; None: channels(4)
+    cmap_dim: int | None = Field(None, ge=0, le=2**16)  # width of the projected label; None: channels(4)
     mapping: MappingConfig = MappingConfig(w_avg_beta=None)
     mbstd_group_size: Count | None = 4  # samples per minibatch-std group; None: the whole batch
     mbstd_num_channels: int = Field(1, ge=0, le=2**16)
@@ -302,6 +302,8 @@ class RunConfig(Section):
             ours, theirs = getattr(self.generator, key), getattr(self.discriminator, key)
             if ours != theirs:
                 raise ValueError(f"generator.{key} is {ours}, but discriminator.{key} is {theirs}; they must agree")
+        if self.discriminator.c_dim > 0 and self.discriminator.cmap_dim == 0:
+            raise ValueError("discriminator.cmap_dim 0 leaves no room for labels; leave it out, or give 1 or more")
         _check_transforms(self.augment, self.generator.img_resolution, self.generator.img_channels)
         _check_levels(self.sampler, self.generator.encoding)
         _check_movement(self.loss, self.generator.encoding)

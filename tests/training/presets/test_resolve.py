@@ -382,8 +382,10 @@ def test_movement_is_not_asked_of_layouts_in_the_latent():
 
 
 def test_labels_that_d_projects_have_a_width():
-    with pytest.raises(UserError, match=r"discriminator\.cmap_dim is 0"):
-        resolve(Options(data="x", settings=("discriminator.cmap_dim=0",)), DataFacts("x", 64, 3, 1000))
+    options, facts = Options(data="x", settings=("discriminator.cmap_dim=0",)), DataFacts("x", 64, 3, 1000, 5)
+    assert resolve(options, facts).discriminator.cmap_dim == 0  # as networks without labels of other sources have it
+    with pytest.raises(UserError, match=r"discriminator\.cmap_dim 0 leaves no room for labels"):
+        resolve(replace(options, cond=True), facts)
 
 
 def test_auto_file_adds_what_does_not_depend_on_the_data():
