@@ -452,7 +452,7 @@ def test_small_pictures_are_enlarged(tool: Tool, model: Model):
 
 def test_a_seed_that_is_there_again_gets_a_file_of_its_own(tool: Tool, model: Model, tmp_path: Path):
     own = model.layout([7])
-    layouts = [own, own.moved(0, 0, 0.3, 0.0), own.moved(0, 0, -0.3, 0.0)]
+    layouts = [own, own.moved(0, 0, 0.3, 0.0), own.moved(0, 0, 0.6, 0.0)]
     save_layout(tmp_path / "three.json", concatenate(layouts))
     made = tool.made("--seeds 7,7,7 --layout {file}", file=tmp_path / "three.json")
     assert list(made) == ["seed0007-2.png", "seed0007-3.png", "seed0007.png"]
@@ -556,7 +556,7 @@ def test_unwritable_places(tool: Tool, tmp_path: Path):
     for option in ("--save-layout {way}/x.json", "--move 0,0 --video {way}/x.gif"):
         result = tool(f"--seeds 1 --centers 0,0 {option}", way=tmp_path / "file")
         assert result.exit_code == 2
-        assert "cannot write to directory" in result.stderr
+        assert f"{tmp_path / 'file'} is a file; choose another one" in result.stderr
         assert not list(tmp_path.glob("out/*"))
     tool.out = tmp_path / "file" / "out"
     assert "cannot write to directory" in tool.refuses("--seeds 1")

@@ -75,7 +75,7 @@ def test_copies_of_a_layout_have_memory_of_their_own():
     layout = tiny_model().layout([1, 2])
     layout = layout.with_strength(0, 0, 0.5)[[0]].repeat(3)
     copied = cuda_graphs._copied(layout)
-    pairs = list(zip(cuda_graphs._tensors(copied), cuda_graphs._tensors(layout), strict=True))
+    pairs = list(zip(copied.tensors(), layout.tensors(), strict=True))
     assert len(pairs) == 9
     assert all(torch.equal(a, b) and a.data_ptr() != b.data_ptr() and a.is_contiguous() for a, b in pairs)
 
