@@ -137,14 +137,11 @@ class Model:
             ws = _checked_shape("ws", ws, list(self.G.w_shape))
             return _one_each(ws, len(ws) if seeds is None else len(seeds), "latents").to(self.device)
         drawn = _checked_seeds(seeds) if seeds is not None or z is None else range(len(z))
-        z = self.latents(drawn) if z is None else self.checked_z(z)
+        z = self.latents(drawn) if z is None else _one_each(self.checked_z(z), len(drawn), "latents")
         if truncation_psi != 1 and self.config.generator.truncation == "z":
             if truncation_cutoff is not None:
                 raise UserError("this model truncates z, which is of no layer; leave the cutoff out")
-            z = z if seeds is None else _one_each(z, len(seeds), "latents")
             z, truncation_psi = resampled(z.cpu(), truncation_psi, drawn), 1.0
-        if seeds is not None:
-            z = _one_each(z, len(seeds), "latents")
         if truncation_psi != 1 and self.config.generator.mapping.w_avg_beta is None:
             raise UserError("this model was trained without a mean style (w_avg_beta: null), so it cannot truncate")
         rows = self._label_rows(labels, len(z))

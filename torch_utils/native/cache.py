@@ -183,8 +183,9 @@ class Slot:
         Where there are no locks, that is what is older than any build takes; another process may be building.
         """
         for left in self.folder.glob("work-*"):
-            if self._is_alone or time.time() - left.stat().st_mtime > OLD:
-                shutil.rmtree(left, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another build has ended meanwhile
+                if self._is_alone or time.time() - left.stat().st_mtime > OLD:
+                    shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(dir=self.folder, prefix="work-"))
         try:
             yield work
